@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The configuration as the programs use it: typed, validated, with every default filled in. What is
+// here is right by construction of `load()` (config/load.h); no other part checks it again.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice::config {
+
+/// An IPv6 address, or an IPv4 address v4-mapped, in network order.
+struct IpAddress {
+  std::array<uint8_t, 16> bytes{};
+
+  static std::optional<IpAddress> parse(const std::string& text);
+  std::string to_string() const;  // "10.0.1.10", "2001:db8::25"
+  bool is_v4() const;
+  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+};
+
+enum class Faces { kClients, kBackends, kBoth };
+enum class Idle { kPoll, kPause, kSleep };
+enum class Scheduler { kMaglev, kWrr, kLeastConn, kSource };
+enum class HashOn { kConnection, kClient, kClientPrefix };
+enum class Forwarding { kNat, kFullnat, kDsr, kIpip, kGue };
+enum class Proxy { kNone, kV1, kV2 };
+enum class OnBackendDown { kReset, kKeep };
+enum class CheckType { kTcp, kBanner, kEhlo, kStarttls, kSmtps };
+enum class LogLevel { kDebug, kInfo, kWarn, kError };
+enum class LogFormat { kText, kJson };
+
+/// A device and its kernel twin.
+struct Port {
+  std::string name;
+  std::string device;  // a PCI address or a DPDK device string ("net_af_xdp0,iface=lb-front")
+  Faces faces = Faces::kBoth;
+  std::string twin;   // name of the TAP interface
+  uint16_t vlan = 0;  // 0 = untagged
+};
+
+/// Idle time, in seconds, after which a flow in that state is forgotten.
+struct Timers {
+  uint32_t handshake = 60;
+  uint32_t established = 7440;  // RFC 5382 REQ-5; below 660 only with `force`
+  uint32_t closing = 240;
+  uint32_t after_reset = 10;
+  bool force = false;
+};
+
+struct Dataplane {
+  uint32_t workers = 1;
+  std::string lcores;  // as DPDK's -l takes them, workers only; "" = all but the first
+  Idle idle = Idle::kPoll;
+  uint32_t flow_capacity = 1048576;  // flows per worker
+  uint32_t burst = 32;
+  uint32_t memory_mb = 1024;
+  bool hugepages = true;
+  std::string flow_store;  // directory; "" = do not keep
+  std::vector<Port> ports;
+  Timers timers;
+};
+
+struct Control {
+  std::string api;   // path of the Unix socket
+  std::string http;  // "ADDRESS:PORT", "" = none
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+};
+
+/// A named health check. Durations are those of one probe.
+struct Check {
+  std::string name;
+  CheckType type = CheckType::kTcp;
+  std::optional<uint16_t> port;  // another port than the traffic's
+  std::chrono::milliseconds interval{5000};
+  double jitter = 0.2;  // share of the interval, either way
+  std::chrono::milliseconds fast_interval{1000};
+  std::chrono::milliseconds connect_timeout{3000};
+  std::chrono::milliseconds greeting_timeout{15000};
+  std::chrono::milliseconds command_timeout{10000};
+  uint32_t rise = 2;
+  uint32_t fall = 3;
+};
+
+struct Backend {
+  std::string name;
+  IpAddress address;
+  uint32_t weight = 100;         // 0 = takes no new flows
+  std::optional<uint16_t> port;  // default: the service's
+};
+
+struct Pool {
+  std::string name;
+  std::string check;         // name of a check; "" = none, taken as healthy
+  uint32_t min_healthy = 0;  // below this the pool is out of service
+  std::vector<Backend> backends;
+};
+
+struct Service {
+  std::string name;
+  IpAddress vip;
+  uint16_t port = 25;
+  std::string pool;
+  std::string check;  // overrides the pool's; "" = the pool's
+  Scheduler scheduler = Scheduler::kMaglev;
+  uint32_t table_size = 65537;  // prime
+  HashOn hash_on = HashOn::kConnection;
+  Forwarding forwarding = Forwarding::kNat;
+  Proxy proxy = Proxy::kNone;
+  OnBackendDown on_backend_down = OnBackendDown::kReset;
+};
+
+struct Config {
+  std::string instance = "sluice";
+  Dataplane dataplane;
+  Control control;
+  std::vector<Check> checks;
+  std::vector<Pool> pools;
+  std::vector<Service> services;
+
+  const Pool* find_pool(const std::string& name) const;
+  const Check* find_check(const std::string& name) const;
+  /// "/run/sluice/INSTANCE", or that under $SLUICE_RUNTIME_DIR instead of /run/sluice. Holds channel.sock.
+  std::string runtime_directory() const;
+  /// The Unix socket on which the data plane listens.
+  std::string channel_socket() const;
+};
+
+}  // namespace sluice::config

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a worker counts. One block of plain 64-bit counters per worker, written by that worker
+// alone and read by anyone with relaxed loads (`read_counter`). Counters only grow while the data
+// plane lives; gauges are marked. The law, per worker and tested:
+//
+//   received + handed_in = forwarded + punted + handed_out + sum of drops
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::channel {
+
+enum class Counter : uint16_t {
+  // Where packets went.
+  kReceived,
+  kHandedIn,
+  kForwarded,
+  kPunted,
+  kHandedOut,
+  // Drops: every packet that is neither forwarded nor punted is in exactly one of these.
+  kDropTruncated,
+  kDropMalformed,
+  kDropTtlExpired,
+  kDropPuntFull,
+  kDropTransmitFull,
+  kDropHandoverFull,
+  kDropNoBackend,
+  kDropBackendCollision,
+  kDropBackendUnreachable,
+  kDropBackendDown,
+  kDropBackendLimit,
+  kDropAdoptQuota,
+  kDropNoFlow,
+  kDropReset,
+  kDropProxyPending,
+  kDropFragment,
+  kDropTooBig,
+  kDropNoLocalPort,
+  kDropPolicy,
+  // Packets we made.
+  kFromTwin,
+  kDropFromTwin,
+  kResetsToClient,
+  kResetsToBackend,
+  kProxyHeadersSent,
+  kProxyHeadersResent,
+  kIcmpSent,
+  // Flows.
+  kFlowsCreated,
+  kFlowsAdopted,
+  kFlowsEstablished,
+  kFlowsClosed,
+  kFlowsReset,
+  kFlowsExpired,
+  kFlowsRecycledEmbryonic,
+  kFlowsRecycledClosing,
+  kFlowsTableFull,
+  kFlowsStateless,
+  kFlowsMovedByCollision,
+  // Gauges.
+  kFlowsEmbryonicNow,
+  kFlowsEstablishedNow,
+  kFlowsClosingNow,
+  kFlowCapacity,
+  // The loop.
+  kLoops,
+  kLoopsIdle,
+  kBusyCycles,
+  kCommandsApplied,
+  kCommandsRejected,
+  kEventsLost,
+  kCount
+};
+
+inline constexpr size_t kCounterCount = static_cast<size_t>(Counter::kCount);
+inline constexpr Counter kFirstDrop = Counter::kDropTruncated;
+inline constexpr Counter kLastDrop = Counter::kDropPolicy;
+
+/// Name (as shown, logged and exported) and one line of help, in the order of `Counter`.
+struct CounterInfo {
+  std::string_view name;
+  std::string_view help;
+  bool gauge = false;
+};
+
+inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
+    {"received", "packets received from devices"},
+    {"handed_in", "packets taken over from another worker"},
+    {"forwarded", "packets sent on to a backend or a client"},
+    {"punted", "packets given to the kernel twin"},
+    {"handed_out", "packets given to the worker that owns the flow"},
+    {"drop_truncated", "shorter than their headers say"},
+    {"drop_malformed", "headers that contradict themselves"},
+    {"drop_ttl_expired", "TTL or hop limit used up"},
+    {"drop_punt_full", "the way to the kernel twin was full"},
+    {"drop_transmit_full", "the device took no more"},
+    {"drop_handover_full", "the way to another worker was full"},
+    {"drop_no_backend", "new flow, and no backend in service"},
+    {"drop_backend_collision", "no backend left that this client endpoint does not already use"},
+    {"drop_backend_unreachable", "the backend's next hop is not resolved"},
+    {"drop_backend_down", "flow of a backend that went down, answered with a reset"},
+    {"drop_backend_limit", "every candidate is at its max_connections"},
+    {"drop_adopt_quota", "packet of an unknown flow, beyond the adoption quota"},
+    {"drop_no_flow", "packet of an unknown flow that cannot be adopted"},
+    {"drop_reset", "packet of a flow that was reset, answered with a reset"},
+    {"drop_proxy_pending", "held back until the PROXY header is on its way"},
+    {"drop_fragment", "fragment whose flow is not known"},
+    {"drop_too_big", "longer than the way ahead allows"},
+    {"drop_no_local_port", "fullnat: no free local port"},
+    {"drop_policy", "refused by source policy"},
+    {"from_twin", "packets sent for the kernel twin"},
+    {"drop_from_twin", "packets of the kernel twin that found no room"},
+    {"resets_to_client", "RST segments made for clients"},
+    {"resets_to_backend", "RST segments made for backends"},
+    {"proxy_headers_sent", "PROXY headers injected"},
+    {"proxy_headers_resent", "PROXY headers sent again"},
+    {"icmp_sent", "ICMP errors made"},
+    {"flows_created", "flows placed for a SYN"},
+    {"flows_adopted", "flows adopted in mid-stream"},
+    {"flows_established", "flows whose handshake completed"},
+    {"flows_closed", "flows that ended with FINs both ways"},
+    {"flows_reset", "flows that ended with an RST"},
+    {"flows_expired", "flows that ended by idle time"},
+    {"flows_recycled_embryonic", "unfinished handshakes displaced by newer ones"},
+    {"flows_recycled_closing", "closed flows displaced before their timer ended"},
+    {"flows_table_full", "new flows that found the table full"},
+    {"flows_stateless", "packets forwarded without a flow entry"},
+    {"flows_moved_by_collision", "flows placed elsewhere because of a collision at the backend"},
+    {"flows_embryonic_now", "flows in handshake", true},
+    {"flows_established_now", "established flows", true},
+    {"flows_closing_now", "flows closing or closed, until their timer ends", true},
+    {"flow_capacity", "flows the table can hold", true},
+    {"loops", "turns of the worker's loop"},
+    {"loops_idle", "turns that found nothing to do"},
+    {"busy_cycles", "TSC cycles in turns that did something"},
+    {"commands_applied", "commands from control applied"},
+    {"commands_rejected", "commands from control refused"},
+    {"events_lost", "events that found their ring full"},
+}};
+
+/// Per worker and backend.
+struct alignas(64) BackendCounters {
+  uint64_t flows_created;
+  uint64_t flows_now;    // gauge: not yet closed
+  uint64_t packets_in;   // client to backend
+  uint64_t bytes_in;     // IP length
+  uint64_t packets_out;  // backend to client
+  uint64_t bytes_out;
+  uint64_t flows_established;
+  uint64_t last_new_flow_ms;  // gauge: CLOCK_MONOTONIC of the newest flow
+};
+
+/// Per worker and service.
+struct alignas(64) ServiceCounters {
+  uint64_t flows_created;
+  uint64_t flows_now;  // gauge
+  uint64_t packets_in;
+  uint64_t bytes_in;
+  uint64_t packets_out;
+  uint64_t bytes_out;
+  uint64_t flows_established;
+  uint64_t flows_refused;  // new flows that found no backend
+};
+
+static_assert(sizeof(BackendCounters) == 64 && sizeof(ServiceCounters) == 64);
+
+/// Reads a counter that another thread or process writes. Pairs with the worker's plain store:
+/// torn reads are impossible for aligned 64-bit words, staleness is harmless.
+inline uint64_t read_counter(const uint64_t& counter) {
+  return __atomic_load_n(&counter, __ATOMIC_RELAXED);
+}
+
+}  // namespace sluice::channel

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Messages on the channel (DESIGN.md section 3): PODs of one cache line. Commands flow from control to
+// a worker, events from a worker to control. Identifiers are small dense integers that control
+// chooses; `key` is a hash of the thing's name, by which a restarted control process finds
+// the identifiers that are in use (see `Identity` in segment.h). Multi-byte fields are host order
+// unless their type says otherwise.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "dataplane/contract/address.h"
+
+namespace sluice::channel {
+
+using ServiceId = uint16_t;
+using BackendId = uint16_t;
+
+inline constexpr uint16_t kMaxServices = 1024;
+inline constexpr uint16_t kMaxBackends = 16384;
+inline constexpr uint16_t kMaxPorts = 16;
+inline constexpr BackendId kNoBackend = 0xffff;
+inline constexpr ServiceId kNoService = 0xffff;
+
+enum class CommandType : uint8_t {
+  kSnapshotBegin = 1,  // everything not named until kSnapshotEnd goes
+  kSnapshotEnd,
+  kPutService,  // insert or replace, by id
+  kDropService,
+  kPutBackend,
+  kDropBackend,
+};
+
+enum class Forwarding : uint8_t { kNat = 0, kFullnat, kDsr, kIpip, kGue };
+enum class Scheduler : uint8_t { kMaglev = 0, kWrr, kLeastConn, kSource };
+enum class HashOn : uint8_t { kConnection = 0, kClient, kClientPrefix };
+enum class ProxyHeader : uint8_t { kNone = 0, kV1, kV2 };
+enum class OnBackendDown : uint8_t { kReset = 0, kKeep };
+
+/// Every message starts with this. `sequence` counts a connection's commands from 1; a worker
+/// publishes the last one it has applied (`WorkerStats::applied_sequence`): that is the grace period.
+struct CommandHeader {
+  CommandType type;
+  uint8_t reserved = 0;
+  uint16_t id = 0;  // ServiceId or BackendId, by type
+  uint32_t sequence = 0;
+};
+
+/// A service and the table by which it places new flows. Entries of a table are `BackendId`s;
+/// `kNoBackend` marks an entry that refuses. A table of no entries refuses every new flow.
+struct PutService {
+  CommandHeader header;
+  uint64_t key;  // hash of the service's name
+  Address vip;
+  Be16 port;
+  Forwarding forwarding;
+  Scheduler scheduler;
+  HashOn hash_on;
+  ProxyHeader proxy;
+  OnBackendDown on_backend_down;
+  uint8_t reserved;
+  uint16_t mss;  // clamp in bytes; 0 = leave
+  uint16_t reserved2;
+  uint32_t table_generation;
+  uint32_t table_offset;   // in units of kArenaUnit bytes from the arena's start
+  uint32_t table_entries;  // count of uint16_t entries
+};
+
+/// Bits of `PutBackend::flags`.
+enum BackendFlags : uint8_t {
+  kBackendReachable = 1,  // next_hop is valid
+  kBackendDown = 2,       // its flows meet the service's on_backend_down rule
+};
+
+/// An endpoint that services forward to. The same pool member on two ports, or under two checks, is two backends.
+struct PutBackend {
+  CommandHeader header;
+  uint64_t key;  // hash of pool, name, port and check
+  Address address;
+  Be16 port;
+  uint16_t generation;  // differs from every earlier use of this id
+  MacAddress next_hop;
+  uint16_t vlan;             // 0 = untagged
+  uint8_t port_index;        // of dataplane.ports, through which it is reached
+  uint8_t flags;             // BackendFlags
+  uint16_t weight;           // effective weight, for schedulers that compare loads
+  uint32_t max_connections;  // this worker's share; 0 = no limit
+};
+
+/// A command as it lies in a ring. Exactly one cache line.
+union alignas(64) Command {
+  uint8_t bytes[64];
+  CommandHeader header;
+  PutService put_service;
+  PutBackend put_backend;
+
+  Command() : bytes{} {}
+  explicit Command(const CommandHeader& message) : Command() { header = message; }
+  explicit Command(const PutService& message) : Command() { put_service = message; }
+  explicit Command(const PutBackend& message) : Command() { put_backend = message; }
+};
+
+enum class EventType : uint8_t {
+  kCommandRejected = 1,  // `id`, `sequence` and `detail` (RejectReason) say which and why
+};
+
+enum class RejectReason : uint32_t {
+  kUnknownType = 1,
+  kIdOutOfRange,
+  kTableOutOfArena,
+  kBadEnum,
+  kBadPortIndex,
+  kServiceEndpointTaken,
+  kServiceTableFull,
+};
+
+/// An event as it lies in a ring.
+struct alignas(64) Event {
+  EventType type;
+  CommandType command;
+  uint16_t id;
+  uint32_t sequence;
+  uint64_t time_ms;  // CLOCK_MONOTONIC
+  uint32_t detail;
+  uint8_t reserved[44];
+};
+
+inline constexpr uint32_t kArenaUnit = 64;
+
+static_assert(sizeof(CommandHeader) == 8);
+static_assert(sizeof(PutService) <= 64 && sizeof(PutBackend) <= 64);
+static_assert(sizeof(Command) == 64 && alignof(Command) == 64);
+static_assert(sizeof(Event) == 64);
+static_assert(std::is_trivially_copyable_v<Command> && std::is_trivially_copyable_v<Event>);
+
+}  // namespace sluice::channel
