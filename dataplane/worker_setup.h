@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the main lcore prepares for a worker before it starts: queues, rings, memory, settings. The
+// worker owns none of it; all of it outlives the worker.
+#pragma once
+
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_ring.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "dataplane/contract/segment.h"
+
+namespace sluice {
+
+inline constexpr uint32_t kMaxBurst = 64;
+
+enum class Faces : uint8_t { kClients, kBackends, kBoth };
+enum class Idle : uint8_t { kPoll, kPause, kSleep };
+
+/// A port as one worker sees it. The index of a port is its place in dataplane.ports; rings between main and
+/// worker carry it in `mbuf->port`.
+struct WorkerPort {
+  static constexpr uint16_t kNoQueue = 0xffff;
+
+  uint16_t device = 0;                // DPDK port id
+  uint16_t receive_queue = kNoQueue;  // kNoQueue: another worker receives for this one
+  uint16_t transmit_queue = kNoQueue;
+  uint16_t mtu = 1500;  // bytes of IP
+  uint16_t vlan = 0;    // 0 = untagged
+  Faces faces = Faces::kBoth;
+  MacAddress mac;
+  bool checksum_offload = false;  // device computes IPv4 and TCP checksums on transmit
+};
+
+/// Idle times after which a flow in that state is forgotten, in milliseconds.
+struct FlowTimers {
+  uint32_t handshake_ms = 60'000;
+  uint32_t established_ms = 7'440'000;
+  uint32_t closing_ms = 240'000;
+  uint32_t after_reset_ms = 10'000;
+};
+
+/// One connection of control: a mapped channel segment. Made by the main lcore, handed to every worker through
+/// `WorkerSetup::attachment`. A worker publishes the epoch it has moved to in `WorkerStats::segment_epoch`, and in
+/// `oldest_epoch_in_use` the oldest whose arena it still reads; main unmaps what no worker reads.
+struct ChannelAttachment {
+  uint64_t epoch = 0;          // 1, 2, ... ; as StatsHeader::segment_epoch
+  uint64_t forget_before = 0;  // tables that lie in segments older than this are to be dropped at once
+  std::byte* base = nullptr;
+  uint64_t bytes = 0;
+};
+
+struct WorkerSetup {
+  uint32_t index = 0;
+  uint32_t workers = 1;
+  uint32_t burst = 32;  // <= kMaxBurst
+  Idle idle = Idle::kPoll;
+  FlowTimers timers;
+  uint32_t ports = 0;
+  std::array<WorkerPort, channel::kMaxPorts> port;
+  rte_ring* to_main = nullptr;  // single producer, single consumer; mbuf pointers for the twin of mbuf->port
+  rte_ring* from_main =
+      nullptr;  // likewise; mbufs to be sent through port mbuf->port; null if another worker sends for main
+  rte_mempool* pool = nullptr;  // for packets the worker makes
+  channel::WorkerStats* stats = nullptr;
+  const std::atomic<const ChannelAttachment*>* attachment = nullptr;  // stored with release by main
+  std::atomic<uint64_t>* oldest_epoch_in_use = nullptr;               // stored with release by the worker
+  const std::atomic<bool>* stop = nullptr;
+  // Flow memory: see dataplane/flow_memory.h. `flow_memory_bytes(flow_capacity)` bytes, zeroed or of an earlier run.
+  std::byte* flow_memory = nullptr;
+  uint32_t flow_capacity = 0;
+};
+
+/// Runs a worker until `*setup.stop`. To be called on its lcore. Returns 0.
+int run_worker(const WorkerSetup& setup);
+
+}  // namespace sluice
