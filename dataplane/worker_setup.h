@@ -52,6 +52,7 @@ struct ChannelAttachment {
   uint64_t forget_before = 0;  // tables that lie in segments older than this are to be dropped at once
   std::byte* base = nullptr;
   uint64_t bytes = 0;
+  uint64_t arena_offset = 0;  // channel::arena_offset(workers)
 };
 
 struct WorkerSetup {

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Internet checksum arithmetic (RFC 1071), full and incremental (RFC 1624, equation 3). Sums are of
+// 16-bit words as they lie in memory: one's complement addition does not care about byte order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/contract/address.h"
+
+namespace sluice {
+
+/// A sum of 16-bit words, not yet folded.
+inline uint64_t sum_words(const uint8_t* data, size_t bytes, uint64_t sum = 0) {
+  for (; bytes >= 4; bytes -= 4, data += 4) {
+    uint32_t word;
+    std::memcpy(&word, data, 4);
+    sum += word;
+  }
+  if (bytes >= 2) {
+    uint16_t word;
+    std::memcpy(&word, data, 2);
+    sum += word;
+    bytes -= 2;
+    data += 2;
+  }
+  return bytes != 0 ? sum + *data : sum;  // a last odd byte is padded with zero behind it
+}
+
+constexpr uint16_t fold(uint64_t sum) {
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(sum);
+}
+
+/// The folded sum of an address as the pseudo header sees it (4 or 16 bytes).
+inline uint16_t address_sum(const Address& address) {
+  return address.is_v4() ? fold(sum_words(&address.bytes[12], 4)) : fold(sum_words(address.bytes.data(), 16));
+}
+
+/// `checksum` after the words that summed up to `removed` (folded) have been replaced by words that sum up to `added`
+/// (folded). RFC 1624 equation 3: HC' = ~(~HC + ~m + m').
+constexpr uint16_t update_checksum(uint16_t checksum, uint16_t removed, uint16_t added) {
+  uint32_t sum = static_cast<uint16_t>(~checksum) + uint32_t{static_cast<uint16_t>(~removed)} + added;
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
+}
+
+/// The TCP checksum of `segment` (its checksum field counted as it stands: zero it to compute, leave it to verify, when
+/// a right one gives 0).
+inline uint16_t tcp_checksum(const Address& source, const Address& destination, const uint8_t* segment, size_t bytes) {
+  uint64_t sum = uint64_t{address_sum(source)} + address_sum(destination);
+  sum += Be16::of(6).raw;
+  sum += Be32::of(static_cast<uint32_t>(bytes)).raw;
+  return static_cast<uint16_t>(~fold(sum_words(segment, bytes, sum)));
+}
+
+/// The checksum of an IPv4 header (its field counted as it stands).
+inline uint16_t ipv4_checksum(const uint8_t* header, size_t bytes) {
+  return static_cast<uint16_t>(~fold(sum_words(header, bytes)));
+}
+
+}  // namespace sluice

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One flow: everything a worker knows about a TCP connection, in one cache line without pointers, so that it
+// may lie in memory that outlives the process. Written by one worker only. `state` is cleared
+// before and set after the other fields, so an entry torn by a crash reads as free.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "dataplane/contract/address.h"
+#include "dataplane/contract/messages.h"
+
+namespace sluice {
+
+/// TCP as a middlebox sees it (RFC 9293 section 3.3.2, seen from between). In DESIGN.md's words, kSynSent to kAdopted
+/// are embryonic, kClientFin to kReset closing.
+enum class TcpState : uint8_t {
+  kFree = 0,
+  kSynSent,      // the client's SYN went on
+  kSynReceived,  // the backend answered it
+  kAdopted,      // met in mid-stream; the backend has not yet answered
+  kEstablished,
+  kClientFin,
+  kServerFin,
+  kClosed,  // FINs both ways
+  kReset,
+};
+
+constexpr bool is_embryonic(TcpState state) {
+  return state >= TcpState::kSynSent && state <= TcpState::kAdopted;
+}
+constexpr bool is_closing(TcpState state) {
+  return state >= TcpState::kClientFin;
+}
+
+/// Bits of `Flow::flags`.
+enum FlowFlags : uint8_t {
+  kFlowCut = 1,      // we reset it: packets are answered with RST
+  kFlowCounted = 2,  // counted in flows_now of its backend and service
+};
+
+struct alignas(64) Flow {
+  Address client;
+  Be16 client_port;
+  channel::ServiceId service;
+  channel::BackendId backend;
+  uint16_t backend_generation;  // must equal the backend's, or the backend is another one by now
+  uint32_t deadline_ms;         // low 32 bits of CLOCK_MONOTONIC milliseconds
+  uint32_t first_seen_ms;
+  uint32_t client_next;  // sequence number that the client will use next, as the client counts
+  uint32_t server_next;
+  uint32_t bytes_up;  // TCP payload from the client, saturating; while embryonic: place in the embryonic ring
+  uint32_t bytes_down;
+  MacAddress client_mac;   // return path: where the client's last packet came from
+  uint16_t vlan_and_port;  // VLAN id in the low 12 bits, port index in the upper 4
+  Be16 local_port;         // fullnat: our endpoint towards the backend
+  uint8_t local_index;
+  TcpState state;
+  uint8_t flags;
+  uint8_t smtp_phase;
+  uint8_t proxy_bytes;  // length of the injected PROXY header: the flow's sequence offset
+  uint8_t reserved;
+
+  Endpoint client_endpoint() const { return {client, client_port}; }
+};
+
+static_assert(sizeof(Flow) == 64 && alignof(Flow) == 64);
+static_assert(std::is_trivially_copyable_v<Flow> && std::is_standard_layout_v<Flow>);
+
+using FlowIndex = uint32_t;
+inline constexpr FlowIndex kNoFlow = 0xffffffff;
+
+}  // namespace sluice

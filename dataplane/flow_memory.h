@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The layout of a worker's flow memory: header, services, backends, index buckets, flows. Position
+// independent, so that a mapping that outlives the process can be adopted by the next one
+// (DESIGN.md section 8). The main lcore maps it (flow_memory_bytes), the worker lays it out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/contract/messages.h"
+#include "dataplane/contract/segment.h"
+#include "dataplane/flow.h"
+
+namespace sluice {
+
+inline constexpr uint64_t kFlowMemoryMagic = 0x31574f4c46554c53;  // "SLUFLOW1"
+inline constexpr uint32_t kFlowMemoryVersion = 1;                 // raise with any change of layout or meaning
+
+/// A service as a worker keeps it. Tables of backends lie in the channel's arena and are not part of this.
+struct alignas(64) Service {
+  Endpoint vip;
+  channel::Forwarding forwarding;
+  channel::Scheduler scheduler;
+  channel::HashOn hash_on;
+  channel::ProxyHeader proxy;
+  channel::OnBackendDown on_backend_down;
+  bool in_use;
+  uint16_t mss;
+  uint16_t reserved;
+  uint32_t checksum;     // ones' complement sum of the VIP's address and port (unfolded)
+  uint16_t address_sum;  // folded sum of the IPv4 address alone; 0 for IPv6
+  uint16_t reserved2;
+  uint64_t key;
+};
+
+/// A backend as a worker keeps it.
+struct alignas(64) Backend {
+  Endpoint endpoint;
+  uint16_t generation;
+  MacAddress next_hop;
+  uint16_t vlan;
+  uint8_t port_index;
+  uint8_t flags;  // channel::BackendFlags
+  bool in_use;
+  uint8_t reserved;
+  uint16_t weight;
+  uint16_t address_sum;
+  uint32_t checksum;
+  uint32_t max_connections;
+  uint32_t flows_now;
+  uint64_t key;
+};
+
+/// Ten flows' places in the index, in one cache line. A tag of 0 marks a free place.
+struct alignas(64) FlowBucket {
+  static constexpr uint32_t kPlaces = 10;
+  static constexpr uint32_t kSecondary = 0x80000000;  // in `slot`: this is the flow's second choice of bucket
+
+  uint16_t tag[kPlaces];
+  uint16_t overflowed;  // flows that belong here and live in their second bucket
+  uint16_t reserved;
+  uint32_t slot[kPlaces];
+};
+
+struct alignas(64) FlowMemoryHeader {
+  uint64_t magic;  // written last
+  uint32_t version;
+  uint32_t flow_capacity;
+  uint32_t bucket_count;  // power of two
+  uint32_t reserved;
+  uint64_t hash_seed;  // secret of this table
+  uint64_t boot_id;    // of the kernel whose CLOCK_MONOTONIC the deadlines count in
+};
+
+static_assert(sizeof(Service) == 64 && sizeof(Backend) == 64 && sizeof(FlowBucket) == 64);
+static_assert(sizeof(FlowMemoryHeader) == 64);
+
+/// Buckets for `flow_capacity` flows: the power of two at which at most 85 % of the places are taken.
+constexpr uint32_t bucket_count(uint32_t flow_capacity) {
+  const uint64_t needed = (uint64_t{flow_capacity} * 100 + 849) / 850;
+  uint32_t count = 2;
+  while (count < needed) count *= 2;
+  return count;
+}
+
+inline constexpr size_t kServicesOffset = sizeof(FlowMemoryHeader);
+inline constexpr size_t kBackendsOffset = kServicesOffset + channel::kMaxServices * sizeof(Service);
+inline constexpr size_t kBucketsOffset =
+    channel::align_up(kBackendsOffset + channel::kMaxBackends * sizeof(Backend), 4096);
+
+constexpr size_t flows_offset(uint32_t flow_capacity) {
+  return kBucketsOffset + size_t{bucket_count(flow_capacity)} * sizeof(FlowBucket);
+}
+
+/// Bytes of flow memory for a table of `flow_capacity` flows (at most 2^31 - 1).
+constexpr size_t flow_memory_bytes(uint32_t flow_capacity) {
+  return flows_offset(flow_capacity) + size_t{flow_capacity} * sizeof(Flow);
+}
+
+}  // namespace sluice

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The flow table of one worker: an index of 64-byte buckets with two choices per flow (cuckoo hashing with
+// partial keys: Pagh and Rodler 2001; Fan et al., MemC3, NSDI'13), and the flows themselves beside it.
+//
+// A flow is indexed by its client endpoint alone, so one entry serves both directions; several flows of
+// one client endpoint (to different services) share a tag and are told apart by a predicate.
+//
+// Invariants:
+//   1. Every flow whose state is not kFree has exactly one place, in its primary or its secondary bucket.
+//   2. bucket.overflowed counts the flows with that primary bucket that live in their secondary one, so a
+//      look-up visits the second bucket only when it can help.
+//   3. A flow freed in a burst is not reused before end_burst(): indices held by the burst stay harmless.
+//
+// Thread safety: none; one worker owns it. Nothing allocates.
+#pragma once
+
+#include <emmintrin.h>
+
+#include <cstdint>
+
+#include "dataplane/contract/placement.h"
+#include "dataplane/flow_memory.h"
+
+namespace sluice {
+
+/// Where a hash leads: first bucket and tag. The other bucket follows from both.
+struct FlowPlace {
+  uint32_t bucket;
+  uint16_t tag;
+};
+
+class FlowTable {
+ public:
+  /// Lays a table of `flow_capacity` flows over flow memory. Memory with a valid header of the same geometry is
+  /// adopted: `adopted()` flows were found in it. Otherwise it is formatted with `hash_seed`.
+  FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_seed, uint64_t boot_id) noexcept;
+
+  uint64_t hash(const Endpoint& client) const noexcept { return hash_endpoint(client, seed_); }
+
+  FlowPlace place(uint64_t hash) const noexcept {
+    const auto tag = static_cast<uint16_t>(hash >> 48);
+    return {static_cast<uint32_t>(hash) & bucket_mask_, tag == 0 ? uint16_t{1} : tag};
+  }
+
+  void prefetch_bucket(FlowPlace place) const noexcept { __builtin_prefetch(&buckets_[place.bucket]); }
+  void prefetch_flow(FlowIndex index) const noexcept { __builtin_prefetch(&flows_[index], 1); }
+
+  /// The first flow in the primary bucket whose tag fits, or kNoFlow. It may be another client's: check it.
+  FlowIndex first_candidate(FlowPlace place) const noexcept {
+    const FlowBucket& bucket = buckets_[place.bucket];
+    const uint32_t mask = match(bucket, place.tag);
+    return mask == 0 ? kNoFlow : bucket.slot[__builtin_ctz(mask)] & ~FlowBucket::kSecondary;
+  }
+
+  /// The first flow for which `wanted(flow)` among all those that the place can lead to, or kNoFlow.
+  template <typename Wanted>
+  FlowIndex find(FlowPlace place, Wanted wanted) const noexcept {
+    const FlowIndex found = find_in(buckets_[place.bucket], place.tag, wanted);
+    if (found != kNoFlow || buckets_[place.bucket].overflowed == 0) return found;
+    return find_in(buckets_[other_bucket(place.bucket, place.tag)], place.tag, wanted);
+  }
+
+  Flow& operator[](FlowIndex index) noexcept { return flows_[index]; }
+  const Flow& operator[](FlowIndex index) const noexcept { return flows_[index]; }
+
+  /// Takes a free flow and indexes it under `place`. The caller fills it, state last. kNoFlow if no flow or no
+  /// place is free. Cost: at most 22 buckets visited.
+  FlowIndex insert(FlowPlace place) noexcept;
+
+  /// Frees a flow whose client fields are still those it was inserted under.
+  void erase(FlowIndex index) noexcept;
+
+  /// Makes what was erased in this burst available.
+  void end_burst() noexcept;
+
+  uint32_t capacity() const noexcept { return capacity_; }
+  uint32_t bucket_count() const noexcept { return bucket_mask_ + 1; }
+  uint32_t size() const noexcept { return size_; }
+  /// Flows at and beyond this index have never been taken.
+  uint32_t used() const noexcept { return never_used_; }
+  bool is_exhausted() const noexcept { return free_ == kNoFlow && never_used_ == capacity_; }
+  uint32_t adopted() const noexcept { return adopted_; }
+  Service* services() const noexcept { return services_; }
+  Backend* backends() const noexcept { return backends_; }
+
+ private:
+  static uint32_t match(const FlowBucket& bucket, uint16_t tag) noexcept {
+    const __m128i wanted = _mm_set1_epi16(static_cast<int16_t>(tag));
+    const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(&bucket.tag[0]));
+    const __m128i high = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(&bucket.tag[8]));
+    const __m128i equal = _mm_packs_epi16(_mm_cmpeq_epi16(low, wanted), _mm_cmpeq_epi16(high, wanted));
+    return static_cast<uint32_t>(_mm_movemask_epi8(equal)) & ((1U << FlowBucket::kPlaces) - 1);
+  }
+
+  template <typename Wanted>
+  FlowIndex find_in(const FlowBucket& bucket, uint16_t tag, Wanted wanted) const noexcept {
+    for (uint32_t mask = match(bucket, tag); mask != 0; mask &= mask - 1) {
+      const FlowIndex index = bucket.slot[__builtin_ctz(mask)] & ~FlowBucket::kSecondary;
+      if (wanted(flows_[index])) return index;
+    }
+    return kNoFlow;
+  }
+
+  uint32_t other_bucket(uint32_t bucket, uint16_t tag) const noexcept {
+    // Symmetric, and never the bucket itself: the multiplier and the or make an odd, well-spread distance.
+    return (bucket ^ ((tag * 0x5bd1e995U) | 1)) & bucket_mask_;
+  }
+
+  static uint32_t free_place(const FlowBucket& bucket) noexcept {
+    const uint32_t mask = match(bucket, 0);
+    return mask == 0 ? FlowBucket::kPlaces : static_cast<uint32_t>(__builtin_ctz(mask));
+  }
+
+  void format(uint64_t hash_seed, uint64_t boot_id) noexcept;
+  void adopt() noexcept;
+  bool index_flow(FlowPlace place, FlowIndex index) noexcept;
+  bool make_room(uint32_t bucket_index) noexcept;
+  void unindex(FlowPlace place, FlowIndex index) noexcept;
+  FlowIndex take_free() noexcept;
+
+  // A free flow's link to the next lies in this field of it.
+  static uint32_t& next_free(Flow& flow) noexcept { return flow.deadline_ms; }
+
+  FlowMemoryHeader* header_;
+  Service* services_;
+  Backend* backends_;
+  FlowBucket* buckets_;
+  Flow* flows_;
+  uint64_t seed_ = 0;
+  uint32_t bucket_mask_;
+  uint32_t capacity_;
+  uint32_t size_ = 0;
+  uint32_t adopted_ = 0;
+  uint32_t never_used_ = 0;     // flows from here on have never been taken
+  FlowIndex free_ = kNoFlow;    // list through next_free
+  FlowIndex erased_ = kNoFlow;  // erased in this burst
+  FlowIndex erased_last_ = kNoFlow;
+};
+
+}  // namespace sluice

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/forwarding_state.h"
+
+#include "dataplane/checksum.h"
+#include "dataplane/contract/placement.h"
+
+namespace sluice {
+
+using channel::CommandType;
+using channel::RejectReason;
+
+namespace {
+
+template <typename T>
+constexpr bool in_range(T value, T last) {
+  return static_cast<uint8_t>(value) <= static_cast<uint8_t>(last);
+}
+
+/// Sum of an endpoint as it enters the TCP checksum, folded.
+uint16_t endpoint_sum(const Endpoint& endpoint) {
+  return fold(uint64_t{address_sum(endpoint.address)} + endpoint.port.raw);
+}
+
+}  // namespace
+
+ForwardingState::ForwardingState(Service* services, Backend* backends, uint32_t ports,
+                                 channel::WorkerStats& stats) noexcept
+    : services_(services), backends_(backends), ports_(ports), stats_(stats), tables_{} {
+  for (uint32_t id = 0; id < channel::kMaxServices; id++) {
+    if (services_[id].in_use) stats_.service_ids[id] = {services_[id].key, 0, {}};
+  }
+  for (uint32_t id = 0; id < channel::kMaxBackends; id++) {
+    backends_[id].flows_now = 0;
+    if (backends_[id].port_index >= ports_) backends_[id].flags &= static_cast<uint8_t>(~channel::kBackendReachable);
+    // The generation of a freed id is published too: control must not use it again.
+    stats_.backend_ids[id] = {backends_[id].in_use ? backends_[id].key : 0, backends_[id].generation, {}};
+  }
+  rebuild_slots();
+}
+
+void ForwardingState::attach(const ChannelAttachment& attachment) noexcept {
+  attachment_ = attachment;
+  in_snapshot_ = false;
+  for (BackendTable& table : tables_) {
+    if (table.entries != nullptr && table.epoch < attachment.forget_before) table = BackendTable{};
+  }
+}
+
+uint64_t ForwardingState::oldest_epoch_in_use() const noexcept {
+  uint64_t oldest = attachment_.epoch;
+  for (const BackendTable& table : tables_) {
+    if (table.entries != nullptr && table.epoch < oldest) oldest = table.epoch;
+  }
+  return oldest;
+}
+
+uint32_t ForwardingState::slot_of(const Endpoint& vip) noexcept {
+  return static_cast<uint32_t>(hash_endpoint(vip, 0)) & kSlotMask;
+}
+
+void ForwardingState::insert_slot(channel::ServiceId id) noexcept {
+  uint32_t i = slot_of(services_[id].vip);
+  while (slots_[i] != channel::kNoService) i = (i + 1) & kSlotMask;
+  slots_[i] = id;
+}
+
+void ForwardingState::rebuild_slots() noexcept {
+  slots_.fill(channel::kNoService);
+  for (uint16_t id = 0; id < channel::kMaxServices; id++) {
+    if (services_[id].in_use) insert_slot(id);
+  }
+}
+
+bool ForwardingState::is_vip(const Address& address) const noexcept {
+  for (uint32_t id = 0; id < channel::kMaxServices; id++) {
+    if (services_[id].in_use && services_[id].vip.address == address) return true;
+  }
+  return false;
+}
+
+std::optional<RejectReason> ForwardingState::apply(const channel::Command& command) noexcept {
+  switch (command.header.type) {
+    case CommandType::kSnapshotBegin:
+      begin_snapshot();
+      return std::nullopt;
+    case CommandType::kSnapshotEnd:
+      end_snapshot();
+      return std::nullopt;
+    case CommandType::kPutService:
+      return put_service(command.put_service);
+    case CommandType::kDropService:
+      return drop_service(command.header.id);
+    case CommandType::kPutBackend:
+      return put_backend(command.put_backend);
+    case CommandType::kDropBackend:
+      return drop_backend(command.header.id);
+  }
+  return RejectReason::kUnknownType;
+}
+
+std::optional<RejectReason> ForwardingState::put_service(const channel::PutService& message) noexcept {
+  const uint16_t id = message.header.id;
+  if (id >= channel::kMaxServices) return RejectReason::kIdOutOfRange;
+  if (!in_range(message.forwarding, channel::Forwarding::kGue) ||
+      !in_range(message.scheduler, channel::Scheduler::kSource) ||
+      !in_range(message.hash_on, channel::HashOn::kClientPrefix) ||
+      !in_range(message.proxy, channel::ProxyHeader::kV2) ||
+      !in_range(message.on_backend_down, channel::OnBackendDown::kKeep)) {
+    return RejectReason::kBadEnum;
+  }
+  const uint64_t offset = uint64_t{message.table_offset} * channel::kArenaUnit;
+  const uint64_t bytes = uint64_t{message.table_entries} * sizeof(channel::BackendId);
+  const uint64_t arena = attachment_.arena_offset;
+  if (message.table_entries != 0 && (attachment_.base == nullptr || offset + bytes > channel::kArenaBytes ||
+                                     arena + offset + bytes > attachment_.bytes)) {
+    return RejectReason::kTableOutOfArena;
+  }
+  const channel::ServiceId other = find_service({message.vip, message.port});
+  if (other != channel::kNoService && other != id) return RejectReason::kServiceEndpointTaken;
+
+  Service& service = services_[id];
+  const bool moved = !service.in_use || service.vip != Endpoint{message.vip, message.port};
+  service.in_use = false;
+  service.vip = {message.vip, message.port};
+  service.forwarding = message.forwarding;
+  service.scheduler = message.scheduler;
+  service.hash_on = message.hash_on;
+  service.proxy = message.proxy;
+  if (service.on_backend_down != message.on_backend_down) backends_lost_ = true;
+  service.on_backend_down = message.on_backend_down;
+  service.mss = message.mss;
+  service.key = message.key;
+  service.checksum = endpoint_sum(service.vip);
+  service.address_sum = address_sum(service.vip.address);
+  service.in_use = true;
+  if (moved) rebuild_slots();
+  tables_[id] = BackendTable{};
+  if (message.table_entries != 0) {
+    tables_[id] = {reinterpret_cast<const channel::BackendId*>(attachment_.base + arena + offset),
+                   message.table_entries, message.table_generation, attachment_.epoch};
+  }
+  service_named_[id] = true;
+  stats_.service_ids[id] = {message.key, 0, {}};
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::put_backend(const channel::PutBackend& message) noexcept {
+  const uint16_t id = message.header.id;
+  if (id >= channel::kMaxBackends) return RejectReason::kIdOutOfRange;
+  if ((message.flags & channel::kBackendReachable) != 0 && message.port_index >= ports_) {
+    return RejectReason::kBadPortIndex;
+  }
+  Backend& backend = backends_[id];
+  const bool went_down = (message.flags & channel::kBackendDown) != 0 && (backend.flags & channel::kBackendDown) == 0;
+  const bool another = backend.generation != message.generation;
+  if (backend.in_use && (went_down || another)) backends_lost_ = true;
+  if (another) backend.flows_now = 0;
+  backend.in_use = false;
+  backend.endpoint = {message.address, message.port};
+  backend.generation = message.generation;
+  backend.next_hop = message.next_hop;
+  backend.vlan = message.vlan & 0x0fff;
+  backend.port_index = message.port_index;
+  backend.flags = message.flags;
+  backend.weight = message.weight;
+  backend.max_connections = message.max_connections;
+  backend.key = message.key;
+  backend.checksum = endpoint_sum(backend.endpoint);
+  backend.address_sum = address_sum(backend.endpoint.address);
+  backend.in_use = true;
+  backend_named_[id] = true;
+  stats_.backend_ids[id] = {message.key, message.generation, {}};
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::drop_service(uint16_t id) noexcept {
+  if (id >= channel::kMaxServices) return RejectReason::kIdOutOfRange;
+  if (!services_[id].in_use) return std::nullopt;
+  services_[id].in_use = false;  // the rest stays, for the resets of its flows
+  tables_[id] = BackendTable{};
+  stats_.service_ids[id] = {};
+  rebuild_slots();
+  backends_lost_ = true;
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::drop_backend(uint16_t id) noexcept {
+  if (id >= channel::kMaxBackends) return RejectReason::kIdOutOfRange;
+  if (!backends_[id].in_use) return std::nullopt;
+  backends_[id].in_use = false;
+  stats_.backend_ids[id].key = 0;
+  backends_lost_ = true;
+  return std::nullopt;
+}
+
+void ForwardingState::begin_snapshot() noexcept {
+  service_named_.fill(false);
+  backend_named_.fill(false);
+  in_snapshot_ = true;
+}
+
+void ForwardingState::end_snapshot() noexcept {
+  if (!in_snapshot_) return;
+  in_snapshot_ = false;
+  for (uint16_t id = 0; id < channel::kMaxServices; id++) {
+    if (!service_named_[id]) drop_service(id);
+  }
+  for (uint16_t id = 0; id < channel::kMaxBackends; id++) {
+    if (!backend_named_[id]) drop_backend(id);
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What control has told a worker: services, backends, tables. Commands are checked, index by index,
+// before they take effect; a refused command changes nothing. Services and backends live in flow memory, so that
+// a process that adopts its flows knows at once what they refer to; tables live in the channel's arena.
+//
+// Thread safety: none; one worker owns it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "dataplane/contract/segment.h"
+#include "dataplane/flow_memory.h"
+#include "dataplane/worker_setup.h"
+
+namespace sluice {
+
+/// A service's table of backends, in some segment's arena. Its entries are control's words: check each before use.
+struct BackendTable {
+  const channel::BackendId* entries = nullptr;
+  uint32_t count = 0;
+  uint32_t generation = 0;
+  uint64_t epoch = 0;  // of the segment it lies in
+};
+
+class ForwardingState {
+ public:
+  /// Over the services and backends of flow memory, which may hold those of an earlier run. `ports`: how many there
+  /// are. `stats`: where identities are published.
+  ForwardingState(Service* services, Backend* backends, uint32_t ports, channel::WorkerStats& stats) noexcept;
+
+  /// Moves to a new connection's segment; tables older than its `forget_before` are dropped.
+  void attach(const ChannelAttachment& attachment) noexcept;
+
+  /// Applies a command, or says why not.
+  std::optional<channel::RejectReason> apply(const channel::Command& command) noexcept;
+
+  /// The service at `vip`, or kNoService.
+  channel::ServiceId find_service(const Endpoint& vip) const noexcept {
+    for (uint32_t i = slot_of(vip);; i = (i + 1) & kSlotMask) {
+      const channel::ServiceId id = slots_[i];
+      if (id == channel::kNoService || services_[id].vip == vip) return id;
+    }
+  }
+
+  /// Whether some service is at this address, on whatever port.
+  bool is_vip(const Address& address) const noexcept;
+
+  const Service& service(channel::ServiceId id) const noexcept { return services_[id]; }
+  const BackendTable& table(channel::ServiceId id) const noexcept { return tables_[id]; }
+  Backend& backend(channel::BackendId id) noexcept { return backends_[id]; }
+  const Backend& backend(channel::BackendId id) const noexcept { return backends_[id]; }
+
+  /// Whether the backend that a flow was placed on is still that backend.
+  bool is_current(const Flow& flow) const noexcept {
+    const Backend& backend = backends_[flow.backend];
+    return backend.in_use && backend.generation == flow.backend_generation;
+  }
+
+  /// Whether a flow has lost its backend: it is gone, or down with a service that resets.
+  bool is_lost(const Flow& flow) const noexcept {
+    if (!is_current(flow) || !services_[flow.service].in_use) return true;
+    return (backends_[flow.backend].flags & channel::kBackendDown) != 0 &&
+           services_[flow.service].on_backend_down == channel::OnBackendDown::kReset;
+  }
+
+  /// The oldest segment whose arena is in use; the newest if none is.
+  uint64_t oldest_epoch_in_use() const noexcept;
+
+  /// Whether flows may have lost their backend since the last call.
+  bool take_backends_lost() noexcept {
+    const bool lost = backends_lost_;
+    backends_lost_ = false;
+    return lost;
+  }
+
+ private:
+  static constexpr uint32_t kSlots = 4 * channel::kMaxServices;  // load at most 1/4
+  static constexpr uint32_t kSlotMask = kSlots - 1;
+
+  static uint32_t slot_of(const Endpoint& vip) noexcept;
+  void insert_slot(channel::ServiceId id) noexcept;
+  void rebuild_slots() noexcept;
+  std::optional<channel::RejectReason> put_service(const channel::PutService& message) noexcept;
+  std::optional<channel::RejectReason> put_backend(const channel::PutBackend& message) noexcept;
+  std::optional<channel::RejectReason> drop_service(uint16_t id) noexcept;
+  std::optional<channel::RejectReason> drop_backend(uint16_t id) noexcept;
+  void begin_snapshot() noexcept;
+  void end_snapshot() noexcept;
+
+  Service* services_;
+  Backend* backends_;
+  uint32_t ports_;
+  channel::WorkerStats& stats_;
+  ChannelAttachment attachment_;
+  bool backends_lost_ = false;
+  bool in_snapshot_ = false;
+  std::array<channel::ServiceId, kSlots> slots_;
+  std::array<BackendTable, channel::kMaxServices> tables_;
+  std::array<bool, channel::kMaxServices> service_named_;  // in the snapshot under way
+  std::array<bool, channel::kMaxBackends> backend_named_;
+};
+
+}  // namespace sluice

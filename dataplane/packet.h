@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A received frame taken apart: what the later stages need, and nothing believed that was not checked
+// against the bytes present. Ethernet (one VLAN tag at most), IPv4 (RFC 791), IPv6 (RFC 8200), TCP (RFC 9293).
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+#include "dataplane/contract/address.h"
+
+namespace sluice {
+
+inline constexpr uint8_t kTcpFin = 0x01;
+inline constexpr uint8_t kTcpSyn = 0x02;
+inline constexpr uint8_t kTcpRst = 0x04;
+inline constexpr uint8_t kTcpPsh = 0x08;
+inline constexpr uint8_t kTcpAck = 0x10;
+
+inline constexpr uint32_t kEthernetBytes = 14;
+inline constexpr uint32_t kVlanBytes = 4;
+inline constexpr uint16_t kEtherTypeIpv4 = 0x0800;
+inline constexpr uint16_t kEtherTypeIpv6 = 0x86dd;
+inline constexpr uint16_t kEtherTypeVlan = 0x8100;
+
+// Offsets of fields within their headers.
+namespace ipv4 {
+inline constexpr uint32_t kTotalLength = 2, kFragment = 6, kTtl = 8, kProtocol = 9, kChecksum = 10, kSource = 12,
+                          kDestination = 16, kBytes = 20;
+}
+namespace ipv6 {
+inline constexpr uint32_t kPayloadLength = 4, kNextHeader = 6, kHopLimit = 7, kSource = 8, kDestination = 24,
+                          kBytes = 40;
+}
+namespace tcp {
+inline constexpr uint32_t kSourcePort = 0, kDestinationPort = 2, kSequence = 4, kAck = 8, kOffset = 12, kFlags = 13,
+                          kWindow = 14, kChecksum = 16, kUrgent = 18, kBytes = 20;
+}
+
+template <typename T>
+inline T load(const uint8_t* from) {
+  T out;
+  __builtin_memcpy(&out, from, sizeof out);
+  return out;
+}
+
+template <typename T>
+inline void store(uint8_t* to, T value) {
+  __builtin_memcpy(to, &value, sizeof value);
+}
+
+enum class ParseVerdict : uint8_t {
+  kTcp,        // all of Packet is filled in
+  kFragment,   // an IP fragment: addresses are filled in, ports are not
+  kOther,      // for the kernel
+  kOtherHost,  // addressed to another station
+  kTruncated,
+  kMalformed,
+};
+
+struct Packet {
+  Endpoint source;
+  Endpoint destination;
+  uint16_t l3_offset;  // from the start of the mbuf's data
+  uint16_t l4_offset;
+  uint16_t ip_bytes;       // IP header and all that belongs to it
+  uint16_t payload_bytes;  // TCP payload
+  uint16_t vlan;           // 0 = untagged
+  bool v6;
+  uint8_t tcp_flags;
+  uint8_t tcp_header_bytes;
+  uint32_t sequence;  // host order
+  uint32_t ack;
+
+  /// Sequence space that the segment takes (RFC 9293 section 3.4).
+  uint32_t sequence_length() const {
+    return payload_bytes + ((tcp_flags & kTcpSyn) != 0 ? 1U : 0U) + ((tcp_flags & kTcpFin) != 0 ? 1U : 0U);
+  }
+};
+
+/// Takes apart the frame in `mbuf`, received on a port with address `own_mac`. Headers must lie in its first segment.
+ParseVerdict parse(const rte_mbuf& mbuf, const MacAddress& own_mac, Packet& packet) noexcept;
+
+}  // namespace sluice

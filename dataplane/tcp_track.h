@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How segments move a flow's TCP state (RFC 9293 section 3.3.2, as a middlebox sees it) and its idle deadline
+// (RFC 5382 section 5). Segments that a peer would not believe (a reset outside the window, an ACK of a SYN never
+// sent) do not move it: an attacker who guesses neither side's numbers cannot end or confirm a flow.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/flow.h"
+#include "dataplane/packet.h"
+#include "dataplane/sequence.h"
+#include "dataplane/worker_setup.h"
+
+namespace sluice {
+
+/// Sequence numbers further than this from what was seen are not believed. The largest window (RFC 7323) is 2^30.
+inline constexpr uint32_t kBelievable = 1U << 30;
+
+inline uint32_t timeout_ms(TcpState state, const FlowTimers& timers) {
+  switch (state) {
+    case TcpState::kEstablished:
+    case TcpState::kAdopted:
+      return timers.established_ms;
+    case TcpState::kClientFin:
+    case TcpState::kServerFin:
+    case TcpState::kClosed:
+      return timers.closing_ms;
+    case TcpState::kReset:
+      return timers.after_reset_ms;
+    case TcpState::kFree:
+    case TcpState::kSynSent:
+    case TcpState::kSynReceived:
+      break;
+  }
+  return timers.handshake_ms;
+}
+
+/// The numbers that one side will use next, moved on by its segment.
+inline uint32_t advance(uint32_t next, const Packet& packet) {
+  const uint32_t end = packet.sequence + packet.sequence_length();
+  return end - next < kBelievable ? end : next;
+}
+
+/// Whether a reset carries a number that its receiver would take for real, give or take a window of 64 KiB in flight
+/// (RFC 5961 section 3.2 asks receivers for an exact match).
+inline bool believable_reset(uint32_t next, uint32_t sequence) {
+  return sequence - (next - 0x10000) <= 0x20000;
+}
+
+/// The state after a segment from the client; `flow.client_next` not yet advanced.
+inline TcpState after_client_segment(const Flow& flow, const Packet& packet) {
+  if ((packet.tcp_flags & kTcpRst) != 0) {
+    const bool real = flow.state == TcpState::kAdopted || believable_reset(flow.client_next, packet.sequence);
+    return real ? TcpState::kReset : flow.state;
+  }
+  if (flow.state == TcpState::kSynReceived && (packet.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpAck) {
+    if (packet.ack != flow.server_next) return flow.state;
+    return (packet.tcp_flags & kTcpFin) != 0 ? TcpState::kClientFin : TcpState::kEstablished;
+  }
+  if ((packet.tcp_flags & kTcpFin) != 0) {
+    if (flow.state == TcpState::kEstablished || flow.state == TcpState::kAdopted) return TcpState::kClientFin;
+    if (flow.state == TcpState::kServerFin) return TcpState::kClosed;
+  }
+  return flow.state;
+}
+
+/// The state after a segment from the backend; `flow.server_next` not yet advanced.
+inline TcpState after_server_segment(const Flow& flow, const Packet& packet) {
+  if ((packet.tcp_flags & kTcpRst) != 0) {
+    // A refusal carries no sequence number of its own: it answers the SYN.
+    const bool refused = flow.state == TcpState::kSynSent && packet.ack == flow.client_next;
+    const bool real = refused || flow.state == TcpState::kAdopted ||
+                      (flow.state != TcpState::kSynSent && believable_reset(flow.server_next, packet.sequence));
+    return real ? TcpState::kReset : flow.state;
+  }
+  if (flow.state == TcpState::kSynSent) {
+    const bool answers = (packet.tcp_flags & (kTcpSyn | kTcpAck)) == (kTcpSyn | kTcpAck);
+    return answers && packet.ack == flow.client_next ? TcpState::kSynReceived : flow.state;
+  }
+  if ((packet.tcp_flags & kTcpSyn) != 0) return flow.state;
+  if (flow.state == TcpState::kAdopted && (packet.tcp_flags & kTcpFin) == 0) return TcpState::kEstablished;
+  if ((packet.tcp_flags & kTcpFin) != 0) {
+    if (flow.state == TcpState::kEstablished || flow.state == TcpState::kAdopted) return TcpState::kServerFin;
+    if (flow.state == TcpState::kClientFin) return TcpState::kClosed;
+  }
+  return flow.state;
+}
+
+}  // namespace sluice

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of flows in a worker: placing, adopting, ending, expiring.
+#include <algorithm>
+
+#include "dataplane/contract/placement.h"
+#include "dataplane/sequence.h"
+#include "dataplane/tcp_track.h"
+#include "dataplane/worker.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint64_t kSweepMs = 2000;      // every flow is visited this often
+constexpr uint64_t kSweepPerTurn = 256;  // at most, unless backends were lost
+constexpr uint64_t kUrgentSweepPerTurn = 4096;
+constexpr uint32_t kSweepPrefetch = 8;
+constexpr uint32_t kRecycleProbes = 64;    // flows looked at for a closed one when the table is full
+constexpr uint32_t kPlacementProbes = 64;  // table entries tried after the one that the hash names
+constexpr uint64_t kAdoptPerSecond = 20'000;
+constexpr uint64_t kAdoptBurst = 20'000;
+
+channel::Counter gauge_of(TcpState state) {
+  if (is_embryonic(state)) return channel::Counter::kFlowsEmbryonicNow;
+  return is_closing(state) ? channel::Counter::kFlowsClosingNow : channel::Counter::kFlowsEstablishedNow;
+}
+
+uint32_t embryonic_limit(uint32_t flow_capacity, uint32_t ring) {
+  uint32_t limit = 64;
+  while (limit * 2 <= flow_capacity / 4 && limit * 2 <= ring) limit *= 2;
+  return limit;
+}
+
+}  // namespace
+
+Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, uint64_t now_ms) noexcept
+    : setup_(setup),
+      flows_(setup.flow_memory, setup.flow_capacity, hash_seed, boot_id),
+      state_(flows_.services(), flows_.backends(), setup.ports, *setup.stats),
+      now_ms_(now_ms),
+      embryonic_limit_(embryonic_limit(setup.flow_capacity, kEmbryonicRing)),
+      swept_ms_(now_ms),
+      adopt_tokens_(kAdoptBurst),
+      adopt_credited_ms_(now_ms) {
+  embryonic_ring_.fill(kNoFlow);
+  count(Counter::kFlowsAdopted, flows_.adopted());
+  set_gauge(Counter::kFlowCapacity, setup.flow_capacity);
+  for (FlowIndex i = 0; i < flows_.used(); i++) {
+    Flow& flow = flows_[i];
+    if (flow.state == TcpState::kFree) continue;
+    setup_.stats->counters[static_cast<size_t>(gauge_of(flow.state))]++;
+    if (is_embryonic(flow.state)) join_embryonic_ring(i);
+    if ((flow.flags & kFlowCounted) == 0) continue;
+    setup_.stats->services[flow.service].flows_now++;
+    setup_.stats->backends[flow.backend].flows_now++;
+    if (state_.is_current(flow)) state_.backend(flow.backend).flows_now++;
+  }
+}
+
+void Worker::place_new_flows(uint32_t port) noexcept {
+  for (uint32_t i = 0; i < burst_.count; i++) {
+    const Packet& packet = burst_.packet[i];
+    FlowIndex& index = burst_.flow[i];
+    if (index != kNoFlow) {
+      // A client may use a port again once its last connection is over (RFC 9293 section 3.6.1).
+      const Flow& flow = flows_[index];
+      const bool over = flow.state == TcpState::kClosed || flow.state == TcpState::kReset ||
+                        (flow.state == TcpState::kSynSent && state_.is_lost(flow));
+      const bool opening = burst_.from_client[i] && (packet.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
+      if (!over || !opening) continue;
+      forget(index);
+      index = kNoFlow;
+    }
+    const channel::ServiceId service = state_.find_service(packet.destination);
+    if (service == channel::kNoService) {
+      punt(port, burst_.mbuf[i]);
+      continue;
+    }
+    if (!burst_.from_client[i]) {
+      burst_.from_client[i] = true;
+      burst_.place[i] = flows_.place(flows_.hash(packet.source));
+    }
+    index = find_from_client(burst_.place[i], packet);  // an earlier packet of this burst may have placed it
+    if (index == kNoFlow) place_one(port, i, service);
+  }
+}
+
+void Worker::place_one(uint32_t port, uint32_t i, channel::ServiceId service_id) noexcept {
+  const Packet& packet = burst_.packet[i];
+  const bool opening = (packet.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
+  if (!opening) {
+    if ((packet.tcp_flags & (kTcpSyn | kTcpRst)) != 0) return drop(burst_.mbuf[i], Counter::kDropNoFlow);
+    if (!may_adopt()) return drop(burst_.mbuf[i], Counter::kDropAdoptQuota);
+  }
+  bool collided = false;
+  const channel::BackendId backend_id = choose_backend(service_id, packet, burst_.place[i], collided);
+  if (backend_id == channel::kNoBackend) {
+    setup_.stats->services[service_id].flows_refused++;
+    return answer_with_reset(port, i, collided ? Counter::kDropBackendCollision : Counter::kDropNoBackend);
+  }
+  const FlowIndex index = take_flow(burst_.place[i]);
+  if (index == kNoFlow) return answer_with_reset(port, i, Counter::kDropTableFull);
+
+  Backend& backend = state_.backend(backend_id);
+  Flow& flow = flows_[index];
+  flow = Flow{};
+  flow.client = packet.source.address;
+  flow.client_port = packet.source.port;
+  flow.service = service_id;
+  flow.backend = backend_id;
+  flow.backend_generation = backend.generation;
+  flow.first_seen_ms = static_cast<uint32_t>(now_ms_);
+  flow.deadline_ms = flow.first_seen_ms + setup_.timers.handshake_ms;
+  flow.client_next = packet.sequence + (opening ? 1 : packet.sequence_length());
+  flow.server_next = packet.ack;
+  flow.flags = kFlowCounted;
+  join_embryonic_ring(index);
+  // The entry is whole from here on: a successor of this process may adopt it.
+  __atomic_store_n(reinterpret_cast<uint8_t*>(&flow.state),
+                   static_cast<uint8_t>(opening ? TcpState::kSynSent : TcpState::kAdopted), __ATOMIC_RELEASE);
+  burst_.flow[i] = index;
+
+  backend.flows_now++;
+  channel::ServiceCounters& service_counters = setup_.stats->services[service_id];
+  channel::BackendCounters& backend_counters = setup_.stats->backends[backend_id];
+  service_counters.flows_created++;
+  service_counters.flows_now++;
+  backend_counters.flows_created++;
+  backend_counters.flows_now++;
+  backend_counters.last_new_flow_ms = now_ms_;
+  count(opening ? Counter::kFlowsCreated : Counter::kFlowsAdopted);
+  count(Counter::kFlowsEmbryonicNow);
+  if (collided) count(Counter::kFlowsMovedByCollision);
+}
+
+bool Worker::may_adopt() noexcept {
+  const uint64_t earned = (now_ms_ - adopt_credited_ms_) * kAdoptPerSecond / 1000;
+  if (earned != 0) {
+    adopt_tokens_ = std::min(kAdoptBurst, adopt_tokens_ + earned);
+    adopt_credited_ms_ = now_ms_;
+  }
+  if (adopt_tokens_ == 0) return false;
+  adopt_tokens_--;
+  return true;
+}
+
+channel::BackendId Worker::choose_backend(channel::ServiceId service_id, const Packet& packet, FlowPlace place,
+                                          bool& collided) noexcept {
+  const Service& service = state_.service(service_id);
+  const BackendTable& table = state_.table(service_id);
+  if (table.count == 0) return channel::kNoBackend;
+  uint32_t entry = table_index(placement_hash(packet.source, service.vip, service.hash_on), table.count);
+  for (uint32_t probe = 0; probe < kPlacementProbes; probe++) {
+    const channel::BackendId id = table.entries[entry];
+    if (++entry == table.count) entry = 0;
+    if (id >= channel::kMaxBackends) continue;
+    const Backend& backend = state_.backend(id);
+    const uint8_t usable = backend.flags & (channel::kBackendReachable | channel::kBackendDown);
+    if (!backend.in_use || usable != channel::kBackendReachable) continue;
+    if (collides(place, packet, backend)) {
+      collided = true;
+      continue;
+    }
+    return id;
+  }
+  return channel::kNoBackend;
+}
+
+bool Worker::collides(FlowPlace place, const Packet& packet, const Backend& candidate) noexcept {
+  const FlowIndex other = flows_.find(place, [&](const Flow& flow) {
+    return flow.client_port == packet.source.port && flow.client == packet.source.address &&
+           state_.backend(flow.backend).endpoint == candidate.endpoint;
+  });
+  if (other == kNoFlow) return false;
+  const TcpState state = flows_[other].state;
+  if (state != TcpState::kClosed && state != TcpState::kReset) return true;
+  forget(other);  // it is over: the backend's endpoint is free for this client again
+  return false;
+}
+
+FlowIndex Worker::take_flow(FlowPlace place) noexcept {
+  // Flows freed in this burst come back after it; until then a full table stays full.
+  if (flows_.is_exhausted()) recycle_closing();
+  return flows_.insert(place);
+}
+
+bool Worker::recycle_closing() noexcept {
+  for (uint32_t probe = 0; probe < kRecycleProbes; probe++) {
+    const FlowIndex index = recycle_hand_;
+    if (++recycle_hand_ >= flows_.used()) recycle_hand_ = 0;
+    const TcpState state = flows_[index].state;
+    if (state != TcpState::kClosed && state != TcpState::kReset) continue;
+    forget(index);
+    count(Counter::kFlowsRecycledClosing);
+    return true;
+  }
+  return false;
+}
+
+void Worker::join_embryonic_ring(FlowIndex index) noexcept {
+  const uint32_t position = embryonic_next_++ & (embryonic_limit_ - 1);
+  const FlowIndex oldest = embryonic_ring_[position];
+  embryonic_ring_[position] = index;
+  flows_[index].bytes_up = position;
+  if (oldest == kNoFlow || oldest == index) return;
+  const Flow& flow = flows_[oldest];
+  if (!is_embryonic(flow.state) || flow.bytes_up != position) return;
+  forget(oldest);
+  count(Counter::kFlowsRecycledEmbryonic);
+}
+
+void Worker::set_state(Flow& flow, TcpState state) noexcept {
+  const channel::Counter before = gauge_of(flow.state);
+  const channel::Counter after = gauge_of(state);
+  if (before != after) {
+    setup_.stats->counters[static_cast<size_t>(before)]--;
+    setup_.stats->counters[static_cast<size_t>(after)]++;
+  }
+  if (is_embryonic(flow.state) && !is_embryonic(state)) flow.bytes_up = 0;  // was its place in the ring
+  flow.state = state;
+  if (state == TcpState::kEstablished) {
+    count(Counter::kFlowsEstablished);
+    setup_.stats->services[flow.service].flows_established++;
+    setup_.stats->backends[flow.backend].flows_established++;
+  } else if (state == TcpState::kClosed || state == TcpState::kReset) {
+    count(state == TcpState::kClosed ? Counter::kFlowsClosed : Counter::kFlowsReset);
+    uncount(flow);
+  }
+}
+
+void Worker::uncount(Flow& flow) noexcept {
+  if ((flow.flags & kFlowCounted) == 0) return;
+  flow.flags &= static_cast<uint8_t>(~kFlowCounted);
+  setup_.stats->services[flow.service].flows_now--;
+  setup_.stats->backends[flow.backend].flows_now--;
+  Backend& backend = state_.backend(flow.backend);
+  if (backend.generation == flow.backend_generation && backend.flows_now != 0) backend.flows_now--;
+}
+
+void Worker::forget(FlowIndex index) noexcept {
+  Flow& flow = flows_[index];
+  uncount(flow);
+  setup_.stats->counters[static_cast<size_t>(gauge_of(flow.state))]--;
+  flows_.erase(index);
+}
+
+void Worker::cut(FlowIndex index) noexcept {
+  Flow& flow = flows_[index];
+  reset_to_client(flow);
+  if (state_.is_current(flow)) reset_to_backend(flow);
+  set_state(flow, TcpState::kReset);
+  flow.flags |= kFlowCut;
+  flow.deadline_ms = static_cast<uint32_t>(now_ms_) + setup_.timers.after_reset_ms;
+}
+
+void Worker::send_reset(uint32_t port, const BareSegment& reset, Counter counter) noexcept {
+  rte_mbuf* mbuf = rte_pktmbuf_alloc(setup_.pool);
+  if (mbuf == nullptr) return count(Counter::kDropMade);
+  write_segment(*mbuf, reset);
+  send_made(port, mbuf);
+  count(counter);
+  if (resets_left_ != 0) resets_left_--;
+}
+
+void Worker::reset_to_client(const Flow& flow) noexcept {
+  const uint32_t port = flow.vlan_and_port >> 12;
+  if (port >= setup_.ports) return;
+  BareSegment reset;
+  reset.source = state_.service(flow.service).vip;
+  reset.destination = flow.client_endpoint();
+  reset.source_mac = setup_.port[port].mac;
+  reset.destination_mac = flow.client_mac;
+  reset.vlan = flow.vlan_and_port & 0x0fff;
+  // A client that has not seen a SYN-ACK takes only a reset that acknowledges its SYN (RFC 9293 section 3.5.3).
+  reset.flags = kTcpRst | kTcpAck;
+  reset.sequence = flow.server_next;
+  reset.ack = flow.client_next;
+  send_reset(port, reset, Counter::kResetsToClient);
+}
+
+void Worker::reset_to_backend(const Flow& flow) noexcept {
+  const Backend& backend = state_.backend(flow.backend);
+  if ((backend.flags & channel::kBackendReachable) == 0) return;
+  BareSegment reset;
+  reset.source = flow.client_endpoint();
+  reset.destination = backend.endpoint;
+  reset.source_mac = setup_.port[backend.port_index].mac;
+  reset.destination_mac = backend.next_hop;
+  reset.vlan = backend.vlan;
+  reset.flags = kTcpRst | kTcpAck;
+  reset.sequence = flow.client_next;
+  reset.ack = flow.server_next;
+  send_reset(backend.port_index, reset, Counter::kResetsToBackend);
+}
+
+bool Worker::expire_some() noexcept {
+  const uint64_t used = flows_.used();
+  if (used == 0) return false;
+  sweep_credit_ = std::min(sweep_credit_ + (now_ms_ - swept_ms_) * used, kSweepMs * used);
+  swept_ms_ = now_ms_;
+  uint64_t visits = std::min(sweep_credit_ / kSweepMs, kSweepPerTurn);
+  sweep_credit_ -= visits * kSweepMs;
+  if (urgent_ != 0) {
+    visits = std::max(visits, std::min(urgent_, kUrgentSweepPerTurn));
+  }
+  for (uint64_t i = 0; i < visits; i++) {
+    if (resets_left_ == 0) break;
+    const FlowIndex index = sweep_hand_;
+    if (++sweep_hand_ >= used) sweep_hand_ = 0;
+    flows_.prefetch_flow(index + kSweepPrefetch < used ? index + kSweepPrefetch : 0);
+    sweep_one(index);
+    if (urgent_ != 0) urgent_--;
+  }
+  return visits != 0;
+}
+
+void Worker::sweep_one(FlowIndex index) noexcept {
+  Flow& flow = flows_[index];
+  if (flow.state == TcpState::kFree) return;
+  if (is_due(flow.deadline_ms, static_cast<uint32_t>(now_ms_))) {
+    if (flow.state != TcpState::kClosed && flow.state != TcpState::kReset) count(Counter::kFlowsExpired);
+    return forget(index);
+  }
+  if ((flow.flags & kFlowCut) == 0 && flow.state != TcpState::kClosed && flow.state != TcpState::kReset &&
+      state_.is_lost(flow)) {
+    cut(index);
+  }
+}
+
+}  // namespace sluice
