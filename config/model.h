@@ -86,6 +86,18 @@ struct Check {
   std::chrono::milliseconds command_timeout{10000};
   uint32_t rise = 2;
   uint32_t fall = 3;
+  std::string expect;                // pattern (config/pattern.h) that the greeting has to match; "" = any 2xx greeting
+  std::string reject;                // pattern that the greeting must not match; "" = none
+  Proxy proxy = Proxy::kNone;        // header that the probe sends first: v1 with real addresses, v2 LOCAL
+  std::string helo;                  // what the probe calls itself; "" = its address literal
+  std::vector<std::string> require;  // EHLO keywords that must be offered, before or after TLS
+  std::string server_name;           // name asked for (SNI) and, with `verify`, held against the certificate
+  bool verify = false;               // hold the certificate's chain and name against `ca_file`
+  std::string ca_file;               // "" = the system's
+  uint32_t certificate_warn_days = 21;  // fewer days left: reported
+  uint32_t certificate_fail_days = 0;   // this few days left, or less: down
+
+  friend bool operator==(const Check&, const Check&) = default;
 };
 
 struct Backend {
