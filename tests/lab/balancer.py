@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sluice itself in the lab: both processes, with their logs, their readiness and what they report."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+from .network import namespace_exists
+from .shell import CommandError, Service, Timeout, in_namespace, run, tail, wait_until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "config" / "examples" / "lab.cfg"
+TWINS = ("slf0", "slb0")
+
+
+def build_directory():
+    return pathlib.Path(os.environ.get("SLUICE_BUILD", ROOT / "build"))
+
+
+def programs(build=None):
+    """Paths of the three programs in a build directory."""
+    build = pathlib.Path(build or build_directory())
+    return {"sluice-dataplane": build / "dataplane" / "sluice-dataplane",
+            "sluice-control": build / "controlplane" / "sluice-control",
+            "sluicectl": build / "controlplane" / "sluicectl"}
+
+
+class Balancer:
+    """The two processes in the balancer's namespace. `start()` returns when both serve."""
+
+    def __init__(self, network, directory, config=EXAMPLE, build=None, dataplane_build=None):
+        self.network = network
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.config = pathlib.Path(config)
+        self._programs = programs(build)
+        if dataplane_build:
+            self._programs["sluice-dataplane"] = programs(dataplane_build)["sluice-dataplane"]
+        # Unix sockets have short paths, hence not in the lab's directory.
+        self.runtime = pathlib.Path("/run/sluice-lab") / network.balancer
+        self.env = {"SLUICE_RUNTIME_DIR": str(self.runtime)}
+        self.dataplane = self.control = None
+
+    def start(self, healthy=True):
+        """Starts both; with `healthy`, waits until every backend is in service."""
+        self.start_dataplane()
+        self.start_control()
+        if healthy:
+            self.wait_healthy()
+
+    def start_dataplane(self, timeout_s=30):
+        if "net_af_packet" in self.config.read_text():
+            self.network.hide_from_kernel("lb-front", "lb-back")
+        self.runtime.mkdir(parents=True, exist_ok=True)
+        self.dataplane = self._service("sluice-dataplane", "--config", self.config)
+        self._wait(self.dataplane, self._twins_exist, timeout_s, "kernel twins")
+        self.network.address_twins(*TWINS)
+
+    def start_control(self, timeout_s=15):
+        self.control = self._service("sluice-control", "--config", self.config)
+        self._wait(self.control, lambda: self.status(check=False) is not None, timeout_s, "answer to sluicectl status")
+
+    def _service(self, name, *args):
+        program = self._programs[name]
+        if not program.exists():
+            raise CommandError(f"{name} is not built (meson setup build && ninja -C build)")
+        return Service(name, [program, *args], self.directory / f"{name}.log", self.network.balancer,
+                       {**self.env, "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0"})
+
+    @staticmethod
+    def _wait(service, condition, timeout_s, what):
+        def check():
+            service.require_running()
+            return condition()
+        try:
+            wait_until(check, timeout_s, f"{service.name}: {what}")
+        except Timeout as error:
+            raise CommandError(f"{error}; its log ends:\n{tail(service.log_path)}") from error
+
+    def _twins_exist(self):
+        links = run("ip", "-n", self.network.balancer, "-brief", "link")
+        return all(any(line.startswith(twin) for line in links.splitlines()) for twin in TWINS)
+
+    def ctl(self, *args, check=True):
+        """Runs sluicectl and returns its output; with check=False, None if it fails."""
+        command = in_namespace(self.network.balancer,
+                               [self._programs["sluicectl"], "--config", self.config, *args])
+        done = subprocess.run(command, text=True, capture_output=True, timeout=20, env={**os.environ, **self.env})
+        if done.returncode == 0:
+            return done.stdout
+        if check:
+            raise CommandError(f"sluicectl {' '.join(args)}: exit code {done.returncode}: {done.stderr.strip()}")
+        return None
+
+    def status(self, check=True):
+        """What `sluicectl status --json` says, or None (check=False) if it does not answer."""
+        out = self.ctl("status", "--json", check=check)
+        return None if out is None else json.loads(out)
+
+    def stop(self):
+        for service in (self.control, self.dataplane):
+            if service:
+                service.stop()
+        if namespace_exists(self.network.balancer):
+            run("nft", "flush", "ruleset", namespace=self.network.balancer)
+
+    def kill_control(self):
+        self.control.stop(signal.SIGKILL)
+
+    def require_running(self):
+        for service in (self.dataplane, self.control):
+            service.require_running()
