@@ -154,6 +154,7 @@ void FlowTable::erase(FlowIndex index) noexcept {
   next_free(flow) = erased_;
   if (erased_ == kNoFlow) erased_last_ = index;
   erased_ = index;
+  erased_count_++;
   size_--;
 }
 
@@ -162,6 +163,7 @@ void FlowTable::end_burst() noexcept {
   next_free(flows_[erased_last_]) = free_;
   free_ = erased_;
   erased_ = kNoFlow;
+  erased_count_ = 0;
 }
 
 }  // namespace sluice

@@ -79,7 +79,8 @@ class FlowTable {
   uint32_t size() const noexcept { return size_; }
   /// Flows at and beyond this index have never been taken.
   uint32_t used() const noexcept { return never_used_; }
-  bool is_exhausted() const noexcept { return free_ == kNoFlow && never_used_ == capacity_; }
+  /// Flows that insert() can take before end_burst() is called.
+  uint32_t available() const noexcept { return capacity_ - size_ - erased_count_; }
   uint32_t adopted() const noexcept { return adopted_; }
   Service* services() const noexcept { return services_; }
   Backend* backends() const noexcept { return backends_; }
@@ -136,6 +137,7 @@ class FlowTable {
   FlowIndex free_ = kNoFlow;    // list through next_free
   FlowIndex erased_ = kNoFlow;  // erased in this burst
   FlowIndex erased_last_ = kNoFlow;
+  uint32_t erased_count_ = 0;
 };
 
 }  // namespace sluice

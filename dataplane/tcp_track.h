@@ -14,8 +14,8 @@
 
 namespace sluice {
 
-/// Sequence numbers further than this from what was seen are not believed. The largest window (RFC 7323) is 2^30.
-inline constexpr uint32_t kBelievable = 1U << 30;
+/// Sequence numbers further ahead than this of what was seen are not believed: more than any real window in flight.
+inline constexpr uint32_t kBelievable = 1U << 26;
 
 inline uint32_t timeout_ms(TcpState state, const FlowTimers& timers) {
   switch (state) {
@@ -36,8 +36,9 @@ inline uint32_t timeout_ms(TcpState state, const FlowTimers& timers) {
   return timers.handshake_ms;
 }
 
-/// The numbers that one side will use next, moved on by its segment.
+/// The number that one side will use next, moved on by its segment (not a reset).
 inline uint32_t advance(uint32_t next, const Packet& packet) {
+  if ((packet.tcp_flags & kTcpRst) != 0) return next;
   const uint32_t end = packet.sequence + packet.sequence_length();
   return end - next < kBelievable ? end : next;
 }

@@ -179,8 +179,8 @@ bool Worker::collides(FlowPlace place, const Packet& packet, const Backend& cand
 }
 
 FlowIndex Worker::take_flow(FlowPlace place) noexcept {
-  // Flows freed in this burst come back after it; until then a full table stays full.
-  if (flows_.is_exhausted()) recycle_closing();
+  // What is recycled now can be taken after this burst: keep a burst's worth ahead.
+  if (flows_.available() < kMaxBurst) recycle_closing();
   return flows_.insert(place);
 }
 

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A worker on a bench: two ring ports (0 faces clients, 1 faces backends), a channel segment that the test fills as
+// control would, and a clock that the test sets.
+#pragma once
+
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/worker.h"
+#include "tests/dataplane/support/bench_ports.h"
+
+namespace sluice::testing {
+
+struct BenchOptions {
+  uint32_t flow_capacity = 4096;
+  Faces front = Faces::kClients;
+  Faces back = Faces::kBackends;
+  std::byte* flow_memory = nullptr;  // of an earlier bench; null: fresh
+};
+
+class WorkerBench {
+ public:
+  static constexpr uint32_t kFront = 0;
+  static constexpr uint32_t kBack = 1;
+
+  explicit WorkerBench(const BenchOptions& options = {});
+  ~WorkerBench();
+
+  static MacAddress front_mac() { return mac(0x01); }
+  static MacAddress back_mac() { return mac(0x02); }
+  /// The station behind backend `id`.
+  static MacAddress backend_mac(uint16_t id) { return mac(static_cast<uint8_t>(0xb0 + id)); }
+
+  /// Commands, as control sends them; taken up in the next turn.
+  void put_backend(uint16_t id, const Endpoint& endpoint, uint8_t flags = channel::kBackendReachable,
+                   uint16_t generation = 1, uint16_t vlan = 0);
+  void put_service(uint16_t id, const Endpoint& vip, const std::vector<uint16_t>& table,
+                   channel::OnBackendDown on_backend_down = channel::OnBackendDown::kReset);
+  void command(const channel::Command& command);
+  void command(channel::CommandType type, uint16_t id = 0);
+
+  void client_sends(const Frame& frame) { front_.arrive(Frame(frame).to_mac(front_mac()).bytes()); }
+  void backend_sends(const Frame& frame) { back_.arrive(Frame(frame).to_mac(back_mac()).bytes()); }
+  RingPort& front() { return front_; }
+  RingPort& back() { return back_; }
+
+  /// One turn of the worker's loop, `advance_ms` later than the last.
+  void turn(uint64_t advance_ms = 0);
+  void turns(unsigned n) {
+    for (unsigned i = 0; i < n; i++) turn();
+  }
+
+  /// What came out at a side, read back; fails the test if a frame is not TCP or a checksum is wrong.
+  std::vector<ReadFrame> to_backends() { return read_all(back_.take()); }
+  std::vector<ReadFrame> to_clients() { return read_all(front_.take()); }
+  std::vector<Bytes> punted();
+
+  /// Sends a frame from one side, turns, and returns what came out at the other; nullopt unless it was one frame.
+  std::optional<ReadFrame> client_to_backend(const Frame& frame);
+  std::optional<ReadFrame> backend_to_client(const Frame& frame);
+
+  /// A three-way handshake through the worker. Returns the backend's endpoint that the flow got.
+  std::optional<Endpoint> establish(const Endpoint& client, const Endpoint& vip, uint32_t client_isn = 1000,
+                                    uint32_t server_isn = 5000);
+
+  uint64_t counter(channel::Counter counter) const { return stats_->counters[static_cast<size_t>(counter)]; }
+  uint64_t drops() const;
+  const channel::WorkerStats& stats() const { return *stats_; }
+  Worker& worker() { return *worker_; }
+  std::byte* flow_memory() { return setup_.flow_memory; }
+  rte_ring* events() { return channel::event_ring(attachment_.base, 0); }
+
+  /// received + handed in = forwarded + punted + handed out + drops.
+  void expect_counter_law() const;
+
+ private:
+  static std::vector<ReadFrame> read_all(const std::vector<Bytes>& frames);
+
+  rte_mempool* pool_;
+  RingPort front_;
+  RingPort back_;
+  rte_ring* to_main_;
+  std::unique_ptr<channel::WorkerStats> stats_;
+  std::unique_ptr<std::byte, decltype(&free)> flow_memory_{nullptr, &free};
+  std::byte* segment_;
+  ChannelAttachment attachment_;
+  std::atomic<const ChannelAttachment*> attached_{nullptr};
+  std::atomic<uint64_t> oldest_epoch_{0};
+  std::atomic<bool> stop_{false};
+  WorkerSetup setup_;
+  std::unique_ptr<Worker> worker_;
+  uint64_t now_ms_ = 1'000'000;
+  uint32_t sequence_ = 0;
+  uint32_t arena_used_ = 0;  // units
+};
+
+}  // namespace sluice::testing
