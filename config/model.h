@@ -40,7 +40,7 @@ struct Port {
   std::string name;
   std::string device;  // a PCI address or a DPDK device string ("net_af_xdp0,iface=lb-front")
   Faces faces = Faces::kBoth;
-  std::string twin;   // name of the TAP interface
+  std::string twin;   // name of the TAP interface; default: "sl-" and the port's name
   uint16_t vlan = 0;  // 0 = untagged
 };
 
@@ -67,8 +67,8 @@ struct Dataplane {
 };
 
 struct Control {
-  std::string api;   // path of the Unix socket
-  std::string http;  // "ADDRESS:PORT", "" = none
+  std::string api;                      // path of the Unix socket
+  std::string http = "127.0.0.1:9125";  // "ADDRESS:PORT", "" = none
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
 };

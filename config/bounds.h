@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sizes to which a configuration is held. Those that the channel contract fixes are repeated here,
+// because config/ depends on nothing; tests/config/bounds_test.cc holds the two together.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::config {
+
+inline constexpr size_t kMaxServices = 1024;
+inline constexpr size_t kMaxBackends = 16384;  // distinct member, port and check over all services
+inline constexpr size_t kMaxPorts = 16;
+inline constexpr int64_t kMaxWorkers = 64;
+inline constexpr int64_t kMaxBurst = 64;
+
+inline constexpr size_t kMaxPools = 4096;
+inline constexpr size_t kMaxChecks = 1024;
+inline constexpr unsigned kMaxLcore = 127;  // RTE_MAX_LCORE of Debian's DPDK, less one
+inline constexpr size_t kMaxNameBytes = 63;
+inline constexpr size_t kMaxInterfaceNameBytes = 15;  // IFNAMSIZ less the terminating NUL
+inline constexpr size_t kMaxSocketPathBytes = 107;    // sun_path less the terminating NUL
+inline constexpr size_t kMaxPatternBytes = 512;
+inline constexpr size_t kMaxTextBytes = 16UL << 20;  // a file with all it includes
+inline constexpr unsigned kMaxIncludeDepth = 10;
+inline constexpr size_t kMaxNesting = 64;  // brackets within brackets
+inline constexpr int64_t kMinTableSize = 3;
+inline constexpr int64_t kMaxTableSize = 5'000'011;
+inline constexpr uint32_t kMinEstablishedSeconds = 660;  // RFC 5321 section 4.5.3.2.6: 10 minutes, and a margin
+
+}  // namespace sluice::config

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The words that stand for enumerators in the file. Only what is listed here is accepted: a feature that
+// brings a new value opens it up by adding its line, and nothing else in config/ has to change.
+#pragma once
+
+#include <array>
+#include <span>
+#include <string_view>
+
+#include "config/model.h"
+
+namespace sluice::config {
+
+template <class E>
+struct Choice {
+  std::string_view name;
+  E value;
+};
+
+template <class E>
+inline constexpr std::array<Choice<E>, 0> kChoices{};
+
+template <>
+inline constexpr std::array kChoices<Faces>{
+    Choice{"clients", Faces::kClients},
+    Choice{"backends", Faces::kBackends},
+    Choice{"both", Faces::kBoth},
+};
+
+template <>
+inline constexpr std::array kChoices<Idle>{
+    Choice{"poll", Idle::kPoll},
+    Choice{"pause", Idle::kPause},
+    Choice{"sleep", Idle::kSleep},
+};
+
+template <>
+inline constexpr std::array kChoices<Scheduler>{
+    Choice{"maglev", Scheduler::kMaglev},
+};
+
+template <>
+inline constexpr std::array kChoices<HashOn>{
+    Choice{"connection", HashOn::kConnection},
+    Choice{"client", HashOn::kClient},
+    Choice{"client_prefix", HashOn::kClientPrefix},
+};
+
+template <>
+inline constexpr std::array kChoices<Forwarding>{
+    Choice{"nat", Forwarding::kNat},
+};
+
+template <>
+inline constexpr std::array kChoices<Proxy>{
+    Choice{"none", Proxy::kNone},
+};
+
+template <>
+inline constexpr std::array kChoices<OnBackendDown>{
+    Choice{"reset", OnBackendDown::kReset},
+    Choice{"keep", OnBackendDown::kKeep},
+};
+
+template <>
+inline constexpr std::array kChoices<CheckType>{
+    Choice{"tcp", CheckType::kTcp},
+    Choice{"banner", CheckType::kBanner},
+};
+
+template <>
+inline constexpr std::array kChoices<LogLevel>{
+    Choice{"debug", LogLevel::kDebug},
+    Choice{"info", LogLevel::kInfo},
+    Choice{"warn", LogLevel::kWarn},
+    Choice{"error", LogLevel::kError},
+};
+
+template <>
+inline constexpr std::array kChoices<LogFormat>{
+    Choice{"text", LogFormat::kText},
+    Choice{"json", LogFormat::kJson},
+};
+
+/// The word for `value`; "" for an enumerator that the file cannot name yet.
+template <class E>
+constexpr std::string_view name_of(E value) {
+  static_assert(!kChoices<E>.empty(), "this enumeration has no words");
+  for (const auto& choice : kChoices<E>)
+    if (choice.value == value) return choice.name;
+  return "";
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/findings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sluice::config {
+
+Findings::Findings(const Source& source) : source_(source), faults_(source.faults()) {}
+
+void Findings::saw(const std::string& path, unsigned line) {
+  seen_.try_emplace(path, Place{line});
+}
+
+void Findings::add(const std::string& path, std::string_view message) {
+  faults_.emplace_back(line_of(path), path.empty() ? std::string(message) : fmt::format("{}: {}", path, message));
+  if (const auto place = seen_.find(path); place != seen_.end()) place->second.sound = false;
+}
+
+bool Findings::sound(const std::string& path) const {
+  const auto place = seen_.find(path);
+  return place == seen_.end() || place->second.sound;
+}
+
+std::string Findings::where(const std::string& path, const std::string& from) const {
+  return source_.name_line(line_of(path), line_of(from));
+}
+
+unsigned Findings::line_of(std::string_view path) const {
+  while (!path.empty()) {
+    if (const auto place = seen_.find(path); place != seen_.end()) return place->second.line;
+    const size_t cut = path.find_last_of(".[");
+    path = path.substr(0, cut == std::string_view::npos ? 0 : cut);
+  }
+  return 1;
+}
+
+std::vector<Fault> Findings::faults() const {
+  auto sorted = faults_;
+  std::ranges::stable_sort(sorted, {}, [](const auto& fault) { return fault.first; });
+  std::vector<Fault> out;
+  for (auto& [line, message] : sorted) out.push_back(source_.fault_at(line, std::move(message)));
+  return out;
+}
+
+}  // namespace sluice::config

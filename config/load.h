@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a libconfig file to a `Config`, or to the list of everything that is wrong with it.
+#pragma once
+
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "config/fault.h"
+#include "config/model.h"
+
+namespace sluice::config {
+
+/// Reads the file at `path` and whatever it includes (`@include "FILE"`, relative to the including file).
+/// Faults are all that were found, in the order in which their lines are read; never empty. Blocks on file
+/// input, and takes some milliseconds per pattern; for start-up and reload. Does not throw on bad input.
+std::expected<Config, std::vector<Fault>> load(const std::string& path);
+
+}  // namespace sluice::config

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "config/bounds.h"
+
+namespace sluice::config {
+
+void fill_in(Config& config, const Findings& findings) {
+  for (Port& port : config.dataplane.ports)
+    if (port.twin.empty() && !port.name.empty()) port.twin = "sl-" + port.name;
+  for (Check& check : config.checks)
+    if (!findings.given(fmt::format("checks.{}.fast_interval", check.name)))
+      check.fast_interval = std::min(check.fast_interval, check.interval);
+  if (config.control.api.empty()) config.control.api = config.runtime_directory() + "/control.sock";
+}
+
+void check_control(const Config& config, Findings& findings) {
+  const std::string path = "instance";
+  if (config.channel_socket().size() > kMaxSocketPathBytes)
+    findings.add(path, fmt::format("makes {} longer than a Unix socket's path can be; allowed: {} bytes in all",
+                                   config.channel_socket(), kMaxSocketPathBytes));
+  if (config.control.api == config.channel_socket())
+    findings.add("control.api",
+                 fmt::format("{} is the socket of the data plane; allowed: any other path", config.control.api));
+}
+
+void check_checks(const Config& config, Findings& findings) {
+  for (const Check& check : config.checks) {
+    const std::string path = "checks." + check.name;
+    if (!findings.sound(path + ".interval") || check.fast_interval <= check.interval) continue;
+    findings.add(path + ".fast_interval", fmt::format("{:g} is longer than the interval; allowed: at most {:g}",
+                                                      static_cast<double>(check.fast_interval.count()) / 1000,
+                                                      static_cast<double>(check.interval.count()) / 1000));
+  }
+}
+
+void check_rules(const Config& config, Findings& findings) {
+  check_dataplane(config, findings);
+  check_control(config, findings);
+  check_checks(config, findings);
+  check_pools(config, findings);
+  check_services(config, findings);
+}
+
+uint32_t next_prime(uint32_t n) {
+  const auto is_prime = [](uint32_t candidate) {
+    if (candidate < 4) return candidate >= 2;
+    for (uint32_t divisor = 2; uint64_t{divisor} * divisor <= candidate; divisor++)
+      if (candidate % divisor == 0) return false;
+    return true;
+  };
+  while (!is_prime(n)) n++;
+  return n;
+}
+
+}  // namespace sluice::config

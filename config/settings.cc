@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// To add a setting: a member with its default in config/model.h, a line here, and `ninja -C build update-reference`.
+// What spans several settings is in config/rules.cc; the words of enumerations are in config/choices.h.
+#include "config/settings.h"
+
+#include "config/bounds.h"
+
+namespace sluice::config {
+
+namespace {
+
+constexpr Range kTcpPort{1, 65535};
+
+Group<Port> port_settings() {
+  return {
+      required(text("name", &Port::name, name_rule(), "what we call the port")),
+      required(text("device", &Port::device, device_rule(), "the device DPDK opens")),
+      choice("faces", &Port::faces, "whom it leads to; one port alone faces both"),
+      defaults_to("\"sl-\" and the port's name", text("twin", &Port::twin, interface_rule(),
+                                                      "the TAP interface through which the kernel uses the port")),
+      integer("vlan", &Port::vlan, {0, 4094}, "VLAN of our frames; 0 = untagged"),
+  };
+}
+
+Group<Timers> timer_settings() {
+  return {
+      integer("handshake", &Timers::handshake, {1, 3600, "s"}, "until an unfinished handshake is forgotten"),
+      integer("established", &Timers::established, {1, 604800, "s"},
+              "until an idle established flow is forgotten; SMTP is silent for up to 10 minutes, so below 660 only "
+              "with `force`"),
+      integer("closing", &Timers::closing, {1, 3600, "s"}, "until a flow with a FIN is forgotten"),
+      integer("after_reset", &Timers::after_reset, {1, 3600, "s"}, "until a flow with an RST is forgotten"),
+      boolean("force", &Timers::force, "take an `established` below 660 s, which cuts sessions that are well"),
+  };
+}
+
+Group<Dataplane> dataplane_settings() {
+  return {
+      integer("workers", &Dataplane::workers, {1, kMaxWorkers}, "polling lcores"),
+      defaults_to("all but the first", text("lcores", &Dataplane::lcores, lcores_rule(), "which cores workers take")),
+      choice("idle", &Dataplane::idle, "what a worker does when nothing arrives"),
+      integer("flow_capacity", &Dataplane::flow_capacity, {1024, 67108864}, "flows per worker"),
+      integer("burst", &Dataplane::burst, {1, kMaxBurst}, "packets a worker takes at a time"),
+      integer("memory_mb", &Dataplane::memory_mb, {64, 1048576, "MB"}, "memory DPDK takes at start"),
+      boolean("hugepages", &Dataplane::hugepages, "false: ordinary pages, for small labs"),
+      text("flow_store", &Dataplane::flow_store, directory_rule(),
+           "directory where flow memory outlives the process; \"\" = do not keep"),
+      list("ports", &Dataplane::ports, port_settings(), kMaxPorts, "devices and their kernel twins"),
+      group("timers", &Dataplane::timers, timer_settings(), "idle time after which flows are forgotten"),
+  };
+}
+
+Group<Control> log_settings() {
+  return {
+      choice("level", &Control::log_level, "the least that is logged"),
+      choice("format", &Control::log_format, "lines for people, or JSON objects"),
+  };
+}
+
+Group<Control> control_settings() {
+  return {
+      defaults_to("control.sock in the runtime directory",
+                  text("api", &Control::api, socket_path_rule(), "the Unix socket that sluicectl speaks to")),
+      text("http", &Control::http, listen_address_rule(), "where metrics, API and page are served; \"\" = nowhere"),
+      section("log", log_settings(), "what is logged, and how"),
+  };
+}
+
+bool reads_greeting(const Check& check) {
+  return check.type != CheckType::kTcp;
+}
+
+bool matches_greeting(const Check& check) {
+  return check.type == CheckType::kBanner;
+}
+
+Group<Check> check_settings() {
+  const auto speaking = [](Field<Check> field) {
+    return only_with("type", "type = \"banner\"", reads_greeting, std::move(field));
+  };
+  const auto matching = [](Field<Check> field) {
+    return defaults_to("none", only_with("type", "type = \"banner\"", matches_greeting, std::move(field)));
+  };
+  return {
+      choice("type", &Check::type, "how far the probe goes: the handshake, or the SMTP greeting"),
+      defaults_to("the traffic's", integer("port", &Check::port, kTcpPort, "the port it looks at")),
+      seconds("interval", &Check::interval, {0.1, 3600, "s"}, "between two probes"),
+      number("jitter", &Check::jitter, {0, 0.5}, "share of the interval by which it varies, either way"),
+      defaults_to("1, or `interval` if that is less", seconds("fast_interval", &Check::fast_interval, {0.1, 3600, "s"},
+                                                              "between two probes while the state is changing")),
+      seconds("connect_timeout", &Check::connect_timeout, {0.01, 300, "s"}, "until a connection counts as dead"),
+      speaking(seconds("greeting_timeout", &Check::greeting_timeout, {0.01, 600, "s"},
+                       "until a greeting that is not complete counts as silence")),
+      speaking(
+          seconds("command_timeout", &Check::command_timeout, {0.01, 600, "s"}, "until a reply counts as missing")),
+      integer("rise", &Check::rise, {1, 100}, "good probes in a row until a backend is up"),
+      integer("fall", &Check::fall, {1, 100}, "bad probes in a row until a backend is down"),
+      matching(text("expect", &Check::expect, pattern_rule(), "pattern that the greeting has to match")),
+      matching(text("reject", &Check::reject, pattern_rule(), "pattern that the greeting must not match")),
+  };
+}
+
+Group<Backend> backend_settings() {
+  return {
+      required(text("name", &Backend::name, name_rule(), "its name within the pool; placement depends on it")),
+      address("address", &Backend::address, "where it is"),
+      integer("weight", &Backend::weight, {0, 65535}, "share of new flows, relative to the others; 0 = none"),
+      defaults_to("the service's", integer("port", &Backend::port, kTcpPort, "the port it listens on")),
+  };
+}
+
+Group<Pool> pool_settings() {
+  return {
+      required(text("name", &Pool::name, name_rule(), "what services call it")),
+      defaults_to("none, taken as healthy", text("check", &Pool::check, name_rule(), "a check of `checks`")),
+      integer("min_healthy", &Pool::min_healthy, {0, kMaxBackends},
+              "with fewer backends up, the pool is out of service"),
+      list("backends", &Pool::backends, backend_settings(), kMaxBackends, "its members"),
+  };
+}
+
+Group<Service> service_settings() {
+  return {
+      required(text("name", &Service::name, name_rule(), "what the operator calls it")),
+      address("vip", &Service::vip, "the address that clients connect to"),
+      integer("port", &Service::port, kTcpPort, "the port that clients connect to"),
+      required(text("pool", &Service::pool, name_rule(), "a pool of `pools`")),
+      defaults_to("the pool's", text("check", &Service::check, name_rule(), "a check of `checks`")),
+      choice("scheduler", &Service::scheduler, "how new flows are placed"),
+      integer("table_size", &Service::table_size, {kMinTableSize, kMaxTableSize},
+              "entries of the Maglev table; a prime"),
+      choice("hash_on", &Service::hash_on, "what of a client decides its place; a prefix is a /24 or /64"),
+      choice("forwarding", &Service::forwarding, "how packets reach the backend"),
+      choice("proxy", &Service::proxy, "the PROXY header that backends get"),
+      choice("on_backend_down", &Service::on_backend_down, "what happens to established flows of a backend that died"),
+  };
+}
+
+Group<Config> all_settings() {
+  return {
+      text("instance", &Config::instance, name_rule(), "names the runtime directory, /run/sluice/INSTANCE"),
+      group("dataplane", &Config::dataplane, dataplane_settings(), "the process that moves packets"),
+      group("control", &Config::control, control_settings(), "the process that decides"),
+      named_groups("checks", &Config::checks, check_settings(), kMaxChecks, "health checks, by name"),
+      list("pools", &Config::pools, pool_settings(), kMaxPools, "backends that serve the same"),
+      list("services", &Config::services, service_settings(), kMaxServices, "what clients connect to"),
+  };
+}
+
+}  // namespace
+
+const Group<Config>& settings() {
+  static const Group<Config> kSettings = all_settings();
+  return kSettings;
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/text_rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "config/bounds.h"
+#include "config/lcores.h"
+#include "config/model.h"
+#include "config/pattern.h"
+
+namespace sluice::config {
+
+namespace {
+
+bool is_alphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+// Whether all of `text` is letters, digits and characters of `others`.
+bool made_of(std::string_view text, std::string_view others) {
+  return std::ranges::all_of(text,
+                             [&](char c) { return is_alphanumeric(c) || others.find(c) != std::string_view::npos; });
+}
+
+std::string too_long(const std::string& text, size_t most) {
+  return text.size() > most ? fmt::format("is {} bytes long", text.size()) : "";
+}
+
+std::string name_fault(const std::string& text) {
+  if (text.empty()) return "is empty";
+  if (!made_of(text, "._-")) return "has a character that names may not have";
+  if (!is_alphanumeric(text.front())) return "does not start with a letter or digit";
+  return too_long(text, kMaxNameBytes);
+}
+
+std::string interface_fault(const std::string& text) {
+  if (text.empty()) return "is empty";
+  if (!made_of(text, "._-")) return "has a character that interface names may not have";
+  if (text == "." || text == "..") return "is no name";
+  return too_long(text, kMaxInterfaceNameBytes);
+}
+
+std::string device_fault(const std::string& text) {
+  if (text.empty()) return "is empty";
+  const std::string_view name = std::string_view(text).substr(0, text.find(','));
+  if (!is_alphanumeric(text.front()) || !made_of(name, "_:.-")) return "does not start with the name of a device";
+  const auto graphic = [](unsigned char c) { return c > ' ' && c != 0x7f; };
+  return std::ranges::all_of(text, graphic) ? "" : "has a blank in it";
+}
+
+std::string lcores_fault(const std::string& text) {
+  const auto lcores = parse_lcores(text);
+  return lcores ? "" : lcores.error();
+}
+
+std::string directory_fault(const std::string& text) {
+  return text.empty() || text.front() == '/' ? "" : "is not absolute";
+}
+
+std::string socket_path_fault(const std::string& text) {
+  if (text.empty() || text.front() != '/') return "is not an absolute path";
+  if (text.back() == '/') return "is a directory";
+  return too_long(text, kMaxSocketPathBytes);
+}
+
+std::string listen_address_fault(const std::string& text) {
+  if (text.empty()) return "";
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return "has no port";
+  std::string host = text.substr(0, colon);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto address = IpAddress::parse(host);
+  if (!address || address->is_v4() == bracketed) return fmt::format("{} is not an address", text.substr(0, colon));
+  unsigned port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, port);
+  if (error != std::errc{} || stop != end || port == 0 || port > 65535)
+    return fmt::format("{} is not a port", text.substr(colon + 1));
+  return "";
+}
+
+std::string pattern_text_fault(const std::string& text) {
+  if (text.empty()) return "is empty";
+  if (text.size() > kMaxPatternBytes) return too_long(text, kMaxPatternBytes);
+  return pattern_fault(text);
+}
+
+}  // namespace
+
+TextRule name_rule() {
+  return {"1 to 63 letters, digits, '.', '_' or '-', of which the first is a letter or digit", name_fault};
+}
+
+TextRule interface_rule() {
+  return {"an interface name of 1 to 15 letters, digits, '.', '_' or '-'", interface_fault};
+}
+
+TextRule device_rule() {
+  return {"a PCI address (\"0000:3b:00.0\") or a DPDK device string (\"net_af_xdp0,iface=eth1\")", device_fault};
+}
+
+TextRule lcores_rule() {
+  return {"cores and ranges of cores from 0 to 127, such as \"1\" or \"1,4-6\", none twice", lcores_fault};
+}
+
+TextRule directory_rule() {
+  return {"an absolute path, or \"\" for none", directory_fault};
+}
+
+TextRule socket_path_rule() {
+  return {"an absolute path of at most 107 bytes", socket_path_fault};
+}
+
+TextRule listen_address_rule() {
+  return {"ADDRESS:PORT with a numeric address (\"127.0.0.1:9125\", \"[::1]:9125\"), or \"\" for none",
+          listen_address_fault};
+}
+
+TextRule pattern_rule() {
+  return {"a regular expression of 1 to 512 bytes without back references and look-around", pattern_text_fault};
+}
+
+std::string address_fault(const std::string& text) {
+  const auto address = IpAddress::parse(text);
+  if (!address) return "is not an address";
+  const auto& bytes = address->bytes;
+  if (address->is_v4()) {
+    if (bytes[12] == 0) return "is in 0.0.0.0/8, which no host has";
+    if (bytes[12] == 127) return "is a loopback address";
+    if (bytes[12] >= 240) return "is in 240.0.0.0/4, which no host has";
+    return bytes[12] >= 224 ? "is a multicast address" : "";
+  }
+  if (*address == IpAddress{}) return "is the unspecified address";
+  if (std::all_of(bytes.begin(), bytes.end() - 1, [](uint8_t b) { return b == 0; }) && bytes[15] == 1)
+    return "is the loopback address";
+  if (bytes[0] == 0xff) return "is a multicast address";
+  if (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) return "is a link-local address, which means nothing off its link";
+  return "";
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What strings in the file have to look like.
+#pragma once
+
+#include <string>
+
+namespace sluice::config {
+
+/// What a string has to be: in words, and what is wrong with one ("" = nothing).
+struct TextRule {
+  std::string allowed;
+  std::string (*wrong)(const std::string&);
+};
+
+TextRule name_rule();            // of a port, pool, backend, service, check, instance
+TextRule interface_rule();       // of a network interface that we make
+TextRule device_rule();          // a PCI address or a DPDK device string
+TextRule lcores_rule();          // config/lcores.h
+TextRule directory_rule();       // absolute, or ""
+TextRule socket_path_rule();     // absolute, short enough for a Unix socket
+TextRule listen_address_rule();  // ADDRESS:PORT, or ""
+TextRule pattern_rule();         // config/pattern.h
+
+/// Why `text` is no address of a host on a network ("is a multicast address"); "" if it is one.
+std::string address_fault(const std::string& text);
+
+}  // namespace sluice::config
