@@ -32,10 +32,9 @@ std::expected<std::vector<unsigned>, std::string> parse_lcores(const std::string
     const auto first = parse_lcore(item.substr(0, dash));
     const auto last = dash == std::string_view::npos ? first : parse_lcore(item.substr(dash + 1));
     if (!first || !last || *first > *last)
-      return std::unexpected(fmt::format("\"{}\" is not a core or a range of cores", item));
+      return std::unexpected(fmt::format("has \"{}\" where a core or a range of cores should stand", item));
     for (unsigned lcore = *first; lcore <= *last; lcore++) {
-      if (std::ranges::find(out, lcore) != out.end())
-        return std::unexpected(fmt::format("core {} stands twice", lcore));
+      if (std::ranges::find(out, lcore) != out.end()) return std::unexpected(fmt::format("has core {} twice", lcore));
       out.push_back(lcore);
     }
     start = comma + 1;

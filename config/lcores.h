@@ -9,7 +9,7 @@
 
 namespace sluice::config {
 
-/// The cores in the order written, or what is wrong in words. No core may stand twice.
+/// The cores in the order written, or what is wrong with `text` in words ("has core 1 twice"). No core may stand twice.
 std::expected<std::vector<unsigned>, std::string> parse_lcores(const std::string& text);
 
 }  // namespace sluice::config

@@ -13,9 +13,10 @@ std::string pattern_fault(const std::string& pattern) {
     return "";
   }
   const std::unique_ptr<hs_compile_error_t, decltype(&hs_free_compile_error)> owner(error, &hs_free_compile_error);
-  const std::string message = error->message;
-  if (message.find("HS_FLAG_ALLOWEMPTY") != std::string::npos) return "it matches every greeting, even an empty one";
-  return message;
+  std::string message = error->message;
+  if (message.find("HS_FLAG_ALLOWEMPTY") != std::string::npos) return "matches every greeting, even an empty one";
+  if (message.ends_with('.')) message.pop_back();
+  return "does not compile: " + message;
 }
 
 }  // namespace sluice::config

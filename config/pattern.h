@@ -14,7 +14,8 @@ namespace sluice::config {
 inline constexpr unsigned kPatternFlags = HS_FLAG_SINGLEMATCH | HS_FLAG_MULTILINE;
 inline constexpr unsigned kPatternMode = HS_MODE_BLOCK;
 
-/// What is wrong with `pattern`, in words; "" if Hyperscan takes it. Cost: a compilation, milliseconds.
+/// What is wrong with `pattern`, in words ("does not compile: ..."); "" if Hyperscan takes it. Cost: a compilation,
+/// milliseconds.
 std::string pattern_fault(const std::string& pattern);
 
 }  // namespace sluice::config

@@ -21,7 +21,8 @@ void fill_in(Config& config, const Findings& findings) {
 void check_control(const Config& config, Findings& findings) {
   const std::string path = "instance";
   if (config.channel_socket().size() > kMaxSocketPathBytes)
-    findings.add(path, fmt::format("makes {} longer than a Unix socket's path can be; allowed: {} bytes in all",
+    findings.add(path, fmt::format("makes {} longer than the path of a Unix socket can be; allowed: {} bytes in all, "
+                                   "with a shorter instance or SLUICE_RUNTIME_DIR",
                                    config.channel_socket(), kMaxSocketPathBytes));
   if (config.control.api == config.channel_socket())
     findings.add("control.api",

@@ -73,7 +73,7 @@ void check_twins(const Dataplane& dataplane, Findings& findings) {
 
 void check_faces(const Dataplane& dataplane, Findings& findings) {
   if (!findings.sound(kPorts)) return;
-  if (dataplane.ports.empty()) return findings.add(kPorts, "no port is defined; allowed: 1 to 16, at least one");
+  if (dataplane.ports.empty()) return findings.add(kPorts, "no port is defined; allowed: 1 to 16");
   bool clients = false, backends = false;
   for (size_t i = 0; i < dataplane.ports.size(); i++) {
     if (!findings.sound(fmt::format("{}[{}].faces", kPorts, i))) return;

@@ -45,8 +45,8 @@ void check_reference(const std::string& name, const std::vector<T>& things, std:
                      const std::string& path, Findings& findings) {
   const auto known = names(things);
   if (name.empty() || !findings.sound(path) || std::ranges::find(known, name) != known.end()) return;
-  findings.add(path, fmt::format("there is no {} \"{}\"; allowed: {}{}", kind, name, quoted_list(known),
-                                 did_you_mean(name, known)));
+  findings.add(path, fmt::format("there is no {} \"{}\"{}; allowed: {}", kind, name, did_you_mean(name, known),
+                                 quoted_list(known)));
 }
 
 // Names within one list.
@@ -111,12 +111,13 @@ void check_table(const ServiceView& view, Findings& findings) {
 
 // Two members of a pool, one with a port of its own, may meet at the port of a service.
 void check_meeting(const ServiceView& view, Findings& findings) {
+  if (!findings.sound(view.path + ".port")) return;
   FirstSeen<std::pair<IpAddress, uint16_t>> seen;
   for (size_t i = 0; i < view.pool.backends.size(); i++) {
     const Backend& backend = view.pool.backends[i];
     const std::string path = backend_path(view.pool_index, i) + ".address";
     const uint16_t port = backend.port.value_or(view.service.port);
-    if (!is_set(backend.address)) continue;
+    if (!is_set(backend.address) || !findings.sound(backend_path(view.pool_index, i) + ".port")) continue;
     const auto first = seen.put({backend.address, port}, path);
     if (first && findings.sound(path))
       findings.add(path, fmt::format("{} is the endpoint of another backend, on {}, for service \"{}\"; allowed: each "
@@ -186,7 +187,7 @@ void check_pools(const Config& config, Findings& findings) {
     if (!findings.sound(list)) continue;
     if (pool.backends.empty()) findings.add(list, "the pool has no backend; allowed: at least one");
     if (!pool.backends.empty() && pool.min_healthy > pool.backends.size())
-      findings.add(pool_path(i) + ".min_healthy", fmt::format("{} is more than the pool has; allowed: 0 to {}",
+      findings.add(pool_path(i) + ".min_healthy", fmt::format("{} is more than the pool has backends; allowed: 0 to {}",
                                                               pool.min_healthy, pool.backends.size()));
   }
 }

@@ -136,7 +136,7 @@ Field<T> text(std::string name, std::string T::* member, TextRule rule, std::str
     if (!read) return;
     into.*member = *read;
     const std::string wrong = rule.wrong(*read);
-    if (!wrong.empty()) value.fault(fmt::format("\"{}\": {}; allowed: {}", *read, wrong, rule.allowed));
+    if (!wrong.empty()) value.fault(fmt::format("\"{}\" {}; allowed: {}", *read, wrong, rule.allowed));
   };
   return out;
 }
@@ -253,12 +253,13 @@ void read_group(const Value& group, const Group<T>& fields, T& into) {
   const std::string inside = group.path.empty() ? "" : group.path + ".";
   for (const Value& member : read_members(group)) {
     const std::string name = member.setting.getName();
-    const auto known = names_of(fields);
     const auto field = std::ranges::find(fields, name, [](const Field<T>& each) { return each.about.name; });
-    if (field != fields.end())
+    if (field != fields.end()) {
       field->read(member, into);
-    else
-      member.fault(fmt::format("unknown setting{}; allowed: {}", did_you_mean(name, known), quoted_list(known)));
+      continue;
+    }
+    const auto known = names_of(fields);
+    member.fault(fmt::format("unknown setting{}; allowed: {}", did_you_mean(name, known), quoted_list(known)));
   }
   if (!group.setting.isGroup()) return;
   for (const Field<T>& field : fields) {

@@ -113,7 +113,7 @@ Group<Backend> backend_settings() {
 Group<Pool> pool_settings() {
   return {
       required(text("name", &Pool::name, name_rule(), "what services call it")),
-      defaults_to("none, taken as healthy", text("check", &Pool::check, name_rule(), "a check of `checks`")),
+      defaults_to("none, taken as healthy", text("check", &Pool::check, check_rule(), "a check of `checks`")),
       integer("min_healthy", &Pool::min_healthy, {0, kMaxBackends},
               "with fewer backends up, the pool is out of service"),
       list("backends", &Pool::backends, backend_settings(), kMaxBackends, "its members"),
@@ -125,8 +125,8 @@ Group<Service> service_settings() {
       required(text("name", &Service::name, name_rule(), "what the operator calls it")),
       address("vip", &Service::vip, "the address that clients connect to"),
       integer("port", &Service::port, kTcpPort, "the port that clients connect to"),
-      required(text("pool", &Service::pool, name_rule(), "a pool of `pools`")),
-      defaults_to("the pool's", text("check", &Service::check, name_rule(), "a check of `checks`")),
+      required(text("pool", &Service::pool, pool_rule(), "a pool of `pools`")),
+      defaults_to("the pool's", text("check", &Service::check, check_rule(), "a check of `checks`")),
       choice("scheduler", &Service::scheduler, "how new flows are placed"),
       integer("table_size", &Service::table_size, {kMinTableSize, kMaxTableSize},
               "entries of the Maglev table; a prime"),

@@ -12,11 +12,20 @@ namespace sluice::config {
 namespace {
 
 constexpr size_t kLongestWord = 64;  // longer ones are no typing mistakes of our words
+constexpr size_t kLeastBeginning = 3;
 
 std::string lower(std::string_view word) {
   std::string out(word);
   std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
+}
+
+// Edits between two words in lower case; at most `bound` where one begins with the other ("warning", "warn").
+size_t unlikeness(const std::string& word, const std::string& candidate, size_t bound) {
+  const size_t edits = edit_distance(word, candidate);
+  const bool comparable = std::min(word.size(), candidate.size()) >= kLeastBeginning;
+  const bool begins = word.starts_with(candidate) || candidate.starts_with(word);
+  return comparable && begins ? std::min(edits, bound) : edits;
 }
 
 }  // namespace
@@ -40,11 +49,12 @@ size_t edit_distance(std::string_view from, std::string_view to) {
 
 std::string nearest(std::string_view word, std::span<const std::string> known) {
   if (word.size() > kLongestWord) return "";
-  size_t best = std::max<size_t>(1, word.size() / 3) + 1;
+  const size_t bound = std::max<size_t>(1, word.size() / 3);
+  size_t best = bound + 1;
   std::string out;
   for (const std::string& candidate : known) {
-    if (candidate.empty() || candidate.size() > kLongestWord) continue;
-    const size_t distance = edit_distance(lower(word), lower(candidate));
+    if (candidate.size() > kLongestWord) continue;
+    const size_t distance = unlikeness(lower(word), lower(candidate), bound);
     if (distance >= best || distance >= candidate.size()) continue;
     best = distance;
     out = candidate;
@@ -54,7 +64,7 @@ std::string nearest(std::string_view word, std::span<const std::string> known) {
 
 std::string did_you_mean(std::string_view word, std::span<const std::string> known) {
   const std::string near = nearest(word, known);
-  return near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near);
+  return near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near);
 }
 
 std::string quoted_list(std::span<const std::string> words, size_t limit) {

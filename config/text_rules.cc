@@ -53,6 +53,7 @@ std::string device_fault(const std::string& text) {
 }
 
 std::string lcores_fault(const std::string& text) {
+  if (text.empty()) return "";
   const auto lcores = parse_lcores(text);
   return lcores ? "" : lcores.error();
 }
@@ -75,12 +76,13 @@ std::string listen_address_fault(const std::string& text) {
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
   const auto address = IpAddress::parse(host);
-  if (!address || address->is_v4() == bracketed) return fmt::format("{} is not an address", text.substr(0, colon));
+  if (!address || address->is_v4() == bracketed)
+    return fmt::format("has {} where an address should stand", text.substr(0, colon));
   unsigned port = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, port);
   if (error != std::errc{} || stop != end || port == 0 || port > 65535)
-    return fmt::format("{} is not a port", text.substr(colon + 1));
+    return fmt::format("has {} where a port should stand", text.substr(colon + 1));
   return "";
 }
 
@@ -96,6 +98,14 @@ TextRule name_rule() {
   return {"1 to 63 letters, digits, '.', '_' or '-', of which the first is a letter or digit", name_fault};
 }
 
+TextRule pool_rule() {
+  return {"the name of a pool", [](const std::string& text) { return std::string(text.empty() ? "is empty" : ""); }};
+}
+
+TextRule check_rule() {
+  return {"the name of a check, or \"\"", [](const std::string&) { return std::string(); }};
+}
+
 TextRule interface_rule() {
   return {"an interface name of 1 to 15 letters, digits, '.', '_' or '-'", interface_fault};
 }
@@ -105,7 +115,7 @@ TextRule device_rule() {
 }
 
 TextRule lcores_rule() {
-  return {"cores and ranges of cores from 0 to 127, such as \"1\" or \"1,4-6\", none twice", lcores_fault};
+  return {"cores and ranges of cores from 0 to 127, such as \"1\" or \"1,4-6\", none twice; or \"\"", lcores_fault};
 }
 
 TextRule directory_rule() {

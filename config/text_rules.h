@@ -7,16 +7,18 @@
 
 namespace sluice::config {
 
-/// What a string has to be: in words, and what is wrong with one ("" = nothing).
+/// What a string has to be: in words, and what is wrong with one ("is empty"; "" = nothing).
 struct TextRule {
   std::string allowed;
   std::string (*wrong)(const std::string&);
 };
 
 TextRule name_rule();            // of a port, pool, backend, service, check, instance
+TextRule pool_rule();            // the name of a pool; whether there is one is for config/rules.h
+TextRule check_rule();           // the name of a check, or ""
 TextRule interface_rule();       // of a network interface that we make
 TextRule device_rule();          // a PCI address or a DPDK device string
-TextRule lcores_rule();          // config/lcores.h
+TextRule lcores_rule();          // config/lcores.h; or ""
 TextRule directory_rule();       // absolute, or ""
 TextRule socket_path_rule();     // absolute, short enough for a Unix socket
 TextRule listen_address_rule();  // ADDRESS:PORT, or ""

@@ -124,7 +124,7 @@ std::optional<size_t> read_choice(const Value& value, std::span<const std::strin
   for (size_t i = 0; i < words.size(); i++)
     if (words[i] == *text) return i;
   value.fault(
-      fmt::format("\"{}\" is not one of its values; allowed: {}{}", *text, allowed, did_you_mean(*text, words)));
+      fmt::format("\"{}\" is not one of its values{}; allowed: {}", *text, did_you_mean(*text, words), allowed));
   return std::nullopt;
 }
 

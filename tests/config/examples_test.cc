@@ -33,6 +33,33 @@ TEST(Examples, LoadWithoutFault) {
   }
 }
 
+// Cut short at every byte, and with a byte left out here and there.
+TEST(Examples, AreEitherRightOrFaultyWithALineWhereverTheyAreDamaged) {
+  const Directory directory;
+  size_t refused = 0;
+  const auto take = [&](const std::string& text) {
+    const auto config = load(directory.write("cut.cfg", text));
+    if (config) return;
+    refused++;
+    ASSERT_FALSE(config.error().empty());
+    const auto lines = static_cast<unsigned>(std::ranges::count(text, '\n')) + 1;
+    for (const Fault& fault : config.error()) {
+      EXPECT_GE(fault.line, 1U) << fault.to_string();
+      EXPECT_LE(fault.line, lines) << fault.to_string();
+      EXPECT_FALSE(fault.message.empty());
+    }
+  };
+  for (const auto& path : examples()) {
+    SCOPED_TRACE(path);
+    const std::string whole = read_file(path);
+    for (size_t at = 0; at < whole.size(); at++) {
+      take(whole.substr(0, at));
+      if (at % 7 == 0) take(whole.substr(0, at) + whole.substr(at + 1));
+    }
+  }
+  EXPECT_GT(refused, 1000U);
+}
+
 TEST(Reference, IsUpToDate) {
   std::ostringstream out;
   print_reference(out);

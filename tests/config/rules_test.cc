@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is refused because of other settings: names that stand twice, references, contradictions.
+#include "tests/config/cases.h"
+
+namespace sluice::config {
+namespace {
+
+TEST(Rules, NameWhatStandsTwice) {
+  const Case kCases[] = {
+      {"dataplane",
+       "workers = 1; workers = 2; burst = 65;",
+       {R"(3: "workers" stands twice in its group, first on line 3; allowed: once)",
+        "3: dataplane.burst: 65 is out of range; allowed: 1 to 64"}},
+      {"ports",
+       R"({ name = "a"; device = "net_tap0"; }, { name = "a"; device = "net_tap1"; twin = "t"; })",
+       {R"(2: dataplane.ports[1].name: "a" is that of another port, on line 2; allowed: one of its own)"}},
+      {"ports",
+       R"({ name = "a"; device = "net_af_xdp0,iface=x"; }, { name = "b"; device = "net_af_xdp0,iface=y"; })",
+       {R"(2: dataplane.ports[1].device: "net_af_xdp0" is that of another port, on line 2; allowed: one of its own)"}},
+      {"ports",
+       R"({ name = "a"; device = "net_tap0"; twin = "t"; }, { name = "b"; device = "net_tap1"; twin = "t"; })",
+       {R"(2: dataplane.ports[1].twin: "t" is that of another port, on line 2; allowed: one of its own)"}},
+      {"checks", "greet: { };", {R"(6: "greet" stands twice in its group, first on line 5; allowed: once)"}},
+      {"backends",
+       R"(, { name = "mta1"; address = "10.0.1.11"; })",
+       {R"(9: pools[0].backends[1].name: "mta1" is the name of another backend of this pool, on line 8; allowed: a name of its own)"}},
+      {"backends",
+       R"(, { name = "mta2"; address = "10.0.1.10"; })",
+       {"9: pools[0].backends[1].address: 10.0.1.10 is in this pool already, on line 8; allowed: each endpoint once"}},
+      {"backends",
+       R"(, { name = "mta2"; address = "10.0.1.10"; port = 25; })",
+       {R"(9: pools[0].backends[1].address: 10.0.1.10 port 25 is the endpoint of another backend, on line 8, for service "relay"; allowed: each endpoint once)"}},
+      {"backends",
+       R"(, { name = "mta2"; address = "::ffff:10.0.1.10"; })",
+       {"9: pools[0].backends[1].address: 10.0.1.10 is in this pool already, on line 8; allowed: each endpoint once"}},
+      {"pools",
+       R"(, { name = "mta"; backends = ( { name = "x"; address = "10.0.1.11"; } ); })",
+       {R"(10: pools[1].name: "mta" is the name of another pool, on line 7; allowed: a name of its own)"}},
+      {"services",
+       R"(, { name = "relay"; vip = "192.0.2.26"; pool = "mta"; })",
+       {R"(12: services[1].name: "relay" is the name of another service, on line 11; allowed: a name of its own)"}},
+      {"services",
+       R"(, { name = "again"; vip = "192.0.2.25"; port = 25; pool = "mta"; })",
+       {"12: services[1]: 192.0.2.25 port 25 is that of another service, on line 11; allowed: one service per vip and "
+        "port"}},
+      {"top",
+       R"(instance = "other";)",
+       {R"(13: "instance" stands twice in its group, first on line 1; allowed: once)"}},
+  };
+  expect_faults(kCases);
+}
+
+TEST(Rules, NameReferencesToNothing) {
+  const Case kCases[] = {
+      {"services",
+       R"(, { name = "s"; vip = "192.0.2.26"; pool = "mtaa"; })",
+       {R"(12: services[1].pool: there is no pool "mtaa" (did you mean "mta"?); allowed: "mta")"}},
+      {"services",
+       R"(, { name = "s"; vip = "192.0.2.26"; pool = "web"; })",
+       {R"(12: services[1].pool: there is no pool "web"; allowed: "mta")"}},
+      {"service",
+       R"(check = "greeting";)",
+       {R"(11: services[0].check: there is no check "greeting" (did you mean "greet"?); allowed: "greet")"}},
+      {"pools",
+       R"(, { name = "p"; check = "x"; backends = ( { name = "x"; address = "10.0.1.11"; } ); })",
+       {R"(10: pools[1].check: there is no check "x"; allowed: "greet")"}},
+  };
+  expect_faults(kCases);
+}
+
+TEST(Rules, NameContradictions) {
+  const Case kCases[] = {
+      {"dataplane",
+       R"(workers = 3; lcores = "1-2";)",
+       {R"(3: dataplane.lcores: "1-2" gives 2 cores to 3 workers; allowed: at least one core for each worker)"}},
+      {"dataplane",
+       "timers: { established = 659; };",
+       {"3: dataplane.timers.established: 659 cuts sessions that are well, which may be silent for 10 minutes (RFC "
+        "5321 section 4.5.3.2); allowed: 660 s and more, or less with force = true"}},
+      {"ports", "", {"2: dataplane.ports: no port is defined; allowed: 1 to 16"}},
+      {"ports",
+       R"({ name = "a"; device = "net_tap0"; faces = "clients"; })",
+       {R"(2: dataplane.ports: no port faces backends; allowed: one with faces = "backends" or "both")"}},
+      {"ports",
+       R"({ name = "a"; device = "net_tap0"; faces = "backends"; })",
+       {R"(2: dataplane.ports: no port faces clients; allowed: one with faces = "clients" or "both")"}},
+      {"ports",
+       R"({ name = "longer-than-12"; device = "net_tap0"; })",
+       {R"(2: dataplane.ports[0].twin: "sl-longer-than-12", made from the port's name, is longer than 15 bytes; set a shorter one)"}},
+      {"ports",
+       R"({ name = "a"; device = "net_af_xdp0,iface=eth1,start_queue=0"; twin = "eth1"; })",
+       {R"(2: dataplane.ports[0].twin: "eth1" is the interface of a device; allowed: a name that is not in use)"}},
+      {"check",
+       "fast_interval = 6;",
+       {"5: checks.greet.fast_interval: 6 is longer than the interval; allowed: at most 5"}},
+      {"check",
+       "interval = 2; fast_interval = 2.5;",
+       {"5: checks.greet.fast_interval: 2.5 is longer than the interval; allowed: at most 2"}},
+      {"checks",
+       R"(x: { type = "tcp"; expect = "220"; };)",
+       {R"(6: checks.x.expect: does not apply here; allowed: only with type = "banner")"}},
+      {"checks",
+       R"(x: { greeting_timeout = 5; command_timeout = 5; reject = "x"; };)",
+       {R"(6: checks.x.greeting_timeout: does not apply here; allowed: only with type = "banner")",
+        R"(6: checks.x.command_timeout: does not apply here; allowed: only with type = "banner")",
+        R"(6: checks.x.reject: does not apply here; allowed: only with type = "banner")"}},
+      {"pool", "min_healthy = 2;", {"7: pools[0].min_healthy: 2 is more than the pool has backends; allowed: 0 to 1"}},
+      {"service",
+       "table_size = 65536;",
+       {"11: services[0].table_size: 65536 is not a prime; allowed: a prime from 3 to 5000011, the next is 65537"}},
+      {"vip",
+       "10.0.1.10",
+       {"8: pools[0].backends[0].address: 10.0.1.10 is the VIP of a service, on line 11; allowed: an address of the "
+        "mail server itself"}},
+      {"vip",
+       "2001:db8::25",
+       {R"(11: services[0].vip: 2001:db8::25 is IPv6, but backend "mta1" of pool "mta" is 10.0.1.10 (IPv4); allowed with forwarding = "nat": one family)"}},
+      {"backends",
+       R"(, { name = "six"; address = "2001:db8::1"; })",
+       {R"(11: services[0].vip: 192.0.2.25 is IPv4, but backend "six" of pool "mta" is 2001:db8::1 (IPv6); allowed with forwarding = "nat": one family)"}},
+      {"control",
+       R"(api = "/run/sluice/test/channel.sock";)",
+       {"4: control.api: /run/sluice/test/channel.sock is the socket of the data plane; allowed: any other path"}},
+  };
+  expect_faults(kCases);
+}
+
+TEST(Rules, NameWhatIsMissing) {
+  const Case kCases[] = {
+      {"ports",
+       R"({ device = "net_tap0"; })",
+       {"2: dataplane.ports[0].name: is missing: what we call the port; allowed..."}},
+      {"ports", R"({ name = "w"; })", {"2: dataplane.ports[0].device: is missing: the device DPDK opens; allowed..."}},
+      {"backends",
+       R"(, { address = "10.0.1.11"; })",
+       {"9: pools[0].backends[1].name: is missing: its name within the pool; placement depends on it; allowed..."}},
+      {"backends",
+       R"(, { name = "x"; })",
+       {"9: pools[0].backends[1].address: is missing: where it is; allowed: a unicast IPv4 or IPv6 address"}},
+      {"backends",
+       ", { }",
+       {"9: pools[0].backends[1].name: is missing: its name within the pool; placement depends on it; allowed...",
+        "9: pools[0].backends[1].address: is missing: where it is; allowed: a unicast IPv4 or IPv6 address"}},
+      {"pools", R"(, { name = "empty"; })", {"10: pools[1].backends: the pool has no backend; allowed: at least one"}},
+      {"pools",
+       R"(, { name = "empty"; backends = ( ); })",
+       {"10: pools[1].backends: the pool has no backend; allowed: at least one"}},
+      {"services",
+       ", { }",
+       {"12: services[1].name: is missing: what the operator calls it; allowed...",
+        "12: services[1].vip: is missing: the address that clients connect to; allowed: a unicast IPv4 or IPv6 address",
+        "12: services[1].pool: is missing: a pool of `pools`; allowed..."}},
+  };
+  expect_faults(kCases);
+}
+
+TEST(Rules, HoldTheTableToTheBackends) {
+  std::string backends;
+  for (int i = 2; i <= 12; i++)
+    backends += ", { name = \"mta" + std::to_string(i) + "\"; address = \"10.0.2." + std::to_string(i) + "\"; }";
+  std::string file = file_with("backends", backends);
+  const std::string pool = "pool = \"mta\";";
+  file.replace(file.find(pool), pool.size(), pool + " table_size = 11;");
+  const std::vector<std::string> kWanted{
+      "11: services[0].table_size: 11 is less than the 12 backends of pool \"mta\"; allowed: a prime of at least 13"};
+  EXPECT_EQ(faults_of(file), kWanted);
+}
+
+}  // namespace
+}  // namespace sluice::config
