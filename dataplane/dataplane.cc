@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/dataplane.h"
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <spdlog/spdlog.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+
+#include "dataplane/eal_arguments.h"
+#include "dataplane/flow_memory.h"
+#include "dataplane/memory_plan.h"
+#include "dataplane/runtime_directory.h"
+#include "dataplane/setup_error.h"
+
+namespace sluice {
+namespace {
+
+LcorePlan plan_or_throw(const DataplaneOptions& options) {
+  auto plan = plan_lcores(options.workers, options.lcores, available_cpus());
+  if (!plan) throw SetupError(plan.error());
+  return *std::move(plan);
+}
+
+/// The NUMA node of a worker's lcore.
+int socket_of(uint32_t worker) {
+  return static_cast<int>(rte_lcore_to_socket_id(worker_lcore(worker)));
+}
+
+std::string describe(const PortPlan& plan) {
+  const auto plural = [](uint16_t n, const char* what) {
+    return fmt::format("{} {} queue{}", n, what, n == 1 ? "" : "s");
+  };
+  return fmt::format("{} and {}, {}, {}", plural(plan.receive_queues, "receive"),
+                     plural(plan.transmit_queues, "transmit"), plan.rss_types == 0 ? "no RSS" : "RSS by client",
+                     plan.checksum_offload ? "checksum offload" : "no checksum offload");
+}
+
+int populate_on_lcore(void* memory) {
+  return populate(*static_cast<const FlowMemory*>(memory));
+}
+
+int run_on_lcore(void* setup) {
+  return run_worker(*static_cast<const WorkerSetup*>(setup));
+}
+
+}  // namespace
+
+Dataplane::Dataplane(DataplaneOptions options) : options_(std::move(options)), lcores_(plan_or_throw(options_)) {
+  check_environment(options_);
+  block_stop_signals();
+  lock_ = claim_runtime_directory(options_.runtime_directory);
+  if (lcores_.main_shares)
+    spdlog::warn("the main lcore shares CPU {} with a worker: no other is left", lcores_.main_cpu);
+  eal_ = std::make_unique<Eal>(eal_arguments(options_, lcores_, count_numa_nodes()));
+  open_devices();
+  make_pools();
+  start_devices();
+  make_rings();
+  make_twins();
+  make_flow_memory();
+  std::vector<MacAddress> macs;
+  for (const auto& device : devices_) macs.push_back(device->mac());
+  statistics_ = std::make_unique<Statistics>(options_.workers, rte_get_tsc_hz(), macs);
+  channel_ = std::make_unique<ChannelServer>(options_.channel_socket, options_.workers, *statistics_);
+}
+
+Dataplane::~Dataplane() {
+  stop_workers();
+}
+
+void Dataplane::open_devices() {
+  for (const PortOptions& port : options_.ports) {
+    devices_.push_back(std::make_unique<Device>(port));
+    plans_.push_back(plan_port(devices_.back()->capabilities(), port.faces, options_.workers));
+  }
+}
+
+void Dataplane::make_pools() {
+  uint16_t mtu = 0;
+  for (const auto& device : devices_) mtu = std::max(mtu, device->mtu());
+  const uint16_t data_room = pool_data_room(mtu);
+  size_t needed = 0;
+  for (uint32_t worker = 0; worker < options_.workers; worker++) {
+    std::vector<QueueDemand> queues;
+    for (size_t i = 0; i < devices_.size(); i++) {
+      QueueDemand demand = devices_[i]->queue_demand();
+      if (queue_of(worker, plans_[i].receive_queues) == WorkerPort::kNoQueue) demand.receive_descriptors = 0;
+      queues.push_back(demand);
+    }
+    const uint32_t mbufs = pool_mbufs(queues, worker == 0 ? static_cast<uint32_t>(devices_.size()) : 0);
+    needed += pool_bytes(mbufs, data_room, options_.hugepages);
+    pools_.push_back(rte_pktmbuf_pool_create(fmt::format("worker-{}", worker).c_str(), mbufs, kPoolCache, 0, data_room,
+                                             socket_of(worker)));
+    if (pools_.back() == nullptr) {
+      throw SetupError(
+          fmt::format("packet buffers of worker {}: {}; they need {} MiB for {} ports up to here, raise memory_mb "
+                      "= {}",
+                      worker, rte_strerror(rte_errno), (needed >> 20) + 1, devices_.size(), options_.memory_mb));
+    }
+  }
+  spdlog::info("packet buffers: {} for worker 0, {} MiB in all", pools_[0]->size, needed >> 20);
+}
+
+void Dataplane::start_devices() {
+  for (size_t i = 0; i < devices_.size(); i++) {
+    devices_[i]->start(plans_[i], pools_);
+    const PortOptions& port = options_.ports[i];
+    spdlog::info("port {}: {}, {}, twin {}", port.name, devices_[i]->describe(), describe(plans_[i]),
+                 port.twin.empty() ? "none" : port.twin);
+  }
+}
+
+void Dataplane::make_rings() {
+  constexpr unsigned kFlags = RING_F_SP_ENQ | RING_F_SC_DEQ;
+  const auto make = [](const std::string& name, int socket) {
+    rte_ring* ring = rte_ring_create(name.c_str(), kTwinRingEntries, socket, kFlags);
+    if (ring == nullptr) throw SetupError(fmt::format("ring {}: {}; raise memory_mb", name, rte_strerror(rte_errno)));
+    return ring;
+  };
+  for (uint32_t worker = 0; worker < options_.workers; worker++) {
+    relay_.to_main.push_back(make(fmt::format("to-main-{}", worker), socket_of(worker)));
+  }
+  relay_.from_main = make("from-main", socket_of(0));
+}
+
+void Dataplane::make_twins() {
+  for (uint16_t i = 0; i < devices_.size(); i++) {
+    const PortOptions& port = options_.ports[i];
+    if (port.twin.empty()) continue;
+    relay_.twins[i] = std::make_unique<Twin>(TwinOptions{.port_index = i,
+                                                         .port = port.name,
+                                                         .interface = port.twin,
+                                                         .mac = devices_[i]->mac(),
+                                                         .mtu = devices_[i]->mtu(),
+                                                         .vlan = port.vlan},
+                                             pools_[0]);
+  }
+}
+
+void Dataplane::make_flow_memory() {
+  flow_memory_.reserve(options_.workers);  // the lcores below hold pointers into it
+  for (uint32_t worker = 0; worker < options_.workers; worker++) {
+    flow_memory_.push_back(map_flow_memory({.directory = options_.flow_store,
+                                            .instance = options_.instance,
+                                            .worker = worker,
+                                            .bytes = flow_memory_bytes(options_.flow_capacity),
+                                            .hugepages = options_.hugepages}));
+    FlowMemory& memory = flow_memory_.back();
+    // On the worker's own lcore, so that the pages lie on its NUMA node.
+    rte_eal_remote_launch(populate_on_lcore, &memory, worker_lcore(worker));
+    if (const int error = rte_eal_wait_lcore(worker_lcore(worker)); error != 0) {
+      throw SetupError(fmt::format("flow memory of worker {}: {} MiB in {}: {}; free as much, or lower flow_capacity",
+                                   worker, memory.mapping.bytes() >> 20, memory.where, std::strerror(error)));
+    }
+    spdlog::info("worker {}: CPU {}, {} flows in {} MiB of {}{}", worker, lcores_.worker_cpus[worker],
+                 options_.flow_capacity, memory.mapping.bytes() >> 20, memory.where,
+                 memory.kept ? ", kept from before" : "");
+  }
+  remove_flow_files(options_.flow_store, options_.instance, options_.workers);
+}
+
+WorkerSetup Dataplane::worker_setup(uint32_t worker) {
+  WorkerSetup setup;
+  setup.index = worker;
+  setup.workers = options_.workers;
+  setup.burst = options_.burst;
+  setup.idle = options_.idle;
+  setup.timers = options_.timers;
+  setup.ports = static_cast<uint32_t>(devices_.size());
+  for (size_t i = 0; i < devices_.size(); i++) {
+    setup.port[i] = {.device = devices_[i]->id(),
+                     .receive_queue = queue_of(worker, plans_[i].receive_queues),
+                     .transmit_queue = queue_of(worker, plans_[i].transmit_queues),
+                     .mtu = devices_[i]->mtu(),
+                     .vlan = options_.ports[i].vlan,
+                     .faces = options_.ports[i].faces,
+                     .mac = devices_[i]->mac(),
+                     .checksum_offload = plans_[i].checksum_offload};
+  }
+  setup.to_main = relay_.to_main[worker];
+  setup.from_main = worker == 0 ? relay_.from_main : nullptr;
+  setup.pool = pools_[worker];
+  setup.stats = &statistics_->worker(worker);
+  madvise(setup.stats, sizeof *setup.stats, MADV_POPULATE_WRITE);  // no page fault is to meet the worker
+  setup.attachment = channel_->attachment();
+  setup.oldest_epoch_in_use = channel_->oldest_epoch_in_use(worker);
+  setup.stop = &stop_;
+  setup.flow_memory = flow_memory_[worker].mapping.data();
+  setup.flow_capacity = options_.flow_capacity;
+  return setup;
+}
+
+void Dataplane::start_workers() {
+  setups_.reserve(options_.workers);  // the lcores hold pointers into it
+  for (uint32_t worker = 0; worker < options_.workers; worker++) {
+    setups_.push_back(worker_setup(worker));
+    rte_eal_remote_launch(run_on_lcore, &setups_.back(), worker_lcore(worker));
+  }
+}
+
+void Dataplane::stop_workers() {
+  stop_.store(true, std::memory_order_release);  // pairs with the workers' loads: they leave their loops
+  if (eal_ != nullptr) rte_eal_mp_wait_lcore();
+}
+
+int Dataplane::run() {
+  MainLoop loop(relay_, *channel_);
+  start_workers();
+  std::vector<unsigned> lcores;
+  for (uint32_t worker = 0; worker < options_.workers; worker++) lcores.push_back(worker_lcore(worker));
+  spdlog::info("{}: {} worker{} running; control connects at {}", options_.instance, options_.workers,
+               options_.workers == 1 ? "" : "s", options_.channel_socket);
+  const int signal = loop.run(lcores);
+  stop_workers();
+  for (const auto& twin : relay_.twins) {
+    if (twin == nullptr) continue;
+    const TwinCounters& counters = twin->counters();
+    spdlog::info("twin {}: {} packets to the kernel ({} lost), {} from it ({} lost)", twin->options().interface,
+                 counters.to_kernel, counters.lost_to_kernel, counters.from_kernel, counters.lost_from_kernel);
+  }
+  if (signal == 0) {
+    spdlog::error("a worker ended by itself");
+    return 1;
+  }
+  spdlog::info("stopped by signal {}", strsignal(signal));
+  return 0;
+}
+
+}  // namespace sluice

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// sluice-dataplane: reads the configuration, turns its data-plane part into the plain structs of dataplane/, and runs.
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "config/load.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/log.h"
+
+namespace {
+
+sluice::Faces faces_of(sluice::config::Faces faces) {
+  switch (faces) {
+    case sluice::config::Faces::kClients:
+      return sluice::Faces::kClients;
+    case sluice::config::Faces::kBackends:
+      return sluice::Faces::kBackends;
+    case sluice::config::Faces::kBoth:
+      return sluice::Faces::kBoth;
+  }
+  return sluice::Faces::kBoth;
+}
+
+sluice::Idle idle_of(sluice::config::Idle idle) {
+  switch (idle) {
+    case sluice::config::Idle::kPoll:
+      return sluice::Idle::kPoll;
+    case sluice::config::Idle::kPause:
+      return sluice::Idle::kPause;
+    case sluice::config::Idle::kSleep:
+      return sluice::Idle::kSleep;
+  }
+  return sluice::Idle::kPoll;
+}
+
+const char* level_of(sluice::config::LogLevel level) {
+  switch (level) {
+    case sluice::config::LogLevel::kDebug:
+      return "debug";
+    case sluice::config::LogLevel::kInfo:
+      return "info";
+    case sluice::config::LogLevel::kWarn:
+      return "warn";
+    case sluice::config::LogLevel::kError:
+      return "error";
+  }
+  return "info";
+}
+
+sluice::DataplaneOptions options_of(const sluice::config::Config& config) {
+  const sluice::config::Dataplane& from = config.dataplane;
+  sluice::DataplaneOptions options;
+  options.instance = config.instance;
+  options.runtime_directory = config.runtime_directory();
+  options.channel_socket = config.channel_socket();
+  options.workers = from.workers;
+  options.lcores = from.lcores;
+  options.idle = idle_of(from.idle);
+  options.flow_capacity = from.flow_capacity;
+  options.burst = from.burst;
+  options.memory_mb = from.memory_mb;
+  options.hugepages = from.hugepages;
+  options.flow_store = from.flow_store;
+  options.timers = {.handshake_ms = from.timers.handshake * 1000,
+                    .established_ms = from.timers.established * 1000,
+                    .closing_ms = from.timers.closing * 1000,
+                    .after_reset_ms = from.timers.after_reset * 1000};
+  for (const sluice::config::Port& port : from.ports) {
+    options.ports.push_back({.name = port.name,
+                             .device = port.device,
+                             .twin = port.twin,
+                             .faces = faces_of(port.faces),
+                             .vlan = port.vlan});
+  }
+  return options;
+}
+
+int run(const sluice::config::Config& config) {
+  try {
+    return sluice::Dataplane(options_of(config)).run();
+  } catch (const std::exception& error) {
+    spdlog::critical("{}", error.what());
+    return 1;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Sluice's packet side: forwards SMTP connections between clients and mail servers.", "sluice-dataplane");
+  std::string path;
+  app.add_option("--config", path, "Configuration file")->required()->type_name("FILE");
+  app.set_version_flag("--version", "sluice-dataplane " SLUICE_VERSION);
+  CLI11_PARSE(app, argc, argv);
+
+  const auto config = sluice::config::load(path);
+  if (!config) {
+    for (const auto& fault : config.error()) std::fprintf(stderr, "%s\n", fault.to_string().c_str());
+    return 1;
+  }
+  const bool json = config->control.log_format == sluice::config::LogFormat::kJson;
+  sluice::set_up_log(level_of(config->control.log_level), json ? sluice::LogFormat::kJson : sluice::LogFormat::kText);
+  return run(*config);
+}

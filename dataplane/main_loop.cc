@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/main_loop.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "dataplane/setup_error.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kBurst = 64;
+constexpr uint32_t kNapMinUs = 50;
+constexpr uint32_t kNapMaxUs = 500;
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+bool any_ended(const std::vector<unsigned>& lcores) {
+  return std::ranges::any_of(lcores, [](unsigned lcore) { return rte_eal_get_lcore_state(lcore) != RUNNING; });
+}
+
+}  // namespace
+
+void block_stop_signals() {
+  const sigset_t set = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+bool relay_to_kernel(Relay& relay) {
+  bool any = false;
+  for (rte_ring* ring : relay.to_main) {
+    std::array<void*, kBurst> packets;
+    const unsigned n = rte_ring_sc_dequeue_burst(ring, packets.data(), kBurst, nullptr);
+    for (unsigned i = 0; i < n; i++) {
+      auto* mbuf = static_cast<rte_mbuf*>(packets[i]);
+      Twin* twin = mbuf->port < relay.twins.size() ? relay.twins[mbuf->port].get() : nullptr;
+      if (twin != nullptr) {
+        twin->give(mbuf);
+      } else {
+        rte_pktmbuf_free(mbuf);  // a port without a twin has no use for what is not forwarded
+      }
+    }
+    any |= n != 0;
+  }
+  return any;
+}
+
+bool relay_from_kernel(Relay& relay) {
+  bool any = false;
+  for (const auto& twin : relay.twins) {
+    if (twin == nullptr) continue;
+    std::array<rte_mbuf*, kBurst> mbufs;
+    const uint16_t n = twin->take(mbufs);
+    if (n == 0) continue;
+    any = true;
+    std::array<void*, kBurst> packets;
+    std::copy_n(mbufs.begin(), n, packets.begin());
+    const unsigned put = rte_ring_sp_enqueue_burst(relay.from_main, packets.data(), n, nullptr);
+    if (put == n) continue;
+    rte_pktmbuf_free_bulk(&mbufs[put], n - put);
+    twin->count_lost_from_kernel(n - put);
+  }
+  return any;
+}
+
+MainLoop::MainLoop(Relay& relay, ChannelServer& channel) : relay_(relay), channel_(channel) {
+  const sigset_t set = stop_signals();
+  signals_ = Descriptor(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+  events_ = Descriptor(epoll_create1(EPOLL_CLOEXEC));
+  if (!signals_ || !events_) throw SetupError(fmt::format("main loop: {}", std::strerror(errno)));
+  watch(signals_.get());
+  watch(channel_.descriptor());
+  for (const auto& twin : relay_.twins) {
+    if (twin != nullptr) watch(twin->descriptor());
+  }
+}
+
+void MainLoop::watch(int descriptor) {
+  epoll_event event{.events = EPOLLIN, .data = {.fd = descriptor}};
+  if (epoll_ctl(events_.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) {
+    throw SetupError(fmt::format("main loop: epoll: {}", std::strerror(errno)));
+  }
+}
+
+int MainLoop::run(const std::vector<unsigned>& lcores) {
+  uint32_t nap_us = kNapMinUs;
+  while (true) {
+    const bool to_kernel = relay_to_kernel(relay_);
+    const bool from_kernel = relay_from_kernel(relay_);
+    nap_us = to_kernel || from_kernel ? 0 : std::clamp(nap_us * 2, kNapMinUs, kNapMaxUs);
+    const int signal = wait(nap_us);
+    if (signal != 0) return signal;
+    channel_.reap();
+    if (any_ended(lcores)) return 0;
+  }
+}
+
+int MainLoop::wait(uint32_t nap_us) {
+  std::array<epoll_event, 8> ready;
+  const timespec nap{.tv_sec = 0, .tv_nsec = long{nap_us} * 1000};
+  const int n = epoll_pwait2(events_.get(), ready.data(), static_cast<int>(ready.size()), &nap, nullptr);
+  for (int i = 0; i < n; i++) {
+    const int descriptor = ready[static_cast<size_t>(i)].data.fd;
+    if (descriptor == channel_.descriptor()) channel_.poll();
+    if (descriptor != signals_.get()) continue;
+    signalfd_siginfo info{};
+    if (read(signals_.get(), &info, sizeof info) == sizeof info) return static_cast<int>(info.ssi_signo);
+  }
+  return 0;
+}
+
+}  // namespace sluice

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the main lcore does while workers run: moves packets between the workers' rings and the kernel twins, serves
+// the channel, waits for the signal to stop. The twins, the channel and signals wake it at once; rings cannot, so
+// it looks at them after naps that grow from 50 to 500 us while nothing comes.
+#pragma once
+
+#include <rte_ring.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dataplane/channel_server.h"
+#include "dataplane/contract/messages.h"
+#include "dataplane/shared_memory.h"
+#include "dataplane/twin.h"
+
+namespace sluice {
+
+/// The rings and twins between which main moves packets.
+struct Relay {
+  std::vector<rte_ring*> to_main;                                 // one per worker
+  rte_ring* from_main = nullptr;                                  // of the worker that sends for main
+  std::array<std::unique_ptr<Twin>, channel::kMaxPorts> twins{};  // by port index; null = the port has none
+};
+
+/// Gives what workers punted to the twins. Returns whether there was any.
+bool relay_to_kernel(Relay& relay);
+/// Gives what the twins have to the worker that sends for main. Returns whether there was any.
+bool relay_from_kernel(Relay& relay);
+
+class MainLoop {
+ public:
+  /// SIGINT and SIGTERM have to be blocked in every thread (block_stop_signals). Throws SetupError.
+  MainLoop(Relay& relay, ChannelServer& channel);
+
+  /// Runs until SIGINT or SIGTERM, whose number it returns, or until a worker's lcore of `lcores` ends by itself: 0.
+  int run(const std::vector<unsigned>& lcores);
+
+ private:
+  void watch(int descriptor);
+  /// Waits at most `nap_us` for twins, channel or signal. Returns the signal's number, or 0.
+  int wait(uint32_t nap_us);
+
+  Relay& relay_;
+  ChannelServer& channel_;
+  Descriptor signals_;
+  Descriptor events_;
+};
+
+/// Blocks SIGINT and SIGTERM in this thread and those it starts later.
+void block_stop_signals();
+
+}  // namespace sluice

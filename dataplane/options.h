@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the data plane is told at start-up: the part of the configuration that concerns it, as plain
+// structs, so that nothing below main.cc depends on how it was written down.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dataplane/worker_setup.h"
+
+namespace sluice {
+
+/// A device and its kernel twin.
+struct PortOptions {
+  std::string name;
+  std::string device;  // PCI address or DPDK virtual device, with arguments after a comma
+  std::string twin;    // name of the TAP interface; "" = none
+  Faces faces = Faces::kBoth;
+  uint16_t vlan = 0;  // 0 = untagged
+};
+
+struct DataplaneOptions {
+  std::string instance;
+  std::string runtime_directory;
+  std::string channel_socket;
+  uint32_t workers = 1;
+  std::string lcores;  // CPUs of the workers: "1", "2-5,8"; "" = all but the first
+  Idle idle = Idle::kPoll;
+  uint32_t flow_capacity = 0;  // flows per worker
+  uint32_t burst = 32;
+  uint32_t memory_mb = 1024;
+  bool hugepages = true;
+  std::string flow_store;  // directory of the flow files; "" = flows die with the process
+  FlowTimers timers;
+  std::vector<PortOptions> ports;
+};
+
+}  // namespace sluice

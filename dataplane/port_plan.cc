@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/port_plan.h"
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+constexpr uint64_t kRssTcp = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
+constexpr uint64_t kChecksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+
+}  // namespace
+
+uint64_t client_rss_types(Faces faces) {
+  switch (faces) {
+    case Faces::kClients:
+      return kRssTcp | RTE_ETH_RSS_L3_SRC_ONLY | RTE_ETH_RSS_L4_SRC_ONLY;
+    case Faces::kBackends:
+      return kRssTcp | RTE_ETH_RSS_L3_DST_ONLY | RTE_ETH_RSS_L4_DST_ONLY;
+    case Faces::kBoth:
+      return 0;
+  }
+  return 0;
+}
+
+PortPlan plan_port(const DeviceCapabilities& device, Faces faces, uint32_t workers) {
+  PortPlan plan;
+  const uint64_t rss = client_rss_types(faces);
+  const bool can_spread = rss != 0 && (device.rss_types & rss) == rss;
+  if (workers > 1 && can_spread && device.receive_queues_max >= workers && device.transmit_queues_max >= workers) {
+    plan.receive_queues = plan.transmit_queues = static_cast<uint16_t>(workers);
+    plan.rss_types = rss;
+  } else if (!device.queues_in_pairs) {
+    plan.transmit_queues = static_cast<uint16_t>(std::clamp<uint32_t>(workers, 1, device.transmit_queues_max));
+  }
+  if ((device.transmit_offloads & kChecksums) == kChecksums) {
+    plan.transmit_offloads |= kChecksums;
+    plan.checksum_offload = true;
+  }
+  // Fast free returns all of a queue's packets to one pool. With one worker there is only one; with more, a worker
+  // may send what another received.
+  if (workers == 1) plan.transmit_offloads |= device.transmit_offloads & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+  return plan;
+}
+
+}  // namespace sluice

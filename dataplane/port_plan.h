@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a device is set up for a number of workers: queues, RSS and offloads, from what the device can
+// do. Pure.
+#pragma once
+
+#include <rte_ethdev.h>
+
+#include <cstdint>
+
+#include "dataplane/worker_setup.h"
+
+namespace sluice {
+
+/// What a device offers, of rte_eth_dev_info.
+struct DeviceCapabilities {
+  uint16_t receive_queues_max = 1;
+  uint16_t transmit_queues_max = 1;
+  uint64_t rss_types = 0;          // RTE_ETH_RSS_*
+  uint64_t transmit_offloads = 0;  // RTE_ETH_TX_OFFLOAD_*
+  bool queues_in_pairs = false;    // the driver wants as many receive as transmit queues
+};
+
+struct PortPlan {
+  uint16_t receive_queues = 1;
+  uint16_t transmit_queues = 1;
+  uint64_t rss_types = 0;  // 0 = no RSS: everything arrives on queue 0
+  uint64_t transmit_offloads = 0;
+  bool checksum_offload = false;  // IPv4 and TCP checksums on transmit
+
+  friend bool operator==(const PortPlan&, const PortPlan&) = default;
+};
+
+/// RSS types that hash a TCP packet by its client endpoint alone; 0 for Faces::kBoth, where either side may be the
+/// client.
+uint64_t client_rss_types(Faces faces);
+
+/// A queue pair per worker where the device can spread flows by client endpoint; else one receive queue, which is
+/// worker 0's, and transmit queues for as many workers as the device has them.
+PortPlan plan_port(const DeviceCapabilities& device, Faces faces, uint32_t workers);
+
+/// The queue of `worker` among `queues`: its own index, or WorkerPort::kNoQueue.
+constexpr uint16_t queue_of(uint32_t worker, uint16_t queues) {
+  return worker < queues ? static_cast<uint16_t>(worker) : WorkerPort::kNoQueue;
+}
+
+}  // namespace sluice

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The statistics memory of dataplane/contract/segment.h: one for the life of the process, written here and by
+// the workers, read by control.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "dataplane/contract/segment.h"
+#include "dataplane/shared_memory.h"
+
+namespace sluice {
+
+class Statistics {
+ public:
+  /// `port_macs`: by port index, at most channel::kMaxPorts. Throws SetupError.
+  Statistics(uint32_t workers, uint64_t tsc_hz, std::span<const MacAddress> port_macs);
+
+  channel::StatsHeader& header() { return *reinterpret_cast<channel::StatsHeader*>(memory_.mapping.data()); }
+  channel::WorkerStats& worker(uint32_t index);
+  const Descriptor& read_only_descriptor() const { return read_only_; }
+
+ private:
+  SharedMemory memory_;
+  Descriptor read_only_;
+};
+
+}  // namespace sluice
