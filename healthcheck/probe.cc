@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "healthcheck/probe.h"
+
+#include <openssl/err.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <utility>
+
+namespace sluice::health {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+
+Dialogue::Time now() {
+  return std::chrono::steady_clock::now();
+}
+
+asio::ip::address to_asio(const config::IpAddress& address) {
+  const asio::ip::address_v6 v6(address.bytes);
+  if (address.is_v4()) return asio::ip::make_address_v4(asio::ip::v4_mapped, v6);
+  return v6;
+}
+
+Endpoint from_asio(const tcp::endpoint& endpoint) {
+  const asio::ip::address address = endpoint.address();
+  const auto v6 = address.is_v4() ? asio::ip::make_address_v6(asio::ip::v4_mapped, address.to_v4()) : address.to_v6();
+  return {.address = {.bytes = v6.to_bytes()}, .port = endpoint.port()};
+}
+
+/// Errors of this machine that say nothing about the backend.
+bool is_local(const error_code& error) {
+  switch (error.value()) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+    case EACCES:
+    case EPERM:
+      return error.category() == boost::system::system_category();
+    default:
+      return false;
+  }
+}
+
+std::string in_words(const error_code& error) {
+  if (error == asio::error::eof || error == asio::ssl::error::stream_truncated)
+    return "the server closed the connection";
+  if (error == asio::error::connection_reset || error == asio::error::broken_pipe)
+    return "the server reset the connection";
+  if (error == asio::error::connection_refused) return "connection refused";
+  return error.message();
+}
+
+}  // namespace
+
+Probe::Probe(asio::any_io_executor executor, std::shared_ptr<const ProbeSettings> settings, Transcript* transcript)
+    : settings_(std::move(settings)),
+      socket_(executor),
+      timer_(executor),
+      dialogue_(settings_->plan, *settings_->matcher, now(), transcript) {}
+
+asio::awaitable<void> Probe::run(OnVerdict on_verdict) {
+  const auto self = shared_from_this();
+  bool reported = false;
+  arm();
+  Action action = co_await connect();
+  while (true) {
+    if (dialogue_.verdict() && !std::exchange(reported, true)) on_verdict(*dialogue_.verdict());
+    if (action.next == Next::kAbort) break;
+    arm();
+    action = co_await perform(std::move(action));
+  }
+  timer_.cancel();
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+asio::awaitable<Action> Probe::connect() {
+  const tcp::endpoint remote(to_asio(settings_->address), settings_->port);
+  error_code error;
+  socket_.open(remote.protocol(), error);
+  if (!error) std::tie(error) = co_await socket_.async_connect(remote, kAwait);
+  if (error && deadline_passed()) co_return dialogue_.on_deadline(now());
+  if (error)
+    co_return dialogue_.on_connect_failed(is_local(error) ? Fact::kNotRun : Fact::kDead, in_words(error), now());
+  socket_.set_option(tcp::no_delay(true), error);  // a PROXY header and a ClientHello follow each other at once
+  const tcp::endpoint local = socket_.local_endpoint(error);
+  co_return dialogue_.on_connected(from_asio(local), from_asio(remote), now());
+}
+
+asio::awaitable<Action> Probe::perform(Action action) {
+  if (!action.send.empty()) {
+    const error_code error = co_await write(action.send);
+    if (error && deadline_passed()) co_return dialogue_.on_deadline(now());
+    if (error) co_return dialogue_.on_closed(in_words(error), now());
+  }
+  if (action.next == Next::kTls) co_return co_await handshake();
+  if (action.next == Next::kClose) co_await send_fin();
+  if (dialogue_.has_pending()) co_return dialogue_.on_bytes({}, now());
+  co_return co_await read();
+}
+
+asio::awaitable<Action> Probe::read() {
+  if (deadline_passed()) co_return dialogue_.on_deadline(now());
+  error_code error;
+  size_t size = 0;
+  const asio::mutable_buffer buffer = asio::buffer(buffer_);
+  if (tls_)
+    std::tie(error, size) = co_await tls_->async_read_some(buffer, kAwait);
+  else
+    std::tie(error, size) = co_await socket_.async_read_some(buffer, kAwait);
+  if (size > 0) co_return dialogue_.on_bytes({buffer_.data(), size}, now());
+  if (error && deadline_passed()) co_return dialogue_.on_deadline(now());
+  if (error) co_return dialogue_.on_closed(in_words(error), now());
+  co_return Action{};
+}
+
+asio::awaitable<Action> Probe::handshake() {
+  tls_.emplace(socket_, *settings_->tls);
+  prepare(*tls_, settings_->plan.check, settings_->certificate_name);
+  const auto [error] = co_await tls_->async_handshake(asio::ssl::stream_base::client, kAwait);
+  if (!error) co_return dialogue_.on_tls(established(*tls_, settings_->plan.check, settings_->wall_clock()), now());
+  TlsResult result{.heard = has_heard(*tls_)};
+  if (!deadline_passed()) result.error = in_words(error);
+  co_return dialogue_.on_tls(result, now());
+}
+
+asio::awaitable<error_code> Probe::write(const std::string& bytes) {
+  error_code error;
+  size_t size = 0;
+  if (tls_)
+    std::tie(error, size) = co_await asio::async_write(*tls_, asio::buffer(bytes), kAwait);
+  else
+    std::tie(error, size) = co_await asio::async_write(socket_, asio::buffer(bytes), kAwait);
+  co_return error;
+}
+
+asio::awaitable<void> Probe::send_fin() {
+  if (tls_) {
+    co_await tls_->async_shutdown(kAwait);  // close_notify both ways, within the deadline of this step
+    tls_.reset();
+  }
+  error_code ignored;
+  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+void Probe::arm() {
+  if (dialogue_.deadline() == armed_for_) return;
+  armed_for_ = dialogue_.deadline();
+  expired_ = false;
+  timer_.expires_at(armed_for_);
+  timer_.async_wait([weak = weak_from_this(), deadline = armed_for_](const error_code& error) {
+    const auto self = weak.lock();
+    if (error || !self || self->armed_for_ != deadline) return;  // the step it was set for is over
+    self->expired_ = true;
+    error_code ignored;
+    self->socket_.cancel(ignored);
+  });
+}
+
+}  // namespace sluice::health

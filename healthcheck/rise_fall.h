@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From single results to a state: `fall` failures in a row take a backend down, `rise` successes in a row bring it
+// back. At the start nothing is known and the first success is enough: `rise` guards against flapping, and a backend
+// that has not failed yet has not flapped. Control keeps an unknown backend out of service.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::health {
+
+enum class Health : uint8_t { kUnknown, kUp, kDown };
+
+/// "unknown", "up", "down".
+std::string_view name_of(Health health);
+
+class RiseFall {
+ public:
+  using Time = std::chrono::system_clock::time_point;
+
+  /// `rise`, `fall` >= 1.
+  RiseFall(uint32_t rise, uint32_t fall, Time now);
+
+  /// Takes one result; true if the health changed by it.
+  bool on_result(bool passed, Time now);
+  /// New bounds after a reload; they count from the next result on.
+  void set_bounds(uint32_t rise, uint32_t fall);
+
+  Health health() const { return health_; }
+  Time since() const { return since_; }
+  uint32_t successes() const { return successes_; }  // in a row, ending with the last result
+  uint32_t failures() const { return failures_; }
+  /// The health may be about to change, or is not known: worth a faster look.
+  bool is_changing() const;
+
+ private:
+  bool move_to(Health health, Time now);
+
+  uint32_t rise_;
+  uint32_t fall_;
+  Time since_;
+  Health health_ = Health::kUnknown;
+  uint32_t successes_ = 0;
+  uint32_t failures_ = 0;
+};
+
+}  // namespace sluice::health

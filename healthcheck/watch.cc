@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "healthcheck/watch.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "healthcheck/schedule.h"
+
+namespace sluice::health {
+
+namespace asio = boost::asio;
+using std::chrono::microseconds;
+
+Watch::Watch(const asio::any_io_executor& executor, std::shared_ptr<const ProbeSettings> settings, Listener& listener)
+    : executor_(executor),
+      timer_(executor),
+      settings_(std::move(settings)),
+      listener_(&listener),
+      rise_fall_(settings_->plan.check.rise, settings_->plan.check.fall, settings_->wall_clock()) {}
+
+void Watch::start(microseconds delay) {
+  asio::co_spawn(executor_, [self = shared_from_this(), delay]() { return self->run(delay); }, asio::detached);
+}
+
+void Watch::retire() {
+  listener_ = nullptr;
+  timer_.cancel();
+}
+
+void Watch::update(std::shared_ptr<const ProbeSettings> settings) {
+  settings_ = std::move(settings);
+  rise_fall_.set_bounds(settings_->plan.check.rise, settings_->plan.check.fall);
+}
+
+void Watch::check_now(OnReport on_report) {
+  wanted_.push_back(std::move(on_report));
+  timer_.cancel();  // of no effect while a probe is under way: sleep() then returns at once
+}
+
+TargetState Watch::state() const {
+  return {.health = rise_fall_.health(),
+          .since = rise_fall_.since(),
+          .successes = rise_fall_.successes(),
+          .failures = rise_fall_.failures(),
+          .probes = probes_,
+          .reason = reason_,
+          .last = last_,
+          .last_at = last_at_};
+}
+
+asio::awaitable<void> Watch::run(microseconds delay) {
+  co_await sleep(delay);
+  while (listener_ != nullptr) {
+    const auto began = std::chrono::steady_clock::now();
+    co_await probe();
+    if (listener_ == nullptr) break;
+    const auto elapsed = std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - began);
+    co_await sleep(next_delay(settings_->plan.check, rise_fall_.is_changing(), elapsed, listener_->random()));
+  }
+  abandon_reports();
+}
+
+asio::awaitable<void> Watch::sleep(microseconds delay) {
+  if (listener_ == nullptr || !wanted_.empty()) co_return;
+  timer_.expires_after(delay);
+  co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+asio::awaitable<void> Watch::probe() {
+  const std::vector<OnReport> reports = std::exchange(wanted_, {});
+  CheckReport report;
+  const auto one = std::make_shared<Probe>(executor_, settings_, reports.empty() ? nullptr : &report.transcript);
+  co_await one->run([this](const Verdict& verdict) { take(verdict); });
+  if (last_) report.verdict = *last_;
+  for (const OnReport& on_report : reports) on_report(report);
+}
+
+void Watch::take(const Verdict& verdict) {
+  probes_++;
+  last_ = verdict;
+  last_at_ = settings_->wall_clock();
+  const Health before = rise_fall_.health();
+  // What this machine could not do is no mark against the backend.
+  const bool changed = verdict.fact != Fact::kNotRun && rise_fall_.on_result(passes(verdict.fact), last_at_);
+  Change change{.from = before, .to = rise_fall_.health(), .verdict = verdict};
+  if (changed) {
+    const uint32_t in_a_row = std::max(rise_fall_.successes(), rise_fall_.failures());
+    reason_ = describe(verdict);
+    change.reason = in_a_row > 1 ? fmt::format("{} ({} in a row)", reason_, in_a_row) : reason_;
+  }
+  const std::vector<std::string> keys = keys_;  // a listener may replace the targets
+  for (const std::string& key : keys) {
+    if (listener_ != nullptr) listener_->on_result(key, verdict);
+    if (listener_ != nullptr && changed) listener_->on_change(key, change);
+  }
+}
+
+void Watch::abandon_reports() {
+  CheckReport report;
+  report.verdict.detail = "the target was removed";
+  for (const OnReport& on_report : std::exchange(wanted_, {})) on_report(report);
+}
+
+}  // namespace sluice::health

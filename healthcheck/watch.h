@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One endpoint under watch: probes it again and again, one connection at a time, and keeps its state. Any number of
+// the prober's targets may share it. Owned by the prober; a coroutine keeps it alive until its last farewell is said.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "healthcheck/probe.h"
+#include "healthcheck/rise_fall.h"
+
+namespace sluice::health {
+
+struct TargetState {
+  Health health = Health::kUnknown;
+  RiseFall::Time since{};  // of `health`
+  uint32_t successes = 0;  // in a row, ending with the last probe
+  uint32_t failures = 0;   // in a row, ending with the last probe
+  uint64_t probes = 0;     // since the target was added, those that could not be run included
+  std::string reason;      // describe() of the verdict that brought `health` about; "" while unknown
+  std::optional<Verdict> last;
+  RiseFall::Time last_at{};
+};
+
+struct Change {
+  Health from = Health::kUnknown;
+  Health to = Health::kUnknown;
+  Verdict verdict;     // the one that tipped it
+  std::string reason;  // "dead at connect: connection refused (3 in a row)"
+};
+
+/// What a forced check found, with every line that was said.
+struct CheckReport {
+  Verdict verdict;
+  Transcript transcript;
+};
+
+using OnReport = std::function<void(const CheckReport&)>;
+
+/// Told about the results of a watch, once per target that shares it.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  virtual void on_change(const std::string& key, const Change& change) = 0;
+  virtual void on_result(const std::string& key, const Verdict& verdict) = 0;
+  /// A number in [0, 1).
+  virtual double random() = 0;
+};
+
+class Watch : public std::enable_shared_from_this<Watch> {
+ public:
+  /// `listener` outlives the watch or its retire().
+  Watch(const boost::asio::any_io_executor& executor, std::shared_ptr<const ProbeSettings> settings,
+        Listener& listener);
+
+  /// Starts probing after `delay`. Call once.
+  void start(std::chrono::microseconds delay);
+  /// Stops probing and telling. A probe under way says its farewell first.
+  void retire();
+  /// New settings for the same endpoint, from the next probe on; the state stays.
+  void update(std::shared_ptr<const ProbeSettings> settings);
+  void set_keys(std::vector<std::string> keys) { keys_ = std::move(keys); }
+  /// Probes at once, or right after the probe under way, and reports when its farewell is said.
+  void check_now(OnReport on_report);
+
+  TargetState state() const;
+
+ private:
+  boost::asio::awaitable<void> run(std::chrono::microseconds delay);
+  boost::asio::awaitable<void> sleep(std::chrono::microseconds delay);
+  boost::asio::awaitable<void> probe();
+  void take(const Verdict& verdict);
+  void abandon_reports();
+
+  boost::asio::any_io_executor executor_;
+  boost::asio::steady_timer timer_;
+  std::shared_ptr<const ProbeSettings> settings_;
+  Listener* listener_;  // null once retired
+  std::vector<std::string> keys_;
+  std::vector<OnReport> wanted_;  // reports to give after the next probe
+  RiseFall rise_fall_;
+  uint64_t probes_ = 0;
+  std::string reason_;
+  std::optional<Verdict> last_;
+  RiseFall::Time last_at_{};
+};
+
+}  // namespace sluice::health
