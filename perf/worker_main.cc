@@ -141,6 +141,7 @@ Figures measure(const Options& options, uint32_t flows) {
       worker.push_back(lifecycle_block(rig, next_client, options.turns));
     }
   }
+
   const double drops =
       static_cast<double>(rig.counter(channel::Counter::kReceived) - rig.counter(channel::Counter::kForwarded));
   if (options.mix == "established" && drops != 0) {
