@@ -2,6 +2,7 @@
 #include "dataplane/worker.h"
 
 #include <emmintrin.h>
+#include <rte_cycles.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -36,7 +37,10 @@ static_assert(offsetof(channel::BackendCounters, packets_out) % 16 == 0);
 bool Worker::turn(uint64_t now_ms) noexcept {
   now_ms_ = now_ms;
   resets_left_ = kResetsPerTurn;
+  sampled_ = ++turns_ % channel::kStageSampling == 0;
+  if (sampled_) stage_begin_ = rte_rdtsc();
   bool busy = poll_control();
+  end_stage(Counter::kStagePollControl);
   for (uint32_t port = 0; port < setup_.ports; port++) {
     busy |= receive(port);
     if (burst_.count > Burst::kSize - kMaxBurst) process();
@@ -44,15 +48,27 @@ bool Worker::turn(uint64_t now_ms) noexcept {
   process();
   busy |= send_for_main();
   busy |= expire_some();
+  end_stage(Counter::kStageExpireSome);
   for (uint32_t port = 0; port < setup_.ports; port++) transmit(port);
   flows_.end_burst();
+  end_stage(Counter::kStageTransmit);
   return busy;
+}
+
+void Worker::end_stage(Counter stage) noexcept {
+  if (!sampled_) return;
+  const uint64_t now = rte_rdtsc();
+  count(stage, now - stage_begin_);
+  stage_begin_ = now;
 }
 
 void Worker::process() noexcept {
   look_up_flows();
+  end_stage(Counter::kStageLookUpFlows);
   place_new_flows();
+  end_stage(Counter::kStagePlaceNewFlows);
   translate();
+  end_stage(Counter::kStageTranslate);
   burst_.count = 0;
 }
 
@@ -101,9 +117,12 @@ bool Worker::receive(uint32_t port) noexcept {
   if (attached.receive_queue == WorkerPort::kNoQueue) return false;
   const uint16_t received = rte_eth_rx_burst(attached.device, attached.receive_queue, burst_.mbuf.data() + burst_.count,
                                              static_cast<uint16_t>(setup_.burst));
+  end_stage(Counter::kStageReceive);
   if (received == 0) return false;
   count(Counter::kReceived, received);
+  if (sampled_) count(Counter::kSampledPackets, received);
   parse(port, received);
+  end_stage(Counter::kStageParse);
   return true;
 }
 
@@ -160,14 +179,6 @@ void Worker::put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, Pars
       drop(mbuf, Counter::kDropMalformed);
       break;
   }
-}
-
-bool Worker::is_from_client(const Flow& flow, const Packet& packet) const noexcept {
-  return flow.client_endpoint() == packet.source && state_.service(flow.service).vip == packet.destination;
-}
-
-bool Worker::is_from_backend(const Flow& flow, const Packet& packet) const noexcept {
-  return flow.client_endpoint() == packet.destination && state_.backend(flow.backend).endpoint == packet.source;
 }
 
 FlowIndex Worker::find_from_client(FlowPlace place, const Packet& packet) const noexcept {

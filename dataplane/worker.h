@@ -69,6 +69,7 @@ class Worker {
   void parse(uint32_t port, uint32_t received) noexcept;
   void put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept;
   void process() noexcept;
+  void end_stage(Counter stage) noexcept;
   void look_up_flows() noexcept;
   void translate() noexcept;
   bool send_for_main() noexcept;
@@ -77,8 +78,12 @@ class Worker {
   // worker.cc: what happens to one packet.
   FlowIndex find_from_client(FlowPlace place, const Packet& packet) const noexcept;
   FlowIndex find_from_backend(FlowPlace place, const Packet& packet) const noexcept;
-  bool is_from_client(const Flow& flow, const Packet& packet) const noexcept;
-  bool is_from_backend(const Flow& flow, const Packet& packet) const noexcept;
+  bool is_from_client(const Flow& flow, const Packet& packet) const noexcept {
+    return flow.is_of(packet.source) && state_.service(flow.service).vip == packet.destination;
+  }
+  bool is_from_backend(const Flow& flow, const Packet& packet) const noexcept {
+    return flow.is_of(packet.destination) && state_.backend(flow.backend).endpoint == packet.source;
+  }
   bool may_go_to_backend(uint32_t i) noexcept;
   void track_client(Flow& flow, const Packet& packet) noexcept;
   void track_backend(Flow& flow, const Packet& packet) noexcept;
@@ -133,7 +138,10 @@ class Worker {
   uint64_t swept_ms_;          // when the sweep was last credited
   uint64_t sweep_credit_ = 0;  // flows to be visited
   uint64_t urgent_ = 0;        // flows to be visited at once, because backends were lost
-  uint32_t resets_left_ = 0;   // that may still be made in this turn
+  uint32_t turns_ = 0;
+  bool sampled_ = false;      // this turn's stages are timed
+  uint64_t stage_begin_ = 0;  // TSC
+  uint32_t resets_left_ = 0;  // that may still be made in this turn
 
   uint64_t adopt_tokens_;
   uint64_t adopt_credited_ms_;

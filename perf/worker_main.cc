@@ -118,6 +118,17 @@ double lifecycle_block(WorkerRig& rig, uint32_t& next_client, uint32_t turns) {
   return static_cast<double>(cycles) / packets;
 }
 
+/// Cycles per packet in each stage, from the worker's own sampling.
+void out_stages(const WorkerRig& rig) {
+  const auto packets = static_cast<double>(rig.counter(channel::Counter::kSampledPackets));
+  if (packets == 0) return;
+  for (auto i = static_cast<size_t>(channel::Counter::kStagePollControl);
+       i <= static_cast<size_t>(channel::Counter::kStageExpireSome); i++) {
+    const auto cycles = static_cast<double>(rig.counter(static_cast<channel::Counter>(i)));
+    fprintf(stderr, "  %-32s %6.1f\n", std::string(channel::kCounterInfo[i].name).c_str(), cycles / packets);
+  }
+}
+
 Figures measure(const Options& options, uint32_t flows) {
   RigOptions rig_options;
   rig_options.frame_bytes = options.frame_bytes;
@@ -148,6 +159,7 @@ Figures measure(const Options& options, uint32_t flows) {
     fprintf(stderr, "error: %.0f packets were not forwarded, the figures mean nothing\n", drops);
     exit(1);
   }
+  out_stages(rig);
   Figures out{quantile(floor, 0.5), quantile(worker, 0.5), quantile(worker, 0.25), quantile(worker, 0.75), 0};
   const auto hz = static_cast<double>(rte_get_tsc_hz());
   if (options.mix == "new") out.connections = hz / out.worker_cycles;
