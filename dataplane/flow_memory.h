@@ -37,29 +37,20 @@ struct alignas(64) Service {
 /// A backend as a worker keeps it.
 struct alignas(64) Backend {
   Endpoint endpoint;
-  uint8_t port_index;
-  uint8_t reserved;
-  uint16_t generation;  // with flags and in_use: one word, see is_serving()
-  uint8_t flags;        // channel::BackendFlags
-  bool in_use;
+  uint16_t generation;
   MacAddress next_hop;
   uint16_t vlan;
+  uint8_t port_index;
+  uint8_t flags;  // channel::BackendFlags
+  bool in_use;
+  uint8_t reserved;
   uint16_t weight;
-  uint16_t checksum;     // ones' complement sum of address and port
-  uint16_t address_sum;  // of the address alone
+  uint16_t address_sum;
+  uint32_t checksum;
   uint32_t max_connections;
   uint32_t flows_now;
   uint64_t key;
-
-  /// Whether this is the backend that a flow was placed on, reachable and not down.
-  bool is_serving(uint16_t flow_generation) const {
-    uint32_t word;
-    __builtin_memcpy(&word, &generation, sizeof word);
-    return word == (uint32_t{flow_generation} | uint32_t{channel::kBackendReachable} << 16 | 1U << 24);
-  }
 };
-
-static_assert(offsetof(Backend, generation) == 20 && offsetof(Backend, flags) == 22 && offsetof(Backend, in_use) == 23);
 
 /// Ten flows' places in the index, in one cache line. A tag of 0 marks a free place.
 struct alignas(64) FlowBucket {

@@ -105,12 +105,12 @@ bool FlowTable::index_flow(FlowPlace place, FlowIndex index) noexcept {
   room = free_place(first);
   if (room != FlowBucket::kPlaces) {
     first.slot[room] = index;
-    first.tag[room] = static_cast<uint16_t>(place.tag);
+    first.tag[room] = place.tag;
     return true;
   }
   room = free_place(second);
   second.slot[room] = index | FlowBucket::kSecondary;
-  second.tag[room] = static_cast<uint16_t>(place.tag);
+  second.tag[room] = place.tag;
   first.overflowed++;
   return true;
 }

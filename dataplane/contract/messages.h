@@ -51,7 +51,7 @@ struct CommandHeader {
 /// `kNoBackend` marks an entry that refuses. A table of no entries refuses every new flow.
 struct PutService {
   CommandHeader header;
-  uint64_t key;  // hash of the service's name
+  uint64_t key;  // hash of the service's endpoint: a renamed service keeps its flows
   Address vip;
   Be16 port;
   Forwarding forwarding;
@@ -76,7 +76,7 @@ enum BackendFlags : uint8_t {
 /// An endpoint that services forward to. The same pool member on two ports, or under two checks, is two backends.
 struct PutBackend {
   CommandHeader header;
-  uint64_t key;  // hash of pool, name, port and check
+  uint64_t key;  // hash of pool, name, address and port, and of the check where several share them
   Address address;
   Be16 port;
   uint16_t generation;  // differs from every earlier use of this id

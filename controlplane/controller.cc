@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/controller.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/post.hpp>
+#include <charconv>
+#include <stdexcept>
+
+namespace sluice::control {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kPatience = 5s;
+constexpr size_t kEventsShown = 200;
+
+Health to_ours(health::Health health) {
+  switch (health) {
+    case health::Health::kUp:
+      return Health::kUp;
+    case health::Health::kDown:
+      return Health::kDown;
+    case health::Health::kUnknown:
+      return Health::kUnknown;
+  }
+  return Health::kUnknown;
+}
+
+/// The value of "limit=N" in a query, or `otherwise`; nothing if it is no number.
+std::optional<size_t> limit_of(const std::string& query, size_t otherwise) {
+  constexpr std::string_view kName = "limit=";
+  if (query.empty()) return otherwise;
+  size_t out = 0;
+  const char* end = query.data() + query.size();
+  if (!query.starts_with(kName) || std::from_chars(query.data() + kName.size(), end, out).ptr != end)
+    return std::nullopt;
+  return out;
+}
+
+}  // namespace
+
+Controller::Controller(asio::io_context& io, config::Config config)
+    : io_(io),
+      config_(std::move(config)),
+      model_(config_, journal_),
+      http_(io, router_),
+      neighbors_(
+          io, config_.dataplane.ports,
+          [this](const config::IpAddress& address, const Reachability& reachability) {
+            on_reachability(address, reachability);
+          },
+          [this](const std::string& fault) { journal_.record(Severity::kWarning, "control", "neighbours", fault); }),
+      prober_(io.get_executor()),
+      channel_(
+          io, config_.channel_socket(),
+          {.connected = [this](uint32_t workers) { on_connected(workers); },
+           .disconnected = [this](const std::string& reason) { on_disconnected(reason); },
+           .fault =
+               [this](const std::string& fault) { journal_.record(Severity::kError, "dataplane", "channel", fault); },
+           .in_use =
+               [](std::chrono::microseconds latency) {
+                 spdlog::info("dataplane: change in use on every worker after {} us", latency.count());
+               }}),
+      patience_(io),
+      started_(journal_.now()) {
+  dataplane_.since = started_;
+  for (size_t i = 0; i < model_.members().size(); i++) {
+    const Member& member = model_.members()[i];
+    member_by_key_.emplace(member.label(), i);
+    members_by_address_[member.address].push_back(i);
+  }
+  add_routes();
+}
+
+void Controller::start() {
+  http_.listen(config_.control.api);
+  if (!config_.control.http.empty()) http_.listen_tcp(config_.control.http);
+  patience_.expires_after(kPatience);
+  patience_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (cancelled) return;
+    out_of_patience_ = true;
+    something_changed();
+  });
+  follow_neighbors();
+  start_checks();
+  channel_.start();
+  journal_.record(Severity::kInfo, "control", config_.instance,
+                  fmt::format("started, version {}: {} services, {} backends", SLUICE_VERSION, model_.services().size(),
+                              model_.members().size()));
+  something_changed();
+}
+
+void Controller::stop() {
+  journal_.record(Severity::kInfo, "control", config_.instance, "stopping; packets go by the last state");
+  prober_.set_on_change({});
+  (void)prober_.set_targets({});
+  http_.stop();
+  neighbors_.stop();
+  channel_.stop();
+  patience_.cancel();
+}
+
+nlohmann::json Controller::status() const {
+  return status_json({config_, model_, channel_, journal_, dataplane_, started_});
+}
+
+void Controller::add_routes() {
+  router_.add(http::verb::get, "/api/v1/status", [this](const ApiRequest&) { return ApiResponse::json(status()); });
+  router_.add(http::verb::get, "/api/v1/events", [this](const ApiRequest& request) {
+    const auto limit = limit_of(request.query, kEventsShown);
+    if (!limit) return ApiResponse::error(http::status::bad_request, "the query may be limit=NUMBER");
+    return ApiResponse::json(events_json(journal_, *limit));
+  });
+}
+
+void Controller::start_checks() {
+  prober_.set_on_change([this](const std::string& key, const health::Change& change) { on_health(key, change); });
+  std::vector<health::Target> targets;
+  for (const Member& member : model_.members()) {
+    const config::Check* check = config_.find_check(member.check);
+    if (check == nullptr) continue;
+    targets.push_back({member.label(), member.address, check->port.value_or(member.port), *check});
+  }
+  if (const auto set = prober_.set_targets(std::move(targets)); !set) throw std::runtime_error(set.error());
+}
+
+void Controller::follow_neighbors() {
+  std::vector<config::IpAddress> addresses;
+  for (const auto& [address, members] : members_by_address_) addresses.push_back(address);
+  neighbors_.follow(addresses);
+  neighbors_.start();
+}
+
+void Controller::on_health(const std::string& key, const health::Change& change) {
+  const auto member = member_by_key_.find(key);
+  if (member == member_by_key_.end()) return;
+  if (model_.set_health(member->second, to_ours(change.to), change.reason)) something_changed();
+}
+
+void Controller::on_reachability(const config::IpAddress& address, const Reachability& reachability) {
+  bool changed = false;
+  for (const size_t member : members_by_address_[address]) changed |= model_.set_next_hop(member, reachability);
+  if (changed) something_changed();
+}
+
+void Controller::on_connected(uint32_t workers) {
+  dataplane_ = {true, "", journal_.now()};
+  const size_t known = model_.presume(channel_.known_backends());
+  if (!published_) dataplane_is_blank_ = known == 0;
+  journal_.record(Severity::kInfo, "dataplane", "channel",
+                  fmt::format("connected, {} worker{}; it knows {} of {} backends", workers, workers == 1 ? "" : "s",
+                              known, model_.members().size()));
+  something_changed();
+}
+
+void Controller::on_disconnected(const std::string& reason) {
+  dataplane_ = {false, reason, journal_.now()};
+  journal_.record(Severity::kWarning, "dataplane", "channel", "not connected: " + reason);
+}
+
+bool Controller::may_publish() const {
+  return published_ || out_of_patience_ || dataplane_is_blank_ || model_.is_settled();
+}
+
+void Controller::something_changed() {
+  const bool is_due = cause_.has_value();
+  if (!is_due) cause_ = Clock::now();
+  // Posted, so that everything that became known in this turn of the loop makes one publication.
+  if (!is_due) asio::post(io_, [this] { refresh(); });
+}
+
+void Controller::refresh() {
+  const Clock::time_point cause = *cause_;
+  cause_.reset();
+  if (!may_publish()) return;
+  published_ = true;
+  model_.refresh();
+  channel_.publish(model_.desired(), cause);
+}
+
+}  // namespace sluice::control

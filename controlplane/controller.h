@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Control's parts together: facts from the checks and from the kernel go into the model, what follows from them goes to
+// the data plane. Everything runs on one io_context.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/model.h"
+#include "controlplane/channel_client.h"
+#include "controlplane/http_server.h"
+#include "controlplane/journal.h"
+#include "controlplane/model.h"
+#include "controlplane/neighbors.h"
+#include "controlplane/router.h"
+#include "controlplane/status.h"
+#include "healthcheck/prober.h"
+
+namespace sluice::control {
+
+class Controller {
+ public:
+  /// Throws std::system_error if the kernel gives no netlink socket.
+  Controller(boost::asio::io_context& io, config::Config config);
+
+  /// Begins to serve, to check and to connect. Throws std::system_error (an address that cannot be listened on), and
+  /// std::runtime_error (a check that cannot be run).
+  void start();
+  void stop();
+
+  const Model& model() const { return model_; }
+  const ChannelClient& channel() const { return channel_; }
+  nlohmann::json status() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void start_checks();
+  void follow_neighbors();
+  void add_routes();
+  void on_health(const std::string& key, const health::Change& change);
+  void on_reachability(const config::IpAddress& address, const Reachability& reachability);
+  void on_connected(uint32_t workers);
+  void on_disconnected(const std::string& reason);
+  void something_changed();
+  void refresh();
+  bool may_publish() const;
+
+  boost::asio::io_context& io_;
+  const config::Config config_;
+  Journal journal_;
+  Model model_;
+  Router router_;
+  HttpServer http_;
+  Neighbors neighbors_;
+  health::Prober prober_;
+  ChannelClient channel_;
+  boost::asio::steady_timer patience_;  // how long to wait for the first verdicts before the first publication
+  DataplaneState dataplane_;
+  SystemTime started_;
+  bool out_of_patience_ = false;
+  bool published_ = false;
+  bool dataplane_is_blank_ = false;         // it knew no backend when we first connected
+  std::optional<Clock::time_point> cause_;  // of the refresh that is due
+  std::unordered_map<std::string, size_t> member_by_key_;
+  std::map<config::IpAddress, std::vector<size_t>> members_by_address_;
+};
+
+}  // namespace sluice::control

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the data plane is meant to know: the interface between the model, which computes it, and the publisher,
+// which turns it into commands. Things are named by key: a hash that stays the same when control
+// restarts (see `backend_key` and `service_key`).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/contract/messages.h"
+
+namespace sluice::control {
+
+/// A placement table before ids are known. Immutable once shared; services with the same table share the object, and
+/// whether a table changed is whether the object did.
+struct Table {
+  std::vector<uint64_t> members;  // keys of backends
+  std::vector<uint16_t> entries;  // index into members, or kNobody (maglev.h). Empty: refuses every new flow
+};
+
+struct DesiredBackend {
+  uint64_t key = 0;
+  Address address;
+  Be16 port;
+  MacAddress next_hop;
+  uint16_t vlan = 0;
+  uint8_t port_index = 0;
+  uint8_t flags = 0;  // channel::BackendFlags
+  uint16_t weight = 0;
+  uint32_t max_connections = 0;  // over all workers; 0 = no limit
+
+  friend bool operator==(const DesiredBackend&, const DesiredBackend&) = default;
+};
+
+struct DesiredService {
+  uint64_t key = 0;
+  Endpoint vip;
+  channel::Forwarding forwarding = channel::Forwarding::kNat;
+  channel::Scheduler scheduler = channel::Scheduler::kMaglev;
+  channel::HashOn hash_on = channel::HashOn::kConnection;
+  channel::ProxyHeader proxy = channel::ProxyHeader::kNone;
+  channel::OnBackendDown on_backend_down = channel::OnBackendDown::kReset;
+  uint16_t mss = 0;
+  std::shared_ptr<const Table> table;  // never null
+
+  friend bool operator==(const DesiredService&, const DesiredService&) = default;
+};
+
+struct Desired {
+  std::vector<DesiredBackend> backends;
+  std::vector<DesiredService> services;
+};
+
+/// Key of a service: its endpoint, so that a renamed service keeps its flows, and no snapshot ever asks for
+/// an endpoint that another id still holds. Never 0.
+uint64_t service_key(const Endpoint& vip);
+
+/// Key of a backend. `variant` tells apart the same member under several checks; the first of them has "". Never 0.
+uint64_t backend_key(std::string_view pool, std::string_view name, const Endpoint& endpoint, std::string_view variant);
+
+}  // namespace sluice::control

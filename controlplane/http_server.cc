@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/http_server.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+#include <cerrno>
+#include <charconv>
+#include <system_error>
+
+namespace sluice::control {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+namespace {
+
+constexpr mode_t kSocketMode = 0660;
+constexpr auto kAcceptPause = std::chrono::milliseconds(100);  // when there are no descriptors left
+
+ApiRequest to_api(const http::request<http::string_body>& request, bool may_write) {
+  ApiRequest out;
+  out.method = request.method();
+  const std::string target(request.target());
+  const size_t mark = target.find('?');
+  out.path = target.substr(0, mark);
+  if (mark != std::string::npos) out.query = target.substr(mark + 1);
+  out.body = request.body();
+  out.may_write = may_write;
+  return out;
+}
+
+http::response<http::string_body> to_http(ApiResponse answer, const http::request<http::string_body>& request) {
+  http::response<http::string_body> out(answer.status, request.version());
+  out.set(http::field::server, "sluice");
+  out.set(http::field::content_type, answer.content_type);
+  out.set(http::field::cache_control, "no-store");
+  out.set("X-Content-Type-Options", "nosniff");
+  out.keep_alive(request.keep_alive());
+  out.body() = std::move(answer.body);
+  out.prepare_payload();
+  return out;
+}
+
+std::string words_for(error_code error) {
+  if (error == http::error::body_limit) return "the request's body is too large";
+  if (error == http::error::header_limit) return "the request's header is too large";
+  return "not an HTTP request: " + error.message();
+}
+
+[[noreturn]] void fail(const error_code& error, const std::string& what) {
+  throw std::system_error(error.value(), std::system_category(), what);
+}
+
+/// "127.0.0.1:9125", "[::1]:9125".
+asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  std::string host = text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  error_code error;
+  const auto address = asio::ip::make_address(host, error);
+  uint16_t port = 0;
+  const char* end = text.data() + text.size();
+  if (error || colon == std::string::npos || std::from_chars(text.data() + colon + 1, end, port).ptr != end) {
+    throw std::invalid_argument(fmt::format("control.http: \"{}\" is not ADDRESS:PORT", text));
+  }
+  return {address, port};
+}
+
+}  // namespace
+
+HttpServer::HttpServer(asio::io_context& io, const Router& router, HttpLimits limits)
+    : io_(io), router_(router), limits_(limits) {}
+
+void HttpServer::listen(const std::string& path) {
+  local_ = std::make_unique<Local::acceptor>(io_);
+  error_code error;
+  local_->open(Local(), error);
+  if (error) fail(error, "API socket");
+  // The instance's lock is held: whoever made this file is gone.
+  struct stat info{};
+  if (lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
+  const mode_t before = umask(0777 & ~kSocketMode);
+  local_->bind(Local::endpoint(path), error);
+  umask(before);
+  if (error) fail(error, "cannot listen on " + path + " (control.api)");
+  path_ = path;
+  local_->listen(asio::socket_base::max_listen_connections, error);
+  if (error) fail(error, "cannot listen on " + path + " (control.api)");
+  asio::co_spawn(io_, accept<Local>(*local_, true), asio::detached);
+}
+
+void HttpServer::listen_tcp(const std::string& address) {
+  const Tcp::endpoint endpoint = parse_endpoint(address);
+  tcp_ = std::make_unique<Tcp::acceptor>(io_);
+  error_code error;
+  tcp_->open(endpoint.protocol(), error);
+  if (!error) tcp_->set_option(Tcp::acceptor::reuse_address(true), error);
+  if (!error) tcp_->bind(endpoint, error);
+  if (!error) tcp_->listen(asio::socket_base::max_listen_connections, error);
+  if (error) fail(error, "cannot listen on " + address + " (control.http)");
+  asio::co_spawn(io_, accept<Tcp>(*tcp_, false), asio::detached);
+}
+
+void HttpServer::stop() {
+  error_code ignored;
+  if (local_) local_->close(ignored);
+  if (tcp_) tcp_->close(ignored);
+  if (!path_.empty()) ::unlink(path_.c_str());
+  path_.clear();
+}
+
+uint16_t HttpServer::tcp_port() const {
+  return tcp_ ? tcp_->local_endpoint().port() : 0;
+}
+
+template <typename Protocol>
+asio::awaitable<void> HttpServer::accept(typename Protocol::acceptor& acceptor, bool may_write) {
+  while (acceptor.is_open()) {
+    error_code error;
+    typename Protocol::socket socket(io_);
+    co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
+    if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) co_return;
+    if (error) {
+      asio::steady_timer pause(io_, kAcceptPause);
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      continue;
+    }
+    if (connections_ >= limits_.connections) continue;  // closes it
+    connections_++;
+    asio::co_spawn(io_, serve<Protocol>(std::move(socket), may_write),
+                   [this](const std::exception_ptr&) { connections_--; });
+  }
+}
+
+template <typename Protocol>
+asio::awaitable<void> HttpServer::serve(typename Protocol::socket socket, bool may_write) {
+  beast::basic_stream<Protocol> stream(std::move(socket));
+  beast::flat_buffer buffer(limits_.header_bytes + limits_.body_bytes);
+  error_code error;
+  for (bool keep = true; keep;) {
+    http::request_parser<http::string_body> parser;
+    parser.header_limit(static_cast<uint32_t>(limits_.header_bytes));
+    parser.body_limit(limits_.body_bytes);
+    stream.expires_after(limits_.request_timeout);
+    co_await http::async_read(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
+    const bool is_http_fault =
+        error && error.category() == http::make_error_code(http::error::end_of_stream).category();
+    if (error == http::error::end_of_stream || (error && !is_http_fault)) break;
+    ApiResponse answer = error ? ApiResponse::error(http::status::bad_request, words_for(error))
+                               : router_.answer(to_api(parser.get(), may_write));
+    auto response = to_http(std::move(answer), parser.get());
+    if (error) response.keep_alive(false);
+    keep = response.keep_alive();
+    stream.expires_after(limits_.response_timeout);
+    co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, error));
+    if (error) break;
+  }
+  stream.socket().shutdown(asio::socket_base::shutdown_send, error);
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What changed, when and why: every change of state goes through here, to the log and to a bounded list that the API
+// shows.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace sluice::control {
+
+enum class Severity : uint8_t { kInfo, kWarning, kError };
+
+/// "info", "warning", "error".
+std::string_view name_of(Severity severity);
+
+struct JournalEntry {
+  std::chrono::system_clock::time_point time;
+  Severity severity = Severity::kInfo;
+  std::string kind;     // what it is about: "backend", "pool", "dataplane", "control"
+  std::string subject;  // its name
+  std::string text;     // what happened, and why
+};
+
+class Journal {
+ public:
+  using Clock = std::function<std::chrono::system_clock::time_point()>;
+  static constexpr size_t kMaxEntries = 4096;
+
+  explicit Journal(Clock clock = std::chrono::system_clock::now) : clock_(std::move(clock)) {}
+
+  void record(Severity severity, std::string kind, std::string subject, std::string text);
+
+  /// Oldest first; at most kMaxEntries.
+  const std::deque<JournalEntry>& entries() const { return entries_; }
+  std::chrono::system_clock::time_point now() const { return clock_(); }
+
+ private:
+  Clock clock_;
+  std::deque<JournalEntry> entries_;
+};
+
+}  // namespace sluice::control

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/member.h"
+
+#include <fmt/format.h>
+
+namespace sluice::control {
+
+std::string_view name_of(Admin admin) {
+  switch (admin) {
+    case Admin::kEnabled:
+      return "enabled";
+    case Admin::kDraining:
+      return "draining";
+    case Admin::kDisabled:
+      return "disabled";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(Health health) {
+  switch (health) {
+    case Health::kUnknown:
+      return "unknown";
+    case Health::kUp:
+      return "up";
+    case Health::kDown:
+      return "down";
+  }
+  return "unknown";
+}
+
+double effective_weight(const WeightFactors& factors) {
+  return factors.configured * factors.admin * factors.health * factors.reachable;
+}
+
+std::string Member::label() const {
+  return variant.empty() ? fmt::format("{}/{}:{}", pool, name, port)
+                         : fmt::format("{}/{}:{} ({})", pool, name, port, variant);
+}
+
+WeightFactors Member::factors() const {
+  WeightFactors out;
+  out.configured = weight;
+  out.admin = admin == Admin::kEnabled ? 1 : 0;
+  out.health = is_healthy() ? 1 : 0;
+  out.reachable = next_hop ? 1 : 0;
+  return out;
+}
+
+bool Member::is_usable() const {
+  return admin == Admin::kEnabled && is_healthy() && next_hop.has_value();
+}
+
+std::string_view Member::state() const {
+  if (admin != Admin::kEnabled) return name_of(admin);
+  if (health == Health::kDown) return "down";
+  if (!next_hop) return "unreachable";
+  return health == Health::kUp ? "up" : "checking";
+}
+
+std::string Member::reason() const {
+  if (admin != Admin::kEnabled) return "by hand";
+  if (health == Health::kDown) return health_reason;
+  if (!next_hop) return next_hop.error();
+  return health_reason;
+}
+
+Address to_wire(const config::IpAddress& address) {
+  Address out;
+  out.bytes = address.bytes;
+  return out;
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A member: a pool's backend on one port under one check, with all that is known of it. To the data plane each member
+// is a backend of its own. What the operator wants (Admin), what the checks found (Health) and whether packets can get
+// there (NextHop) are kept apart; how much traffic follows from them is computed in `effective_weight`.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/model.h"
+#include "dataplane/contract/address.h"
+
+namespace sluice::control {
+
+using SystemTime = std::chrono::system_clock::time_point;
+
+enum class Admin : uint8_t { kEnabled, kDraining, kDisabled };
+enum class Health : uint8_t { kUnknown, kUp, kDown };
+
+/// "enabled", "draining", "disabled".
+std::string_view name_of(Admin admin);
+/// "unknown", "up", "down".
+std::string_view name_of(Health health);
+
+/// Where packets for a backend go: out of a port, to a MAC address.
+struct NextHop {
+  MacAddress mac;
+  uint8_t port_index = 0;
+  uint16_t vlan = 0;
+  friend bool operator==(const NextHop&, const NextHop&) = default;
+};
+
+/// A next hop, or in words why there is none.
+using Reachability = std::expected<NextHop, std::string>;
+
+/// What the effective weight is made of. Each factor is 0 to 1.
+struct WeightFactors {
+  uint32_t configured = 0;
+  double admin = 1;      // 0 unless enabled
+  double health = 1;     // 0 when the checks say down, or have not said anything yet
+  double reachable = 1;  // 0 without a next hop
+};
+
+/// Configured weight times every factor. The one place where it is computed.
+double effective_weight(const WeightFactors& factors);
+
+struct Member {
+  // What it is.
+  std::string pool;
+  std::string name;
+  config::IpAddress address;
+  uint16_t port = 0;
+  std::string check;    // name of the check; "" = none
+  std::string variant;  // the check's name if the same backend and port is also under an earlier check
+  uint32_t weight = 0;  // configured
+  uint64_t key = 0;     // desired.h
+
+  // What is known of it.
+  Admin admin = Admin::kEnabled;
+  Health health = Health::kUnknown;
+  std::string health_reason = "not checked yet";
+  bool presumed_up = false;  // while unknown: the data plane was already using it
+  Reachability next_hop = std::unexpected("not resolved yet");
+  SystemTime since{};  // when `state()` last changed
+
+  /// "mta/mta1:25", with the variant if there is one.
+  std::string label() const;
+  WeightFactors factors() const;
+  /// Up, or presumed to be until the first verdict.
+  bool is_healthy() const { return health == Health::kUp || (health == Health::kUnknown && presumed_up); }
+  /// Whether it can take traffic: enabled, healthy, reachable.
+  bool is_usable() const;
+  /// "up", "checking" (no verdict yet), "down", "unreachable", "draining" or "disabled": what stands out most.
+  std::string_view state() const;
+  /// Why it is in that state.
+  std::string reason() const;
+};
+
+Address to_wire(const config::IpAddress& address);
+
+}  // namespace sluice::control

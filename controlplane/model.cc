@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "controlplane/maglev.h"
+#include "dataplane/contract/segment.h"
+
+namespace sluice::control {
+
+namespace {
+
+constexpr double kTableWeightScale = 256;  // so that small fractions of small weights still differ
+
+const std::string& check_of(const config::Service& service, const config::Pool& pool) {
+  return service.check.empty() ? pool.check : service.check;
+}
+
+/// An effective weight as tables take it. What is above 0 stays above 0.
+uint32_t table_weight(double effective) {
+  if (effective <= 0) return 0;
+  return static_cast<uint32_t>(std::max(1.0, std::round(effective * kTableWeightScale)));
+}
+
+/// An effective weight as workers take it.
+uint16_t message_weight(double effective) {
+  if (effective <= 0) return 0;
+  return static_cast<uint16_t>(std::clamp(std::round(effective), 1.0, 65535.0));
+}
+
+DesiredBackend desired_backend(const Member& member) {
+  DesiredBackend out;
+  out.key = member.key;
+  out.address = to_wire(member.address);
+  out.port = Be16::of(member.port);
+  if (member.next_hop) {
+    out.next_hop = member.next_hop->mac;
+    out.vlan = member.next_hop->vlan;
+    out.port_index = member.next_hop->port_index;
+    out.flags |= channel::kBackendReachable;
+  }
+  if (member.health == Health::kDown) out.flags |= channel::kBackendDown;
+  out.weight = message_weight(effective_weight(member.factors()));
+  return out;
+}
+
+DesiredService desired_service(const ServiceState& state, const Placement& placement) {
+  const config::Service& service = state.config;
+  DesiredService out;
+  out.key = state.key;
+  out.vip = {to_wire(service.vip), Be16::of(service.port)};
+  // The channel's enumerations have the order of the configuration's; model_test holds them together.
+  out.forwarding = static_cast<channel::Forwarding>(service.forwarding);
+  out.scheduler = static_cast<channel::Scheduler>(service.scheduler);
+  out.hash_on = static_cast<channel::HashOn>(service.hash_on);
+  out.proxy = static_cast<channel::ProxyHeader>(service.proxy);
+  out.on_backend_down = static_cast<channel::OnBackendDown>(service.on_backend_down);
+  out.table = placement.table;
+  return out;
+}
+
+}  // namespace
+
+std::string Placement::label() const {
+  return check.empty() ? fmt::format("{}:{}", pool, port) : fmt::format("{}:{} ({})", pool, port, check);
+}
+
+Model::Model(const config::Config& config, Journal& journal) : journal_(journal) {
+  for (const config::Service& service : config.services) {
+    const config::Pool* pool = config.find_pool(service.pool);
+    if (pool == nullptr) continue;  // load() refuses this
+    const Endpoint vip{to_wire(service.vip), Be16::of(service.port)};
+    services_.push_back({service, add_placement(service, *pool), service_key(vip)});
+  }
+}
+
+size_t Model::add_placement(const config::Service& service, const config::Pool& pool) {
+  const std::string& check = check_of(service, pool);
+  for (size_t i = 0; i < placements_.size(); i++) {
+    const Placement& known = placements_[i];
+    if (known.pool == pool.name && known.port == service.port && known.check == check &&
+        known.table_size == service.table_size) {
+      return i;
+    }
+  }
+  Placement placement;
+  placement.pool = pool.name;
+  placement.port = service.port;
+  placement.check = check;
+  placement.table_size = service.table_size;
+  placement.min_healthy = pool.min_healthy;
+  placement.since = journal_.now();
+  for (const config::Backend& backend : pool.backends) {
+    placement.members.push_back(add_member(service, pool, backend, check));
+  }
+  placements_.push_back(std::move(placement));
+  return placements_.size() - 1;
+}
+
+size_t Model::add_member(const config::Service& service, const config::Pool& pool, const config::Backend& backend,
+                         const std::string& check) {
+  const uint16_t port = backend.port.value_or(service.port);
+  std::vector<size_t>& same = members_by_endpoint_[fmt::format("{}/{}:{}", pool.name, backend.name, port)];
+  for (const size_t i : same) {
+    if (members_[i].check == check) return i;
+  }
+  Member member;
+  member.pool = pool.name;
+  member.name = backend.name;
+  member.address = backend.address;
+  member.port = port;
+  member.check = check;
+  // The first keeps the plain key, so that naming another check does not cut the flows of a backend.
+  member.variant = same.empty() ? "" : check;
+  member.weight = backend.weight;
+  member.key = backend_key(pool.name, backend.name, {to_wire(backend.address), Be16::of(port)}, member.variant);
+  member.since = journal_.now();
+  if (check.empty()) {
+    member.health = Health::kUp;
+    member.health_reason = "not checked";
+  }
+  same.push_back(members_.size());
+  members_.push_back(std::move(member));
+  return members_.size() - 1;
+}
+
+size_t Model::presume(const std::unordered_set<uint64_t>& keys) {
+  size_t known = 0;
+  for (Member& member : members_) {
+    if (!keys.contains(member.key)) continue;
+    known++;
+    member.presumed_up = true;
+  }
+  return known;
+}
+
+template <typename Change>
+bool Model::change(size_t index, Change apply) {
+  Member& member = members_[index];
+  const std::string_view state = member.state();
+  const DesiredBackend before = desired_backend(member);
+  apply(member);
+  if (member.state() != state) {
+    member.since = journal_.now();
+    const bool good = member.state() == "up" || member.state() == "checking";
+    journal_.record(good ? Severity::kInfo : Severity::kWarning, "backend", member.label(),
+                    fmt::format("{} (was {}): {}", member.state(), state, member.reason()));
+  }
+  return desired_backend(member) != before;
+}
+
+bool Model::set_health(size_t member, Health health, std::string reason) {
+  return change(member, [&](Member& m) {
+    m.health = health;
+    m.health_reason = std::move(reason);
+  });
+}
+
+bool Model::set_next_hop(size_t member, Reachability next_hop) {
+  return change(member, [&](Member& m) { m.next_hop = std::move(next_hop); });
+}
+
+bool Model::set_admin(size_t member, Admin admin) {
+  return change(member, [&](Member& m) { m.admin = admin; });
+}
+
+void Model::refresh() {
+  for (Placement& placement : placements_) refresh(placement);
+}
+
+void Model::refresh(Placement& placement) {
+  judge(placement);
+  std::vector<uint32_t> weights;
+  for (const size_t i : placement.members) {
+    weights.push_back(placement.in_service ? table_weight(effective_weight(members_[i].factors())) : 0);
+  }
+  if (weights == placement.table_weights) return;
+  auto table = std::make_shared<Table>();
+  if (std::any_of(weights.begin(), weights.end(), [](uint32_t weight) { return weight != 0; })) {
+    std::vector<MaglevMember> names;
+    for (size_t i = 0; i < weights.size(); i++) {
+      const Member& member = members_[placement.members[i]];
+      names.push_back({member.name, weights[i]});
+      table->members.push_back(member.key);
+    }
+    table->entries = build_maglev(names, placement.table_size);
+  }
+  placement.table = std::move(table);
+  placement.table_weights = std::move(weights);
+}
+
+void Model::judge(Placement& placement) {
+  size_t usable = 0;
+  bool any_weight = false;
+  for (const size_t i : placement.members) {
+    usable += members_[i].is_usable();
+    any_weight |= effective_weight(members_[i].factors()) > 0;
+  }
+  const bool in_service = usable >= placement.min_healthy && any_weight;
+  const std::string reason =
+      fmt::format("{} of {} backends usable, min_healthy {}", usable, placement.members.size(), placement.min_healthy);
+  if (in_service != placement.in_service) {
+    placement.since = journal_.now();
+    journal_.record(in_service ? Severity::kInfo : Severity::kError, "pool", placement.label(),
+                    fmt::format("{} service: {}", in_service ? "in" : "out of", reason));
+  }
+  placement.in_service = in_service;
+  placement.reason = reason;
+}
+
+Desired Model::desired() const {
+  Desired out;
+  for (const Member& member : members_) out.backends.push_back(desired_backend(member));
+  for (const ServiceState& service : services_) {
+    out.services.push_back(desired_service(service, placements_[service.placement]));
+  }
+  return out;
+}
+
+bool Model::is_settled() const {
+  return std::all_of(members_.begin(), members_.end(), [](const Member& member) {
+    return member.health == Health::kDown || (member.health == Health::kUp && member.next_hop);
+  });
+}
+
+std::string table_memory_fault(const config::Config& config) {
+  Journal journal;
+  const Model model(config, journal);
+  size_t bytes = 0;
+  for (const Placement& placement : model.placements()) {
+    bytes += channel::align_up(placement.table_size * sizeof(channel::BackendId), channel::kArenaUnit);
+  }
+  // Half: each table needs a second place while workers move from the old one to the new one.
+  if (bytes <= channel::kArenaBytes / 2) return "";
+  return fmt::format(
+      "the tables of all services together need {} MiB, {} MiB are allowed; use smaller values of table_size",
+      bytes >> 20, channel::kArenaBytes >> 21);
+}
+
+}  // namespace sluice::control

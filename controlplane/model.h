@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The state of the balancer as control sees it: members with their health and next hops, the tables that follow, and
+// the desired state of the data plane. Pure apart from the journal: facts come in, `desired()` comes out.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "config/model.h"
+#include "controlplane/desired.h"
+#include "controlplane/journal.h"
+#include "controlplane/member.h"
+
+namespace sluice::control {
+
+/// How new flows of some services are placed: one table over a pool's members on a port under a check.
+struct Placement {
+  std::string pool;
+  uint16_t port = 0;  // the services'; a member may have its own
+  std::string check;  // "" = none
+  uint32_t table_size = 0;
+  uint32_t min_healthy = 0;
+  std::vector<size_t> members;  // index into Model::members()
+
+  std::shared_ptr<const Table> table = std::make_shared<const Table>();
+  std::vector<uint32_t> table_weights;  // that the table was built from
+  bool in_service = false;
+  std::string reason = "not started yet";  // of in_service
+  SystemTime since{};                      // of in_service
+
+  /// "mta:25", with the check if there is one: "mta:25 (relay)".
+  std::string label() const;
+};
+
+struct ServiceState {
+  config::Service config;
+  size_t placement = 0;  // index into Model::placements()
+  uint64_t key = 0;
+};
+
+class Model {
+ public:
+  Model(const config::Config& config, Journal& journal);
+
+  const std::vector<Member>& members() const { return members_; }
+  const std::vector<Placement>& placements() const { return placements_; }
+  const std::vector<ServiceState>& services() const { return services_; }
+
+  // Facts, by index of the member. Each records a change of state in the journal, and returns whether the data
+  // plane has to hear of it: then `refresh()`.
+  bool set_health(size_t member, Health health, std::string reason);
+  bool set_next_hop(size_t member, Reachability next_hop);
+  bool set_admin(size_t member, Admin admin);
+
+  /// The data plane knew backends with these keys before it knew us: they are taken as healthy until their first
+  /// verdict, so that a restart of control does not stop the mail. Returns how many of ours are among them.
+  size_t presume(const std::unordered_set<uint64_t>& keys);
+
+  /// Builds the tables that are out of date and decides which pools are in service.
+  void refresh();
+
+  /// What the data plane should know, as of the last refresh.
+  Desired desired() const;
+
+  /// Whether every member has a verdict, and a next hop if the verdict is good: nothing is gained by waiting.
+  bool is_settled() const;
+
+ private:
+  size_t add_member(const config::Service& service, const config::Pool& pool, const config::Backend& backend,
+                    const std::string& check);
+  size_t add_placement(const config::Service& service, const config::Pool& pool);
+  void refresh(Placement& placement);
+  void judge(Placement& placement);
+  template <typename Change>
+  bool change(size_t member, Change change);
+
+  Journal& journal_;
+  std::vector<Member> members_;
+  std::unordered_map<std::string, std::vector<size_t>> members_by_endpoint_;  // pool, name, port: one per check
+  std::vector<Placement> placements_;
+  std::vector<ServiceState> services_;
+};
+
+/// "": the tables of this configuration fit into the channel's memory. Otherwise what to change, in words.
+std::string table_memory_fault(const config::Config& config);
+
+}  // namespace sluice::control

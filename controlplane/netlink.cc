@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/netlink.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/if.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <initializer_list>
+
+namespace sluice::control::netlink {
+
+namespace {
+
+template <typename Payload>
+Bytes request(uint16_t type, uint16_t flags, uint32_t sequence, const Payload& payload,
+              const config::IpAddress* address = nullptr, uint16_t attribute = 0) {
+  Bytes out(256);
+  nlmsghdr* header = mnl_nlmsg_put_header(out.data());
+  header->nlmsg_type = type;
+  header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
+  header->nlmsg_seq = sequence;
+  *static_cast<Payload*>(mnl_nlmsg_put_extra_header(header, sizeof payload)) = payload;
+  if (address != nullptr) {
+    if (address->is_v4()) {
+      mnl_attr_put(header, attribute, 4, &address->bytes[12]);
+    } else {
+      mnl_attr_put(header, attribute, 16, address->bytes.data());
+    }
+  }
+  out.resize(header->nlmsg_len);
+  return out;
+}
+
+uint8_t family_of(const config::IpAddress& address) {
+  return address.is_v4() ? AF_INET : AF_INET6;
+}
+
+std::optional<config::IpAddress> address_from(const void* bytes, size_t length) {
+  config::IpAddress out;
+  if (length == 4) {
+    out.bytes[10] = out.bytes[11] = 0xff;
+    std::memcpy(&out.bytes[12], bytes, 4);
+    return out;
+  }
+  if (length != 16) return std::nullopt;
+  std::memcpy(out.bytes.data(), bytes, 16);
+  return out;
+}
+
+std::optional<config::IpAddress> address_in(const nlattr* attribute) {
+  return address_from(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
+}
+
+/// RTA_VIA: a next hop of another family than the route's.
+std::optional<config::IpAddress> via_in(const nlattr* attribute) {
+  const size_t length = mnl_attr_get_payload_len(attribute);
+  if (length < sizeof(rtvia)) return std::nullopt;
+  const auto* bytes = static_cast<const uint8_t*>(mnl_attr_get_payload(attribute));
+  return address_from(bytes + sizeof(rtvia), length - sizeof(rtvia));
+}
+
+int index_in(const nlattr* attribute) {
+  return mnl_attr_validate(attribute, MNL_TYPE_U32) < 0 ? 0 : static_cast<int>(mnl_attr_get_u32(attribute));
+}
+
+/// Calls `visit(attribute, type)` for each attribute after `payload_bytes` of fixed part.
+template <typename Visit>
+void each_attribute(const nlmsghdr* header, size_t payload_bytes, Visit visit) {
+  const auto* end = static_cast<const char*>(mnl_nlmsg_get_payload_tail(header));
+  const auto* attribute = static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(header, payload_bytes));
+  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
+    visit(attribute, mnl_attr_get_type(attribute));
+    attribute = mnl_attr_next(attribute);
+  }
+}
+
+Link parse_link(const nlmsghdr* header) {
+  const auto* info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(header));
+  Link out;
+  out.index = info->ifi_index;
+  out.up = (info->ifi_flags & IFF_UP) != 0 && (info->ifi_flags & IFF_LOWER_UP) != 0;
+  out.gone = header->nlmsg_type == RTM_DELLINK;
+  each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
+    if (type == IFLA_IFNAME && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0) {
+      out.name = mnl_attr_get_str(attribute);
+    }
+  });
+  return out;
+}
+
+std::optional<Neighbor> parse_neighbor(const nlmsghdr* header) {
+  const auto* info = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(header));
+  if (info->ndm_family != AF_INET && info->ndm_family != AF_INET6) return std::nullopt;
+  Neighbor out;
+  out.link = info->ndm_ifindex;
+  out.state = info->ndm_state;
+  out.gone = header->nlmsg_type == RTM_DELNEIGH;
+  bool has_address = false;
+  each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
+    if (type == NDA_DST) {
+      if (const auto address = address_in(attribute)) {
+        out.address = *address;
+        has_address = true;
+      }
+    } else if (type == NDA_LLADDR && mnl_attr_get_payload_len(attribute) == sizeof(MacAddress)) {
+      out.mac.emplace();
+      std::memcpy(out.mac->bytes.data(), mnl_attr_get_payload(attribute), sizeof(MacAddress));
+    }
+  });
+  if (!has_address) return std::nullopt;
+  return out;
+}
+
+/// RTA_MULTIPATH: the first next hop stands for all; what the kernel answers to a request has only one.
+void parse_first_hop(const nlattr* attribute, Route& out) {
+  const size_t length = mnl_attr_get_payload_len(attribute);
+  const auto* hop = static_cast<const rtnexthop*>(mnl_attr_get_payload(attribute));
+  if (length < sizeof *hop || hop->rtnh_len < sizeof *hop || hop->rtnh_len > length) return;
+  out.link = hop->rtnh_ifindex;
+}
+
+std::optional<Route> parse_route(const nlmsghdr* header) {
+  const auto* info = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));
+  if (info->rtm_family != AF_INET && info->rtm_family != AF_INET6) return std::nullopt;
+  Route out;
+  out.type = info->rtm_type;
+  out.prefix_bits = info->rtm_dst_len;
+  out.is_v4 = info->rtm_family == AF_INET;
+  each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
+    if (type == RTA_DST) out.destination = address_in(attribute).value_or(config::IpAddress{});
+    if (type == RTA_OIF) out.link = index_in(attribute);
+    if (type == RTA_GATEWAY) out.gateway = address_in(attribute);
+    if (type == RTA_VIA) out.gateway = via_in(attribute);
+    if (type == RTA_MULTIPATH) parse_first_hop(attribute, out);
+  });
+  return out;
+}
+
+template <typename Payload>
+bool holds(const nlmsghdr* header) {
+  return mnl_nlmsg_get_payload_len(header) >= sizeof(Payload);
+}
+
+void parse_one(const nlmsghdr* header, std::vector<Message>& out) {
+  switch (header->nlmsg_type) {
+    case NLMSG_ERROR:
+      if (holds<nlmsgerr>(header)) {
+        out.emplace_back(Status{-static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header))->error});
+      }
+      return;
+    case NLMSG_DONE:
+      out.emplace_back(Done{});
+      return;
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      if (holds<ifinfomsg>(header)) out.emplace_back(parse_link(header));
+      return;
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH:
+      if (!holds<ndmsg>(header)) return;
+      if (auto neighbor = parse_neighbor(header)) out.emplace_back(std::move(*neighbor));
+      return;
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      if (!holds<rtmsg>(header)) return;
+      if (auto route = parse_route(header)) out.emplace_back(std::move(*route));
+      return;
+    default:
+      return;
+  }
+}
+
+}  // namespace
+
+Bytes dump_links(uint32_t sequence) {
+  ifinfomsg payload{};
+  payload.ifi_family = AF_UNSPEC;
+  return request(RTM_GETLINK, NLM_F_DUMP, sequence, payload);
+}
+
+Bytes dump_neighbors(uint32_t sequence) {
+  ndmsg payload{};
+  payload.ndm_family = AF_UNSPEC;
+  return request(RTM_GETNEIGH, NLM_F_DUMP, sequence, payload);
+}
+
+Bytes get_route(const config::IpAddress& destination, uint32_t sequence) {
+  rtmsg payload{};
+  payload.rtm_family = family_of(destination);
+  payload.rtm_dst_len = destination.is_v4() ? 32 : 128;
+  return request(RTM_GETROUTE, 0, sequence, payload, &destination, RTA_DST);
+}
+
+Bytes use_neighbor(int link, const config::IpAddress& address, uint32_t sequence) {
+  ndmsg payload{};
+  payload.ndm_family = family_of(address);
+  payload.ndm_ifindex = link;
+  payload.ndm_flags = NTF_USE;
+  return request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, sequence, payload, &address, NDA_DST);
+}
+
+std::vector<Message> parse(std::span<const uint8_t> bytes) {
+  std::vector<Message> out;
+  auto left = static_cast<int>(bytes.size());
+  const auto* header = reinterpret_cast<const nlmsghdr*>(bytes.data());
+  while (mnl_nlmsg_ok(header, left)) {
+    parse_one(header, out);
+    header = mnl_nlmsg_next(header, &left);
+  }
+  return out;
+}
+
+bool covers(const Route& route, const config::IpAddress& address) {
+  if (route.is_v4 != address.is_v4()) return false;
+  const unsigned first = route.is_v4 ? 96 : 0;  // v4-mapped: the prefix counts from there
+  for (unsigned bit = first; bit < first + route.prefix_bits && bit < 128; bit++) {
+    const auto mask = static_cast<uint8_t>(0x80U >> (bit % 8));
+    if (((route.destination.bytes[bit / 8] ^ address.bytes[bit / 8]) & mask) != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace sluice::control::netlink

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/publisher.h"
+
+#include <cstring>
+#include <unordered_set>
+
+#include "controlplane/maglev.h"
+
+namespace sluice::control {
+
+using channel::Command;
+using channel::CommandType;
+
+namespace {
+
+channel::PutBackend message_for(const DesiredBackend& backend, Id id, uint32_t workers) {
+  channel::PutBackend message{};
+  message.key = backend.key;
+  message.address = backend.address;
+  message.port = backend.port;
+  message.generation = id.generation;
+  message.next_hop = backend.next_hop;
+  message.vlan = backend.vlan;
+  message.port_index = backend.port_index;
+  message.flags = backend.flags;
+  message.weight = backend.weight;
+  // Rounded up: a limit below the number of workers must not become "no limit".
+  message.max_connections = (backend.max_connections + workers - 1) / workers;
+  return message;
+}
+
+channel::PutService message_for(const DesiredService& service) {
+  channel::PutService message{};
+  message.key = service.key;
+  message.vip = service.vip.address;
+  message.port = service.vip.port;
+  message.forwarding = service.forwarding;
+  message.scheduler = service.scheduler;
+  message.hash_on = service.hash_on;
+  message.proxy = service.proxy;
+  message.on_backend_down = service.on_backend_down;
+  message.mss = service.mss;
+  return message;
+}
+
+}  // namespace
+
+Publisher::Publisher(std::span<std::byte> arena, uint32_t workers, IdAllocator services, IdAllocator backends)
+    : arena_(arena),
+      workers_(workers),
+      allocator_(arena.size()),
+      service_ids_(std::move(services)),
+      backend_ids_(std::move(backends)) {}
+
+void Publisher::aim_for(Desired desired) {
+  desired_ = std::move(desired);
+  aimed_ = true;
+}
+
+std::vector<Command> Publisher::advance() {
+  std::vector<Command> out;
+  if (!aimed_) return out;
+  waiting_ = false;
+  fault_.clear();
+  const bool snapshot = !snapshot_;
+  if (snapshot) out.emplace_back(header(CommandType::kSnapshotBegin));
+  put_backends(out);
+  put_services(out);
+  if (snapshot) out.emplace_back(header(CommandType::kSnapshotEnd));
+  snapshot_ = true;
+  // Invariant 3: as long as an old table may be in use, the ids in it stay taken.
+  if (!waiting_) drop_the_rest(out);
+  aimed_ = waiting_;
+  return out;
+}
+
+void Publisher::acknowledge(uint64_t sequence) {
+  acknowledged_ = sequence;
+  allocator_.acknowledge(sequence);
+}
+
+channel::BackendId Publisher::backend_id(uint64_t key) const {
+  const auto it = backends_.find(key);
+  return it == backends_.end() ? channel::kNoBackend : it->second.id.value;
+}
+
+channel::ServiceId Publisher::service_id(uint64_t key) const {
+  const auto it = services_.find(key);
+  return it == services_.end() ? channel::kNoService : it->second.id.value;
+}
+
+channel::CommandHeader Publisher::header(CommandType type, uint16_t id) {
+  return {type, 0, id, static_cast<uint32_t>(++sequence_)};
+}
+
+void Publisher::put_backends(std::vector<Command>& out) {
+  for (const DesiredBackend& backend : desired_.backends) {
+    const auto known = backends_.find(backend.key);
+    if (known != backends_.end() && known->second.backend == backend) continue;
+    const auto id = backend_ids_.acquire(backend.key);
+    if (!id) {
+      fault_ = "more backends than the data plane has ids for (" + std::to_string(channel::kMaxBackends) + ")";
+      continue;
+    }
+    channel::PutBackend message = message_for(backend, *id, workers_);
+    message.header = header(CommandType::kPutBackend, id->value);
+    out.emplace_back(message);
+    backends_.insert_or_assign(backend.key, PublishedBackend{backend, *id});
+  }
+}
+
+void Publisher::put_services(std::vector<Command>& out) {
+  for (const DesiredService& service : desired_.services) {
+    const auto known = services_.find(service.key);
+    if (known != services_.end() && known->second.service == service) continue;
+    if (!put_service(service, out)) waiting_ = true;
+  }
+}
+
+bool Publisher::put_service(const DesiredService& service, std::vector<Command>& out) {
+  const auto id = service_ids_.acquire(service.key);
+  if (!id) {
+    fault_ = "more services than the data plane has ids for (" + std::to_string(channel::kMaxServices) + ")";
+    return true;
+  }
+  channel::PutService message = message_for(service);
+  const auto known = services_.find(service.key);
+  PublishedService published{service, *id};
+  const TableSlot* slot = place_table(service.table);
+  if (slot == nullptr && !service.table->entries.empty()) {
+    if (known != services_.end()) return false;  // stays on its old table meanwhile
+    published.service.table = std::make_shared<const Table>();
+  } else if (slot != nullptr) {
+    message.table_generation = slot->generation;
+    message.table_offset = slot->slot.offset;
+    message.table_entries = static_cast<uint32_t>(service.table->entries.size());
+  }
+  message.header = header(CommandType::kPutService, id->value);
+  out.emplace_back(message);
+  // The new reference was taken above, so a table that stays is not given up in between.
+  const std::shared_ptr<const Table> before = known == services_.end() ? nullptr : known->second.service.table;
+  const bool complete = published.service.table == service.table;
+  services_.insert_or_assign(service.key, std::move(published));
+  if (before != nullptr) let_go(before.get());
+  return complete;
+}
+
+const Publisher::TableSlot* Publisher::place_table(const std::shared_ptr<const Table>& table) {
+  if (table->entries.empty()) return nullptr;
+  auto known = tables_.find(table.get());
+  if (known == tables_.end()) {
+    const auto slot = allocator_.allocate(table->entries.size() * sizeof(channel::BackendId));
+    if (!slot) {
+      if (allocator_.lent() == 0) fault_ = "the channel's memory has no room for a table; use a smaller table_size";
+      return nullptr;
+    }
+    write_table(*table, *slot);
+    known = tables_.emplace(table.get(), TableSlot{*slot, ++table_generation_, 0}).first;
+  }
+  known->second.services++;
+  return &known->second;
+}
+
+void Publisher::write_table(const Table& table, ArenaSlot slot) {
+  std::vector<channel::BackendId> ids;
+  ids.reserve(table.members.size());
+  for (const uint64_t key : table.members) ids.push_back(backend_id(key));
+  auto* out = reinterpret_cast<channel::BackendId*>(arena_.data() + size_t{slot.offset} * channel::kArenaUnit);
+  for (const uint16_t member : table.entries) *out++ = member == kNobody ? channel::kNoBackend : ids[member];
+}
+
+void Publisher::let_go(const Table* table) {
+  const auto known = tables_.find(table);
+  if (known == tables_.end() || --known->second.services != 0) return;
+  allocator_.release(known->second.slot, sequence_);
+  tables_.erase(known);
+}
+
+void Publisher::drop_the_rest(std::vector<Command>& out) {
+  std::unordered_set<uint64_t> wanted;
+  for (const DesiredService& service : desired_.services) wanted.insert(service.key);
+  for (const DesiredBackend& backend : desired_.backends) wanted.insert(backend.key);
+  for (auto it = services_.begin(); it != services_.end();) {
+    if (wanted.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    out.emplace_back(header(CommandType::kDropService, it->second.id.value));
+    let_go(it->second.service.table.get());
+    service_ids_.release(it->first);
+    it = services_.erase(it);
+  }
+  for (auto it = backends_.begin(); it != backends_.end();) {
+    if (wanted.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    out.emplace_back(header(CommandType::kDropBackend, it->second.id.value));
+    backend_ids_.release(it->first);
+    it = backends_.erase(it);
+  }
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Turns what the data plane is meant to know into the commands that get it there. One Publisher per connection;
+// it does no I/O: the caller takes the commands to the workers and says what they have applied.
+//
+// Invariants. 1. A command refers to an arena slot only after the table in it is complete. 2. A slot is written
+// again only when every worker has applied the command that replaced it. 3. A backend's id is given up only
+// after every table that names it has been replaced. 4. Sequences count up from 1 without a gap.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "controlplane/arena.h"
+#include "controlplane/desired.h"
+#include "controlplane/ids.h"
+
+namespace sluice::control {
+
+class Publisher {
+ public:
+  /// `arena` is the segment's, to be written; `workers` share each backend's max_connections.
+  Publisher(std::span<std::byte> arena, uint32_t workers, IdAllocator services, IdAllocator backends);
+
+  /// What to aim for from now on. Earlier aims that were not reached yet are skipped.
+  void aim_for(Desired desired);
+
+  /// Commands that lead towards the aim: the whole snapshot the first time, then differences; empty if there is nothing
+  /// to say, or if what is left has to wait for acknowledgements (`is_waiting`).
+  std::vector<channel::Command> advance();
+
+  /// Every worker has applied all commands up to `sequence`.
+  void acknowledge(uint64_t sequence);
+
+  uint64_t last_sequence() const { return sequence_; }
+  uint64_t acknowledged() const { return acknowledged_; }
+  /// Whether a table still waits for room in the arena.
+  bool is_waiting() const { return waiting_; }
+  /// What cannot be published however long one waits (ids or room exhausted), in words; "" normally.
+  const std::string& fault() const { return fault_; }
+
+  /// The data plane's id of a published backend or service; kNoBackend, kNoService if it has none.
+  channel::BackendId backend_id(uint64_t key) const;
+  channel::ServiceId service_id(uint64_t key) const;
+
+ private:
+  struct PublishedBackend {
+    DesiredBackend backend;
+    Id id;
+  };
+  struct PublishedService {
+    DesiredService service;
+    Id id;
+  };
+  struct TableSlot {
+    ArenaSlot slot;
+    uint32_t generation = 0;
+    uint32_t services = 0;  // that use it
+  };
+
+  channel::CommandHeader header(channel::CommandType type, uint16_t id = 0);
+  void put_backends(std::vector<channel::Command>& out);
+  void put_services(std::vector<channel::Command>& out);
+  void drop_the_rest(std::vector<channel::Command>& out);
+  /// Whether the service is as desired now; if not, the rest has to wait for room in the arena.
+  bool put_service(const DesiredService& service, std::vector<channel::Command>& out);
+  /// Takes a reference to the table's slot. Null for a table of no entries, and where there is no room.
+  const TableSlot* place_table(const std::shared_ptr<const Table>& table);
+  void write_table(const Table& table, ArenaSlot slot);
+  void let_go(const Table* table);
+
+  std::span<std::byte> arena_;
+  uint32_t workers_;
+  ArenaAllocator allocator_;
+  IdAllocator service_ids_;
+  IdAllocator backend_ids_;
+  Desired desired_;
+  bool aimed_ = false;     // desired_ may differ from what is published
+  bool snapshot_ = false;  // has been sent
+  bool waiting_ = false;
+  std::string fault_;
+  uint64_t sequence_ = 0;
+  uint64_t acknowledged_ = 0;
+  uint32_t table_generation_ = 0;
+  std::unordered_map<uint64_t, PublishedBackend> backends_;
+  std::unordered_map<uint64_t, PublishedService> services_;
+  std::unordered_map<const Table*, TableSlot> tables_;  // kept alive by services_
+};
+
+}  // namespace sluice::control
