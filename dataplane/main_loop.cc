@@ -21,7 +21,7 @@ namespace {
 
 constexpr uint32_t kBurst = 64;
 constexpr uint32_t kNapMinUs = 50;
-constexpr uint32_t kNapMaxUs = 500;
+constexpr uint32_t kNapMaxUs = 1000;
 
 sigset_t stop_signals() {
   sigset_t set;

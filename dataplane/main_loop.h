@@ -2,7 +2,7 @@
 //
 // What the main lcore does while workers run: moves packets between the workers' rings and the kernel twins, serves
 // the channel, waits for the signal to stop. The twins, the channel and signals wake it at once; rings cannot, so
-// it looks at them after naps that grow from 50 to 500 us while nothing comes.
+// it looks at them after naps that grow from 50 us to 1 ms while nothing comes.
 #pragma once
 
 #include <rte_ring.h>
