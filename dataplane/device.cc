@@ -28,12 +28,13 @@ uint16_t open_port(const PortOptions& options) {
   const DeviceString parts = split_device(options.device);
   const std::string name = pci ? pci_port_name(options.device) : parts.name;
   if (!pci) {
-    const int error = rte_eal_hotplug_add("vdev", parts.name.c_str(), parts.arguments.c_str());
-    if (error == -EEXIST) {
+    uint16_t taken = 0;
+    if (rte_eth_dev_get_port_by_name(name.c_str(), &taken) == 0) {  // adding it again would succeed, and do nothing
       throw SetupError(
           fmt::format("port {}: device name {} is taken; number devices of one kind: net_af_xdp0, net_af_xdp1",
-                      options.name, parts.name));
+                      options.name, name));
     }
+    const int error = rte_eal_hotplug_add("vdev", name.c_str(), parts.arguments.c_str());
     if (error != 0) {
       throw SetupError(fmt::format("port {}: device \"{}\" could not be opened: {}; {}", options.name, options.device,
                                    rte_strerror(-error), kAllowed));
@@ -64,6 +65,12 @@ Device::Device(const PortOptions& options) : options_(options) {
   const auto interface = device_argument(options.device, "iface");
   const bool behind_kernel = interface && !split_device(options.device).name.starts_with("net_tap");
   if (behind_kernel) check_interface(options.name, *interface);
+  if (split_device(options.device).name.starts_with("net_af_packet")) {
+    spdlog::warn(
+        "port {}: with AF_PACKET the kernel sees every packet too, and answers for what the twins own; let nftables "
+        "drop at the ingress hook of {}, or use net_af_xdp",
+        options.name, interface.value_or("the interface"));
+  }
   id_ = open_port(options);
   const rte_eth_dev_info info = device_info(id_);
   driver_ = info.driver_name == nullptr ? "?" : info.driver_name;
