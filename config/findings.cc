@@ -13,17 +13,17 @@ void Findings::saw(const std::string& path, unsigned line) {
   seen_.try_emplace(path, Place{line});
 }
 
-void Findings::add(const std::string& path, std::string_view message) {
+void Findings::add(std::string_view path, std::string_view message) {
   faults_.emplace_back(line_of(path), path.empty() ? std::string(message) : fmt::format("{}: {}", path, message));
   if (const auto place = seen_.find(path); place != seen_.end()) place->second.sound = false;
 }
 
-bool Findings::sound(const std::string& path) const {
+bool Findings::sound(std::string_view path) const {
   const auto place = seen_.find(path);
   return place == seen_.end() || place->second.sound;
 }
 
-std::string Findings::where(const std::string& path, const std::string& from) const {
+std::string Findings::where(std::string_view path, std::string_view from) const {
   return source_.name_line(line_of(path), line_of(from));
 }
 
@@ -40,6 +40,7 @@ std::vector<Fault> Findings::faults() const {
   auto sorted = faults_;
   std::ranges::stable_sort(sorted, {}, [](const auto& fault) { return fault.first; });
   std::vector<Fault> out;
+  out.reserve(sorted.size());
   for (auto& [line, message] : sorted) out.push_back(source_.fault_at(line, std::move(message)));
   return out;
 }

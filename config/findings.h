@@ -21,16 +21,16 @@ class Findings {
   /// The setting `path` stands on `line` of the source's text.
   void saw(const std::string& path, unsigned line);
   /// Something is wrong at `path`; where that is not in the file, at what encloses it. "" is the whole file.
-  void add(const std::string& path, std::string_view message);
+  void add(std::string_view path, std::string_view message);
   /// Something is wrong on a line of the text.
   void add_at(unsigned line, std::string message) { faults_.emplace_back(line, std::move(message)); }
 
   /// Whether `path` is in the file.
-  bool given(const std::string& path) const { return seen_.contains(path); }
+  bool given(std::string_view path) const { return seen_.contains(path); }
   /// Whether nothing was found wrong with `path` itself.
-  bool sound(const std::string& path) const;
+  bool sound(std::string_view path) const;
   /// Where `path` stands, as seen from `from`: "line 12".
-  std::string where(const std::string& path, const std::string& from) const;
+  std::string where(std::string_view path, std::string_view from) const;
 
   /// All faults, by line of the text.
   std::vector<Fault> faults() const;

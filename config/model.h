@@ -24,16 +24,16 @@ struct IpAddress {
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 };
 
-enum class Faces { kClients, kBackends, kBoth };
-enum class Idle { kPoll, kPause, kSleep };
-enum class Scheduler { kMaglev, kWrr, kLeastConn, kSource };
-enum class HashOn { kConnection, kClient, kClientPrefix };
-enum class Forwarding { kNat, kFullnat, kDsr, kIpip, kGue };
-enum class Proxy { kNone, kV1, kV2 };
-enum class OnBackendDown { kReset, kKeep };
-enum class CheckType { kTcp, kBanner, kEhlo, kStarttls, kSmtps };
-enum class LogLevel { kDebug, kInfo, kWarn, kError };
-enum class LogFormat { kText, kJson };
+enum class Faces : uint8_t { kClients, kBackends, kBoth };
+enum class Idle : uint8_t { kPoll, kPause, kSleep };
+enum class Scheduler : uint8_t { kMaglev, kWrr, kLeastConn, kSource };
+enum class HashOn : uint8_t { kConnection, kClient, kClientPrefix };
+enum class Forwarding : uint8_t { kNat, kFullnat, kDsr, kIpip, kGue };
+enum class Proxy : uint8_t { kNone, kV1, kV2 };
+enum class OnBackendDown : uint8_t { kReset, kKeep };
+enum class CheckType : uint8_t { kTcp, kBanner, kEhlo, kStarttls, kSmtps };
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
+enum class LogFormat : uint8_t { kText, kJson };
 
 /// A device and its kernel twin.
 struct Port {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "config/bounds.h"
 #include "config/lcores.h"
@@ -13,7 +14,7 @@ namespace sluice::config {
 
 namespace {
 
-const std::string kPorts = "dataplane.ports";
+constexpr std::string_view kPorts = "dataplane.ports";
 
 // A virtual device is known by what stands before the first comma; physical ones may share it (representors).
 std::string device_identity(const std::string& device) {

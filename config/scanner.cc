@@ -135,8 +135,19 @@ void Scanner::scan_block_comment(Cursor& at) {
     if (at.peek() == '\n') put('\n');
 }
 
+// libconfig 1.5 leaks a string that its grammar has no place for, so such ones do not get there.
+bool Scanner::text_may_stand_here() const {
+  const size_t last = out_.text_.find_last_not_of(" \t\r\f\n");
+  if (last == std::string::npos) return false;
+  const char before = out_.text_[last];
+  if (before == ',') return scopes_.back().open != '{';
+  return std::string_view("=:([\"").find(before) != std::string_view::npos;
+}
+
 void Scanner::scan_string(Cursor& at) {
   const unsigned here = line();
+  if (!text_may_stand_here())
+    break_at(here, "text stands here, but is no value; allowed: NAME = \"TEXT\"; or in a list, after '(' or ','");
   const auto take = [&] {
     if (at.done() || at.peek() == '\n') break_at(here, "string is not closed on its line; allowed: \"TEXT\"");
     if (broken_) return;

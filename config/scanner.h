@@ -51,6 +51,7 @@ class Scanner {
   void scan_line_comment(Cursor& at);
   void scan_block_comment(Cursor& at);
   void scan_string(Cursor& at);
+  bool text_may_stand_here() const;
   void scan_word(Cursor& at);
   void scan_number(Cursor& at);
   void refuse_control(char c);

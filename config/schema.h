@@ -163,6 +163,7 @@ Field<T> address(std::string name, IpAddress T::* member, std::string help) {
 template <class T, class E>
 Field<T> choice(std::string name, E T::* member, std::string help) {
   std::vector<std::string> words;
+  words.reserve(kChoices<E>.size());
   for (const auto& known : kChoices<E>) words.emplace_back(known.name);
   const std::string fallback = fmt::format("\"{}\"", name_of(T{}.*member));
   Field<T> out{{std::move(name), "string", quoted_list(words), fallback, std::move(help)}, {}};
@@ -195,7 +196,7 @@ void describe_group(const std::string& prefix, const Group<T>& fields, std::vect
 
 /// A group that fills a member.
 template <class T, class M>
-Field<T> group(std::string name, M T::* member, Group<M> fields, std::string help) {
+Field<T> group(std::string name, M T::* member, const Group<M>& fields, std::string help) {
   Field<T> out{{std::move(name), "group", "", "", std::move(help)}, {}};
   out.read = [=](const Value& value, T& into) { read_group(value, fields, into.*member); };
   out.about_inner = [=](std::vector<Row>& rows) { describe_group(".", fields, rows); };
@@ -204,7 +205,7 @@ Field<T> group(std::string name, M T::* member, Group<M> fields, std::string hel
 
 /// A group in the file whose settings fill the enclosing group's own T.
 template <class T>
-Field<T> section(std::string name, Group<T> fields, std::string help) {
+Field<T> section(std::string name, const Group<T>& fields, std::string help) {
   Field<T> out{{std::move(name), "group", "", "", std::move(help)}, {}};
   out.read = [=](const Value& value, T& into) { read_group(value, fields, into); };
   out.about_inner = [=](std::vector<Row>& rows) { describe_group(".", fields, rows); };
@@ -213,7 +214,7 @@ Field<T> section(std::string name, Group<T> fields, std::string help) {
 
 /// A list of groups. Element n of the list is element n of the vector, faulty or not.
 template <class T, class M>
-Field<T> list(std::string name, std::vector<M> T::* member, Group<M> fields, size_t most, std::string help) {
+Field<T> list(std::string name, std::vector<M> T::* member, const Group<M>& fields, size_t most, std::string help) {
   const std::string allowed = fmt::format("at most {}", most);
   Field<T> out{{std::move(name), "list of groups", allowed, "", std::move(help)}, {}};
   out.read = [=](const Value& value, T& into) {
@@ -225,7 +226,8 @@ Field<T> list(std::string name, std::vector<M> T::* member, Group<M> fields, siz
 
 /// A group of groups, each named by the operator; the name goes into `M::name`.
 template <class T, class M>
-Field<T> named_groups(std::string name, std::vector<M> T::* member, Group<M> fields, size_t most, std::string help) {
+Field<T> named_groups(std::string name, std::vector<M> T::* member, const Group<M>& fields, size_t most,
+                      std::string help) {
   const std::string allowed = fmt::format("at most {}", most);
   Field<T> out{{std::move(name), "group of named groups", allowed, "", std::move(help)}, {}};
   out.read = [=](const Value& value, T& into) {

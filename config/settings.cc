@@ -151,8 +151,8 @@ Group<Config> all_settings() {
 }  // namespace
 
 const Group<Config>& settings() {
-  static const Group<Config> kSettings = all_settings();
-  return kSettings;
+  static const Group<Config> all = all_settings();
+  return all;
 }
 
 }  // namespace sluice::config

@@ -46,6 +46,7 @@ std::expected<Source, std::vector<Fault>> Source::read(const std::string& path) 
   if (!scanner.broken()) return out;
   std::ranges::stable_sort(out.faults_, {}, [](const auto& fault) { return fault.first; });
   std::vector<Fault> faults;
+  faults.reserve(out.faults_.size());
   for (const auto& [line, message] : out.faults_) faults.push_back(out.fault_at(line, message));
   return std::unexpected(std::move(faults));
 }

@@ -11,7 +11,7 @@ TEST(Faults, AreNoneInTheFileThatCasesStartFrom) {
 }
 
 TEST(Faults, NameWhatIsUnknownAndSuggest) {
-  const Case kCases[] = {
+  const Case cases[] = {
       {"dataplane", "wrokers = 2;", {R"(3: dataplane.wrokers: unknown setting (did you mean "workers"?); allowed...)"}},
       {"dataplane", "Burst = 2;", {R"(3: dataplane.Burst: unknown setting (did you mean "burst"?); allowed...)"}},
       {"dataplane", "zebra = true;", {"3: dataplane.zebra: unknown setting; allowed..."}},
@@ -50,11 +50,11 @@ TEST(Faults, NameWhatIsUnknownAndSuggest) {
        {R"(3: dataplane.wrokers: unknown setting (did you mean "workers"?); allowed...)",
         R"(3: dataplane.brust: unknown setting (did you mean "burst"?); allowed...)"}},
   };
-  expect_faults(kCases);
+  expect_faults(cases);
 }
 
 TEST(Faults, NameTypeAndRange) {
-  const Case kCases[] = {
+  const Case cases[] = {
       {"dataplane", R"(workers = "2";)", {"3: dataplane.workers: must be an integer, not a string; allowed: 1 to 64"}},
       {"dataplane",
        "workers = 2.5;",
@@ -132,11 +132,11 @@ TEST(Faults, NameTypeAndRange) {
        R"({ name = "wire"; device = "net_tap0"; vlan = 4095; })",
        {"2: dataplane.ports[0].vlan: 4095 is out of range; allowed: 0 to 4094"}},
   };
-  expect_faults(kCases);
+  expect_faults(cases);
 }
 
 TEST(Faults, NameTextThatIsNotAllowed) {
-  const Case kCases[] = {
+  const Case cases[] = {
       {"instance", "a/b", {R"(1: instance: "a/b" has a character that names may not have; allowed...)"}},
       {"instance", "..", {R"(1: instance: ".." does not start with a letter or digit; allowed...)"}},
       {"instance", "", {R"(1: instance: "" is empty; allowed...)"}},
@@ -247,11 +247,11 @@ TEST(Faults, NameTextThatIsNotAllowed) {
        "192.0.2.0/24",
        {R"(11: services[0].vip: "192.0.2.0/24" is not an address; allowed: a unicast IPv4 or IPv6 address, such as "192.0.2.25")"}},
   };
-  expect_faults(kCases);
+  expect_faults(cases);
 }
 
 TEST(Faults, AreNoneForWhatLooksOddButIsRight) {
-  const std::pair<const char*, const char*> kRight[] = {
+  const std::pair<const char*, const char*> right[] = {
       {"dataplane", "workers = 2.0; lcores = \"\";"},
       {"dataplane", "workers = 2; lcores = \"1-3,7\";"},
       {"dataplane", "timers: { established = 30; force = true; };"},
@@ -271,7 +271,7 @@ TEST(Faults, AreNoneForWhatLooksOddButIsRight) {
        R"({ name = "a"; device = "3b:00.0,representor=0"; }, { name = "b"; device = "3b:00.0,representor=1"; })"},
       {"top", "// the end"},
   };
-  for (const auto& [part, text] : kRight) {
+  for (const auto& [part, text] : right) {
     SCOPED_TRACE(std::string(part) + " = " + text);
     EXPECT_EQ(faults_of(file_with(part, text)), std::vector<std::string>{});
   }
@@ -279,7 +279,7 @@ TEST(Faults, AreNoneForWhatLooksOddButIsRight) {
 
 TEST(Faults, AreNotFollowedByOthersThatTheyCause) {
   // A service that refers to a pool with a faulty name, and a backend whose port is unknown.
-  const std::vector<std::string> kWanted{
+  const std::vector<std::string> wanted{
       "1: pools[0].name: \"m t\" has a character that names may not have; allowed: 1 to 63 letters, digits, '.', '_' "
       "or '-', "
       "of which the first is a letter or digit",
@@ -291,15 +291,15 @@ TEST(Faults, AreNotFollowedByOthersThatTheyCause) {
           "{ name = \"a\"; address = \"10.0.0.1\"; port = 0; }, { name = \"b\"; address = \"10.0.0.1\"; } ); } );\n"
           "services = ( { name = \"s\"; vip = \"192.0.2.1\"; pool = \"m t\"; } );\n"
           "dataplane: { ports = ( { name = \"w\"; device = \"net_tap0\"; } ); };\n"),
-      kWanted);
+      wanted);
 }
 
 TEST(Faults, SayWhatAnEmptyFileLacks) {
-  const std::vector<std::string> kWanted{"1: dataplane.ports: no port is defined; allowed: 1 to 16",
-                                         "1: pools: no pool is defined; allowed: at least one",
-                                         "1: services: no service is defined; allowed: at least one"};
-  EXPECT_EQ(faults_of(""), kWanted);
-  EXPECT_EQ(faults_of("// nothing\n\n"), kWanted);
+  const std::vector<std::string> wanted{"1: dataplane.ports: no port is defined; allowed: 1 to 16",
+                                        "1: pools: no pool is defined; allowed: at least one",
+                                        "1: services: no service is defined; allowed: at least one"};
+  EXPECT_EQ(faults_of(""), wanted);
+  EXPECT_EQ(faults_of("// nothing\n\n"), wanted);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ namespace sluice::config {
 namespace {
 
 TEST(Rules, NameWhatStandsTwice) {
-  const Case kCases[] = {
+  const Case cases[] = {
       {"dataplane",
        "workers = 1; workers = 2; burst = 65;",
        {R"(3: "workers" stands twice in its group, first on line 3; allowed: once)",
@@ -48,11 +48,11 @@ TEST(Rules, NameWhatStandsTwice) {
        R"(instance = "other";)",
        {R"(13: "instance" stands twice in its group, first on line 1; allowed: once)"}},
   };
-  expect_faults(kCases);
+  expect_faults(cases);
 }
 
 TEST(Rules, NameReferencesToNothing) {
-  const Case kCases[] = {
+  const Case cases[] = {
       {"services",
        R"(, { name = "s"; vip = "192.0.2.26"; pool = "mtaa"; })",
        {R"(12: services[1].pool: there is no pool "mtaa" (did you mean "mta"?); allowed: "mta")"}},
@@ -66,11 +66,11 @@ TEST(Rules, NameReferencesToNothing) {
        R"(, { name = "p"; check = "x"; backends = ( { name = "x"; address = "10.0.1.11"; } ); })",
        {R"(10: pools[1].check: there is no check "x"; allowed: "greet")"}},
   };
-  expect_faults(kCases);
+  expect_faults(cases);
 }
 
 TEST(Rules, NameContradictions) {
-  const Case kCases[] = {
+  const Case cases[] = {
       {"dataplane",
        R"(workers = 3; lcores = "1-2";)",
        {R"(3: dataplane.lcores: "1-2" gives 2 cores to 3 workers; allowed: at least one core for each worker)"}},
@@ -123,11 +123,11 @@ TEST(Rules, NameContradictions) {
        R"(api = "/run/sluice/test/channel.sock";)",
        {"4: control.api: /run/sluice/test/channel.sock is the socket of the data plane; allowed: any other path"}},
   };
-  expect_faults(kCases);
+  expect_faults(cases);
 }
 
 TEST(Rules, NameWhatIsMissing) {
-  const Case kCases[] = {
+  const Case cases[] = {
       {"ports",
        R"({ device = "net_tap0"; })",
        {"2: dataplane.ports[0].name: is missing: what we call the port; allowed..."}},
@@ -152,7 +152,7 @@ TEST(Rules, NameWhatIsMissing) {
         "12: services[1].vip: is missing: the address that clients connect to; allowed: a unicast IPv4 or IPv6 address",
         "12: services[1].pool: is missing: a pool of `pools`; allowed..."}},
   };
-  expect_faults(kCases);
+  expect_faults(cases);
 }
 
 TEST(Rules, HoldTheTableToTheBackends) {
@@ -162,9 +162,9 @@ TEST(Rules, HoldTheTableToTheBackends) {
   std::string file = file_with("backends", backends);
   const std::string pool = "pool = \"mta\";";
   file.replace(file.find(pool), pool.size(), pool + " table_size = 11;");
-  const std::vector<std::string> kWanted{
+  const std::vector<std::string> wanted{
       "11: services[0].table_size: 11 is less than the 12 backends of pool \"mta\"; allowed: a prime of at least 13"};
-  EXPECT_EQ(faults_of(file), kWanted);
+  EXPECT_EQ(faults_of(file), wanted);
 }
 
 }  // namespace

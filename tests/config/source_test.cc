@@ -87,6 +87,9 @@ TEST_F(SourceText, SaysWhereTheSyntaxIsWrong) {
   EXPECT_TRUE(
       fault("instance = \"a\";\nworkers 1;\n").starts_with("test.cfg:2: syntax error here or just before; allowed: "));
   EXPECT_TRUE(fault("pools = ( { name = \"a\"; }, );\n").starts_with("test.cfg:1: syntax error"));
+  EXPECT_EQ(fault("instance \"a\";\n"),
+            "test.cfg:1: text stands here, but is no value; allowed: NAME = \"TEXT\"; or in a list, after '(' or ','");
+  EXPECT_TRUE(fault("instance = \"a\",\n\"b\";\n").starts_with("test.cfg:2: text stands here, but is no value;"));
   EXPECT_EQ(fault("\n\nx = [ 1, \"a\" ];"), "test.cfg:3: an array holds values of one type; allowed: all of one type");
   EXPECT_EQ(fault(std::string_view("a = 1;\nb = \0;\n", 14)), "test.cfg:2: byte 0x00 is not text; allowed: UTF-8 text");
   EXPECT_EQ(fault("a = \"\x01\";"), "test.cfg:1: byte 0x01 is not text; allowed: UTF-8 text");

@@ -23,20 +23,20 @@ TEST(EditDistance, CountsEachKindOfMistakeOnce) {
 }
 
 TEST(Suggestion, IsTheNearestWordOrNone) {
-  const std::vector<std::string> kWords{"workers", "burst", "timers", "warn", "rise"};
-  EXPECT_EQ(nearest("wrokers", kWords), "workers");
-  EXPECT_EQ(nearest("TIMERS", kWords), "timers");
-  EXPECT_EQ(nearest("warning", kWords), "warn");
-  EXPECT_EQ(nearest("zebra", kWords), "");
-  EXPECT_EQ(nearest("x", kWords), "");
-  EXPECT_EQ(nearest("", kWords), "");
-  EXPECT_EQ(nearest(std::string(1000, 'w'), kWords), "");
+  const std::vector<std::string> words{"workers", "burst", "timers", "warn", "rise"};
+  EXPECT_EQ(nearest("wrokers", words), "workers");
+  EXPECT_EQ(nearest("TIMERS", words), "timers");
+  EXPECT_EQ(nearest("warning", words), "warn");
+  EXPECT_EQ(nearest("zebra", words), "");
+  EXPECT_EQ(nearest("x", words), "");
+  EXPECT_EQ(nearest("", words), "");
+  EXPECT_EQ(nearest(std::string(1000, 'w'), words), "");
 }
 
 TEST(QuotedList, StopsAtItsLimit) {
-  const std::vector<std::string> kWords{"a", "b", "c"};
-  EXPECT_EQ(quoted_list(kWords), R"("a", "b", "c")");
-  EXPECT_EQ(quoted_list(kWords, 2), R"("a", "b" and 1 more)");
+  const std::vector<std::string> words{"a", "b", "c"};
+  EXPECT_EQ(quoted_list(words), R"("a", "b", "c")");
+  EXPECT_EQ(quoted_list(words, 2), R"("a", "b" and 1 more)");
   EXPECT_EQ(quoted_list({}), "none is defined");
 }
 
@@ -55,9 +55,9 @@ TEST(Lcores, AreReadAsDpdkReadsThem) {
 }
 
 TEST(NextPrime, IsTheNumberItselfOrTheNext) {
-  const std::pair<uint32_t, uint32_t> kCases[] = {
+  const std::pair<uint32_t, uint32_t> cases[] = {
       {0, 2}, {2, 2}, {4, 5}, {9, 11}, {25, 29}, {65536, 65537}, {65537, 65537}, {65538, 65539}, {5000000, 5000011}};
-  for (const auto& [from, prime] : kCases) EXPECT_EQ(next_prime(from), prime) << from;
+  for (const auto& [from, prime] : cases) EXPECT_EQ(next_prime(from), prime) << from;
 }
 
 }  // namespace
