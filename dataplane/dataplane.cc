@@ -100,10 +100,8 @@ void Dataplane::make_pools() {
     pools_.push_back(rte_pktmbuf_pool_create(fmt::format("worker-{}", worker).c_str(), mbufs, kPoolCache, 0, data_room,
                                              socket_of(worker)));
     if (pools_.back() == nullptr) {
-      throw SetupError(
-          fmt::format("packet buffers of worker {}: {}; they need {} MiB for {} ports up to here, raise memory_mb "
-                      "= {}",
-                      worker, rte_strerror(rte_errno), (needed >> 20) + 1, devices_.size(), options_.memory_mb));
+      throw SetupError(fmt::format("packet buffers of worker {}: {}; they need {} MiB up to here, raise memory_mb = {}",
+                                   worker, rte_strerror(rte_errno), (needed >> 20) + 1, options_.memory_mb));
     }
   }
   spdlog::info("packet buffers: {} for worker 0, {} MiB in all", pools_[0]->size, needed >> 20);

@@ -6,28 +6,15 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <rte_ether.h>
 #include <unistd.h>
 
 #include "dataplane/device.h"
 #include "dataplane/log.h"
 #include "dataplane/memory_plan.h"
 #include "dataplane/setup_error.h"
+#include "dataplane/vlan_tag.h"
 
 namespace sluice {
-namespace {
-
-/// The VLAN id of a tagged frame, 0 of an untagged one.
-uint16_t vlan_id(const rte_mbuf* mbuf) {
-  if (rte_pktmbuf_data_len(mbuf) < RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN) return 0;
-  const auto* ethernet = rte_pktmbuf_mtod(mbuf, const rte_ether_hdr*);
-  if (ethernet->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN)) return 0;
-  const auto* tag = reinterpret_cast<const rte_vlan_hdr*>(ethernet + 1);
-  return rte_be_to_cpu_16(tag->vlan_tci) & 0x0fff;
-}
-
-}  // namespace
-
 Twin::Twin(const TwinOptions& options, rte_mempool* pool) : options_(options) {
   if (access("/dev/net/tun", R_OK | W_OK) != 0) fail("/dev/net/tun cannot be opened; `modprobe tun`", errno);
   if (if_nametoindex(options.interface.c_str()) != 0)
@@ -58,7 +45,7 @@ Twin::~Twin() {
 }
 
 void Twin::give(rte_mbuf* mbuf) {
-  if (options_.vlan != 0 && vlan_id(mbuf) == options_.vlan) rte_vlan_strip(mbuf);
+  remove_tag(mbuf, options_.vlan);
   if (rte_eth_tx_burst(id_, 0, &mbuf, 1) == 1) {
     counters_.to_kernel++;
   } else {
@@ -73,9 +60,7 @@ uint16_t Twin::take(std::span<rte_mbuf*> mbufs) {
   for (uint16_t i = 0; i < n; i++) {
     rte_mbuf* mbuf = mbufs[i];
     mbuf->port = options_.port_index;
-    mbuf->vlan_tci = options_.vlan;
-    const bool untagged = options_.vlan != 0 && vlan_id(mbuf) == 0;
-    if (untagged && rte_vlan_insert(&mbuf) != 0) {
+    if (!add_tag(mbuf, options_.vlan)) {
       rte_pktmbuf_free(mbuf);
       counters_.lost_from_kernel++;
       continue;

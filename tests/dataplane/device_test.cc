@@ -11,6 +11,7 @@
 
 #include "dataplane/main_loop.h"
 #include "dataplane/setup_error.h"
+#include "dataplane/vlan_tag.h"
 #include "tests/dataplane/support/bench_ports.h"
 
 namespace sluice {
@@ -80,6 +81,45 @@ TEST(Relay, FreesWhatHasNoTwin) {
   EXPECT_TRUE(relay_to_kernel(relay));
   EXPECT_EQ(rte_mempool_in_use_count(pool), 0u);
   EXPECT_FALSE(relay_to_kernel(relay));
+}
+
+testing::Bytes untagged_frame() {
+  testing::Bytes frame(64, 0x55);
+  frame[12] = 0x08;  // IPv4
+  frame[13] = 0x00;
+  return frame;
+}
+
+testing::Bytes bytes_of(const rte_mbuf* mbuf) {
+  const auto* data = rte_pktmbuf_mtod(mbuf, const uint8_t*);
+  return testing::Bytes(data, data + rte_pktmbuf_data_len(mbuf));
+}
+
+TEST(VlanTag, GoesOnAfterTheAddressesAndComesOffAgain) {
+  testing::start_eal();
+  rte_mbuf* mbuf = testing::make_mbuf(testing::make_pool(7), untagged_frame());
+  ASSERT_TRUE(add_tag(mbuf, 7));
+  testing::Bytes tagged = untagged_frame();
+  const std::array<uint8_t, 4> tag{0x81, 0x00, 0x00, 0x07};
+  tagged.insert(tagged.begin() + 12, tag.begin(), tag.end());
+  EXPECT_EQ(bytes_of(mbuf), tagged);
+  EXPECT_EQ(vlan_id(mbuf), 7);
+  ASSERT_TRUE(add_tag(mbuf, 9)) << "a tagged frame stays as it is";
+  remove_tag(mbuf, 9);
+  EXPECT_EQ(bytes_of(mbuf), tagged) << "of another VLAN";
+  remove_tag(mbuf, 7);
+  EXPECT_EQ(bytes_of(mbuf), untagged_frame());
+  EXPECT_EQ(mbuf->ol_flags, 0u);
+  rte_pktmbuf_free(mbuf);
+}
+
+TEST(VlanTag, PortWithoutVlanChangesNothing) {
+  testing::start_eal();
+  rte_mbuf* mbuf = testing::make_mbuf(testing::make_pool(7), untagged_frame());
+  ASSERT_TRUE(add_tag(mbuf, 0));
+  remove_tag(mbuf, 0);
+  EXPECT_EQ(bytes_of(mbuf), untagged_frame());
+  rte_pktmbuf_free(mbuf);
 }
 
 }  // namespace
