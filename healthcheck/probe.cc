@@ -131,7 +131,9 @@ asio::awaitable<Action> Probe::handshake() {
   tls_.emplace(socket_, *settings_->tls);
   prepare(*tls_, settings_->plan.check, settings_->certificate_name);
   const auto [error] = co_await tls_->async_handshake(asio::ssl::stream_base::client, kAwait);
-  if (!error) co_return dialogue_.on_tls(established(*tls_, settings_->plan.check, settings_->wall_clock()), now());
+  if (!error)
+    co_return dialogue_.on_tls(
+        established(*tls_, settings_->plan.check, settings_->certificate_name, settings_->wall_clock()), now());
   TlsResult result{.heard = has_heard(*tls_)};
   if (!deadline_passed()) result.error = in_words(error);
   co_return dialogue_.on_tls(result, now());

@@ -43,14 +43,16 @@ void prepare(TlsStream& stream, const config::Check& check, const std::string& s
   if (check.verify) X509_VERIFY_PARAM_set1_host(parameters, server_name.c_str(), 0);
 }
 
-TlsResult established(TlsStream& stream, const config::Check& check, std::chrono::system_clock::time_point now) {
+TlsResult established(TlsStream& stream, const config::Check& check, const std::string& server_name,
+                      std::chrono::system_clock::time_point now) {
   SSL* native = stream.native_handle();
   TlsResult result{.established = true, .protocol = SSL_get_version(native)};
   const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(native), &X509_free);
   if (certificate) result.certificate = read_certificate(certificate.get(), now);
   const long verified = SSL_get_verify_result(native);
   if (check.verify && verified != X509_V_OK)
-    result.trust_error = std::string("certificate not accepted: ") + X509_verify_cert_error_string(verified);
+    result.trust_error = std::string("certificate not accepted: ") + X509_verify_cert_error_string(verified) +
+                         (server_name.empty() ? "" : " (asked for " + server_name + ")");
   if (check.verify && !certificate) result.trust_error = "the server showed no certificate";
   return result;
 }

@@ -28,7 +28,8 @@ std::expected<TlsContext, std::string> make_tls_context(const config::Check& che
 void prepare(TlsStream& stream, const config::Check& check, const std::string& server_name);
 
 /// What a handshake that succeeded has shown.
-TlsResult established(TlsStream& stream, const config::Check& check, std::chrono::system_clock::time_point now);
+TlsResult established(TlsStream& stream, const config::Check& check, const std::string& server_name,
+                      std::chrono::system_clock::time_point now);
 
 /// True if the peer has sent any byte on `stream`.
 bool has_heard(TlsStream& stream);
