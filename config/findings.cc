@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace sluice::config {
 
 Findings::Findings(const Source& source) : source_(source), faults_(source.faults()) {}
@@ -14,7 +12,7 @@ void Findings::saw(const std::string& path, unsigned line) {
 }
 
 void Findings::add(std::string_view path, std::string_view message) {
-  faults_.emplace_back(line_of(path), path.empty() ? std::string(message) : fmt::format("{}: {}", path, message));
+  faults_.emplace(line_of(path), path.empty() ? std::string(message) : fmt::format("{}: {}", path, message));
   if (const auto place = seen_.find(path); place != seen_.end()) place->second.sound = false;
 }
 
@@ -37,11 +35,9 @@ unsigned Findings::line_of(std::string_view path) const {
 }
 
 std::vector<Fault> Findings::faults() const {
-  auto sorted = faults_;
-  std::ranges::stable_sort(sorted, {}, [](const auto& fault) { return fault.first; });
   std::vector<Fault> out;
-  out.reserve(sorted.size());
-  for (auto& [line, message] : sorted) out.push_back(source_.fault_at(line, std::move(message)));
+  out.reserve(faults_.size());
+  for (const auto& [line, message] : faults_) out.push_back(source_.fault_at(line, message));
   return out;
 }
 

@@ -7,7 +7,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "config/source.h"
@@ -23,7 +22,7 @@ class Findings {
   /// Something is wrong at `path`; where that is not in the file, at what encloses it. "" is the whole file.
   void add(std::string_view path, std::string_view message);
   /// Something is wrong on a line of the text.
-  void add_at(unsigned line, std::string message) { faults_.emplace_back(line, std::move(message)); }
+  void add_at(unsigned line, std::string message) { faults_.emplace(line, std::move(message)); }
 
   /// Whether `path` is in the file.
   bool given(std::string_view path) const { return seen_.contains(path); }
@@ -44,7 +43,7 @@ class Findings {
 
   const Source& source_;
   std::map<std::string, Place, std::less<>> seen_;
-  std::vector<std::pair<unsigned, std::string>> faults_;
+  std::multimap<unsigned, std::string> faults_;  // by line, then as found
 };
 
 }  // namespace sluice::config

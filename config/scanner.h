@@ -61,7 +61,7 @@ class Scanner {
   void put(char c);
   void put(std::string_view text);
   unsigned line() const { return static_cast<unsigned>(out_.lines_.size()); }
-  void note(unsigned text_line, std::string message) { out_.faults_.emplace_back(text_line, std::move(message)); }
+  void note(unsigned text_line, std::string message) { out_.faults_.emplace(text_line, std::move(message)); }
   void break_at(unsigned text_line, std::string message);
 
   Source& out_;

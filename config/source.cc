@@ -44,7 +44,6 @@ std::expected<Source, std::vector<Fault>> Source::read(const std::string& path) 
   Scanner scanner(out);
   scanner.run(path, *bytes);
   if (!scanner.broken()) return out;
-  std::ranges::stable_sort(out.faults_, {}, [](const auto& fault) { return fault.first; });
   std::vector<Fault> faults;
   faults.reserve(out.faults_.size());
   for (const auto& [line, message] : out.faults_) faults.push_back(out.fault_at(line, message));

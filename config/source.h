@@ -7,8 +7,8 @@
 #pragma once
 
 #include <expected>
+#include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "config/fault.h"
@@ -25,7 +25,7 @@ class Source {
   const std::string& text() const { return text_; }
 
   /// What was found on the way that does not keep libconfig from reading the text.
-  const std::vector<std::pair<unsigned, std::string>>& faults() const { return faults_; }
+  const std::multimap<unsigned, std::string>& faults() const { return faults_; }
 
   /// A fault at a line of `text()`, from 1 (lines beyond are the nearest one).
   Fault fault_at(unsigned text_line, std::string message) const;
@@ -43,8 +43,8 @@ class Source {
 
   std::string text_;
   std::vector<std::string> files_;
-  std::vector<Origin> lines_;  // lines_[n] = where line n + 1 of text_ stands
-  std::vector<std::pair<unsigned, std::string>> faults_;
+  std::vector<Origin> lines_;                    // lines_[n] = where line n + 1 of text_ stands
+  std::multimap<unsigned, std::string> faults_;  // by line of text_, then as found
 };
 
 }  // namespace sluice::config
