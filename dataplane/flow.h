@@ -47,8 +47,8 @@ struct alignas(64) Flow {
   channel::BackendId backend;
   uint16_t backend_generation;  // must equal the backend's, or the backend is another one by now
   uint32_t deadline_ms;         // low 32 bits of CLOCK_MONOTONIC milliseconds
-  uint32_t first_seen_ms;
-  uint32_t client_next;  // sequence number that the client will use next, as the client counts
+  uint32_t first_seen_ms;       // of the first packet; once established, of the end of the handshake
+  uint32_t client_next;         // sequence number that the client will use next, as the client counts
   uint32_t server_next;
   uint32_t bytes_up;  // TCP payload from the client, saturating; while embryonic: place in the embryonic ring
   uint32_t bytes_down;
@@ -58,9 +58,9 @@ struct alignas(64) Flow {
   uint8_t local_index;
   TcpState state;
   uint8_t flags;
-  uint8_t smtp_phase;
+  uint8_t smtp_phase;   // see smtp_observer.h
   uint8_t proxy_bytes;  // length of the injected PROXY header: the flow's sequence offset
-  uint8_t reserved;
+  uint8_t smtp_detail;  // likewise
 
   Endpoint client_endpoint() const { return {client, client_port}; }
 };

@@ -47,6 +47,11 @@ struct CommandHeader {
   uint32_t sequence = 0;
 };
 
+/// Bits of `PutService::flags`.
+enum ServiceFlags : uint8_t {
+  kServiceUnobserved = 1,  // its dialogues are not watched
+};
+
 /// A service and the table by which it places new flows. Entries of a table are `BackendId`s;
 /// `kNoBackend` marks an entry that refuses. A table of no entries refuses every new flow.
 struct PutService {
@@ -59,8 +64,8 @@ struct PutService {
   HashOn hash_on;
   ProxyHeader proxy;
   OnBackendDown on_backend_down;
-  uint8_t reserved;
-  uint16_t mss;  // clamp in bytes; 0 = leave
+  uint8_t flags;  // ServiceFlags
+  uint16_t mss;   // clamp in bytes; 0 = leave
   uint16_t reserved2;
   uint32_t table_generation;
   uint32_t table_offset;   // in units of kArenaUnit bytes from the arena's start

@@ -17,12 +17,13 @@
 
 #include "dataplane/contract/counters.h"
 #include "dataplane/contract/messages.h"
+#include "dataplane/contract/observation.h"
 
 namespace sluice::channel {
 
 inline constexpr uint64_t kSegmentMagic = 0x314c484345554c53;  // "SLUECHL1"
 inline constexpr uint64_t kStatsMagic = 0x315441535345554c;
-inline constexpr uint32_t kAbiVersion = 1;      // raise with any change to this directory
+inline constexpr uint32_t kAbiVersion = 3;      // raise with any change to this directory
 inline constexpr uint32_t kRingEntries = 4096;  // usable: one less
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint64_t kArenaBytes = 256ULL << 20;  // sparse: costs what is written
@@ -65,6 +66,8 @@ struct alignas(64) WorkerStats {
   BackendCounters backends[kMaxBackends];
   Identity service_ids[kMaxServices];
   Identity backend_ids[kMaxBackends];
+  SmtpCounters service_smtp[kMaxServices];
+  SmtpCounters backend_smtp[kMaxBackends];
 };
 
 /// At offset 0 of the statistics, followed by `workers` WorkerStats at kWorkerStatsOffset.

@@ -35,6 +35,47 @@ TEST(Counters, DropsAreTheNamedRange) {
     EXPECT_TRUE(channel::kCounterInfo[i].name.starts_with("drop_")) << channel::kCounterInfo[i].name;
 }
 
+TEST(SmtpCounters, EachHasItsOwnFamilyAndLabels) {
+  std::set<std::pair<std::string, std::string>> names;
+  for (const auto& info : channel::kSmtpCounterInfo) {
+    EXPECT_FALSE(info.help.empty()) << info.family;
+    EXPECT_TRUE(names.emplace(info.family, info.labels).second) << info.family << info.labels;
+  }
+}
+
+TEST(SmtpCounters, LabelsFollowTheRanges) {
+  using channel::SmtpCounter, channel::SmtpStep;
+  const auto labels = [](SmtpCounter counter) {
+    return channel::kSmtpCounterInfo[static_cast<size_t>(counter)].labels;
+  };
+  EXPECT_EQ(labels(channel::refusal(SmtpStep::kConnect, false)), R"(class="4xx",step="connect")");
+  EXPECT_EQ(labels(channel::refusal(SmtpStep::kUnknown, true)), R"(class="5xx",step="unknown")");
+  EXPECT_EQ(labels(SmtpCounter::kEnhancedNone), R"(code="none")");
+  EXPECT_EQ(labels(SmtpCounter::kReasonUnknown), R"(reason="unknown")");
+  EXPECT_EQ(labels(SmtpCounter::kTlsFailed), R"(state="failed")");
+  EXPECT_EQ(labels(SmtpCounter::kEndedCut), R"(how="cut")");
+}
+
+TEST(SmtpCounters, HistogramsKeepTheirBounds) {
+  const auto check = []<typename H>(H histogram, const char* what) {
+    SCOPED_TRACE(what);
+    for (const uint64_t ms : {0UL, 1UL, 2UL, 3UL, 4UL, 15UL, 16UL, 63UL, 64UL, 2047UL, 2048UL, 32767UL, 32768UL,
+                              16'777'215UL, 16'777'216UL, 1UL << 40}) {
+      const size_t bucket = H::bucket_of(ms);
+      ASSERT_LT(bucket, H::kBucketCount);
+      EXPECT_TRUE(bucket + 1 == H::kBucketCount || ms < H::bound_ms(bucket)) << ms;
+      EXPECT_TRUE(bucket == 0 || ms >= H::bound_ms(bucket - 1)) << ms;
+      histogram.add(ms);
+    }
+    uint64_t count = 0;
+    for (const uint64_t n : histogram.buckets) count += n;
+    EXPECT_EQ(count, 16u);
+  };
+  check(channel::ConnectHistogram{}, "connect");
+  check(channel::GreetingHistogram{}, "greeting");
+  check(channel::SessionHistogram{}, "session");
+}
+
 TEST(Segment, RingTakesAllOrNothingAndKeepsOrder) {
   EXPECT_EQ(static_cast<ssize_t>(channel::kRingBytes), rte_ring_get_memsize_elem(64, channel::kRingEntries));
   const std::unique_ptr<void, decltype(&free)> memory{aligned_alloc(64, channel::kRingBytes), &free};
