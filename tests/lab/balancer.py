@@ -82,6 +82,9 @@ class Balancer:
         links = run("ip", "-n", self.network.balancer, "-brief", "link")
         return all(any(line.startswith(twin) for line in links.splitlines()) for twin in TWINS)
 
+    def program(self, name):
+        return self._programs[name]
+
     def ctl(self, *args, check=True):
         """Runs sluicectl and returns its output; with check=False, None if it fails."""
         command = in_namespace(self.network.balancer,

@@ -178,7 +178,7 @@ def is_alive(directory):
 
 def remove_files(lab_id):
     shutil.rmtree(LABS / lab_id, ignore_errors=True)
-    for path in RUNTIME.glob(f"{PREFIX}{lab_id}-*"):
+    for path in RUNTIME.glob(f"*{lab_id}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 

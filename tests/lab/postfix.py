@@ -8,10 +8,11 @@ import os
 import pathlib
 import pwd
 import re
+import stat
 
 from .messages import DOMAIN
 from .network import kill_processes
-from .shell import CommandError, run, tail, wait_until
+from .shell import CommandError, Timeout, run, tail, wait_until
 
 MAIN_CF = """\
 compatibility_level = 3.6
@@ -121,7 +122,7 @@ class Postfix:
         run("postfix", "-c", self.config, "start", namespace=self.namespace)
         try:
             wait_until(self.listening, 20, f"{self.name} listening")
-        except RuntimeError as error:
+        except Timeout as error:
             raise CommandError(f"{error}; its log ends:\n{tail(self.log)}") from error
 
     def listening(self):
@@ -136,9 +137,10 @@ class Postfix:
         kill_processes(self.namespace)
 
     def queued(self):
-        """Messages accepted and not yet in the mailbox."""
-        return sum(1 for part in ("maildrop", "incoming", "active", "deferred")
-                   for path in (self.root / "queue" / part).rglob("*") if path.is_file())
+        """Messages accepted and not yet in the mailbox. The execute bit marks a queue file as complete: without
+        it, it is of a session that is still open or was cut."""
+        return sum(is_complete(path) for part in ("maildrop", "incoming", "active", "deferred")
+                   for path in (self.root / "queue" / part).rglob("*"))
 
     def stored(self):
         """Every message in the mailbox, as bytes."""
@@ -152,3 +154,12 @@ class Postfix:
             return len(os.listdir(self.root / "inbox" / "new"))
         except FileNotFoundError:
             return 0
+
+
+def is_complete(path):
+    """Whether it is a queue file whose message was accepted. Files come and go while we look."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IXUSR)
