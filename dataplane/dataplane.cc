@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "dataplane/device_string.h"
 #include "dataplane/eal_arguments.h"
 #include "dataplane/flow_memory.h"
 #include "dataplane/memory_plan.h"
@@ -41,6 +42,18 @@ std::string describe(const PortPlan& plan) {
   return fmt::format("{} and {}, {}, {}", plural(plan.receive_queues, "receive"),
                      plural(plan.transmit_queues, "transmit"), plan.rss_types == 0 ? "no RSS" : "RSS by client",
                      plan.checksum_offload ? "checksum offload" : "no checksum offload");
+}
+
+/// A pool of packet buffers, or null with rte_errno. `packed`: one straight after the other, across the borders of
+/// pages. The AF_XDP driver shares `buffers * size` bytes from the pool's start with the kernel, which throws away for
+/// good every buffer beyond: its receive ring would run dry. Only devices that know physical addresses need the
+/// borders.
+rte_mempool* make_pool(const std::string& name, uint32_t mbufs, uint16_t data_room, bool packed, int socket) {
+  rte_pktmbuf_pool_private sizes{};
+  sizes.mbuf_data_room_size = data_room;
+  return rte_mempool_create(name.c_str(), mbufs, static_cast<unsigned>(sizeof(rte_mbuf) + data_room), kPoolCache,
+                            sizeof sizes, rte_pktmbuf_pool_init, &sizes, rte_pktmbuf_init, nullptr, socket,
+                            packed ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
 }
 
 int populate_on_lcore(void* memory) {
@@ -87,6 +100,7 @@ void Dataplane::make_pools() {
   uint16_t mtu = 0;
   for (const auto& device : devices_) mtu = std::max(mtu, device->mtu());
   const uint16_t data_room = pool_data_room(mtu);
+  const bool packed = std::ranges::none_of(options_.ports, [](const auto& port) { return is_pci_device(port.device); });
   size_t needed = 0;
   for (uint32_t worker = 0; worker < options_.workers; worker++) {
     std::vector<QueueDemand> queues;
@@ -96,9 +110,8 @@ void Dataplane::make_pools() {
       queues.push_back(demand);
     }
     const uint32_t mbufs = pool_mbufs(queues, worker == 0 ? static_cast<uint32_t>(devices_.size()) : 0);
-    needed += pool_bytes(mbufs, data_room, options_.hugepages);
-    pools_.push_back(rte_pktmbuf_pool_create(fmt::format("worker-{}", worker).c_str(), mbufs, kPoolCache, 0, data_room,
-                                             socket_of(worker)));
+    needed += pool_bytes(mbufs, data_room, packed || options_.hugepages);
+    pools_.push_back(make_pool(fmt::format("worker-{}", worker), mbufs, data_room, packed, socket_of(worker)));
     if (pools_.back() == nullptr) {
       throw SetupError(fmt::format("packet buffers of worker {}: {}; they need {} MiB up to here, raise memory_mb = {}",
                                    worker, rte_strerror(rte_errno), (needed >> 20) + 1, options_.memory_mb));

@@ -42,10 +42,10 @@ uint16_t pool_data_room(uint16_t mtu) {
   return static_cast<uint16_t>(RTE_PKTMBUF_HEADROOM + rounded);
 }
 
-size_t pool_bytes(uint32_t mbufs, uint16_t data_room, bool hugepages) {
+size_t pool_bytes(uint32_t mbufs, uint16_t data_room, bool several_to_a_page) {
   constexpr size_t kRingAndCaches = 16;  // per buffer: a place in the pool's ring, and rounding
   size_t each = rte_mempool_calc_obj_size(static_cast<uint32_t>(sizeof(rte_mbuf) + data_room), 0, nullptr);
-  if (!hugepages) each = (each + kPageBytes - 1) / kPageBytes * kPageBytes;
+  if (!several_to_a_page) each = (each + kPageBytes - 1) / kPageBytes * kPageBytes;
   return mbufs * (each + kRingAndCaches) + (size_t{2} << 20);
 }
 

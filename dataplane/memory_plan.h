@@ -34,7 +34,8 @@ uint32_t pool_mbufs(std::span<const QueueDemand> queues, uint32_t twins);
 /// Room for data in a buffer, headroom included, so that a frame of `mtu` bytes of IP fits into one.
 uint16_t pool_data_room(uint16_t mtu);
 
-/// Upper bound of the memory a pool takes. Without huge pages every buffer starts on a page of its own.
-size_t pool_bytes(uint32_t mbufs, uint16_t data_room, bool hugepages);
+/// Upper bound of the memory a pool takes. Where buffers may not cross the border of a page, and pages are not huge,
+/// every buffer takes a whole page.
+size_t pool_bytes(uint32_t mbufs, uint16_t data_room, bool several_to_a_page);
 
 }  // namespace sluice
