@@ -101,6 +101,54 @@ class Balancer:
         out = self.ctl("status", "--json", check=check)
         return None if out is None else json.loads(out)
 
+    def counters(self):
+        """The data plane's counters, summed over its workers."""
+        return self.status()["counters"]
+
+    def flows(self):
+        """Flows that are open now."""
+        counters = self.counters()
+        return counters["flows_embryonic_now"] + counters["flows_established_now"]
+
+    def backend(self, pool, name, port):
+        """What the status says of one backend."""
+        (found,) = [entry for entry in self.status()["backends"]
+                    if (entry["pool"], entry["name"], entry["port"]) == (pool, name, port)]
+        return found
+
+    def backend_figures(self, figure, pool="mta", port=25):
+        """Backend name -> one of its figures, such as flows_created."""
+        return {entry["name"]: entry["figures"][figure] for entry in self.status()["backends"]
+                if (entry["pool"], entry["port"]) == (pool, port)}
+
+    def wait_state(self, pool, name, port, up, timeout_s=20):
+        """Waits until control has that verdict, and the data plane uses what follows from it."""
+        wait_until(lambda: (self.backend(pool, name, port)["state"] == "up") == up and self.status()["dataplane"]["settled"],
+                   timeout_s, f"{pool}/{name}:{port} {'up' if up else 'down'}")
+
+    def wait_healthy(self, timeout_s=30):
+        """Waits until every backend is up and the data plane uses what control published."""
+        def healthy():
+            status = self.status()
+            return status["dataplane"]["settled"] and all(entry["state"] == "up" for entry in status["backends"])
+        try:
+            wait_until(healthy, timeout_s, "every backend up")
+        except Timeout as error:
+            states = {f"{entry['pool']}/{entry['name']}:{entry['port']}": f"{entry['state']} ({entry['reason']})"
+                      for entry in self.status()["backends"] if entry["state"] != "up"}
+            raise CommandError(f"{error}; {states}, data plane {self.status()['dataplane']}") from error
+
+    def require_counter_law(self):
+        """received + handed_in = forwarded + punted + handed_out + drops, once packets have come to rest. Returns the
+        counters."""
+        def holds():
+            counters = self.counters()
+            drops = sum(value for name, value in counters.items() if name.startswith("drop_") and name != "drop_from_twin")
+            left = counters["received"] + counters["handed_in"]
+            right = counters["forwarded"] + counters["punted"] + counters["handed_out"] + drops
+            return counters if left == right else None
+        return wait_until(holds, 10, "counter law")
+
     def stop(self):
         for service in (self.control, self.dataplane):
             if service:

@@ -99,6 +99,7 @@ class Session:
         await asyncio.wait({ended, go}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             go.cancel()
+            ended.result()  # raises what ended it, unless that was an orderly end
             raise SessionOver("closed", "while held")
         ended.cancel()
         await asyncio.gather(ended, return_exceptions=True)

@@ -5,6 +5,8 @@ A namespace of its own holds the two bridges, so that the host sees nothing. `lb
 balancer's devices, carry no address: these belong on the kernel twins, which the data plane makes. Offloads are off
 on every end, so that packets on the wire are as on a real one: whole checksums, no larger than the MTU.
 """
+import pathlib
+
 from .shell import CommandError, run
 
 FRONT4, FRONT6 = "192.0.2", "2001:db8:25:"
@@ -49,6 +51,9 @@ class Network:
                    "net.ipv4.ip_local_port_range=10000 65000", "net.ipv6.conf.default.accept_dad=0",
                    "net.ipv6.conf.all.accept_dad=0")
             run("ip", "-n", namespace, "link", "set", "lo", "up")
+        # A bridge that hands packets to netfilter would drop those with bad headers before we see them.
+        if pathlib.Path("/proc/sys/net/bridge").exists():
+            sysctl(self.wires, *(f"net.bridge.bridge-nf-call-{table}=0" for table in ("iptables", "ip6tables", "arptables")))
         for bridge in ("front", "back"):
             ip(self.wires, f"link add {bridge} type bridge mcast_snooping 0", f"link set {bridge} up")
         self._cable(self.balancer, "lb-front", "front", "lbf")
