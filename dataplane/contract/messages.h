@@ -20,6 +20,7 @@ using BackendId = uint16_t;
 inline constexpr uint16_t kMaxServices = 1024;
 inline constexpr uint16_t kMaxBackends = 16384;
 inline constexpr uint16_t kMaxPorts = 16;
+inline constexpr uint16_t kMaxLocals = 64;
 inline constexpr BackendId kNoBackend = 0xffff;
 inline constexpr ServiceId kNoService = 0xffff;
 
@@ -30,6 +31,8 @@ enum class CommandType : uint8_t {
   kDropService,
   kPutBackend,
   kDropBackend,
+  kPutLocal,  // one of our own addresses, by index
+  kDropLocal,
 };
 
 enum class Forwarding : uint8_t { kNat = 0, kFullnat, kDsr, kIpip, kGue };
@@ -70,6 +73,7 @@ struct PutService {
   uint32_t table_generation;
   uint32_t table_offset;   // in units of kArenaUnit bytes from the arena's start
   uint32_t table_entries;  // count of uint16_t entries
+  uint32_t total_weight;   // sum of the effective weights of the backends in the table
 };
 
 /// Bits of `PutBackend::flags`.
@@ -93,17 +97,32 @@ struct PutBackend {
   uint32_t max_connections;  // this worker's share; 0 = no limit
 };
 
+/// An address of ours towards backends: the source of fullnat and of tunnels. At most one per port and family is
+/// needed; more give fullnat more ports. The kernel must leave alone the TCP ports from kFirstLocalPort to
+/// kLastLocalPort.
+struct PutLocal {
+  CommandHeader header;  // id: its index, below kMaxLocals
+  Address address;
+  uint8_t port_index;  // backends behind this port are reached from it
+  uint8_t reserved[3];
+};
+
+inline constexpr uint16_t kFirstLocalPort = 1024;
+inline constexpr uint16_t kLastLocalPort = 32767;  // Linux takes its own from 32768 on
+
 /// A command as it lies in a ring. Exactly one cache line.
 union alignas(64) Command {
   uint8_t bytes[64];
   CommandHeader header;
   PutService put_service;
   PutBackend put_backend;
+  PutLocal put_local;
 
   Command() : bytes{} {}
   explicit Command(const CommandHeader& message) : Command() { header = message; }
   explicit Command(const PutService& message) : Command() { put_service = message; }
   explicit Command(const PutBackend& message) : Command() { put_backend = message; }
+  explicit Command(const PutLocal& message) : Command() { put_local = message; }
 };
 
 enum class EventType : uint8_t {
