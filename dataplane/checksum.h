@@ -51,6 +51,15 @@ constexpr uint16_t update_checksum(uint16_t checksum, uint16_t removed, uint16_t
   return static_cast<uint16_t>(~sum);
 }
 
+/// The same for an IPv4 header that also loses a hop: its TTL is the low byte of a word in memory, so 1 is taken from
+/// the sum.
+constexpr uint16_t update_checksum_and_ttl(uint16_t checksum, uint16_t removed, uint16_t added) {
+  uint32_t sum = static_cast<uint16_t>(~checksum) + uint32_t{static_cast<uint16_t>(~removed)} + added + 0xfffeU;
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
+}
+
 /// The TCP checksum of `segment` (its checksum field counted as it stands: zero it to compute, leave it to verify, when
 /// a right one gives 0).
 inline uint16_t tcp_checksum(const Address& source, const Address& destination, const uint8_t* segment, size_t bytes) {

@@ -63,6 +63,10 @@ struct alignas(64) Flow {
   uint8_t smtp_detail;  // likewise
 
   Endpoint client_endpoint() const { return {client, client_port}; }
+  bool is_of(const Endpoint& endpoint) const {
+    return (Address::difference(client, endpoint.address) |
+            static_cast<uint64_t>(client_port.raw ^ endpoint.port.raw)) == 0;
+  }
 };
 
 static_assert(sizeof(Flow) == 64 && alignof(Flow) == 64);

@@ -15,7 +15,7 @@
 namespace sluice {
 
 inline constexpr uint64_t kFlowMemoryMagic = 0x31574f4c46554c53;  // "SLUFLOW1"
-inline constexpr uint32_t kFlowMemoryVersion = 1;                 // raise with any change of layout or meaning
+inline constexpr uint32_t kFlowMemoryVersion = 2;                 // raise with any change of layout or meaning
 
 /// A service as a worker keeps it. Tables of backends lie in the channel's arena and are not part of this.
 struct alignas(64) Service {
@@ -28,8 +28,9 @@ struct alignas(64) Service {
   bool in_use;
   uint16_t mss;
   uint16_t reserved;
-  uint32_t checksum;     // ones' complement sum of the VIP's address and port (unfolded)
-  uint16_t address_sum;  // folded sum of the IPv4 address alone; 0 for IPv6
+  uint32_t total_weight;  // of the backends in its table
+  uint32_t checksum;      // ones' complement sum of the VIP's address and port (unfolded)
+  uint16_t address_sum;   // folded sum of the IPv4 address alone; 0 for IPv6
   uint16_t reserved2;
   uint64_t key;
 };
@@ -37,19 +38,36 @@ struct alignas(64) Service {
 /// A backend as a worker keeps it.
 struct alignas(64) Backend {
   Endpoint endpoint;
-  uint16_t generation;
+  uint8_t port_index;
+  uint8_t reserved;
+  uint16_t generation;  // with flags and in_use: one word, see is_serving()
+  uint8_t flags;        // channel::BackendFlags
+  bool in_use;
   MacAddress next_hop;
   uint16_t vlan;
-  uint8_t port_index;
-  uint8_t flags;  // channel::BackendFlags
-  bool in_use;
-  uint8_t reserved;
   uint16_t weight;
-  uint16_t address_sum;
-  uint32_t checksum;
+  uint16_t checksum;     // ones' complement sum of address and port
+  uint16_t address_sum;  // of the address alone
   uint32_t max_connections;
   uint32_t flows_now;
   uint64_t key;
+
+  /// Whether this is the backend that a flow was placed on, reachable and not down.
+  bool is_serving(uint16_t flow_generation) const {
+    uint32_t word;
+    __builtin_memcpy(&word, &generation, sizeof word);
+    return word == (uint32_t{flow_generation} | uint32_t{channel::kBackendReachable} << 16 | 1U << 24);
+  }
+};
+
+static_assert(offsetof(Backend, generation) == 20 && offsetof(Backend, flags) == 22 && offsetof(Backend, in_use) == 23);
+
+/// One of our own addresses towards backends.
+struct alignas(32) Local {
+  Address address;
+  uint16_t address_sum;
+  uint8_t port_index;
+  bool in_use;
 };
 
 /// Ten flows' places in the index, in one cache line. A tag of 0 marks a free place.
@@ -73,7 +91,7 @@ struct alignas(64) FlowMemoryHeader {
   uint64_t boot_id;    // of the kernel whose CLOCK_MONOTONIC the deadlines count in
 };
 
-static_assert(sizeof(Service) == 64 && sizeof(Backend) == 64 && sizeof(FlowBucket) == 64);
+static_assert(sizeof(Service) == 64 && sizeof(Backend) == 64 && sizeof(Local) == 32 && sizeof(FlowBucket) == 64);
 static_assert(sizeof(FlowMemoryHeader) == 64);
 
 /// Buckets for `flow_capacity` flows: the power of two at which at most 85 % of the places are taken.
@@ -86,8 +104,8 @@ constexpr uint32_t bucket_count(uint32_t flow_capacity) {
 
 inline constexpr size_t kServicesOffset = sizeof(FlowMemoryHeader);
 inline constexpr size_t kBackendsOffset = kServicesOffset + channel::kMaxServices * sizeof(Service);
-inline constexpr size_t kBucketsOffset =
-    channel::align_up(kBackendsOffset + channel::kMaxBackends * sizeof(Backend), 4096);
+inline constexpr size_t kLocalsOffset = kBackendsOffset + channel::kMaxBackends * sizeof(Backend);
+inline constexpr size_t kBucketsOffset = channel::align_up(kLocalsOffset + channel::kMaxLocals * sizeof(Local), 4096);
 
 constexpr size_t flows_offset(uint32_t flow_capacity) {
   return kBucketsOffset + size_t{bucket_count(flow_capacity)} * sizeof(FlowBucket);

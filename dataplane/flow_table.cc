@@ -10,6 +10,7 @@ FlowTable::FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_se
     : header_(reinterpret_cast<FlowMemoryHeader*>(memory)),
       services_(reinterpret_cast<Service*>(memory + kServicesOffset)),
       backends_(reinterpret_cast<Backend*>(memory + kBackendsOffset)),
+      locals_(reinterpret_cast<Local*>(memory + kLocalsOffset)),
       buckets_(reinterpret_cast<FlowBucket*>(memory + kBucketsOffset)),
       flows_(reinterpret_cast<Flow*>(memory + flows_offset(flow_capacity))),
       bucket_mask_(sluice::bucket_count(flow_capacity) - 1),
@@ -30,6 +31,7 @@ void FlowTable::format(uint64_t hash_seed, uint64_t boot_id) noexcept {
   if (!fresh) {
     std::fill_n(services_, channel::kMaxServices, Service{});
     std::fill_n(backends_, channel::kMaxBackends, Backend{});
+    std::fill_n(locals_, channel::kMaxLocals, Local{});
     std::memset(buckets_, 0, size_t{bucket_mask_ + 1} * sizeof(FlowBucket));
     for (uint32_t i = 0; i < capacity_; i++) flows_[i].state = TcpState::kFree;
   }
@@ -105,12 +107,12 @@ bool FlowTable::index_flow(FlowPlace place, FlowIndex index) noexcept {
   room = free_place(first);
   if (room != FlowBucket::kPlaces) {
     first.slot[room] = index;
-    first.tag[room] = place.tag;
+    first.tag[room] = static_cast<uint16_t>(place.tag);
     return true;
   }
   room = free_place(second);
   second.slot[room] = index | FlowBucket::kSecondary;
-  second.tag[room] = place.tag;
+  second.tag[room] = static_cast<uint16_t>(place.tag);
   first.overflowed++;
   return true;
 }

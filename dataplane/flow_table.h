@@ -27,7 +27,7 @@ namespace sluice {
 /// Where a hash leads: first bucket and tag. The other bucket follows from both.
 struct FlowPlace {
   uint32_t bucket;
-  uint16_t tag;
+  uint32_t tag;  // 1 to 65535
 };
 
 class FlowTable {
@@ -39,8 +39,8 @@ class FlowTable {
   uint64_t hash(const Endpoint& client) const noexcept { return hash_endpoint(client, seed_); }
 
   FlowPlace place(uint64_t hash) const noexcept {
-    const auto tag = static_cast<uint16_t>(hash >> 48);
-    return {static_cast<uint32_t>(hash) & bucket_mask_, tag == 0 ? uint16_t{1} : tag};
+    const auto tag = static_cast<uint32_t>(hash >> 48);
+    return {static_cast<uint32_t>(hash) & bucket_mask_, tag == 0 ? 1 : tag};
   }
 
   void prefetch_bucket(FlowPlace place) const noexcept { __builtin_prefetch(&buckets_[place.bucket]); }
@@ -84,9 +84,10 @@ class FlowTable {
   uint32_t adopted() const noexcept { return adopted_; }
   Service* services() const noexcept { return services_; }
   Backend* backends() const noexcept { return backends_; }
+  Local* locals() const noexcept { return locals_; }
 
  private:
-  static uint32_t match(const FlowBucket& bucket, uint16_t tag) noexcept {
+  static uint32_t match(const FlowBucket& bucket, uint32_t tag) noexcept {
     const __m128i wanted = _mm_set1_epi16(static_cast<int16_t>(tag));
     const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(&bucket.tag[0]));
     const __m128i high = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(&bucket.tag[8]));
@@ -95,7 +96,7 @@ class FlowTable {
   }
 
   template <typename Wanted>
-  FlowIndex find_in(const FlowBucket& bucket, uint16_t tag, Wanted wanted) const noexcept {
+  FlowIndex find_in(const FlowBucket& bucket, uint32_t tag, Wanted wanted) const noexcept {
     for (uint32_t mask = match(bucket, tag); mask != 0; mask &= mask - 1) {
       const FlowIndex index = bucket.slot[__builtin_ctz(mask)] & ~FlowBucket::kSecondary;
       if (wanted(flows_[index])) return index;
@@ -103,7 +104,7 @@ class FlowTable {
     return kNoFlow;
   }
 
-  uint32_t other_bucket(uint32_t bucket, uint16_t tag) const noexcept {
+  uint32_t other_bucket(uint32_t bucket, uint32_t tag) const noexcept {
     // Symmetric, and never the bucket itself: the multiplier and the or make an odd, well-spread distance.
     return (bucket ^ ((tag * 0x5bd1e995U) | 1)) & bucket_mask_;
   }
@@ -126,6 +127,7 @@ class FlowTable {
   FlowMemoryHeader* header_;
   Service* services_;
   Backend* backends_;
+  Local* locals_;
   FlowBucket* buckets_;
   Flow* flows_;
   uint64_t seed_ = 0;

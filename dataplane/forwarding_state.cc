@@ -23,9 +23,9 @@ uint16_t endpoint_sum(const Endpoint& endpoint) {
 
 }  // namespace
 
-ForwardingState::ForwardingState(Service* services, Backend* backends, uint32_t ports,
+ForwardingState::ForwardingState(Service* services, Backend* backends, Local* locals, uint32_t ports,
                                  channel::WorkerStats& stats) noexcept
-    : services_(services), backends_(backends), ports_(ports), stats_(stats), tables_{} {
+    : services_(services), backends_(backends), locals_(locals), ports_(ports), stats_(stats), tables_{} {
   for (uint32_t id = 0; id < channel::kMaxServices; id++) {
     if (services_[id].in_use) stats_.service_ids[id] = {services_[id].key, 0, {}};
   }
@@ -34,6 +34,9 @@ ForwardingState::ForwardingState(Service* services, Backend* backends, uint32_t 
     if (backends_[id].port_index >= ports_) backends_[id].flags &= static_cast<uint8_t>(~channel::kBackendReachable);
     // The generation of a freed id is published too: control must not use it again.
     stats_.backend_ids[id] = {backends_[id].in_use ? backends_[id].key : 0, backends_[id].generation, {}};
+  }
+  for (uint32_t id = 0; id < channel::kMaxLocals; id++) {
+    if (locals_[id].port_index >= ports_) locals_[id].in_use = false;
   }
   rebuild_slots();
 }
@@ -94,6 +97,10 @@ std::optional<RejectReason> ForwardingState::apply(const channel::Command& comma
       return put_backend(command.put_backend);
     case CommandType::kDropBackend:
       return drop_backend(command.header.id);
+    case CommandType::kPutLocal:
+      return put_local(command.put_local);
+    case CommandType::kDropLocal:
+      return drop_local(command.header.id);
   }
   return RejectReason::kUnknownType;
 }
@@ -129,6 +136,7 @@ std::optional<RejectReason> ForwardingState::put_service(const channel::PutServi
   if (service.on_backend_down != message.on_backend_down) backends_lost_ = true;
   service.on_backend_down = message.on_backend_down;
   service.mss = message.mss;
+  service.total_weight = message.total_weight;
   service.key = message.key;
   service.checksum = endpoint_sum(service.vip);
   service.address_sum = address_sum(service.vip.address);
@@ -193,9 +201,28 @@ std::optional<RejectReason> ForwardingState::drop_backend(uint16_t id) noexcept 
   return std::nullopt;
 }
 
+std::optional<RejectReason> ForwardingState::put_local(const channel::PutLocal& message) noexcept {
+  const uint16_t id = message.header.id;
+  if (id >= channel::kMaxLocals) return RejectReason::kIdOutOfRange;
+  if (message.port_index >= ports_) return RejectReason::kBadPortIndex;
+  Local& local = locals_[id];
+  // Flows that use this place with another address have lost their way back.
+  if (local.in_use && local.address != message.address) backends_lost_ = true;
+  local = {message.address, address_sum(message.address), message.port_index, true};
+  local_named_[id] = true;
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::drop_local(uint16_t id) noexcept {
+  if (id >= channel::kMaxLocals) return RejectReason::kIdOutOfRange;
+  locals_[id].in_use = false;
+  return std::nullopt;
+}
+
 void ForwardingState::begin_snapshot() noexcept {
   service_named_.fill(false);
   backend_named_.fill(false);
+  local_named_.fill(false);
   in_snapshot_ = true;
 }
 
@@ -207,6 +234,9 @@ void ForwardingState::end_snapshot() noexcept {
   }
   for (uint16_t id = 0; id < channel::kMaxBackends; id++) {
     if (!backend_named_[id]) drop_backend(id);
+  }
+  for (uint16_t id = 0; id < channel::kMaxLocals; id++) {
+    if (!local_named_[id]) drop_local(id);
   }
 }
 

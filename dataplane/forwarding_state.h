@@ -28,9 +28,10 @@ struct BackendTable {
 
 class ForwardingState {
  public:
-  /// Over the services and backends of flow memory, which may hold those of an earlier run. `ports`: how many there
-  /// are. `stats`: where identities are published.
-  ForwardingState(Service* services, Backend* backends, uint32_t ports, channel::WorkerStats& stats) noexcept;
+  /// Over the services, backends and own addresses of flow memory, which may hold those of an earlier run. `ports`: how
+  /// many there are. `stats`: where identities are published.
+  ForwardingState(Service* services, Backend* backends, Local* locals, uint32_t ports,
+                  channel::WorkerStats& stats) noexcept;
 
   /// Moves to a new connection's segment; tables older than its `forget_before` are dropped.
   void attach(const ChannelAttachment& attachment) noexcept;
@@ -53,6 +54,8 @@ class ForwardingState {
   const BackendTable& table(channel::ServiceId id) const noexcept { return tables_[id]; }
   Backend& backend(channel::BackendId id) noexcept { return backends_[id]; }
   const Backend& backend(channel::BackendId id) const noexcept { return backends_[id]; }
+
+  const Local& local(uint32_t index) const noexcept { return locals_[index]; }
 
   /// Whether the backend that a flow was placed on is still that backend.
   bool is_current(const Flow& flow) const noexcept {
@@ -88,11 +91,14 @@ class ForwardingState {
   std::optional<channel::RejectReason> put_backend(const channel::PutBackend& message) noexcept;
   std::optional<channel::RejectReason> drop_service(uint16_t id) noexcept;
   std::optional<channel::RejectReason> drop_backend(uint16_t id) noexcept;
+  std::optional<channel::RejectReason> put_local(const channel::PutLocal& message) noexcept;
+  std::optional<channel::RejectReason> drop_local(uint16_t id) noexcept;
   void begin_snapshot() noexcept;
   void end_snapshot() noexcept;
 
   Service* services_;
   Backend* backends_;
+  Local* locals_;
   uint32_t ports_;
   channel::WorkerStats& stats_;
   ChannelAttachment attachment_;
@@ -102,6 +108,7 @@ class ForwardingState {
   std::array<BackendTable, channel::kMaxServices> tables_;
   std::array<bool, channel::kMaxServices> service_named_;  // in the snapshot under way
   std::array<bool, channel::kMaxBackends> backend_named_;
+  std::array<bool, channel::kMaxLocals> local_named_;
 };
 
 }  // namespace sluice

@@ -16,10 +16,7 @@ ParseVerdict parse_tcp(const uint8_t* data, uint32_t available, uint32_t l4_byte
   if (header_bytes < tcp::kBytes) return ParseVerdict::kMalformed;
   if (header_bytes > l4_bytes || offset + header_bytes > available) return ParseVerdict::kTruncated;
   const uint8_t flags = header[tcp::kFlags] & (kTcpFin | kTcpSyn | kTcpRst | kTcpPsh | kTcpAck);
-  const bool contradictory = (flags & (kTcpSyn | kTcpFin)) == (kTcpSyn | kTcpFin) ||
-                             (flags & (kTcpSyn | kTcpRst)) == (kTcpSyn | kTcpRst) ||
-                             (flags & (kTcpSyn | kTcpRst | kTcpAck)) == 0;
-  if (contradictory) return ParseVerdict::kMalformed;
+  if (contradictory_flags(flags)) return ParseVerdict::kMalformed;
   packet.tcp_flags = flags;
   packet.tcp_header_bytes = static_cast<uint8_t>(header_bytes);
   packet.payload_bytes = static_cast<uint16_t>(l4_bytes - header_bytes);
@@ -78,12 +75,13 @@ ParseVerdict parse_ipv6(const uint8_t* data, uint32_t available, uint32_t frame_
 
 }  // namespace
 
-ParseVerdict parse(const rte_mbuf& mbuf, const MacAddress& own_mac, Packet& packet) noexcept {
+ParseVerdict parse_any(const rte_mbuf& mbuf, const MacAddress& own_mac, Packet& packet) noexcept {
   const auto* data = rte_pktmbuf_mtod(&mbuf, const uint8_t*);
   const uint32_t available = rte_pktmbuf_data_len(&mbuf);
   const uint32_t frame_bytes = rte_pktmbuf_pkt_len(&mbuf);
   if (available < kEthernetBytes) return ParseVerdict::kTruncated;
-  if (__builtin_memcmp(data, own_mac.bytes.data(), 6) != 0) {
+  if (load<uint32_t>(data) != load<uint32_t>(own_mac.bytes.data()) ||
+      load<uint16_t>(data + 4) != load<uint16_t>(own_mac.bytes.data() + 4)) {
     return (data[0] & 1) != 0 ? ParseVerdict::kOther : ParseVerdict::kOtherHost;
   }
   uint32_t offset = kEthernetBytes;

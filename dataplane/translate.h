@@ -14,11 +14,12 @@
 namespace sluice {
 
 /// Puts an Ethernet header before the IP header at `packet.l3_offset`, with a tag if `vlan` is not 0.
-inline void write_ethernet(rte_mbuf& mbuf, Packet& packet, const MacAddress& destination, const MacAddress& source,
+/// `source_word`: the sender's MAC in the low 48 bits as it lies in memory.
+inline void write_ethernet(rte_mbuf& mbuf, Packet& packet, const MacAddress& destination, uint64_t source_word,
                            uint16_t vlan) noexcept {
   const uint32_t bytes = kEthernetBytes + (vlan != 0 ? kVlanBytes : 0);
   const int32_t shift = static_cast<int32_t>(packet.l3_offset) - static_cast<int32_t>(bytes);
-  if (shift != 0) {
+  if (shift != 0) [[unlikely]] {
     mbuf.data_off = static_cast<uint16_t>(mbuf.data_off + shift);
     mbuf.data_len = static_cast<uint16_t>(mbuf.data_len - shift);
     mbuf.pkt_len = static_cast<uint32_t>(static_cast<int32_t>(mbuf.pkt_len) - shift);
@@ -27,13 +28,14 @@ inline void write_ethernet(rte_mbuf& mbuf, Packet& packet, const MacAddress& des
   }
   mbuf.ol_flags &= ~(RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);
   auto* data = rte_pktmbuf_mtod(&mbuf, uint8_t*);
+  const uint64_t type = Be16::of(packet.v6 ? kEtherTypeIpv6 : kEtherTypeIpv4).raw;
   __builtin_memcpy(data, destination.bytes.data(), 6);
-  __builtin_memcpy(data + 6, source.bytes.data(), 6);
-  if (vlan != 0) {
+  store(data + 6, source_word | type << 48);
+  if (vlan != 0) [[unlikely]] {
     store(data + 12, Be16::of(kEtherTypeVlan));
     store(data + 14, Be16::of(vlan));
+    store(data + 16, static_cast<uint16_t>(type));
   }
-  store(data + bytes - 2, Be16::of(packet.v6 ? kEtherTypeIpv6 : kEtherTypeIpv4));
 }
 
 /// The remaining hops of a packet.
@@ -45,7 +47,7 @@ inline uint8_t hop_limit(const rte_mbuf& mbuf, const Packet& packet) noexcept {
 enum class Side : uint8_t { kSource, kDestination };
 
 /// Replaces one endpoint of a TCP packet and takes one hop off. `old_sum`, `new_sum`: folded sums of address and port;
-/// `old_address_sum`, `new_address_sum`: of the IPv4 address alone.
+/// `old_address_sum`, `new_address_sum`: of the address alone.
 template <Side kSide>
 inline void rewrite_endpoint(rte_mbuf& mbuf, const Packet& packet, const Endpoint& to, uint16_t old_sum,
                              uint16_t new_sum, uint16_t old_address_sum, uint16_t new_address_sum) noexcept {
@@ -58,10 +60,8 @@ inline void rewrite_endpoint(rte_mbuf& mbuf, const Packet& packet, const Endpoin
   } else {
     __builtin_memcpy(l3 + (kSide == Side::kSource ? ipv4::kSource : ipv4::kDestination), &to.address.bytes[12], 4);
     l3[ipv4::kTtl]--;
-    // The TTL is the low byte of its word in memory: one hop less takes 1 from the sum.
-    uint16_t checksum = update_checksum(load<uint16_t>(l3 + ipv4::kChecksum), old_address_sum, new_address_sum);
-    checksum = update_checksum(checksum, 1, 0);
-    store(l3 + ipv4::kChecksum, checksum);
+    store(l3 + ipv4::kChecksum,
+          update_checksum_and_ttl(load<uint16_t>(l3 + ipv4::kChecksum), old_address_sum, new_address_sum));
   }
   store(l4 + (kSide == Side::kSource ? tcp::kSourcePort : tcp::kDestinationPort), to.port.raw);
   store(l4 + tcp::kChecksum, update_checksum(load<uint16_t>(l4 + tcp::kChecksum), old_sum, new_sum));
@@ -69,15 +69,14 @@ inline void rewrite_endpoint(rte_mbuf& mbuf, const Packet& packet, const Endpoin
 
 /// NAT towards a backend: the destination becomes the backend's endpoint.
 inline void to_backend(rte_mbuf& mbuf, const Packet& packet, const Service& service, const Backend& backend) noexcept {
-  rewrite_endpoint<Side::kDestination>(mbuf, packet, backend.endpoint, static_cast<uint16_t>(service.checksum),
-                                       static_cast<uint16_t>(backend.checksum), service.address_sum,
-                                       backend.address_sum);
+  rewrite_endpoint<Side::kDestination>(mbuf, packet, backend.endpoint, service.checksum, backend.checksum,
+                                       service.address_sum, backend.address_sum);
 }
 
 /// NAT back towards the client: the source becomes the service's VIP.
 inline void to_client(rte_mbuf& mbuf, const Packet& packet, const Service& service, const Backend& backend) noexcept {
-  rewrite_endpoint<Side::kSource>(mbuf, packet, service.vip, static_cast<uint16_t>(backend.checksum),
-                                  static_cast<uint16_t>(service.checksum), backend.address_sum, service.address_sum);
+  rewrite_endpoint<Side::kSource>(mbuf, packet, service.vip, backend.checksum, service.checksum, backend.address_sum,
+                                  service.address_sum);
 }
 
 }  // namespace sluice

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/worker.h"
 
+#include <emmintrin.h>
+#include <rte_cycles.h>
+
 #include <algorithm>
+#include <cstddef>
 
 #include "dataplane/tcp_track.h"
 #include "dataplane/translate.h"
@@ -13,26 +17,59 @@ constexpr uint32_t kPrefetchAhead = 4;
 constexpr uint32_t kCommandsPerTurn = 32;
 constexpr uint32_t kResetsPerTurn = 32;
 
-bool same_endpoint(const Address& address, Be16 port, const Endpoint& other) {
-  return port == other.port && address == other.address;
+void add_saturating(uint32_t& sum, uint32_t n) {
+  if (__builtin_add_overflow(sum, n, &sum)) sum = UINT32_MAX;
 }
 
-void add_saturating(uint32_t& sum, uint32_t n) {
-  sum = sum + n < sum ? UINT32_MAX : sum + n;
+/// Adds one packet of `bytes` to a pair of counters, packets and bytes, side by side and aligned.
+void count_packet(uint64_t* packets, uint32_t bytes) {
+  auto* pair = reinterpret_cast<__m128i*>(packets);
+  _mm_store_si128(pair, _mm_add_epi64(_mm_load_si128(pair), _mm_set_epi64x(bytes, 1)));
 }
+
+static_assert(offsetof(channel::ServiceCounters, packets_in) % 16 == 0);
+static_assert(offsetof(channel::ServiceCounters, packets_out) % 16 == 0);
+static_assert(offsetof(channel::BackendCounters, packets_in) % 16 == 0);
+static_assert(offsetof(channel::BackendCounters, packets_out) % 16 == 0);
 
 }  // namespace
 
 bool Worker::turn(uint64_t now_ms) noexcept {
   now_ms_ = now_ms;
   resets_left_ = kResetsPerTurn;
+  sampled_ = ++turns_ % channel::kStageSampling == 0;
+  if (sampled_) stage_begin_ = rte_rdtsc();
   bool busy = poll_control();
-  for (uint32_t port = 0; port < setup_.ports; port++) busy |= receive(port);
+  end_stage(Counter::kStagePollControl);
+  for (uint32_t port = 0; port < setup_.ports; port++) {
+    busy |= receive(port);
+    if (burst_.count > Burst::kSize - kMaxBurst) process();
+  }
+  process();
   busy |= send_for_main();
   busy |= expire_some();
+  end_stage(Counter::kStageExpireSome);
   for (uint32_t port = 0; port < setup_.ports; port++) transmit(port);
   flows_.end_burst();
+  end_stage(Counter::kStageTransmit);
   return busy;
+}
+
+void Worker::end_stage(Counter stage) noexcept {
+  if (!sampled_) return;
+  const uint64_t now = rte_rdtsc();
+  count(stage, now - stage_begin_);
+  stage_begin_ = now;
+}
+
+void Worker::process() noexcept {
+  look_up_flows();
+  end_stage(Counter::kStageLookUpFlows);
+  place_new_flows();
+  end_stage(Counter::kStagePlaceNewFlows);
+  translate();
+  end_stage(Counter::kStageTranslate);
+  burst_.count = 0;
 }
 
 bool Worker::poll_control() noexcept {
@@ -78,63 +115,70 @@ void Worker::reject(const channel::Command& command, channel::RejectReason reaso
 bool Worker::receive(uint32_t port) noexcept {
   const WorkerPort& attached = setup_.port[port];
   if (attached.receive_queue == WorkerPort::kNoQueue) return false;
-  const uint16_t received = rte_eth_rx_burst(attached.device, attached.receive_queue, burst_.mbuf.data(),
+  const uint16_t received = rte_eth_rx_burst(attached.device, attached.receive_queue, burst_.mbuf.data() + burst_.count,
                                              static_cast<uint16_t>(setup_.burst));
+  end_stage(Counter::kStageReceive);
   if (received == 0) return false;
   count(Counter::kReceived, received);
-  parse_burst(port, received);
-  look_up_flows(port);
-  place_new_flows(port);
-  translate(port);
+  if (sampled_) count(Counter::kSampledPackets, received);
+  parse(port, received);
+  end_stage(Counter::kStageParse);
   return true;
 }
 
-void Worker::parse_burst(uint32_t port, uint32_t received) noexcept {
+void Worker::parse(uint32_t port, uint32_t received) noexcept {
   Burst& burst = burst_;
-  for (uint32_t i = 0; i < std::min(received, kPrefetchAhead); i++) {
-    rte_prefetch0(rte_pktmbuf_mtod(burst.mbuf[i], void*));
-  }
-  uint32_t kept = 0;
+  rte_mbuf** const mbufs = burst.mbuf.data() + burst.count;
+  const Faces faces = setup_.port[port].faces;
+  const uint64_t mac_word = mac_word_[port];
+  for (uint32_t i = 0; i < std::min(received, kPrefetchAhead); i++) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
+  uint32_t kept = burst.count;
   for (uint32_t i = 0; i < received; i++) {
-    if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(burst.mbuf[i + kPrefetchAhead], void*));
-    rte_mbuf* mbuf = burst.mbuf[i];
+    if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
+    rte_mbuf* mbuf = mbufs[i];
     Packet& packet = burst.packet[kept];
-    switch (parse(*mbuf, setup_.port[port].mac, packet)) {
-      case ParseVerdict::kTcp:
-        burst.mbuf[kept++] = mbuf;
-        break;
-      case ParseVerdict::kOther:
-        punt(port, mbuf);
-        break;
-      case ParseVerdict::kFragment:
-        if (state_.is_vip(packet.destination.address)) {
-          drop(mbuf, Counter::kDropFragment);
-        } else {
-          punt(port, mbuf);
-        }
-        break;
-      case ParseVerdict::kOtherHost:
-        drop(mbuf, Counter::kDropOtherHost);
-        break;
-      case ParseVerdict::kTruncated:
-        drop(mbuf, Counter::kDropTruncated);
-        break;
-      case ParseVerdict::kMalformed:
-        drop(mbuf, Counter::kDropMalformed);
-        break;
+    const ParseVerdict verdict = sluice::parse(*mbuf, setup_.port[port].mac, mac_word, packet);
+    if (verdict != ParseVerdict::kTcp) [[unlikely]] {
+      put_aside(port, mbuf, packet, verdict);
+      continue;
     }
+    const bool from_client = faces == Faces::kClients ||
+                             (faces == Faces::kBoth && state_.find_service(packet.destination) != channel::kNoService);
+    const FlowPlace place = flows_.place(flows_.hash(from_client ? packet.source : packet.destination));
+    flows_.prefetch_bucket(place);
+    burst.mbuf[kept] = mbuf;
+    burst.port[kept] = static_cast<uint8_t>(port);
+    burst.from_client[kept] = from_client;
+    burst.place[kept] = place;
+    kept++;
   }
   burst.count = kept;
 }
 
-bool Worker::is_from_client(const Flow& flow, const Packet& packet) const noexcept {
-  return same_endpoint(flow.client, flow.client_port, packet.source) &&
-         state_.service(flow.service).vip == packet.destination;
-}
-
-bool Worker::is_from_backend(const Flow& flow, const Packet& packet) const noexcept {
-  return same_endpoint(flow.client, flow.client_port, packet.destination) &&
-         state_.backend(flow.backend).endpoint == packet.source;
+void Worker::put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept {
+  switch (verdict) {
+    case ParseVerdict::kTcp:
+      break;
+    case ParseVerdict::kOther:
+      punt(port, mbuf);
+      break;
+    case ParseVerdict::kFragment:
+      if (state_.is_vip(packet.destination.address)) {
+        drop(mbuf, Counter::kDropFragment);
+      } else {
+        punt(port, mbuf);
+      }
+      break;
+    case ParseVerdict::kOtherHost:
+      drop(mbuf, Counter::kDropOtherHost);
+      break;
+    case ParseVerdict::kTruncated:
+      drop(mbuf, Counter::kDropTruncated);
+      break;
+    case ParseVerdict::kMalformed:
+      drop(mbuf, Counter::kDropMalformed);
+      break;
+  }
 }
 
 FlowIndex Worker::find_from_client(FlowPlace place, const Packet& packet) const noexcept {
@@ -145,17 +189,8 @@ FlowIndex Worker::find_from_backend(FlowPlace place, const Packet& packet) const
   return flows_.find(place, [&](const Flow& flow) { return is_from_backend(flow, packet); });
 }
 
-void Worker::look_up_flows(uint32_t port) noexcept {
+void Worker::look_up_flows() noexcept {
   Burst& burst = burst_;
-  const Faces faces = setup_.port[port].faces;
-  for (uint32_t i = 0; i < burst.count; i++) {
-    const Packet& packet = burst.packet[i];
-    const bool from_client = faces == Faces::kClients ||
-                             (faces == Faces::kBoth && state_.find_service(packet.destination) != channel::kNoService);
-    burst.from_client[i] = from_client;
-    burst.place[i] = flows_.place(flows_.hash(from_client ? packet.source : packet.destination));
-    flows_.prefetch_bucket(burst.place[i]);
-  }
   for (uint32_t i = 0; i < burst.count; i++) {
     burst.flow[i] = flows_.first_candidate(burst.place[i]);
     if (burst.flow[i] != kNoFlow) flows_.prefetch_flow(burst.flow[i]);
@@ -173,96 +208,106 @@ void Worker::look_up_flows(uint32_t port) noexcept {
   }
 }
 
-void Worker::translate(uint32_t port) noexcept {
+void Worker::translate() noexcept {
   for (uint32_t i = 0; i < burst_.count; i++) {
     if (burst_.flow[i] == kNoFlow) continue;  // dealt with when it was not placed
     if (burst_.from_client[i]) {
-      translate_from_client(port, i);
+      translate_from_client(i);
     } else {
-      translate_from_backend(port, i);
+      translate_from_backend(i);
     }
   }
 }
 
-void Worker::translate_from_client(uint32_t port, uint32_t i) noexcept {
+bool Worker::may_go_to_backend(uint32_t i) noexcept {
   const FlowIndex index = burst_.flow[i];
-  Flow& flow = flows_[index];
-  Packet& packet = burst_.packet[i];
+  const Flow& flow = flows_[index];
   rte_mbuf* mbuf = burst_.mbuf[i];
-  if (flow.state == TcpState::kFree) return drop(mbuf, Counter::kDropNoFlow);
-  if ((flow.flags & kFlowCut) != 0) return answer_with_reset(port, i, Counter::kDropReset);
+  if (flow.state == TcpState::kFree) return drop(mbuf, Counter::kDropNoFlow), false;
+  if ((flow.flags & kFlowCut) != 0) return answer_with_reset(i, Counter::kDropReset), false;
   if (state_.is_lost(flow)) {
     cut(index);
-    return answer_with_reset(port, i, Counter::kDropBackendDown);
+    return answer_with_reset(i, Counter::kDropBackendDown), false;
   }
-  const Backend& backend = state_.backend(flow.backend);
-  if ((backend.flags & channel::kBackendReachable) == 0) return drop(mbuf, Counter::kDropBackendUnreachable);
-  if (hop_limit(*mbuf, packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
-
-  const TcpState next = after_client_segment(flow, packet);
-  if (next != flow.state) set_state(flow, next);
-  if ((packet.tcp_flags & kTcpSyn) != 0) {
-    if (flow.state == TcpState::kSynSent) flow.client_next = packet.sequence + 1;
-  } else {
-    flow.client_next = advance(flow.client_next, packet);
-  }
-  flow.deadline_ms = static_cast<uint32_t>(now_ms_) + timeout_ms(flow.state, setup_.timers);
-  if (!is_embryonic(flow.state)) add_saturating(flow.bytes_up, packet.payload_bytes);
-  const auto* source_mac = rte_pktmbuf_mtod(mbuf, const uint8_t*) + 6;
-  __builtin_memcpy(flow.client_mac.bytes.data(), source_mac, 6);
-  flow.vlan_and_port = static_cast<uint16_t>(packet.vlan | (port << 12));
-
-  const Service& service = state_.service(flow.service);
-  channel::ServiceCounters& service_counters = setup_.stats->services[flow.service];
-  channel::BackendCounters& backend_counters = setup_.stats->backends[flow.backend];
-  service_counters.packets_in++;
-  service_counters.bytes_in += packet.ip_bytes;
-  backend_counters.packets_in++;
-  backend_counters.bytes_in += packet.ip_bytes;
-  to_backend(*mbuf, packet, service, backend);
-  write_ethernet(*mbuf, packet, backend.next_hop, setup_.port[backend.port_index].mac, backend.vlan);
-  send(backend.port_index, mbuf);
+  if ((state_.backend(flow.backend).flags & channel::kBackendReachable) != 0) return true;
+  return drop(mbuf, Counter::kDropBackendUnreachable), false;
 }
 
-void Worker::translate_from_backend(uint32_t port, uint32_t i) noexcept {
+void Worker::track_client(Flow& flow, const Packet& packet) noexcept {
+  const bool plain = (packet.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) == 0 && flow.state == TcpState::kEstablished;
+  if (!plain) [[unlikely]] {
+    const TcpState next = after_client_segment(flow, packet);
+    if (next != flow.state) set_state(flow, next);
+    if (flow.state == TcpState::kSynSent) flow.client_next = packet.sequence + 1;
+  }
+  if ((packet.tcp_flags & kTcpSyn) == 0) flow.client_next = advance(flow.client_next, packet);
+  if (!is_embryonic(flow.state)) add_saturating(flow.bytes_up, packet.payload_bytes);
+  flow.deadline_ms = static_cast<uint32_t>(now_ms_) + timeout_ms_[static_cast<size_t>(flow.state)];
+}
+
+void Worker::translate_from_client(uint32_t i) noexcept {
   Flow& flow = flows_[burst_.flow[i]];
   Packet& packet = burst_.packet[i];
   rte_mbuf* mbuf = burst_.mbuf[i];
-  if (flow.state == TcpState::kFree || !state_.is_current(flow)) return drop(mbuf, Counter::kDropNoFlow);
-  if ((flow.flags & kFlowCut) != 0) return answer_with_reset(port, i, Counter::kDropReset);
+  const Backend& backend = state_.backend(flow.backend);
+  const bool ordinary =
+      backend.is_serving(flow.backend_generation) && flow.state != TcpState::kFree && (flow.flags & kFlowCut) == 0;
+  if (!ordinary && !may_go_to_backend(i)) return;
   if (hop_limit(*mbuf, packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
 
-  const TcpState next = after_server_segment(flow, packet);
-  if (next != flow.state) set_state(flow, next);
-  if ((packet.tcp_flags & kTcpSyn) != 0) {
-    if (flow.state == TcpState::kSynReceived) flow.server_next = packet.sequence + 1;
-  } else {
-    flow.server_next = advance(flow.server_next, packet);
-  }
-  flow.deadline_ms = static_cast<uint32_t>(now_ms_) + timeout_ms(flow.state, setup_.timers);
-  if (!is_embryonic(flow.state)) add_saturating(flow.bytes_down, packet.payload_bytes);
+  track_client(flow, packet);
+  // Six bytes of MAC and, in place of the type that follows them, VLAN and port.
+  const auto from = load<uint64_t>(rte_pktmbuf_mtod(mbuf, const uint8_t*) + 6) & 0x0000ffffffffffff;
+  store(flow.client_mac.bytes.data(), from | static_cast<uint64_t>(packet.vlan | burst_.port[i] << 12) << 48);
 
-  const Service& service = state_.service(flow.service);
-  channel::ServiceCounters& service_counters = setup_.stats->services[flow.service];
-  channel::BackendCounters& backend_counters = setup_.stats->backends[flow.backend];
-  service_counters.packets_out++;
-  service_counters.bytes_out += packet.ip_bytes;
-  backend_counters.packets_out++;
-  backend_counters.bytes_out += packet.ip_bytes;
-  to_client(*mbuf, packet, service, state_.backend(flow.backend));
+  count_packet(&setup_.stats->services[flow.service].packets_in, packet.ip_bytes);
+  count_packet(&setup_.stats->backends[flow.backend].packets_in, packet.ip_bytes);
+  to_backend(*mbuf, packet, state_.service(flow.service), backend);
+  write_ethernet(*mbuf, packet, backend.next_hop, mac_word_[backend.port_index], backend.vlan);
+  send(backend.port_index, mbuf);
+}
+
+void Worker::track_backend(Flow& flow, const Packet& packet) noexcept {
+  const bool plain = (packet.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) == 0 && flow.state == TcpState::kEstablished;
+  if (!plain) [[unlikely]] {
+    const TcpState next = after_server_segment(flow, packet);
+    if (next != flow.state) set_state(flow, next);
+    if (flow.state == TcpState::kSynReceived) flow.server_next = packet.sequence + 1;
+  }
+  if ((packet.tcp_flags & kTcpSyn) == 0) flow.server_next = advance(flow.server_next, packet);
+  if (!is_embryonic(flow.state)) add_saturating(flow.bytes_down, packet.payload_bytes);
+  flow.deadline_ms = static_cast<uint32_t>(now_ms_) + timeout_ms_[static_cast<size_t>(flow.state)];
+}
+
+void Worker::translate_from_backend(uint32_t i) noexcept {
+  Flow& flow = flows_[burst_.flow[i]];
+  Packet& packet = burst_.packet[i];
+  rte_mbuf* mbuf = burst_.mbuf[i];
+  const Backend& backend = state_.backend(flow.backend);
+  if (!backend.is_serving(flow.backend_generation) && !state_.is_current(flow)) {
+    return drop(mbuf, Counter::kDropNoFlow);
+  }
+  if (flow.state == TcpState::kFree) return drop(mbuf, Counter::kDropNoFlow);
+  if ((flow.flags & kFlowCut) != 0) return answer_with_reset(i, Counter::kDropReset);
+  if (hop_limit(*mbuf, packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
+
+  track_backend(flow, packet);
+  count_packet(&setup_.stats->services[flow.service].packets_out, packet.ip_bytes);
+  count_packet(&setup_.stats->backends[flow.backend].packets_out, packet.ip_bytes);
+  to_client(*mbuf, packet, state_.service(flow.service), backend);
   const uint32_t out_port = flow.vlan_and_port >> 12;
-  write_ethernet(*mbuf, packet, flow.client_mac, setup_.port[out_port].mac, flow.vlan_and_port & 0x0fff);
+  write_ethernet(*mbuf, packet, flow.client_mac, mac_word_[out_port], flow.vlan_and_port & 0x0fff);
   send(out_port, mbuf);
 }
 
-void Worker::answer_with_reset(uint32_t port, uint32_t i, Counter reason) noexcept {
+void Worker::answer_with_reset(uint32_t i, Counter reason) noexcept {
   const Packet& packet = burst_.packet[i];
   if ((packet.tcp_flags & kTcpRst) != 0) return drop(burst_.mbuf[i], reason);
   count(reason);
   count(burst_.from_client[i] ? Counter::kResetsToClient : Counter::kResetsToBackend);
   const BareSegment reset = reset_answering(*burst_.mbuf[i], packet);
   write_segment(*burst_.mbuf[i], reset);
-  send_made(port, burst_.mbuf[i]);
+  send_made(burst_.port[i], burst_.mbuf[i]);
 }
 
 void Worker::drop(rte_mbuf* mbuf, Counter reason) noexcept {

@@ -31,14 +31,18 @@ struct OutQueue {
   std::array<rte_mbuf*, kSize> mbufs;
 };
 
-/// The packets that the stages work on: parallel arrays, of which the first `count` are in use.
+/// The packets that the stages work on, of all ports together, so that more memory accesses are under way at once:
+/// parallel arrays, of which the first `count` are in use.
 struct Burst {
+  static constexpr uint32_t kSize = 2 * kMaxBurst;
+
   uint32_t count = 0;
-  std::array<rte_mbuf*, kMaxBurst> mbuf;
-  std::array<Packet, kMaxBurst> packet;
-  std::array<FlowPlace, kMaxBurst> place;
-  std::array<FlowIndex, kMaxBurst> flow;
-  std::array<bool, kMaxBurst> from_client;
+  std::array<rte_mbuf*, kSize> mbuf;
+  std::array<Packet, kSize> packet;
+  std::array<FlowPlace, kSize> place;
+  std::array<FlowIndex, kSize> flow;
+  std::array<uint8_t, kSize> port;  // through which it came
+  std::array<bool, kSize> from_client;
 };
 
 class Worker {
@@ -62,28 +66,38 @@ class Worker {
   bool poll_control() noexcept;
   void reject(const channel::Command& command, channel::RejectReason reason) noexcept;
   bool receive(uint32_t port) noexcept;
-  void parse_burst(uint32_t port, uint32_t received) noexcept;
-  void look_up_flows(uint32_t port) noexcept;
-  void translate(uint32_t port) noexcept;
+  void parse(uint32_t port, uint32_t received) noexcept;
+  void put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept;
+  void process() noexcept;
+  void end_stage(Counter stage) noexcept;
+  void look_up_flows() noexcept;
+  void translate() noexcept;
   bool send_for_main() noexcept;
   void transmit(uint32_t port) noexcept;
 
   // worker.cc: what happens to one packet.
   FlowIndex find_from_client(FlowPlace place, const Packet& packet) const noexcept;
   FlowIndex find_from_backend(FlowPlace place, const Packet& packet) const noexcept;
-  bool is_from_client(const Flow& flow, const Packet& packet) const noexcept;
-  bool is_from_backend(const Flow& flow, const Packet& packet) const noexcept;
-  void translate_from_client(uint32_t port, uint32_t i) noexcept;
-  void translate_from_backend(uint32_t port, uint32_t i) noexcept;
+  bool is_from_client(const Flow& flow, const Packet& packet) const noexcept {
+    return flow.is_of(packet.source) && state_.service(flow.service).vip == packet.destination;
+  }
+  bool is_from_backend(const Flow& flow, const Packet& packet) const noexcept {
+    return flow.is_of(packet.destination) && state_.backend(flow.backend).endpoint == packet.source;
+  }
+  bool may_go_to_backend(uint32_t i) noexcept;
+  void track_client(Flow& flow, const Packet& packet) noexcept;
+  void track_backend(Flow& flow, const Packet& packet) noexcept;
+  void translate_from_client(uint32_t i) noexcept;
+  void translate_from_backend(uint32_t i) noexcept;
   void send(uint32_t port, rte_mbuf* mbuf) noexcept;
   void send_made(uint32_t port, rte_mbuf* mbuf) noexcept;
   void punt(uint32_t port, rte_mbuf* mbuf) noexcept;
   void drop(rte_mbuf* mbuf, Counter reason) noexcept;
-  void answer_with_reset(uint32_t port, uint32_t i, Counter reason) noexcept;
+  void answer_with_reset(uint32_t i, Counter reason) noexcept;
 
   // worker_flows.cc: the life of flows.
-  void place_new_flows(uint32_t port) noexcept;
-  void place_one(uint32_t port, uint32_t i, channel::ServiceId service_id) noexcept;
+  void place_new_flows() noexcept;
+  void place_one(uint32_t i, channel::ServiceId service_id) noexcept;
   bool may_adopt() noexcept;
   channel::BackendId choose_backend(channel::ServiceId service_id, const Packet& packet, FlowPlace place,
                                     bool& collided) noexcept;
@@ -104,6 +118,8 @@ class Worker {
   const WorkerSetup setup_;
   FlowTable flows_;
   ForwardingState state_;
+  std::array<uint32_t, static_cast<size_t>(TcpState::kReset) + 1> timeout_ms_;  // by state
+  std::array<uint64_t, channel::kMaxPorts> mac_word_;  // a port's MAC in the low 48 bits, as it lies in memory
   uint64_t now_ms_;
   uint64_t epoch_ = 0;
   rte_ring* commands_ = nullptr;
@@ -122,7 +138,10 @@ class Worker {
   uint64_t swept_ms_;          // when the sweep was last credited
   uint64_t sweep_credit_ = 0;  // flows to be visited
   uint64_t urgent_ = 0;        // flows to be visited at once, because backends were lost
-  uint32_t resets_left_ = 0;   // that may still be made in this turn
+  uint32_t turns_ = 0;
+  bool sampled_ = false;      // this turn's stages are timed
+  uint64_t stage_begin_ = 0;  // TSC
+  uint32_t resets_left_ = 0;  // that may still be made in this turn
 
   uint64_t adopt_tokens_;
   uint64_t adopt_credited_ms_;

@@ -2,6 +2,7 @@
 //
 // The life of flows in a worker: placing, adopting, ending, expiring.
 #include <algorithm>
+#include <cstring>
 
 #include "dataplane/contract/placement.h"
 #include "dataplane/sequence.h"
@@ -36,12 +37,15 @@ uint32_t embryonic_limit(uint32_t flow_capacity, uint32_t ring) {
 Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, uint64_t now_ms) noexcept
     : setup_(setup),
       flows_(setup.flow_memory, setup.flow_capacity, hash_seed, boot_id),
-      state_(flows_.services(), flows_.backends(), setup.ports, *setup.stats),
+      state_(flows_.services(), flows_.backends(), flows_.locals(), setup.ports, *setup.stats),
       now_ms_(now_ms),
       embryonic_limit_(embryonic_limit(setup.flow_capacity, kEmbryonicRing)),
       swept_ms_(now_ms),
       adopt_tokens_(kAdoptBurst),
       adopt_credited_ms_(now_ms) {
+  for (size_t i = 0; i < timeout_ms_.size(); i++) timeout_ms_[i] = timeout_ms(static_cast<TcpState>(i), setup.timers);
+  mac_word_.fill(0);
+  for (uint32_t i = 0; i < setup.ports; i++) std::memcpy(&mac_word_[i], setup.port[i].mac.bytes.data(), 6);
   embryonic_ring_.fill(kNoFlow);
   count(Counter::kFlowsAdopted, flows_.adopted());
   set_gauge(Counter::kFlowCapacity, setup.flow_capacity);
@@ -57,23 +61,24 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
   }
 }
 
-void Worker::place_new_flows(uint32_t port) noexcept {
+void Worker::place_new_flows() noexcept {
   for (uint32_t i = 0; i < burst_.count; i++) {
     const Packet& packet = burst_.packet[i];
     FlowIndex& index = burst_.flow[i];
     if (index != kNoFlow) {
+      const bool opening = burst_.from_client[i] && (packet.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
+      if (!opening) continue;
       // A client may use a port again once its last connection is over (RFC 9293 section 3.6.1).
       const Flow& flow = flows_[index];
       const bool over = flow.state == TcpState::kClosed || flow.state == TcpState::kReset ||
                         (flow.state == TcpState::kSynSent && state_.is_lost(flow));
-      const bool opening = burst_.from_client[i] && (packet.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
-      if (!over || !opening) continue;
+      if (!over) continue;
       forget(index);
       index = kNoFlow;
     }
     const channel::ServiceId service = state_.find_service(packet.destination);
     if (service == channel::kNoService) {
-      punt(port, burst_.mbuf[i]);
+      punt(burst_.port[i], burst_.mbuf[i]);
       continue;
     }
     if (!burst_.from_client[i]) {
@@ -81,11 +86,11 @@ void Worker::place_new_flows(uint32_t port) noexcept {
       burst_.place[i] = flows_.place(flows_.hash(packet.source));
     }
     index = find_from_client(burst_.place[i], packet);  // an earlier packet of this burst may have placed it
-    if (index == kNoFlow) place_one(port, i, service);
+    if (index == kNoFlow) place_one(i, service);
   }
 }
 
-void Worker::place_one(uint32_t port, uint32_t i, channel::ServiceId service_id) noexcept {
+void Worker::place_one(uint32_t i, channel::ServiceId service_id) noexcept {
   const Packet& packet = burst_.packet[i];
   const bool opening = (packet.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
   if (!opening) {
@@ -96,10 +101,10 @@ void Worker::place_one(uint32_t port, uint32_t i, channel::ServiceId service_id)
   const channel::BackendId backend_id = choose_backend(service_id, packet, burst_.place[i], collided);
   if (backend_id == channel::kNoBackend) {
     setup_.stats->services[service_id].flows_refused++;
-    return answer_with_reset(port, i, collided ? Counter::kDropBackendCollision : Counter::kDropNoBackend);
+    return answer_with_reset(i, collided ? Counter::kDropBackendCollision : Counter::kDropNoBackend);
   }
   const FlowIndex index = take_flow(burst_.place[i]);
-  if (index == kNoFlow) return answer_with_reset(port, i, Counter::kDropTableFull);
+  if (index == kNoFlow) return answer_with_reset(i, Counter::kDropTableFull);
 
   Backend& backend = state_.backend(backend_id);
   Flow& flow = flows_[index];

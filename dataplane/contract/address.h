@@ -38,18 +38,19 @@ struct Be32 {
 struct Address {
   std::array<uint8_t, 16> bytes{};
 
-  static constexpr Address v4(Be32 address) {
+  static Address v4(Be32 address) {
+    const uint64_t words[2] = {0, 0xffff0000 | static_cast<uint64_t>(address.raw) << 32};
     Address out;
-    out.bytes[10] = 0xff;
-    out.bytes[11] = 0xff;
-    for (int i = 0; i < 4; i++) out.bytes[12 + i] = static_cast<uint8_t>(address.raw >> (8 * i));
+    std::memcpy(out.bytes.data(), words, sizeof words);
     return out;
   }
 
-  constexpr bool is_v4() const {
-    for (int i = 0; i < 10; i++)
-      if (bytes[i] != 0) return false;
-    return bytes[10] == 0xff && bytes[11] == 0xff;
+  bool is_v4() const {
+    uint64_t high;
+    uint32_t middle;
+    std::memcpy(&high, bytes.data(), sizeof high);
+    std::memcpy(&middle, &bytes[8], sizeof middle);
+    return high == 0 && middle == 0xffff0000;
   }
 
   /// The IPv4 part; meaningful only if `is_v4()`.
@@ -59,8 +60,16 @@ struct Address {
     return out;
   }
 
-  friend constexpr bool operator==(const Address&, const Address&) = default;
-  friend constexpr auto operator<=>(const Address&, const Address&) = default;
+  friend bool operator==(const Address& a, const Address& b) { return difference(a, b) == 0; }
+  friend constexpr auto operator<=>(const Address& a, const Address& b) { return a.bytes <=> b.bytes; }
+
+  /// 0 if equal: two 64-bit words without a branch or a call, as this is on every packet's way.
+  static uint64_t difference(const Address& a, const Address& b) {
+    uint64_t left[2], right[2];
+    std::memcpy(left, a.bytes.data(), sizeof left);
+    std::memcpy(right, b.bytes.data(), sizeof right);
+    return (left[0] ^ right[0]) | (left[1] ^ right[1]);
+  }
 };
 
 /// A TCP endpoint. 18 bytes without padding, so that it may be compared and hashed as bytes.
@@ -68,7 +77,9 @@ struct Endpoint {
   Address address;
   Be16 port;
 
-  friend constexpr bool operator==(const Endpoint&, const Endpoint&) = default;
+  friend bool operator==(const Endpoint& a, const Endpoint& b) {
+    return (Address::difference(a.address, b.address) | static_cast<uint64_t>(a.port.raw ^ b.port.raw)) == 0;
+  }
 };
 
 /// An Ethernet address.

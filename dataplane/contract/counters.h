@@ -72,6 +72,16 @@ enum class Counter : uint16_t {
   kLoops,
   kLoopsIdle,
   kBusyCycles,
+  // Stages: TSC cycles in sampled turns (every kStageSampling-th), and how many packets those turns received.
+  kSampledPackets,
+  kStagePollControl,
+  kStageReceive,
+  kStageParse,
+  kStageLookUpFlows,
+  kStagePlaceNewFlows,
+  kStageTranslate,
+  kStageTransmit,
+  kStageExpireSome,
   kCommandsApplied,
   kCommandsRejected,
   kEventsLost,
@@ -79,6 +89,7 @@ enum class Counter : uint16_t {
 };
 
 inline constexpr size_t kCounterCount = static_cast<size_t>(Counter::kCount);
+inline constexpr uint32_t kStageSampling = 64;
 inline constexpr Counter kFirstDrop = Counter::kDropTruncated;
 inline constexpr Counter kLastDrop = Counter::kDropPolicy;
 
@@ -141,6 +152,15 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"loops", "turns of the worker's loop"},
     {"loops_idle", "turns that found nothing to do"},
     {"busy_cycles", "TSC cycles in turns that did something"},
+    {"sampled_packets", "packets in the turns whose stages were timed"},
+    {"stage_poll_control_cycles", "TSC cycles taking up control's commands, in timed turns"},
+    {"stage_receive_cycles", "TSC cycles in the drivers' receive calls, in timed turns"},
+    {"stage_parse_cycles", "TSC cycles taking packets apart, in timed turns"},
+    {"stage_look_up_flows_cycles", "TSC cycles finding flows, in timed turns"},
+    {"stage_place_new_flows_cycles", "TSC cycles placing new flows, in timed turns"},
+    {"stage_translate_cycles", "TSC cycles tracking and rewriting, in timed turns"},
+    {"stage_transmit_cycles", "TSC cycles in the drivers' transmit calls, in timed turns"},
+    {"stage_expire_some_cycles", "TSC cycles expiring flows, in timed turns"},
     {"commands_applied", "commands from control applied"},
     {"commands_rejected", "commands from control refused"},
     {"events_lost", "events that found their ring full"},

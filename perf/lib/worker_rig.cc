@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "perf/lib/worker_rig.h"
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <sys/mman.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+namespace sluice::perf {
+namespace {
+
+constexpr uint32_t kRingEntries = 4096;
+constexpr uint32_t kTableEntries = 65537;
+constexpr MacAddress kFrontMac{{0x02, 0, 0, 0, 0, 0x01}};
+constexpr MacAddress kBackMac{{0x02, 0, 0, 0, 0, 0x02}};
+
+[[noreturn]] void fail(const char* what) {
+  fprintf(stderr, "%s failed\n", what);
+  exit(1);
+}
+
+template <typename T>
+T* must(T* pointer, const char* what) {
+  if (pointer == nullptr) fail(what);
+  return pointer;
+}
+
+std::string unique_name(const char* prefix) {
+  static int next = 0;
+  return prefix + std::to_string(next++);
+}
+
+uint64_t free_huge_pages() {
+  std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+  uint64_t n = 0;
+  file >> n;
+  return n;
+}
+
+Endpoint backend_endpoint(uint32_t n, bool v6) {
+  if (!v6) return {Address::v4(Be32::of(0x0a000100 + n)), Be16::of(25)};
+  Address address;
+  address.bytes = {0xfd, 0};
+  address.bytes[14] = static_cast<uint8_t>(n >> 8);
+  address.bytes[15] = static_cast<uint8_t>(n);
+  return {address, Be16::of(25)};
+}
+
+}  // namespace
+
+bool start_eal(uint32_t lcore, uint32_t huge_mb) {
+  const bool huge = free_huge_pages() * 2 >= huge_mb;
+  std::vector<std::string> words{"perf", "--no-pci", "--no-telemetry", "--log-level=4", "-l", std::to_string(lcore)};
+  if (huge) {
+    words.insert(words.end(), {"--in-memory", "--huge-unlink"});
+  } else {
+    words.insert(words.end(), {"--no-huge", "--no-shconf", "-m", std::to_string(huge_mb)});
+  }
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0) fail("rte_eal_init");
+  return huge;
+}
+
+std::byte* map_memory(size_t bytes) {
+  const size_t rounded = channel::align_up(bytes, 2U << 20);
+  void* base = mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+  if (base == MAP_FAILED) {
+    base = mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) fail("mmap");
+    madvise(base, rounded, MADV_HUGEPAGE);
+  }
+  return static_cast<std::byte*>(base);
+}
+
+WorkerRig::Port WorkerRig::make_port(const char* name) {
+  Port port{};
+  port.receive =
+      must(rte_ring_create(unique_name("rx").c_str(), kRingEntries, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ),
+           "rte_ring_create");
+  port.transmit =
+      must(rte_ring_create(unique_name("tx").c_str(), kRingEntries, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ),
+           "rte_ring_create");
+  const int device = rte_eth_from_rings(unique_name(name).c_str(), &port.receive, 1, &port.transmit, 1, SOCKET_ID_ANY);
+  if (device < 0) fail("rte_eth_from_rings");
+  port.device = static_cast<uint16_t>(device);
+  const rte_eth_conf configuration{};
+  if (rte_eth_dev_configure(port.device, 1, 1, &configuration) != 0 ||
+      rte_eth_rx_queue_setup(port.device, 0, kRingEntries, SOCKET_ID_ANY, nullptr, pool_) != 0 ||
+      rte_eth_tx_queue_setup(port.device, 0, kRingEntries, SOCKET_ID_ANY, nullptr) != 0 ||
+      rte_eth_dev_start(port.device) != 0) {
+    fail("starting a ring device");
+  }
+  return port;
+}
+
+WorkerRig::WorkerRig(const RigOptions& options)
+    : options_(options),
+      pool_(must(
+          rte_pktmbuf_pool_create(unique_name("pool").c_str(), 8191, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY),
+          "rte_pktmbuf_pool_create")),
+      front_(make_port("front")),
+      back_(make_port("back")),
+      to_main_(must(rte_ring_create(unique_name("main").c_str(), kRingEntries, SOCKET_ID_ANY, 0), "rte_ring_create")),
+      stats_(std::make_unique<channel::WorkerStats>()),
+      segment_(static_cast<std::byte*>(mmap(nullptr, channel::segment_bytes(1), PROT_READ | PROT_WRITE,
+                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
+      attachment_{1, 0, segment_, channel::segment_bytes(1), channel::arena_offset(1)} {
+  if (segment_ == MAP_FAILED) fail("mmap");
+  for (rte_ring* ring : {channel::command_ring(segment_, 0), channel::event_ring(segment_, 0)}) {
+    rte_ring_init(ring, "rig", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);
+  }
+  attached_.store(&attachment_);
+  setup_.ports = 2;
+  setup_.port[0] = {front_.device, 0, 0, 1500, 0, Faces::kClients, kFrontMac, false};
+  setup_.port[1] = {back_.device, 0, 0, 1500, 0, Faces::kBackends, kBackMac, false};
+  setup_.timers = options.timers;
+  setup_.to_main = to_main_;
+  setup_.pool = pool_;
+  setup_.stats = stats_.get();
+  setup_.attachment = &attached_;
+  setup_.oldest_epoch_in_use = &oldest_epoch_;
+  setup_.stop = &stop_;
+  setup_.flow_memory = map_memory(flow_memory_bytes(options.flow_capacity));
+  setup_.flow_capacity = options.flow_capacity;
+  worker_ = std::make_unique<Worker>(setup_, 0x5eed, 1, now_ms_);
+  push_configuration();
+  up_ = std::make_unique<FrameTemplate>(kFrontMac, client_endpoint(0, options.v6), vip_, options.frame_bytes);
+  down_ = std::make_unique<FrameTemplate>(kBackMac, backends_[0], client_endpoint(0, options.v6), options.frame_bytes);
+}
+
+WorkerRig::~WorkerRig() {
+  clear();
+  worker_.reset();
+  munmap(segment_, channel::segment_bytes(1));
+  munmap(setup_.flow_memory, channel::align_up(flow_memory_bytes(options_.flow_capacity), 2U << 20));
+  for (const Port& port : {front_, back_}) {
+    rte_eth_dev_stop(port.device);
+    rte_eth_dev_close(port.device);
+    rte_ring_free(port.receive);
+    rte_ring_free(port.transmit);
+  }
+  rte_ring_free(to_main_);
+  rte_mempool_free(pool_);
+}
+
+void WorkerRig::push_configuration() {
+  uint32_t sequence = 0;
+  rte_ring* commands = channel::command_ring(segment_, 0);
+  const auto push = [&](channel::Command command) {
+    command.header.sequence = ++sequence;
+    if (!channel::put_all(commands, std::span<const channel::Command>(&command, 1))) fail("command ring");
+  };
+  for (uint16_t id = 0; id < options_.backends; id++) {
+    backends_.push_back(backend_endpoint(id, options_.v6));
+    channel::PutBackend message{};
+    message.header = {channel::CommandType::kPutBackend, 0, id, 0};
+    message.key = id + 1U;
+    message.address = backends_[id].address;
+    message.port = backends_[id].port;
+    message.generation = 1;
+    message.next_hop = {{0x02, 0, 0, 0, 1, static_cast<uint8_t>(id)}};
+    message.port_index = 1;
+    message.flags = channel::kBackendReachable;
+    message.weight = 100;
+    push(channel::Command(message));
+  }
+  table_.resize(kTableEntries);
+  for (uint32_t i = 0; i < kTableEntries; i++) table_[i] = static_cast<uint16_t>(i % options_.backends);
+  std::memcpy(segment_ + channel::arena_offset(1), table_.data(), table_.size() * sizeof(uint16_t));
+  vip_ = options_.v6 ? client_endpoint(0, true) : Endpoint{Address::v4(Be32::of(0xc0000219)), Be16::of(25)};
+  if (options_.v6) vip_ = {Address{{0x20, 0x01, 0x0d, 0xb8, 0, 0x25}}, Be16::of(25)};
+  channel::PutService message{};
+  message.header = {channel::CommandType::kPutService, 0, 0, 0};
+  message.key = 1;
+  message.vip = vip_.address;
+  message.port = vip_.port;
+  message.table_generation = 1;
+  message.table_entries = kTableEntries;
+  push(channel::Command(message));
+  while (counter(channel::Counter::kCommandsApplied) < sequence) turn();
+}
+
+Endpoint WorkerRig::backend_of(const Endpoint& client) const {
+  return backends_[table_[table_index(placement_hash(client, vip_, channel::HashOn::kConnection), kTableEntries)]];
+}
+
+void WorkerRig::arrive(const Port& port, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to,
+                       uint8_t flags, uint32_t sequence, uint32_t ack) {
+  rte_mbuf* mbuf = must(rte_pktmbuf_alloc(pool_), "rte_pktmbuf_alloc");
+  frame.write(rte_pktmbuf_mtod(mbuf, uint8_t*), from, to, flags, sequence, ack);
+  mbuf->data_len = static_cast<uint16_t>(frame.frame_bytes());
+  mbuf->pkt_len = frame.frame_bytes();
+  if (rte_ring_enqueue(port.receive, mbuf) != 0) fail("receive ring");
+}
+
+void WorkerRig::client_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack) {
+  arrive(front_, *up_, client_endpoint(n, options_.v6), vip_, flags, sequence, ack);
+}
+
+void WorkerRig::backend_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack) {
+  const Endpoint client = client_endpoint(n, options_.v6);
+  arrive(back_, *down_, backend_of(client), client, flags, sequence, ack);
+}
+
+uint64_t WorkerRig::turn() {
+  const uint64_t begin = rte_rdtsc_precise();
+  worker_->turn(now_ms_);
+  return rte_rdtsc_precise() - begin;
+}
+
+uint64_t WorkerRig::swap_macs() {
+  const uint64_t begin = rte_rdtsc_precise();
+  for (const Port& port : {front_, back_}) {
+    std::array<rte_mbuf*, kBurst> mbufs;
+    const uint16_t n = rte_eth_rx_burst(port.device, 0, mbufs.data(), kBurst);
+    for (uint16_t i = 0; i < n; i++) {
+      auto* data = rte_pktmbuf_mtod(mbufs[i], uint8_t*);
+      std::array<uint8_t, 6> saved;
+      std::memcpy(saved.data(), data, 6);
+      std::memcpy(data, data + 6, 6);
+      std::memcpy(data + 6, saved.data(), 6);
+    }
+    rte_eth_tx_burst(port.device, 0, mbufs.data(), n);
+  }
+  return rte_rdtsc_precise() - begin;
+}
+
+uint32_t WorkerRig::clear() {
+  std::array<void*, 256> items;
+  uint32_t cleared = 0;
+  for (rte_ring* ring : {front_.transmit, back_.transmit, to_main_, front_.receive, back_.receive}) {
+    for (;;) {
+      const unsigned n = rte_ring_dequeue_burst(ring, items.data(), items.size(), nullptr);
+      if (n == 0) break;
+      rte_pktmbuf_free_bulk(reinterpret_cast<rte_mbuf**>(items.data()), n);
+      cleared += n;
+    }
+  }
+  return cleared;
+}
+
+}  // namespace sluice::perf

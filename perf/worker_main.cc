@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The whole worker loop on synthetic traffic without a NIC, beside the floor (receive, swap MAC addresses, transmit) on
+// the same ring devices in the same run. Both run in turn, block by block; medians over blocks are reported, so drift
+// of the machine's speed hits both alike.
+#include <rte_cycles.h>
+#include <time.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "perf/lib/worker_rig.h"
+
+namespace sluice::perf {
+namespace {
+
+struct Options {
+  std::vector<uint32_t> flows{1'000, 1'000'000, 10'000'000};
+  std::string mix = "established";
+  uint32_t frame_bytes = kMinimalFrame;
+  bool v6 = false;
+  bool zipf = false;
+  uint32_t blocks = 41;
+  uint32_t turns = 2'000;  // per block; 64 packets a turn
+  uint32_t lcore = 1;
+  bool json = false;
+};
+
+struct Figures {
+  double floor_cycles;  // per packet, median over blocks
+  double worker_cycles;
+  double worker_low, worker_high;  // quartiles
+  double connections;              // per second; 0 where the mix has none
+};
+
+double quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<size_t>(q * static_cast<double>(values.size() - 1))];
+}
+
+/// Handshakes for flows 0..n-1, kBurst at a time.
+void establish(WorkerRig& rig, uint32_t n) {
+  for (uint32_t first = 0; first < n; first += WorkerRig::kBurst) {
+    const uint32_t last = std::min(n, first + WorkerRig::kBurst);
+    for (uint32_t i = first; i < last; i++) rig.client_sends(i, kTcpSyn, 1000, 0);
+    rig.turn();
+    for (uint32_t i = first; i < last; i++) rig.backend_sends(i, kTcpSyn | kTcpAck, 5000, 1001);
+    rig.turn();
+    for (uint32_t i = first; i < last; i++) rig.client_sends(i, kTcpAck, 1001, 5001);
+    rig.turn();
+    rig.clear();
+  }
+}
+
+double floor_block(WorkerRig& rig, FlowChooser& chooser, uint32_t turns) {
+  uint64_t cycles = 0;
+  for (uint32_t t = 0; t < turns; t++) {
+    for (uint32_t i = 0; i < WorkerRig::kBurst; i++) {
+      rig.client_sends(chooser.next(), kTcpAck, 1001, 5001);
+      rig.backend_sends(chooser.next(), kTcpAck, 5001, 1001);
+    }
+    cycles += rig.swap_macs();
+    rig.clear();
+  }
+  return static_cast<double>(cycles) / (2.0 * turns * WorkerRig::kBurst);
+}
+
+double established_block(WorkerRig& rig, FlowChooser& chooser, uint32_t turns) {
+  uint64_t cycles = 0;
+  for (uint32_t t = 0; t < turns; t++) {
+    for (uint32_t i = 0; i < WorkerRig::kBurst; i++) {
+      rig.client_sends(chooser.next(), kTcpAck, 1001, 5001);
+      rig.backend_sends(chooser.next(), kTcpAck, 5001, 1001);
+    }
+    cycles += rig.turn();
+    rig.clear();
+  }
+  return static_cast<double>(cycles) / (2.0 * turns * WorkerRig::kBurst);
+}
+
+/// SYNs of ever new clients, whose handshakes never complete.
+double new_block(WorkerRig& rig, uint32_t& next_client, uint32_t turns) {
+  uint64_t cycles = 0;
+  for (uint32_t t = 0; t < turns; t++) {
+    for (uint32_t i = 0; i < WorkerRig::kBurst; i++) rig.client_sends(next_client++, kTcpSyn, 1000, 0);
+    cycles += rig.turn();
+    rig.clear();
+  }
+  return static_cast<double>(cycles) / (1.0 * turns * WorkerRig::kBurst);
+}
+
+/// Whole connections: SYN, SYN-ACK, ACK, data, FIN, FIN, ACK. Returns cycles per packet; 7 packets a connection.
+double lifecycle_block(WorkerRig& rig, uint32_t& next_client, uint32_t turns) {
+  uint64_t cycles = 0;
+  uint32_t packets = 0;
+  for (uint32_t t = 0; t < turns / 7 + 1; t++) {
+    const uint32_t first = next_client;
+    next_client += WorkerRig::kBurst;
+    const auto step = [&](auto send) {
+      for (uint32_t i = first; i < next_client; i++) send(i);
+      cycles += rig.turn();
+      packets += WorkerRig::kBurst;
+      rig.clear();
+    };
+    step([&](uint32_t i) { rig.client_sends(i, kTcpSyn, 1000, 0); });
+    step([&](uint32_t i) { rig.backend_sends(i, kTcpSyn | kTcpAck, 5000, 1001); });
+    step([&](uint32_t i) { rig.client_sends(i, kTcpAck, 1001, 5001); });
+    step([&](uint32_t i) { rig.backend_sends(i, kTcpAck | kTcpPsh, 5001, 1001); });
+    step([&](uint32_t i) { rig.client_sends(i, kTcpFin | kTcpAck, 1001, 5001); });
+    step([&](uint32_t i) { rig.backend_sends(i, kTcpFin | kTcpAck, 5001, 1002); });
+    step([&](uint32_t i) { rig.client_sends(i, kTcpAck, 1002, 5002); });
+    rig.set_time_ms(rig.time_ms() + 1);
+  }
+  return static_cast<double>(cycles) / packets;
+}
+
+/// Cycles per packet in each stage, from the worker's own sampling.
+void out_stages(const WorkerRig& rig) {
+  const auto packets = static_cast<double>(rig.counter(channel::Counter::kSampledPackets));
+  if (packets == 0) return;
+  for (auto i = static_cast<size_t>(channel::Counter::kStagePollControl);
+       i <= static_cast<size_t>(channel::Counter::kStageExpireSome); i++) {
+    const auto cycles = static_cast<double>(rig.counter(static_cast<channel::Counter>(i)));
+    fprintf(stderr, "  %-32s %6.1f\n", std::string(channel::kCounterInfo[i].name).c_str(), cycles / packets);
+  }
+}
+
+Figures measure(const Options& options, uint32_t flows) {
+  RigOptions rig_options;
+  rig_options.frame_bytes = options.frame_bytes;
+  rig_options.v6 = options.v6;
+  rig_options.flow_capacity = std::max(flows + flows / 16, 1U << 16);
+  WorkerRig rig(rig_options);
+  FlowChooser chooser(flows, options.zipf, 7);
+  uint32_t next_client = 0;
+  if (options.mix == "established") {
+    fprintf(stderr, "%u flows: establishing\n", flows);
+    establish(rig, flows);
+  }
+  std::vector<double> floor, worker;
+  for (uint32_t block = 0; block < options.blocks; block++) {
+    floor.push_back(floor_block(rig, chooser, options.turns));
+    if (options.mix == "established") {
+      worker.push_back(established_block(rig, chooser, options.turns));
+    } else if (options.mix == "new") {
+      worker.push_back(new_block(rig, next_client, options.turns));
+    } else {
+      worker.push_back(lifecycle_block(rig, next_client, options.turns));
+    }
+  }
+
+  const double drops =
+      static_cast<double>(rig.counter(channel::Counter::kReceived) - rig.counter(channel::Counter::kForwarded));
+  if (options.mix == "established" && drops != 0) {
+    fprintf(stderr, "error: %.0f packets were not forwarded, the figures mean nothing\n", drops);
+    exit(1);
+  }
+  out_stages(rig);
+  Figures out{quantile(floor, 0.5), quantile(worker, 0.5), quantile(worker, 0.25), quantile(worker, 0.75), 0};
+  const auto hz = static_cast<double>(rte_get_tsc_hz());
+  if (options.mix == "new") out.connections = hz / out.worker_cycles;
+  if (options.mix == "lifecycle") out.connections = hz / (7 * out.worker_cycles);
+  return out;
+}
+
+int run(const Options& options) {
+  const uint64_t largest = *std::max_element(options.flows.begin(), options.flows.end());
+  const bool huge =
+      start_eal(options.lcore, static_cast<uint32_t>(flow_memory_bytes(static_cast<uint32_t>(largest)) >> 20) + 128);
+  const double ns = 1e9 / static_cast<double>(rte_get_tsc_hz());
+  nlohmann::json report = {{"mix", options.mix},
+                           {"frame_bytes", options.frame_bytes + 4},
+                           {"family", options.v6 ? "ipv6" : "ipv4"},
+                           {"distribution", options.zipf ? "zipf" : "uniform"},
+                           {"huge_pages", huge},
+                           {"tsc_ghz", 1 / ns},
+                           {"results", nlohmann::json::array()}};
+  if (!options.json) {
+    printf("%s, %u-byte frames, %s, %s, %s pages, TSC %.2f GHz\n", options.mix.c_str(), options.frame_bytes + 4,
+           options.v6 ? "IPv6" : "IPv4", options.zipf ? "Zipf" : "uniform", huge ? "2 MiB" : "ordinary", 1 / ns);
+    printf("%12s %10s %10s %18s %10s %8s %14s %10s\n", "flows", "floor ns", "worker ns", "(quartiles)", "added ns",
+           "Mpps", "connections/s", "B/flow");
+  }
+  for (const uint32_t flows : options.flows) {
+    const Figures f = measure(options, flows);
+    const uint32_t capacity = std::max(flows + flows / 16, 1U << 16);
+    const double bytes_per_flow =
+        static_cast<double>(uint64_t{bucket_count(capacity)} * sizeof(FlowBucket) + uint64_t{capacity} * sizeof(Flow)) /
+        capacity;
+    report["results"].push_back({{"flows", flows},
+                                 {"floor_ns", f.floor_cycles * ns},
+                                 {"worker_ns", f.worker_cycles * ns},
+                                 {"worker_ns_q1", f.worker_low * ns},
+                                 {"worker_ns_q3", f.worker_high * ns},
+                                 {"added_ns", (f.worker_cycles - f.floor_cycles) * ns},
+                                 {"worker_cycles", f.worker_cycles},
+                                 {"mpps", 1e3 / (f.worker_cycles * ns)},
+                                 {"connections_per_second", f.connections},
+                                 {"bytes_per_flow", bytes_per_flow}});
+    if (options.json) continue;
+    printf("%12u %10.1f %10.1f   (%6.1f, %6.1f) %10.1f %8.1f %14.0f %10.1f\n", flows, f.floor_cycles * ns,
+           f.worker_cycles * ns, f.worker_low * ns, f.worker_high * ns, (f.worker_cycles - f.floor_cycles) * ns,
+           1e3 / (f.worker_cycles * ns), f.connections, bytes_per_flow);
+    fflush(stdout);
+  }
+  if (options.json) printf("%s\n", report.dump(2).c_str());
+  return 0;
+}
+
+}  // namespace
+}  // namespace sluice::perf
+
+int main(int argc, char** argv) {
+  sluice::perf::Options options;
+  CLI::App app{"Measures a Sluice worker on synthetic traffic, without a NIC."};
+  app.add_option("--flows", options.flows, "flow counts to measure at");
+  app.add_option("--mix", options.mix, "traffic")->check(CLI::IsMember({"established", "new", "lifecycle"}));
+  app.add_option("--frame-bytes", options.frame_bytes, "frame without its check sequence")->check(CLI::Range(60, 1514));
+  app.add_flag("--v6", options.v6, "IPv6");
+  app.add_flag("--zipf", options.zipf, "popularity of flows by Zipf's law instead of uniform");
+  app.add_option("--blocks", options.blocks, "measured blocks of each, in turn")->check(CLI::Range(1, 10000));
+  app.add_option("--turns", options.turns, "turns of the loop per block")->check(CLI::Range(1, 1000000));
+  app.add_option("--lcore", options.lcore, "core to run on");
+  app.add_flag("--json", options.json, "report as JSON");
+  CLI11_PARSE(app, argc, argv);
+  return sluice::perf::run(options);
+}
