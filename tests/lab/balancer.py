@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -155,6 +156,7 @@ class Balancer:
                 service.stop()
         if namespace_exists(self.network.balancer):
             run("nft", "flush", "ruleset", namespace=self.network.balancer)
+        shutil.rmtree(self.runtime, ignore_errors=True)
 
     def kill_control(self):
         self.control.stop(signal.SIGKILL)

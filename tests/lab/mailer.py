@@ -77,10 +77,13 @@ class Mailer:
         except BrokenPipeError:
             pass  # it has ended already, which is what both orders lead to
 
+    def running(self):
+        return self._process.poll() is None
+
     def wait_for(self, condition, timeout_s, what):
         """Waits until `condition(self)`, while the client runs."""
         def check():
-            return condition(self) or (self._process.poll() is not None and not self._reader.is_alive() and "ended")
+            return condition(self) or (not self.running() and not self._reader.is_alive() and "ended")
         if wait_until(check, timeout_s, what) == "ended" and not condition(self):
             raise CommandError(f"{what}: the mail client ended before; {self.summary()}; its log ends:\n"
                                f"{tail(self._log_path)}")
@@ -93,7 +96,7 @@ class Mailer:
 
     def wait(self, timeout_s=120):
         """Waits for the end. Raises if the client itself failed; failed sessions are for the caller to judge."""
-        wait_until(lambda: self._process.poll() is not None, timeout_s, f"mail client done ({self.summary()})")
+        wait_until(lambda: not self.running(), timeout_s, f"mail client done ({self.summary()})")
         self._reader.join()
         if self._process.returncode != 0 or self.seconds is None:
             raise CommandError(f"mail client ended with code {self._process.returncode}; its log ends:\n"
