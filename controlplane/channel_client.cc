@@ -21,8 +21,6 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr auto kFirstRetry = 50ms;
-constexpr auto kLongestRetry = 1s;
 constexpr auto kHelloTimeout = 2s;
 constexpr auto kWorkersTimeout = 10s;
 constexpr auto kFirstPoll = 50us;  // a polling worker needs microseconds
@@ -108,10 +106,11 @@ std::string_view words_for(uint32_t reason) {
 
 }  // namespace
 
-ChannelClient::ChannelClient(asio::io_context& io, std::string socket_path, Handlers handlers)
+ChannelClient::ChannelClient(asio::io_context& io, std::string socket_path, Handlers handlers, Retry retry)
     : io_(io),
       socket_path_(std::move(socket_path)),
       handlers_(std::move(handlers)),
+      retry_(retry),
       pause_timer_(io),
       pump_timer_(io) {}
 
@@ -161,19 +160,19 @@ asio::awaitable<void> ChannelClient::pause(std::chrono::microseconds time) {
 }
 
 asio::awaitable<void> ChannelClient::run() {
-  std::chrono::milliseconds retry = kFirstRetry;
+  std::chrono::milliseconds retry = retry_.first;
   while (!stopped_) {
     const auto reason = co_await serve_one_connection();
     const bool was_up = attached_;
     end_session();
     if (stopped_) co_return;
-    if (was_up) retry = kFirstRetry;
+    if (was_up) retry = retry_.first;
     if (const std::string text = reason.value_or("unknown"); text != last_reason_ || was_up) {
       last_reason_ = text;
       if (handlers_.disconnected) handlers_.disconnected(text);
     }
     co_await pause(retry);
-    retry = std::min<std::chrono::milliseconds>(retry * 2, kLongestRetry);
+    retry = std::min(retry * 2, retry_.longest);
   }
 }
 
@@ -248,6 +247,7 @@ void ChannelClient::begin_session() {
       CommandFeed(std::move(rings))});
   session_->publisher.aim_for(*desired_);
   progress_ = Clock::now();
+  cause_ = progress_;  // the time before the connection is not the snapshot's
 }
 
 void ChannelClient::end_session() {

@@ -35,7 +35,13 @@ class ChannelClient {
     std::function<void(std::chrono::microseconds)> in_use;        // from a change's cause to its use on every worker
   };
 
-  ChannelClient(boost::asio::io_context& io, std::string socket_path, Handlers handlers);
+  /// How long to wait before connecting again: doubled from `first` to `longest`.
+  struct Retry {
+    std::chrono::milliseconds first{50};
+    std::chrono::milliseconds longest{1000};
+  };
+
+  ChannelClient(boost::asio::io_context& io, std::string socket_path, Handlers handlers, Retry retry);
 
   /// Connects, and connects again whenever the connection ends.
   void start();
@@ -86,6 +92,7 @@ class ChannelClient {
   boost::asio::io_context& io_;
   std::string socket_path_;
   Handlers handlers_;
+  Retry retry_;
   boost::asio::steady_timer pause_timer_;
   boost::asio::steady_timer pump_timer_;
   std::unique_ptr<Socket> socket_;

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <charconv>
 #include <stdexcept>
+#include <utility>
 
 namespace sluice::control {
 
@@ -17,6 +19,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kPatience = 5s;
+constexpr std::chrono::milliseconds kShortestHold = 2s;
+constexpr std::chrono::milliseconds kLongestHold = 15s;
 constexpr size_t kEventsShown = 200;
 
 Health to_ours(health::Health health) {
@@ -65,8 +69,10 @@ Controller::Controller(asio::io_context& io, config::Config config)
            .in_use =
                [](std::chrono::microseconds latency) {
                  spdlog::info("dataplane: change in use on every worker after {} us", latency.count());
-               }}),
+               }},
+          {}),
       patience_(io),
+      hold_(io),
       started_(journal_.now()) {
   dataplane_.since = started_;
   for (size_t i = 0; i < model_.members().size(); i++) {
@@ -103,6 +109,7 @@ void Controller::stop() {
   neighbors_.stop();
   channel_.stop();
   patience_.cancel();
+  hold_.cancel();
 }
 
 nlohmann::json Controller::status() const {
@@ -139,10 +146,16 @@ void Controller::follow_neighbors() {
 void Controller::on_health(const std::string& key, const health::Change& change) {
   const auto member = member_by_key_.find(key);
   if (member == member_by_key_.end()) return;
+  if (holding_ && change.to == health::Health::kDown) return;  // end_hold() asks again
   if (model_.set_health(member->second, to_ours(change.to), change.reason)) something_changed();
 }
 
 void Controller::on_reachability(const config::IpAddress& address, const Reachability& reachability) {
+  held_.erase(address);
+  if (holding_ && !reachability) {
+    held_.emplace(address, reachability);
+    return;
+  }
   bool changed = false;
   for (const size_t member : members_by_address_[address]) changed |= model_.set_next_hop(member, reachability);
   if (changed) something_changed();
@@ -155,12 +168,38 @@ void Controller::on_connected(uint32_t workers) {
   journal_.record(Severity::kInfo, "dataplane", "channel",
                   fmt::format("connected, {} worker{}; it knows {} of {} backends", workers, workers == 1 ? "" : "s",
                               known, model_.members().size()));
+  begin_hold();
   something_changed();
 }
 
 void Controller::on_disconnected(const std::string& reason) {
+  holding_ = true;
+  hold_.cancel();
   dataplane_ = {false, reason, journal_.now()};
   journal_.record(Severity::kWarning, "dataplane", "channel", "not connected: " + reason);
+}
+
+void Controller::begin_hold() {
+  std::chrono::milliseconds longest = kShortestHold;
+  for (const config::Check& check : config_.checks) {
+    const auto recovery = (check.rise + 1) * std::chrono::duration_cast<std::chrono::milliseconds>(check.fast_interval *
+                                                                                                   (1 + check.jitter));
+    longest = std::max(longest, recovery);
+  }
+  hold_.expires_after(std::min(longest, kLongestHold));
+  hold_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (!cancelled) end_hold();
+  });
+}
+
+void Controller::end_hold() {
+  holding_ = false;
+  for (const auto& [key, member] : member_by_key_) {
+    const auto state = prober_.state(key);
+    if (state && state->health == health::Health::kDown) model_.set_health(member, Health::kDown, state->reason);
+  }
+  for (auto& [address, reachability] : std::exchange(held_, {})) on_reachability(address, reachability);
+  something_changed();
 }
 
 bool Controller::may_publish() const {

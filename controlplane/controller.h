@@ -52,6 +52,8 @@ class Controller {
   void something_changed();
   void refresh();
   bool may_publish() const;
+  void begin_hold();
+  void end_hold();
 
   boost::asio::io_context& io_;
   const config::Config config_;
@@ -63,6 +65,11 @@ class Controller {
   health::Prober prober_;
   ChannelClient channel_;
   boost::asio::steady_timer patience_;  // how long to wait for the first verdicts before the first publication
+  boost::asio::steady_timer hold_;
+  // Probes and neighbours go through the data plane's twins. While it is away, and until checks have had time to
+  // succeed again, bad news says nothing about a backend: it is held back, or a restart would cost every flow.
+  bool holding_ = true;
+  std::map<config::IpAddress, Reachability> held_;
   DataplaneState dataplane_;
   SystemTime started_;
   bool out_of_patience_ = false;

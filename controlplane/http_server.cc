@@ -75,7 +75,8 @@ asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {
   const auto address = asio::ip::make_address(host, error);
   uint16_t port = 0;
   const char* end = text.data() + text.size();
-  if (error || colon == std::string::npos || std::from_chars(text.data() + colon + 1, end, port).ptr != end) {
+  const auto parsed = std::from_chars(text.data() + (colon == std::string::npos ? text.size() : colon + 1), end, port);
+  if (error || parsed.ptr != end || parsed.ec != std::errc()) {
     throw std::invalid_argument(fmt::format("control.http: \"{}\" is not ADDRESS:PORT", text));
   }
   return {address, port};
@@ -87,32 +88,33 @@ HttpServer::HttpServer(asio::io_context& io, const Router& router, HttpLimits li
     : io_(io), router_(router), limits_(limits) {}
 
 void HttpServer::listen(const std::string& path) {
-  local_ = std::make_unique<Local::acceptor>(io_);
+  auto acceptor = std::make_unique<Local::acceptor>(io_);
   error_code error;
-  local_->open(Local(), error);
+  acceptor->open(Local(), error);
   if (error) fail(error, "API socket");
   // The instance's lock is held: whoever made this file is gone.
   struct stat info{};
   if (lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
   const mode_t before = umask(0777 & ~kSocketMode);
-  local_->bind(Local::endpoint(path), error);
+  acceptor->bind(Local::endpoint(path), error);
   umask(before);
+  if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (error) fail(error, "cannot listen on " + path + " (control.api)");
   path_ = path;
-  local_->listen(asio::socket_base::max_listen_connections, error);
-  if (error) fail(error, "cannot listen on " + path + " (control.api)");
+  local_ = std::move(acceptor);
   asio::co_spawn(io_, accept<Local>(*local_, true), asio::detached);
 }
 
 void HttpServer::listen_tcp(const std::string& address) {
   const Tcp::endpoint endpoint = parse_endpoint(address);
-  tcp_ = std::make_unique<Tcp::acceptor>(io_);
+  auto acceptor = std::make_unique<Tcp::acceptor>(io_);
   error_code error;
-  tcp_->open(endpoint.protocol(), error);
-  if (!error) tcp_->set_option(Tcp::acceptor::reuse_address(true), error);
-  if (!error) tcp_->bind(endpoint, error);
-  if (!error) tcp_->listen(asio::socket_base::max_listen_connections, error);
+  acceptor->open(endpoint.protocol(), error);
+  if (!error) acceptor->set_option(Tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor->bind(endpoint, error);
+  if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (error) fail(error, "cannot listen on " + address + " (control.http)");
+  tcp_ = std::move(acceptor);
   asio::co_spawn(io_, accept<Tcp>(*tcp_, false), asio::detached);
 }
 

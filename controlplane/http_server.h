@@ -30,9 +30,10 @@ class HttpServer {
   HttpServer(boost::asio::io_context& io, const Router& router, HttpLimits limits = {});
 
   /// Listens on a Unix socket with mode 0660; a socket file that nobody serves any more is replaced. Its
-  /// connections may change things. Throws std::system_error.
+  /// connections may change things. Once. Throws std::system_error.
   void listen(const std::string& path);
-  /// Listens on "ADDRESS:PORT", "[V6]:PORT"; its connections may only read. Throws std::system_error.
+  /// Listens on "ADDRESS:PORT", "[V6]:PORT"; its connections may only read. Once. Throws
+  /// std::invalid_argument for text of another form, std::system_error.
   void listen_tcp(const std::string& address);
   /// Closes everything and removes the socket file.
   void stop();

@@ -32,6 +32,7 @@ std::vector<uint16_t> turn_order(std::span<const uint32_t> weights, std::span<co
                                  uint32_t entries) {
   const uint64_t largest = *std::max_element(weights.begin(), weights.end());
   const auto round_of = [&](size_t member, uint32_t turn) {
+    if (weights[member] == largest) return turn;  // the usual case, without a division
     return static_cast<uint32_t>((turn * largest + weights[member] - 1) / weights[member]);
   };
   uint32_t last_round = 0;

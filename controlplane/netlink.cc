@@ -70,7 +70,7 @@ int index_in(const nlattr* attribute) {
 /// Calls `visit(attribute, type)` for each attribute after `payload_bytes` of fixed part.
 template <typename Visit>
 void each_attribute(const nlmsghdr* header, size_t payload_bytes, Visit visit) {
-  const auto* end = static_cast<const char*>(mnl_nlmsg_get_payload_tail(header));
+  const char* end = reinterpret_cast<const char*>(header) + header->nlmsg_len;  // the tail of libmnl is padded beyond
   const auto* attribute = static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(header, payload_bytes));
   while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
     visit(attribute, mnl_attr_get_type(attribute));
@@ -205,11 +205,12 @@ Bytes use_neighbor(int link, const config::IpAddress& address, uint32_t sequence
 
 std::vector<Message> parse(std::span<const uint8_t> bytes) {
   std::vector<Message> out;
-  auto left = static_cast<int>(bytes.size());
-  const auto* header = reinterpret_cast<const nlmsghdr*>(bytes.data());
-  while (mnl_nlmsg_ok(header, left)) {
+  while (bytes.size() >= sizeof(nlmsghdr)) {
+    const auto* header = reinterpret_cast<const nlmsghdr*>(bytes.data());
+    // Not mnl_nlmsg_ok: it takes a length above 2 GiB for a negative one, and lets it pass.
+    if (header->nlmsg_len < sizeof(nlmsghdr) || header->nlmsg_len > bytes.size()) break;
     parse_one(header, out);
-    header = mnl_nlmsg_next(header, &left);
+    bytes = bytes.subspan(std::min<size_t>(NLMSG_ALIGN(header->nlmsg_len), bytes.size()));
   }
   return out;
 }

@@ -132,6 +132,7 @@ std::string counters(const json& status) {
 
 std::string view_of_status(const json& answer, bool colours) {
   json status = answer;
+  status.at("version");  // an object, that is
   status["colours"] = colours;
   return heading(status) + "\n" + services(status) + "\n" + pools(status) + "\n" + backends(status) + counters(status);
 }

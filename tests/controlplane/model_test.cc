@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/model.h"
+
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace sluice::control {
+namespace {
+
+static_assert(static_cast<int>(config::Forwarding::kGue) == static_cast<int>(channel::Forwarding::kGue));
+static_assert(static_cast<int>(config::Scheduler::kSource) == static_cast<int>(channel::Scheduler::kSource));
+static_assert(static_cast<int>(config::HashOn::kClientPrefix) == static_cast<int>(channel::HashOn::kClientPrefix));
+static_assert(static_cast<int>(config::Proxy::kV2) == static_cast<int>(channel::ProxyHeader::kV2));
+static_assert(static_cast<int>(config::OnBackendDown::kKeep) == static_cast<int>(channel::OnBackendDown::kKeep));
+
+const NextHop kHop{{{2, 0, 0, 0, 0, 1}}, 1, 0};
+
+class ModelTest : public testing::Test {
+ protected:
+  ModelTest() {
+    config_.checks = {{.name = "relay"}, {.name = "submission"}};
+    config_.pools = {{.name = "mta", .check = "relay", .min_healthy = 0, .backends = {}}};
+    for (const char* name : {"mta1", "mta2", "mta3"}) {
+      config::Backend backend;
+      backend.name = name;
+      backend.address = *config::IpAddress::parse("10.0.1." + std::string(name + 3));
+      config_.pools[0].backends.push_back(backend);
+    }
+    add_service("relay", 25, "");
+  }
+
+  void add_service(const std::string& name, uint16_t port, const std::string& check) {
+    config::Service service;
+    service.name = name;
+    service.vip = *config::IpAddress::parse("192.0.2.25");
+    service.port = port;
+    service.pool = "mta";
+    service.check = check;
+    service.table_size = 101;
+    config_.services.push_back(service);
+  }
+  Model model() { return Model(config_, journal_); }
+  static void bring_up(Model& model) {
+    for (size_t i = 0; i < model.members().size(); i++) {
+      model.set_health(i, Health::kUp, "healthy");
+      model.set_next_hop(i, kHop);
+    }
+    model.refresh();
+  }
+  static size_t entries_of(const Model& model, size_t service, const std::string& name) {
+    const Desired desired = model.desired();
+    const Table& table = *desired.services[service].table;
+    return static_cast<size_t>(std::count_if(table.entries.begin(), table.entries.end(), [&](uint16_t entry) {
+      const uint64_t key = table.members.at(entry);
+      return std::any_of(model.members().begin(), model.members().end(),
+                         [&](const Member& member) { return member.key == key && member.name == name; });
+    }));
+  }
+  bool journal_says(const std::string& subject, const std::string& text) const {
+    return std::any_of(journal_.entries().begin(), journal_.entries().end(), [&](const JournalEntry& entry) {
+      return entry.subject == subject && entry.text.find(text) != std::string::npos;
+    });
+  }
+
+  config::Config config_;
+  SystemTime now_{std::chrono::seconds(1'800'000'000)};
+  Journal journal_{[this] { return now_; }};
+};
+
+TEST_F(ModelTest, RefusesNewFlowsUntilABackendIsUpAndReachable) {
+  Model model = this->model();
+  model.refresh();
+  EXPECT_TRUE(model.desired().services[0].table->entries.empty());
+  EXPECT_TRUE(model.set_next_hop(0, kHop));
+  model.refresh();
+  EXPECT_TRUE(model.desired().services[0].table->entries.empty());
+  EXPECT_TRUE(model.set_health(0, Health::kUp, "healthy"));
+  model.refresh();
+  EXPECT_EQ(entries_of(model, 0, "mta1"), 101u);
+}
+
+TEST_F(ModelTest, TakesABackendThatIsDownOutOfTheTableAndMarksIt) {
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_EQ(entries_of(model, 0, "mta2"), 34u);
+  now_ += std::chrono::seconds(9);
+  EXPECT_TRUE(model.set_health(1, Health::kDown, "dead at connect: refused (3 in a row)"));
+  model.refresh();
+  EXPECT_EQ(entries_of(model, 0, "mta2"), 0u);
+  EXPECT_EQ(model.desired().backends[1].flags, channel::kBackendReachable | channel::kBackendDown);
+  EXPECT_EQ(model.desired().backends[1].weight, 0);
+  EXPECT_EQ(model.members()[1].since, now_);
+  EXPECT_TRUE(journal_says("mta/mta2:25", "down (was up): dead at connect: refused (3 in a row)"));
+
+  EXPECT_TRUE(model.set_health(1, Health::kUp, "healthy"));
+  model.refresh();
+  EXPECT_EQ(entries_of(model, 0, "mta2"), 34u);
+  EXPECT_EQ(model.desired().backends[1].flags, channel::kBackendReachable);
+}
+
+TEST_F(ModelTest, LeavesTheTableAloneWhenNothingThatMattersChanged) {
+  Model model = this->model();
+  bring_up(model);
+  const auto table = model.desired().services[0].table;
+  EXPECT_FALSE(model.set_health(0, Health::kUp, "healthy, again"));
+  EXPECT_TRUE(model.set_next_hop(0, NextHop{{{2, 0, 0, 0, 0, 9}}, 1, 0})) << "another MAC address has to be told";
+  model.refresh();
+  EXPECT_EQ(model.desired().services[0].table, table);
+}
+
+TEST_F(ModelTest, KeepsAnUnreachableBackendOutOfTheTableButNotDown) {
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_TRUE(model.set_next_hop(2, std::unexpected("no neighbour entry for 10.0.1.3 on slb0")));
+  model.refresh();
+  EXPECT_EQ(entries_of(model, 0, "mta3"), 0u);
+  EXPECT_EQ(model.desired().backends[2].flags, 0);
+  EXPECT_EQ(model.members()[2].state(), "unreachable");
+  EXPECT_EQ(model.members()[2].reason(), "no neighbour entry for 10.0.1.3 on slb0");
+}
+
+TEST_F(ModelTest, TakesAPoolBelowMinHealthyOutOfService) {
+  config_.pools[0].min_healthy = 2;
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_TRUE(model.placements()[0].in_service);
+  model.set_health(0, Health::kDown, "dead");
+  model.refresh();
+  EXPECT_TRUE(model.placements()[0].in_service);
+  model.set_health(1, Health::kDown, "dead");
+  model.refresh();
+  EXPECT_FALSE(model.placements()[0].in_service);
+  EXPECT_TRUE(model.desired().services[0].table->entries.empty());
+  EXPECT_EQ(model.desired().backends[2].flags, channel::kBackendReachable) << "its flows go on";
+  EXPECT_TRUE(journal_says("mta:25 (relay)", "out of service: 1 of 3 backends usable, min_healthy 2"));
+}
+
+TEST_F(ModelTest, PlacesByWeightAndTakesNothingForWeightZero) {
+  config_.pools[0].backends[0].weight = 200;
+  config_.pools[0].backends[2].weight = 0;
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_NEAR(static_cast<double>(entries_of(model, 0, "mta1")), 101 * 2 / 3.0, 1);
+  EXPECT_EQ(entries_of(model, 0, "mta3"), 0u);
+  EXPECT_EQ(model.desired().backends[0].weight, 200);
+}
+
+TEST_F(ModelTest, DrainsByHandWithoutMarkingDown) {
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_TRUE(model.set_admin(0, Admin::kDraining));
+  model.refresh();
+  EXPECT_EQ(entries_of(model, 0, "mta1"), 0u);
+  EXPECT_EQ(model.desired().backends[0].flags, channel::kBackendReachable);
+  EXPECT_EQ(model.members()[0].state(), "draining");
+}
+
+TEST_F(ModelTest, TakesAPoolWithoutACheckAsHealthy) {
+  config_.pools[0].check = "";
+  Model model = this->model();
+  for (size_t i = 0; i < 3; i++) model.set_next_hop(i, kHop);
+  EXPECT_TRUE(model.is_settled());
+  model.refresh();
+  EXPECT_EQ(entries_of(model, 0, "mta1"), 34u);
+  EXPECT_EQ(model.members()[0].reason(), "not checked");
+}
+
+TEST_F(ModelTest, PresumesHealthyWhatTheDataPlaneKnewUntilTheFirstVerdict) {
+  Model model = this->model();
+  model.set_next_hop(0, kHop);
+  model.set_next_hop(1, kHop);
+  EXPECT_EQ(model.presume({model.members()[0].key, 12345}), 1u);
+  model.refresh();
+  EXPECT_EQ(entries_of(model, 0, "mta1"), 101u);
+  EXPECT_EQ(model.members()[0].state(), "checking");
+  EXPECT_FALSE(model.is_settled());
+  EXPECT_TRUE(model.set_health(0, Health::kDown, "dead"));
+  model.refresh();
+  EXPECT_TRUE(model.desired().services[0].table->entries.empty());
+}
+
+TEST_F(ModelTest, SharesMembersAndTablesBetweenServicesAlike) {
+  add_service("alias", 25, "");
+  config_.services[1].vip = *config::IpAddress::parse("192.0.2.26");
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_EQ(model.members().size(), 3u);
+  EXPECT_EQ(model.placements().size(), 1u);
+  const Desired desired = model.desired();
+  EXPECT_EQ(desired.services[0].table, desired.services[1].table);
+  EXPECT_NE(desired.services[0].key, desired.services[1].key);
+}
+
+TEST_F(ModelTest, TellsMembersApartByPortAndByCheck) {
+  add_service("submission", 587, "submission");
+  add_service("other", 25, "submission");
+  config_.services[2].vip = *config::IpAddress::parse("192.0.2.26");
+  config_.pools[0].backends[0].port = 10025;  // its own, whatever the service's
+  Model model = this->model();
+  // mta1: 10025 under two checks; mta2, mta3: 25 under two, 587 under one.
+  EXPECT_EQ(model.members().size(), 2u + 3 + 3);
+  std::unordered_set<uint64_t> keys;
+  for (const Member& member : model.members()) keys.insert(member.key);
+  EXPECT_EQ(keys.size(), model.members().size());
+  bring_up(model);
+  for (size_t i = 0; i < model.members().size(); i++) {
+    const Member& member = model.members()[i];
+    if (member.name == "mta2" && member.port == 25 && member.check == "submission") {
+      EXPECT_EQ(member.label(), "mta/mta2:25 (submission)");
+      model.set_health(i, Health::kDown, "no STARTTLS");
+    }
+  }
+  model.refresh();
+  EXPECT_EQ(entries_of(model, 0, "mta2"), 34u);
+  EXPECT_EQ(entries_of(model, 2, "mta2"), 0u);
+}
+
+TEST_F(ModelTest, GivesABackendTheSameKeyWhateverItsOnlyCheckIsCalled) {
+  const uint64_t before = model().members()[0].key;
+  config_.pools[0].check = "submission";
+  EXPECT_EQ(model().members()[0].key, before) << "naming another check must not cut flows";
+  config_.pools[0].backends[0].address = *config::IpAddress::parse("10.0.1.99");
+  EXPECT_NE(model().members()[0].key, before) << "flows cannot follow to another address";
+}
+
+TEST_F(ModelTest, FindsTablesThatAskForTooMuchMemory) {
+  EXPECT_EQ(table_memory_fault(config_), "");
+  config_.services.clear();
+  for (uint16_t port = 1; port <= 20; port++) {
+    add_service("s" + std::to_string(port), port, "");
+    config_.services.back().table_size = 5'000'011;
+  }
+  EXPECT_NE(table_memory_fault(config_).find("190 MiB, 128 MiB are allowed"), std::string::npos)
+      << table_memory_fault(config_);
+}
+
+TEST(EffectiveWeight, IsTheProductOfItsFactors) {
+  EXPECT_EQ(effective_weight({.configured = 200}), 200.0);
+  EXPECT_EQ(effective_weight({.configured = 200, .admin = 0}), 0.0);
+  EXPECT_EQ(effective_weight({.configured = 200, .health = 0.5, .reachable = 0.5}), 50.0);
+}
+
+TEST(Journal, ForgetsTheOldestBeyondItsBound) {
+  Journal journal;
+  spdlog::set_level(spdlog::level::off);
+  for (size_t i = 0; i < Journal::kMaxEntries + 10; i++) {
+    journal.record(Severity::kInfo, "test", std::to_string(i), "happened");
+  }
+  spdlog::set_level(spdlog::level::info);
+  EXPECT_EQ(journal.entries().size(), Journal::kMaxEntries);
+  EXPECT_EQ(journal.entries().front().subject, "10");
+}
+
+}  // namespace
+}  // namespace sluice::control
