@@ -80,6 +80,7 @@ Dataplane::Dataplane(DataplaneOptions options) : options_(std::move(options)), l
   make_twins();
   make_flow_memory();
   std::vector<MacAddress> macs;
+  macs.reserve(devices_.size());
   for (const auto& device : devices_) macs.push_back(device->mac());
   statistics_ = std::make_unique<Statistics>(options_.workers, rte_get_tsc_hz(), macs);
   channel_ = std::make_unique<ChannelServer>(options_.channel_socket, options_.workers, *statistics_);
@@ -143,10 +144,10 @@ void Dataplane::make_rings() {
 }
 
 void Dataplane::make_twins() {
-  for (uint16_t i = 0; i < devices_.size(); i++) {
+  for (size_t i = 0; i < devices_.size(); i++) {
     const PortOptions& port = options_.ports[i];
     if (port.twin.empty()) continue;
-    relay_.twins[i] = std::make_unique<Twin>(TwinOptions{.port_index = i,
+    relay_.twins[i] = std::make_unique<Twin>(TwinOptions{.port_index = static_cast<uint16_t>(i),
                                                          .port = port.name,
                                                          .interface = port.twin,
                                                          .mac = devices_[i]->mac(),
@@ -226,6 +227,7 @@ int Dataplane::run() {
   MainLoop loop(relay_, *channel_);
   start_workers();
   std::vector<unsigned> lcores;
+  lcores.reserve(options_.workers);
   for (uint32_t worker = 0; worker < options_.workers; worker++) lcores.push_back(worker_lcore(worker));
   spdlog::info("{}: {} worker{} running; control connects at {}", options_.instance, options_.workers,
                options_.workers == 1 ? "" : "s", options_.channel_socket);

@@ -79,6 +79,7 @@ Eal::Eal(std::vector<std::string> arguments) : arguments_(std::move(arguments)) 
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   std::vector<char*> argv;
+  argv.reserve(arguments_.size());
   for (std::string& argument : arguments_) argv.push_back(argument.data());
   const int result = init_eal(argv);
   const int error = rte_errno;

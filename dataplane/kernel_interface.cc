@@ -43,7 +43,7 @@ bool has_addresses(const std::string& interface) {
 std::optional<uint16_t> interface_mtu(const std::string& interface) {
   const auto answer = ask(interface, SIOCGIFMTU);
   if (!answer) return std::nullopt;
-  return static_cast<uint16_t>(std::clamp(answer->ifr_mtu, 0, int{UINT16_MAX}));
+  return static_cast<uint16_t>(std::clamp(answer->ifr_mtu, 0, UINT16_MAX));
 }
 
 void check_interface(const std::string& port, const std::string& interface) {

@@ -4,11 +4,12 @@
 // time, level and message.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace sluice {
 
-enum class LogFormat { kText, kJson };
+enum class LogFormat : uint8_t { kText, kJson };
 
 /// Sets the default logger. `level`: "debug", "info", "warn" or "error".
 void set_up_log(const std::string& level, LogFormat format);

@@ -10,6 +10,7 @@
 #include "config/load.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/log.h"
+#include "dataplane/setup_error.h"
 
 namespace {
 
@@ -79,18 +80,8 @@ sluice::DataplaneOptions options_of(const sluice::config::Config& config) {
   return options;
 }
 
-int run(const sluice::config::Config& config) {
-  try {
-    return sluice::Dataplane(options_of(config)).run();
-  } catch (const std::exception& error) {
-    spdlog::critical("{}", error.what());
-    return 1;
-  }
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
+/// Command line, configuration, log; then the data plane until a signal ends it. Returns the exit code.
+int run(int argc, char** argv) {
   CLI::App app("Sluice's packet side: forwards SMTP connections between clients and mail servers.", "sluice-dataplane");
   std::string path;
   app.add_option("--config", path, "Configuration file")->required()->type_name("FILE");
@@ -104,5 +95,21 @@ int main(int argc, char** argv) {
   }
   const bool json = config->control.log_format == sluice::config::LogFormat::kJson;
   sluice::set_up_log(level_of(config->control.log_level), json ? sluice::LogFormat::kJson : sluice::LogFormat::kText);
-  return run(*config);
+  try {
+    return sluice::Dataplane(options_of(*config)).run();
+  } catch (const sluice::SetupError& error) {
+    spdlog::critical("{}", error.what());
+    return 1;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "sluice-dataplane: %s\n", error.what());
+    return 1;
+  }
 }

@@ -42,6 +42,7 @@ Descriptor connect_to(const std::string& path) {
   address.sun_family = AF_UNIX;
   std::ranges::copy(path, address.sun_path);
   Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket) return socket;
   EXPECT_EQ(connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0) << strerror(errno);
   return socket;
 }

@@ -21,20 +21,20 @@ using Cpus = std::vector<unsigned>;
 TEST(LcorePlan, PlacesMainBesideTheWorkers) {
   const struct {
     const char* description;
-    uint32_t workers;
     const char* lcores;
     Cpus available;
-    unsigned main_cpu;
     Cpus worker_cpus;
+    uint32_t workers;
+    unsigned main_cpu;
     bool main_shares;
   } cases[] = {
-      {"two CPUs, nothing said", 1, "", {0, 1}, 0, {1}, false},
-      {"four CPUs, nothing said", 3, "", {0, 1, 2, 3}, 0, {1, 2, 3}, false},
-      {"one CPU", 1, "", {0}, 0, {0}, true},
-      {"the container has CPUs 4 to 7", 2, "", {4, 5, 6, 7}, 4, {5, 6}, false},
-      {"worker on the first CPU", 1, "0", {0, 1}, 1, {0}, false},
-      {"workers take all", 2, "0-1", {0, 1}, 0, {0, 1}, true},
-      {"order is the workers'", 3, "5,2-3", {0, 1, 2, 3, 4, 5}, 0, {5, 2, 3}, false},
+      {"two CPUs, nothing said", "", {0, 1}, {1}, 1, 0, false},
+      {"four CPUs, nothing said", "", {0, 1, 2, 3}, {1, 2, 3}, 3, 0, false},
+      {"one CPU", "", {0}, {0}, 1, 0, true},
+      {"the container has CPUs 4 to 7", "", {4, 5, 6, 7}, {5, 6}, 2, 4, false},
+      {"worker on the first CPU", "0", {0, 1}, {0}, 1, 1, false},
+      {"workers take all", "0-1", {0, 1}, {0, 1}, 2, 0, true},
+      {"order is the workers'", "5,2-3", {0, 1, 2, 3, 4, 5}, {5, 2, 3}, 3, 0, false},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.description);
