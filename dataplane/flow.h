@@ -36,8 +36,10 @@ constexpr bool is_closing(TcpState state) {
 
 /// Bits of `Flow::flags`.
 enum FlowFlags : uint8_t {
-  kFlowCut = 1,      // we reset it: packets are answered with RST
-  kFlowCounted = 2,  // counted in flows_now of its backend and service
+  kFlowCut = 1,           // we reset it: packets are answered with RST
+  kFlowCounted = 2,       // counted in flows_now of its backend and service
+  kFlowSpecial = 4,       // more than NAT is to be done: a PROXY header shifts its sequence numbers
+  kFlowProxyPending = 8,  // the header is not yet acknowledged; bytes_up is its place among the pending
 };
 
 struct alignas(64) Flow {

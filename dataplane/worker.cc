@@ -14,6 +14,7 @@ namespace sluice {
 namespace {
 
 constexpr uint32_t kPrefetchAhead = 4;
+constexpr uint8_t kUnusual = kFlowCut | kFlowSpecial;
 constexpr uint32_t kCommandsPerTurn = 32;
 constexpr uint32_t kResetsPerTurn = 32;
 
@@ -47,6 +48,7 @@ bool Worker::turn(uint64_t now_ms) noexcept {
   }
   process();
   busy |= send_for_main();
+  resend_proxy_headers();
   busy |= expire_some();
   end_stage(Counter::kStageExpireSome);
   for (uint32_t port = 0; port < setup_.ports; port++) transmit(port);
@@ -245,20 +247,27 @@ void Worker::track_client(Flow& flow, const Packet& packet) noexcept {
   flow.deadline_ms = static_cast<uint32_t>(now_ms_) + timeout_ms_[static_cast<size_t>(flow.state)];
 }
 
+void Worker::learn_return_path(Flow& flow, uint32_t i) noexcept {
+  // Six bytes of MAC and, in place of the type that follows them, VLAN and port.
+  const auto from = load<uint64_t>(rte_pktmbuf_mtod(burst_.mbuf[i], const uint8_t*) + 6) & 0x0000ffffffffffff;
+  const auto vlan_and_port = static_cast<uint64_t>(burst_.packet[i].vlan | burst_.port[i] << 12);
+  store(flow.client_mac.bytes.data(), from | vlan_and_port << 48);
+}
+
 void Worker::translate_from_client(uint32_t i) noexcept {
   Flow& flow = flows_[burst_.flow[i]];
   Packet& packet = burst_.packet[i];
   rte_mbuf* mbuf = burst_.mbuf[i];
   const Backend& backend = state_.backend(flow.backend);
   const bool ordinary =
-      backend.is_serving(flow.backend_generation) && flow.state != TcpState::kFree && (flow.flags & kFlowCut) == 0;
+      backend.is_serving(flow.backend_generation) && flow.state != TcpState::kFree && (flow.flags & kUnusual) == 0;
   if (!ordinary && !may_go_to_backend(i)) return;
   if (hop_limit(*mbuf, packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
+  if ((flow.flags & kFlowSpecial) != 0) [[unlikely]]
+    return translate_special_from_client(i);
 
   track_client(flow, packet);
-  // Six bytes of MAC and, in place of the type that follows them, VLAN and port.
-  const auto from = load<uint64_t>(rte_pktmbuf_mtod(mbuf, const uint8_t*) + 6) & 0x0000ffffffffffff;
-  store(flow.client_mac.bytes.data(), from | static_cast<uint64_t>(packet.vlan | burst_.port[i] << 12) << 48);
+  learn_return_path(flow, i);
 
   count_packet(&setup_.stats->services[flow.service].packets_in, packet.ip_bytes);
   count_packet(&setup_.stats->backends[flow.backend].packets_in, packet.ip_bytes);
@@ -290,6 +299,8 @@ void Worker::translate_from_backend(uint32_t i) noexcept {
   if (flow.state == TcpState::kFree) return drop(mbuf, Counter::kDropNoFlow);
   if ((flow.flags & kFlowCut) != 0) return answer_with_reset(i, Counter::kDropReset);
   if (hop_limit(*mbuf, packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
+  if ((flow.flags & kFlowSpecial) != 0) [[unlikely]]
+    return translate_special_from_backend(i);
 
   track_backend(flow, packet);
   count_packet(&setup_.stats->services[flow.service].packets_out, packet.ip_bytes);
@@ -305,7 +316,7 @@ void Worker::answer_with_reset(uint32_t i, Counter reason) noexcept {
   if ((packet.tcp_flags & kTcpRst) != 0) return drop(burst_.mbuf[i], reason);
   count(reason);
   count(burst_.from_client[i] ? Counter::kResetsToClient : Counter::kResetsToBackend);
-  const BareSegment reset = reset_answering(*burst_.mbuf[i], packet);
+  const MadeSegment reset = reset_answering(*burst_.mbuf[i], packet);
   write_segment(*burst_.mbuf[i], reset);
   send_made(burst_.port[i], burst_.mbuf[i]);
 }

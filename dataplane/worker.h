@@ -17,6 +17,7 @@
 #include "dataplane/flow_table.h"
 #include "dataplane/forwarding_state.h"
 #include "dataplane/packet.h"
+#include "dataplane/proxy_pending.h"
 #include "dataplane/reset.h"
 #include "dataplane/worker_setup.h"
 
@@ -87,6 +88,7 @@ class Worker {
   bool may_go_to_backend(uint32_t i) noexcept;
   void track_client(Flow& flow, const Packet& packet) noexcept;
   void track_backend(Flow& flow, const Packet& packet) noexcept;
+  void learn_return_path(Flow& flow, uint32_t i) noexcept;
   void translate_from_client(uint32_t i) noexcept;
   void translate_from_backend(uint32_t i) noexcept;
   void send(uint32_t port, rte_mbuf* mbuf) noexcept;
@@ -95,12 +97,26 @@ class Worker {
   void drop(rte_mbuf* mbuf, Counter reason) noexcept;
   void answer_with_reset(uint32_t i, Counter reason) noexcept;
 
+  // worker_proxy.cc: flows into which a PROXY header is injected.
+  void translate_special_from_client(uint32_t i) noexcept;
+  void translate_special_from_backend(uint32_t i) noexcept;
+  void prepare_proxy(Flow& flow, bool opening) noexcept;
+  bool start_proxy(FlowIndex index, const rte_mbuf& mbuf, const Packet& packet) noexcept;
+  void send_proxy_header(uint32_t entry) noexcept;
+  void confirm_proxy(Flow& flow, uint32_t raw_ack) noexcept;
+  void abandon_proxy(Flow& flow) noexcept;
+  void resend_proxy_headers() noexcept;
+
   // worker_flows.cc: the life of flows.
   void place_new_flows() noexcept;
   void place_one(uint32_t i, channel::ServiceId service_id) noexcept;
   bool may_adopt() noexcept;
-  channel::BackendId choose_backend(channel::ServiceId service_id, const Packet& packet, FlowPlace place,
-                                    bool& collided) noexcept;
+  channel::BackendId choose_backend(channel::ServiceId service_id, const Packet& packet, FlowPlace place, bool opening,
+                                    Counter& refusal) noexcept;
+  uint32_t first_entry(channel::ServiceId service_id, const Packet& packet, bool opening) noexcept;
+  bool is_usable(channel::BackendId id) const noexcept;
+  bool admits(const Service& service, const Backend& backend, uint64_t service_flows) const noexcept;
+  uint32_t draw(uint32_t below) noexcept;
   bool collides(FlowPlace place, const Packet& packet, const Backend& candidate) noexcept;
   FlowIndex take_flow(FlowPlace place) noexcept;
   void join_embryonic_ring(FlowIndex index) noexcept;
@@ -110,7 +126,7 @@ class Worker {
   void cut(FlowIndex index) noexcept;
   void reset_to_client(const Flow& flow) noexcept;
   void reset_to_backend(const Flow& flow) noexcept;
-  void send_reset(uint32_t port, const BareSegment& reset, Counter counter) noexcept;
+  void send_reset(uint32_t port, const MadeSegment& reset, Counter counter) noexcept;
   bool expire_some() noexcept;
   void sweep_one(FlowIndex index) noexcept;
   bool recycle_closing() noexcept;
@@ -142,6 +158,11 @@ class Worker {
   bool sampled_ = false;      // this turn's stages are timed
   uint64_t stage_begin_ = 0;  // TSC
   uint32_t resets_left_ = 0;  // that may still be made in this turn
+
+  ProxyPending pending_;
+
+  std::array<uint32_t, channel::kMaxServices> turn_of_{};  // wrr: entry of the next flow
+  uint64_t random_;                                        // least_conn: state of a xorshift generator
 
   uint64_t adopt_tokens_;
   uint64_t adopt_credited_ms_;

@@ -41,6 +41,7 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
       now_ms_(now_ms),
       embryonic_limit_(embryonic_limit(setup.flow_capacity, kEmbryonicRing)),
       swept_ms_(now_ms),
+      random_(hash_seed | 1),
       adopt_tokens_(kAdoptBurst),
       adopt_credited_ms_(now_ms) {
   for (size_t i = 0; i < timeout_ms_.size(); i++) timeout_ms_[i] = timeout_ms(static_cast<TcpState>(i), setup.timers);
@@ -97,11 +98,11 @@ void Worker::place_one(uint32_t i, channel::ServiceId service_id) noexcept {
     if ((packet.tcp_flags & (kTcpSyn | kTcpRst)) != 0) return drop(burst_.mbuf[i], Counter::kDropNoFlow);
     if (!may_adopt()) return drop(burst_.mbuf[i], Counter::kDropAdoptQuota);
   }
-  bool collided = false;
-  const channel::BackendId backend_id = choose_backend(service_id, packet, burst_.place[i], collided);
+  Counter refusal = Counter::kDropNoBackend;
+  const channel::BackendId backend_id = choose_backend(service_id, packet, burst_.place[i], opening, refusal);
   if (backend_id == channel::kNoBackend) {
     setup_.stats->services[service_id].flows_refused++;
-    return answer_with_reset(i, collided ? Counter::kDropBackendCollision : Counter::kDropNoBackend);
+    return answer_with_reset(i, refusal);
   }
   const FlowIndex index = take_flow(burst_.place[i]);
   if (index == kNoFlow) return answer_with_reset(i, Counter::kDropTableFull);
@@ -119,6 +120,7 @@ void Worker::place_one(uint32_t i, channel::ServiceId service_id) noexcept {
   flow.client_next = packet.sequence + (opening ? 1 : packet.sequence_length());
   flow.server_next = packet.ack;
   flow.flags = kFlowCounted;
+  prepare_proxy(flow, opening);
   join_embryonic_ring(index);
   // The entry is whole from here on: a successor of this process may adopt it.
   __atomic_store_n(reinterpret_cast<uint8_t*>(&flow.state),
@@ -135,7 +137,7 @@ void Worker::place_one(uint32_t i, channel::ServiceId service_id) noexcept {
   backend_counters.last_new_flow_ms = now_ms_;
   count(opening ? Counter::kFlowsCreated : Counter::kFlowsAdopted);
   count(Counter::kFlowsEmbryonicNow);
-  if (collided) count(Counter::kFlowsMovedByCollision);
+  if (refusal == Counter::kDropBackendCollision) count(Counter::kFlowsMovedByCollision);
 }
 
 bool Worker::may_adopt() noexcept {
@@ -149,21 +151,73 @@ bool Worker::may_adopt() noexcept {
   return true;
 }
 
-channel::BackendId Worker::choose_backend(channel::ServiceId service_id, const Packet& packet, FlowPlace place,
-                                          bool& collided) noexcept {
+uint32_t Worker::draw(uint32_t below) noexcept {
+  random_ ^= random_ << 13;  // xorshift64 (Marsaglia 2003)
+  random_ ^= random_ >> 7;
+  random_ ^= random_ << 17;
+  return static_cast<uint32_t>(((random_ >> 32) * below) >> 32);
+}
+
+bool Worker::is_usable(channel::BackendId id) const noexcept {
+  if (id >= channel::kMaxBackends) return false;
+  const Backend& backend = state_.backend(id);
+  const uint8_t flags = backend.flags & (channel::kBackendReachable | channel::kBackendDown);
+  return backend.in_use && flags == channel::kBackendReachable;
+}
+
+uint32_t Worker::first_entry(channel::ServiceId service_id, const Packet& packet, bool opening) noexcept {
   const Service& service = state_.service(service_id);
   const BackendTable& table = state_.table(service_id);
+  // Where there is no telling what an earlier choice was, all nodes agree on the hash.
+  if (opening && service.scheduler == channel::Scheduler::kWrr) {
+    uint32_t& turn = turn_of_[service_id];
+    turn = turn + 1 < table.count ? turn + 1 : 0;
+    return turn;
+  }
+  if (opening && service.scheduler == channel::Scheduler::kLeastConn) {
+    // Power of two choices (Mitzenmacher 2001); the table's shares are the weights of the draw.
+    const uint32_t first = draw(table.count);
+    const uint32_t second = draw(table.count);
+    const channel::BackendId a = table.entries[first];
+    const channel::BackendId b = table.entries[second];
+    if (!is_usable(a)) return second;
+    if (!is_usable(b)) return first;
+    const uint64_t load_of_a = uint64_t{state_.backend(a).flows_now} * state_.backend(b).weight;
+    const uint64_t load_of_b = uint64_t{state_.backend(b).flows_now} * state_.backend(a).weight;
+    return load_of_a <= load_of_b ? first : second;
+  }
+  const bool by_source =
+      service.scheduler == channel::Scheduler::kSource && service.hash_on == channel::HashOn::kConnection;
+  const channel::HashOn hash_on = by_source ? channel::HashOn::kClient : service.hash_on;
+  return table_index(placement_hash(packet.source, service.vip, hash_on), table.count);
+}
+
+bool Worker::admits(const Service& service, const Backend& backend, uint64_t service_flows) const noexcept {
+  if (backend.max_connections != 0 && backend.flows_now >= backend.max_connections) return false;
+  if (service.scheduler != channel::Scheduler::kSource || service.total_weight == 0) return true;
+  // Bounded load (Mirrokni, Thorup, Zadimoghaddam 2018), epsilon 1/4: at most 5/4 of its share, rounded up.
+  const uint64_t share = 5 * (service_flows + 1) * backend.weight;
+  return 4 * uint64_t{backend.flows_now} * service.total_weight < share + 4 * uint64_t{service.total_weight} - 1;
+}
+
+channel::BackendId Worker::choose_backend(channel::ServiceId service_id, const Packet& packet, FlowPlace place,
+                                          bool opening, Counter& refusal) noexcept {
+  const BackendTable& table = state_.table(service_id);
   if (table.count == 0) return channel::kNoBackend;
-  uint32_t entry = table_index(placement_hash(packet.source, service.vip, service.hash_on), table.count);
+  const Service& service = state_.service(service_id);
+  const uint64_t service_flows = setup_.stats->services[service_id].flows_now;
+  uint32_t entry = first_entry(service_id, packet, opening);
   for (uint32_t probe = 0; probe < kPlacementProbes; probe++) {
     const channel::BackendId id = table.entries[entry];
     if (++entry == table.count) entry = 0;
-    if (id >= channel::kMaxBackends) continue;
+    if (!is_usable(id)) continue;
     const Backend& backend = state_.backend(id);
-    const uint8_t usable = backend.flags & (channel::kBackendReachable | channel::kBackendDown);
-    if (!backend.in_use || usable != channel::kBackendReachable) continue;
+    if (opening && !admits(service, backend, service_flows)) {
+      refusal = Counter::kDropBackendLimit;
+      continue;
+    }
     if (collides(place, packet, backend)) {
-      collided = true;
+      refusal = Counter::kDropBackendCollision;
       continue;
     }
     return id;
@@ -230,6 +284,7 @@ void Worker::set_state(Flow& flow, TcpState state) noexcept {
   } else if (state == TcpState::kClosed || state == TcpState::kReset) {
     count(state == TcpState::kClosed ? Counter::kFlowsClosed : Counter::kFlowsReset);
     uncount(flow);
+    abandon_proxy(flow);
   }
 }
 
@@ -244,6 +299,7 @@ void Worker::uncount(Flow& flow) noexcept {
 
 void Worker::forget(FlowIndex index) noexcept {
   Flow& flow = flows_[index];
+  abandon_proxy(flow);
   uncount(flow);
   setup_.stats->counters[static_cast<size_t>(gauge_of(flow.state))]--;
   flows_.erase(index);
@@ -258,7 +314,7 @@ void Worker::cut(FlowIndex index) noexcept {
   flow.deadline_ms = static_cast<uint32_t>(now_ms_) + setup_.timers.after_reset_ms;
 }
 
-void Worker::send_reset(uint32_t port, const BareSegment& reset, Counter counter) noexcept {
+void Worker::send_reset(uint32_t port, const MadeSegment& reset, Counter counter) noexcept {
   rte_mbuf* mbuf = rte_pktmbuf_alloc(setup_.pool);
   if (mbuf == nullptr) return count(Counter::kDropMade);
   write_segment(*mbuf, reset);
@@ -270,7 +326,7 @@ void Worker::send_reset(uint32_t port, const BareSegment& reset, Counter counter
 void Worker::reset_to_client(const Flow& flow) noexcept {
   const uint32_t port = flow.vlan_and_port >> 12;
   if (port >= setup_.ports) return;
-  BareSegment reset;
+  MadeSegment reset;
   reset.source = state_.service(flow.service).vip;
   reset.destination = flow.client_endpoint();
   reset.source_mac = setup_.port[port].mac;
@@ -286,14 +342,14 @@ void Worker::reset_to_client(const Flow& flow) noexcept {
 void Worker::reset_to_backend(const Flow& flow) noexcept {
   const Backend& backend = state_.backend(flow.backend);
   if ((backend.flags & channel::kBackendReachable) == 0) return;
-  BareSegment reset;
+  MadeSegment reset;
   reset.source = flow.client_endpoint();
   reset.destination = backend.endpoint;
   reset.source_mac = setup_.port[backend.port_index].mac;
   reset.destination_mac = backend.next_hop;
   reset.vlan = backend.vlan;
   reset.flags = kTcpRst | kTcpAck;
-  reset.sequence = flow.client_next;
+  reset.sequence = flow.client_next + flow.proxy_bytes;
   reset.ack = flow.server_next;
   send_reset(backend.port_index, reset, Counter::kResetsToBackend);
 }

@@ -95,14 +95,34 @@ void WorkerBench::put_backend(uint16_t id, const Endpoint& endpoint, uint8_t fla
   command(channel::Command(message));
 }
 
+void WorkerBench::put_backend(uint16_t id, const Endpoint& endpoint, uint16_t weight, uint32_t max_connections) {
+  channel::PutBackend message{};
+  message.header = {channel::CommandType::kPutBackend, 0, id, 0};
+  message.key = 1000U + id;
+  message.address = endpoint.address;
+  message.port = endpoint.port;
+  message.generation = 1;
+  message.next_hop = backend_mac(id);
+  message.port_index = kBack;
+  message.flags = channel::kBackendReachable;
+  message.weight = weight;
+  message.max_connections = max_connections;
+  command(channel::Command(message));
+}
+
 void WorkerBench::put_service(uint16_t id, const Endpoint& vip, const std::vector<uint16_t>& table,
                               channel::OnBackendDown on_backend_down) {
   channel::PutService message{};
+  message.on_backend_down = on_backend_down;
+  put_service(id, vip, table, message);
+}
+
+void WorkerBench::put_service(uint16_t id, const Endpoint& vip, const std::vector<uint16_t>& table,
+                              channel::PutService message) {
   message.header = {channel::CommandType::kPutService, 0, id, 0};
   message.key = 1U + id;
   message.vip = vip.address;
   message.port = vip.port;
-  message.on_backend_down = on_backend_down;
   message.table_generation = 1;
   message.table_offset = arena_used_;
   message.table_entries = static_cast<uint32_t>(table.size());

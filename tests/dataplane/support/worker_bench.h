@@ -40,6 +40,9 @@ class WorkerBench {
                    uint16_t generation = 1, uint16_t vlan = 0);
   void put_service(uint16_t id, const Endpoint& vip, const std::vector<uint16_t>& table,
                    channel::OnBackendDown on_backend_down = channel::OnBackendDown::kReset);
+  /// The same with every field to choose: `message`'s header, key, endpoint and table are filled in here.
+  void put_service(uint16_t id, const Endpoint& vip, const std::vector<uint16_t>& table, channel::PutService message);
+  void put_backend(uint16_t id, const Endpoint& endpoint, uint16_t weight, uint32_t max_connections);
   void command(const channel::Command& command);
   void command(channel::CommandType type, uint16_t id = 0);
 
