@@ -38,6 +38,9 @@ inline constexpr std::array kChoices<Idle>{
 template <>
 inline constexpr std::array kChoices<Scheduler>{
     Choice{"maglev", Scheduler::kMaglev},
+    Choice{"wrr", Scheduler::kWrr},
+    Choice{"least_conn", Scheduler::kLeastConn},
+    Choice{"source", Scheduler::kSource},
 };
 
 template <>
@@ -55,6 +58,8 @@ inline constexpr std::array kChoices<Forwarding>{
 template <>
 inline constexpr std::array kChoices<Proxy>{
     Choice{"none", Proxy::kNone},
+    Choice{"v1", Proxy::kV1},
+    Choice{"v2", Proxy::kV2},
 };
 
 template <>
@@ -65,8 +70,8 @@ inline constexpr std::array kChoices<OnBackendDown>{
 
 template <>
 inline constexpr std::array kChoices<CheckType>{
-    Choice{"tcp", CheckType::kTcp},
-    Choice{"banner", CheckType::kBanner},
+    Choice{"tcp", CheckType::kTcp},           Choice{"banner", CheckType::kBanner}, Choice{"ehlo", CheckType::kEhlo},
+    Choice{"starttls", CheckType::kStarttls}, Choice{"smtps", CheckType::kSmtps},
 };
 
 template <>

@@ -104,6 +104,7 @@ struct Backend {
   std::string name;
   IpAddress address;
   uint32_t weight = 100;         // 0 = takes no new flows
+  uint32_t max_connections = 0;  // open at once, of all workers together; 0 = no limit
   std::optional<uint16_t> port;  // default: the service's
 };
 

@@ -141,6 +141,21 @@ Field<T> text(std::string name, std::string T::* member, TextRule rule, std::str
   return out;
 }
 
+/// An array of strings.
+template <class T>
+Field<T> texts(std::string name, std::vector<std::string> T::* member, TextRule rule, size_t most, std::string help) {
+  const std::string allowed = fmt::format("at most {}, each {}", most, rule.allowed);
+  Field<T> out{{std::move(name), "array of strings", allowed, "[]", std::move(help)}, {}};
+  out.read = [=](const Value& value, T& into) {
+    into.*member = read_strings(value, most, rule.allowed);
+    for (const std::string& each : into.*member) {
+      const std::string wrong = rule.wrong(each);
+      if (!wrong.empty()) value.fault(fmt::format("\"{}\" {}; allowed: {}", each, wrong, rule.allowed));
+    }
+  };
+  return out;
+}
+
 /// An address that a host on a network may have; left at `::` if faulty.
 template <class T>
 Field<T> address(std::string name, IpAddress T::* member, std::string help) {

@@ -71,19 +71,28 @@ bool reads_greeting(const Check& check) {
   return check.type != CheckType::kTcp;
 }
 
-bool matches_greeting(const Check& check) {
-  return check.type == CheckType::kBanner;
+bool says_ehlo(const Check& check) {
+  return check.type == CheckType::kEhlo || check.type == CheckType::kStarttls || check.type == CheckType::kSmtps;
+}
+
+bool speaks_tls(const Check& check) {
+  return check.type == CheckType::kStarttls || check.type == CheckType::kSmtps;
 }
 
 Group<Check> check_settings() {
   const auto speaking = [](Field<Check> field) {
-    return only_with("type", "type = \"banner\"", reads_greeting, std::move(field));
+    return only_with("type", "a type other than \"tcp\"", reads_greeting, std::move(field));
   };
-  const auto matching = [](Field<Check> field) {
-    return defaults_to("none", only_with("type", "type = \"banner\"", matches_greeting, std::move(field)));
+  const auto matching = [&](Field<Check> field) { return defaults_to("none", speaking(std::move(field))); };
+  const auto conversing = [](Field<Check> field) {
+    return only_with("type", "type = \"ehlo\", \"starttls\" or \"smtps\"", says_ehlo, std::move(field));
+  };
+  const auto secure = [](Field<Check> field) {
+    return only_with("type", "type = \"starttls\" or \"smtps\"", speaks_tls, std::move(field));
   };
   return {
-      choice("type", &Check::type, "how far the probe goes: the handshake, or the SMTP greeting"),
+      choice("type", &Check::type,
+             "how far the probe goes: the handshake, the greeting, EHLO, or TLS (by STARTTLS, or from the first byte)"),
       defaults_to("the traffic's", integer("port", &Check::port, kTcpPort, "the port it looks at")),
       seconds("interval", &Check::interval, {0.1, 3600, "s"}, "between two probes"),
       number("jitter", &Check::jitter, {0, 0.5}, "share of the interval by which it varies, either way"),
@@ -98,6 +107,20 @@ Group<Check> check_settings() {
       integer("fall", &Check::fall, {1, 100}, "bad probes in a row until a backend is down"),
       matching(text("expect", &Check::expect, pattern_rule(), "pattern that the greeting has to match")),
       matching(text("reject", &Check::reject, pattern_rule(), "pattern that the greeting must not match")),
+      speaking(choice("proxy", &Check::proxy, "the PROXY header that the probe sends first (v2: LOCAL)")),
+      defaults_to("its address, in brackets",
+                  conversing(text("helo", &Check::helo, host_rule(), "what the probe calls itself"))),
+      conversing(texts("require", &Check::require, keyword_rule(), kMaxKeywords,
+                       "EHLO keywords that must be offered, before or after TLS")),
+      defaults_to("none", secure(text("server_name", &Check::server_name, host_rule(),
+                                      "the name asked for (SNI) and, with `verify`, held against the certificate"))),
+      secure(boolean("verify", &Check::verify, "hold the certificate's chain and name against `ca_file`")),
+      defaults_to("the system's",
+                  secure(text("ca_file", &Check::ca_file, file_rule(), "certificates that are trusted, in PEM"))),
+      secure(integer("certificate_warn_days", &Check::certificate_warn_days, {0, 3650},
+                     "fewer days of validity left are reported")),
+      secure(integer("certificate_fail_days", &Check::certificate_fail_days, {0, 3650},
+                     "so few days of validity left, or fewer, make the backend down")),
   };
 }
 
@@ -107,6 +130,8 @@ Group<Backend> backend_settings() {
       address("address", &Backend::address, "where it is"),
       integer("weight", &Backend::weight, {0, 65535}, "share of new flows, relative to the others; 0 = none"),
       defaults_to("the service's", integer("port", &Backend::port, kTcpPort, "the port it listens on")),
+      integer("max_connections", &Backend::max_connections, {0, 10'000'000},
+              "open at once, at each of its ports; 0 = no limit"),
   };
 }
 

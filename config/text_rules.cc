@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/text_rules.h"
 
+#include <cctype>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -92,6 +94,26 @@ std::string pattern_text_fault(const std::string& text) {
   return pattern_fault(text);
 }
 
+std::string host_fault(const std::string& text) {
+  if (text.size() > 253) return too_long(text, 253);
+  const bool sound = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == '[' || c == ']' || c == ':';
+  });
+  return sound ? "" : "has a character that no host name has";
+}
+
+std::string keyword_fault(const std::string& text) {
+  if (text.empty()) return "is empty";
+  if (text.size() > 63) return too_long(text, 63);
+  const bool sound =
+      std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; });
+  return sound ? "" : "has a character that no EHLO keyword has";
+}
+
+std::string file_fault(const std::string& text) {
+  return text.empty() || text[0] == '/' ? "" : "is not an absolute path";
+}
+
 }  // namespace
 
 TextRule name_rule() {
@@ -133,6 +155,18 @@ TextRule listen_address_rule() {
 
 TextRule pattern_rule() {
   return {"a regular expression of 1 to 512 bytes without back references and look-around", pattern_text_fault};
+}
+
+TextRule host_rule() {
+  return {"a host name, or \"\"", host_fault};
+}
+
+TextRule keyword_rule() {
+  return {"an EHLO keyword of letters, digits and '-', such as \"STARTTLS\"", keyword_fault};
+}
+
+TextRule file_rule() {
+  return {"an absolute path, or \"\"", file_fault};
 }
 
 std::string address_fault(const std::string& text) {

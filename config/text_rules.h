@@ -23,6 +23,9 @@ TextRule directory_rule();       // absolute, or ""
 TextRule socket_path_rule();     // absolute, short enough for a Unix socket
 TextRule listen_address_rule();  // ADDRESS:PORT, or ""
 TextRule pattern_rule();         // config/pattern.h
+TextRule host_rule();            // a host name, or ""
+TextRule keyword_rule();         // of EHLO (RFC 5321 section 4.1.1.1)
+TextRule file_rule();            // absolute, or ""
 
 /// Why `text` is no address of a host on a network ("is a multicast address"); "" if it is one.
 std::string address_fault(const std::string& text);

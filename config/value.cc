@@ -157,4 +157,21 @@ std::vector<Value> read_elements(const Value& list, size_t most) {
   return out;
 }
 
+std::vector<std::string> read_strings(const Value& array, size_t most, std::string_view allowed) {
+  std::vector<std::string> out;
+  if (!array.setting.isArray() && !array.setting.isList()) {
+    wrong_type(array, "an array of strings", "[ \"...\", \"...\" ]");
+    return out;
+  }
+  const auto length = static_cast<size_t>(array.setting.getLength());
+  if (length > most) {
+    array.fault(fmt::format("has {} elements; allowed: at most {}", length, most));
+    return out;
+  }
+  for (size_t i = 0; i < length; i++) {
+    if (const auto read = read_string(child(array, static_cast<int>(i)), allowed)) out.push_back(*read);
+  }
+  return out;
+}
+
 }  // namespace sluice::config

@@ -51,5 +51,7 @@ std::optional<size_t> read_choice(const Value& value, std::span<const std::strin
 /// Members whose name is faulty already are left out.
 std::vector<Value> read_members(const Value& group);
 std::vector<Value> read_elements(const Value& list, size_t most);
+/// The elements of an array or list of strings. Those that are no strings are faults, and left out.
+std::vector<std::string> read_strings(const Value& array, size_t most, std::string_view allowed);
 
 }  // namespace sluice::config

@@ -55,10 +55,11 @@ struct Member {
   std::string name;
   config::IpAddress address;
   uint16_t port = 0;
-  std::string check;    // name of the check; "" = none
-  std::string variant;  // the check's name if the same backend and port is also under an earlier check
-  uint32_t weight = 0;  // configured
-  uint64_t key = 0;     // desired.h
+  std::string check;             // name of the check; "" = none
+  std::string variant;           // the check's name if the same backend and port is also under an earlier check
+  uint32_t weight = 0;           // configured
+  uint32_t max_connections = 0;  // 0 = no limit
+  uint64_t key = 0;              // desired.h
 
   // What is known of it.
   Admin admin = Admin::kEnabled;

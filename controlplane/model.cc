@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "controlplane/maglev.h"
+#include "controlplane/turns.h"
 #include "dataplane/contract/segment.h"
 
 namespace sluice::control {
@@ -44,6 +45,7 @@ DesiredBackend desired_backend(const Member& member) {
   }
   if (member.health == Health::kDown) out.flags |= channel::kBackendDown;
   out.weight = message_weight(effective_weight(member.factors()));
+  out.max_connections = member.max_connections;
   return out;
 }
 
@@ -58,6 +60,7 @@ DesiredService desired_service(const ServiceState& state, const Placement& place
   out.hash_on = static_cast<channel::HashOn>(service.hash_on);
   out.proxy = static_cast<channel::ProxyHeader>(service.proxy);
   out.on_backend_down = static_cast<channel::OnBackendDown>(service.on_backend_down);
+  out.total_weight = placement.total_weight;
   out.table = placement.table;
   return out;
 }
@@ -82,7 +85,7 @@ size_t Model::add_placement(const config::Service& service, const config::Pool& 
   for (size_t i = 0; i < placements_.size(); i++) {
     const Placement& known = placements_[i];
     if (known.pool == pool.name && known.port == service.port && known.check == check &&
-        known.table_size == service.table_size) {
+        known.table_size == service.table_size && known.in_turn == (service.scheduler == config::Scheduler::kWrr)) {
       return i;
     }
   }
@@ -91,6 +94,7 @@ size_t Model::add_placement(const config::Service& service, const config::Pool& 
   placement.port = service.port;
   placement.check = check;
   placement.table_size = service.table_size;
+  placement.in_turn = service.scheduler == config::Scheduler::kWrr;
   placement.min_healthy = pool.min_healthy;
   placement.since = journal_.now();
   for (const config::Backend& backend : pool.backends) {
@@ -116,6 +120,7 @@ size_t Model::add_member(const config::Service& service, const config::Pool& poo
   // The first keeps the plain key, so that naming another check does not cut the flows of a backend.
   member.variant = same.empty() ? "" : check;
   member.weight = backend.weight;
+  member.max_connections = backend.max_connections;
   member.key = backend_key(pool.name, backend.name, {to_wire(backend.address), Be16::of(port)}, member.variant);
   member.since = journal_.now();
   if (check.empty()) {
@@ -178,6 +183,7 @@ void Model::refresh(Placement& placement) {
     weights.push_back(placement.in_service ? table_weight(effective_weight(members_[i].factors())) : 0);
   }
   if (weights == placement.table_weights) return;
+  placement.total_weight = 0;
   auto table = std::make_shared<Table>();
   if (std::any_of(weights.begin(), weights.end(), [](uint32_t weight) { return weight != 0; })) {
     std::vector<MaglevMember> names;
@@ -185,8 +191,10 @@ void Model::refresh(Placement& placement) {
       const Member& member = members_[placement.members[i]];
       names.push_back({member.name, weights[i]});
       table->members.push_back(member.key);
+      placement.total_weight += weights[i] == 0 ? 0 : message_weight(effective_weight(member.factors()));
     }
-    table->entries = build_maglev(names, placement.table_size);
+    table->entries =
+        placement.in_turn ? build_turns(weights, placement.table_size) : build_maglev(names, placement.table_size);
   }
   placement.table = std::move(table);
   placement.table_weights = std::move(weights);

@@ -28,6 +28,8 @@ struct Placement {
   std::vector<size_t> members;  // index into Model::members()
 
   std::shared_ptr<const Table> table = std::make_shared<const Table>();
+  bool in_turn = false;                 // scheduler wrr: the table is a sequence of turns, not for hashing
+  uint32_t total_weight = 0;            // of the members in the table, as workers take weights
   std::vector<uint32_t> table_weights;  // that the table was built from
   bool in_service = false;
   std::string reason = "not started yet";  // of in_service

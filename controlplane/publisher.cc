@@ -40,6 +40,7 @@ channel::PutService message_for(const DesiredService& service) {
   message.proxy = service.proxy;
   message.on_backend_down = service.on_backend_down;
   message.mss = service.mss;
+  message.total_weight = service.total_weight;
   return message;
 }
 

@@ -59,6 +59,41 @@ class Load : public ::testing::Test {
   Directory directory_;
 };
 
+TEST_F(Load, ReadsEveryKindOfCheckAndWayOfPlacing) {
+  const Config config = load_text(R"(
+dataplane: { ports = ( { name = "wire"; device = "net_null0"; } ); };
+checks:
+{
+  submission: { type = "starttls"; require = ["STARTTLS", "AUTH"]; server_name = "smtp.example.net"; verify = true;
+                ca_file = "/etc/ca.pem"; certificate_warn_days = 14; certificate_fail_days = 1; helo = "check.example.net"; };
+  implicit: { type = "smtps"; };
+  relay: { type = "ehlo"; proxy = "v2"; require = []; };
+};
+pools = ( { name = "mta"; check = "relay"; backends = ( { name = "a"; address = "10.0.0.1"; max_connections = 20000; } ); } );
+services = ( { name = "s"; vip = "192.0.2.1"; pool = "mta"; proxy = "v2"; scheduler = "least_conn"; },
+             { name = "t"; vip = "192.0.2.1"; port = 587; pool = "mta"; check = "submission"; scheduler = "source"; },
+             { name = "u"; vip = "192.0.2.1"; port = 465; pool = "mta"; check = "implicit"; scheduler = "wrr"; proxy = "v1"; } );
+)");
+  ASSERT_EQ(config.checks.size(), 3U);
+  const Check& submission = config.checks[0];
+  EXPECT_EQ(submission.type, CheckType::kStarttls);
+  EXPECT_EQ(submission.require, (std::vector<std::string>{"STARTTLS", "AUTH"}));
+  EXPECT_EQ(submission.server_name, "smtp.example.net");
+  EXPECT_TRUE(submission.verify);
+  EXPECT_EQ(submission.ca_file, "/etc/ca.pem");
+  EXPECT_EQ(submission.certificate_warn_days, 14U);
+  EXPECT_EQ(submission.certificate_fail_days, 1U);
+  EXPECT_EQ(submission.helo, "check.example.net");
+  EXPECT_EQ(config.checks[1].type, CheckType::kSmtps);
+  EXPECT_EQ(config.checks[2].proxy, Proxy::kV2);
+  EXPECT_EQ(config.pools[0].backends[0].max_connections, 20000U);
+  EXPECT_EQ(config.services[0].proxy, Proxy::kV2);
+  EXPECT_EQ(config.services[0].scheduler, Scheduler::kLeastConn);
+  EXPECT_EQ(config.services[1].scheduler, Scheduler::kSource);
+  EXPECT_EQ(config.services[2].scheduler, Scheduler::kWrr);
+  EXPECT_EQ(config.services[2].proxy, Proxy::kV1);
+}
+
 TEST_F(Load, FillsInDefaults) {
   const Config config = load_text(kSmallest);
   EXPECT_EQ(config.instance, "sluice");

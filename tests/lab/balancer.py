@@ -144,7 +144,7 @@ class Balancer:
         counters."""
         def holds():
             counters = self.counters()
-            drops = sum(value for name, value in counters.items() if name.startswith("drop_") and name != "drop_from_twin")
+            drops = sum(value for name, value in counters.items() if name.startswith("drop_") and name not in ("drop_from_twin", "drop_made"))
             left = counters["received"] + counters["handed_in"]
             right = counters["forwarded"] + counters["punted"] + counters["handed_out"] + drops
             return counters if left == right else None
