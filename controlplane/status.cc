@@ -4,6 +4,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "config/choices.h"
@@ -31,9 +32,15 @@ json flow_figures(const ChannelMapping* mapping, channel::BackendId id) {
     return sum(*mapping, [&](const auto& stats) -> const uint64_t& { return stats.backends[id].*counter; });
   };
   using Counters = channel::BackendCounters;
+  uint64_t last_new_flow_ms = 0;
+  for (uint32_t worker = 0; worker < mapping->workers(); worker++) {
+    const auto& counters = mapping->worker_stats(worker).backends[id];
+    last_new_flow_ms = std::max(last_new_flow_ms, read_counter(counters.last_new_flow_ms));
+  }
   return {{"flows_now", total(&Counters::flows_now)},
           {"flows_created", total(&Counters::flows_created)},
           {"flows_established", total(&Counters::flows_established)},
+          {"last_new_flow_ms", last_new_flow_ms},  // CLOCK_MONOTONIC; 0 = none yet
           {"packets_in", total(&Counters::packets_in)},
           {"bytes_in", total(&Counters::bytes_in)},
           {"packets_out", total(&Counters::packets_out)},
