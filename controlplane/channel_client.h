@@ -35,10 +35,11 @@ class ChannelClient {
     std::function<void(std::chrono::microseconds)> in_use;        // from a change's cause to its use on every worker
   };
 
-  /// How long to wait before connecting again: doubled from `first` to `longest`.
+  /// How long to wait before connecting again: doubled from `first` to `longest`. Short, as a data plane that has come
+  /// back refuses new flows until it is told where they go, and an attempt costs microseconds.
   struct Retry {
-    std::chrono::milliseconds first{50};
-    std::chrono::milliseconds longest{1000};
+    std::chrono::milliseconds first{10};
+    std::chrono::milliseconds longest{100};
   };
 
   ChannelClient(boost::asio::io_context& io, std::string socket_path, Handlers handlers, Retry retry);

@@ -147,7 +147,8 @@ void Controller::on_health(const std::string& key, const health::Change& change)
   const auto member = member_by_key_.find(key);
   if (member == member_by_key_.end()) return;
   if (holding_ && change.to == health::Health::kDown) return;  // end_hold() asks again
-  if (model_.set_health(member->second, to_ours(change.to), change.reason)) something_changed();
+  // Before the first publication every verdict counts: it may be the one that was waited for.
+  if (model_.set_health(member->second, to_ours(change.to), change.reason) || !published_) something_changed();
 }
 
 void Controller::on_reachability(const config::IpAddress& address, const Reachability& reachability) {
@@ -158,7 +159,7 @@ void Controller::on_reachability(const config::IpAddress& address, const Reachab
   }
   bool changed = false;
   for (const size_t member : members_by_address_[address]) changed |= model_.set_next_hop(member, reachability);
-  if (changed) something_changed();
+  if (changed || !published_) something_changed();
 }
 
 void Controller::on_connected(uint32_t workers) {
@@ -196,7 +197,8 @@ void Controller::end_hold() {
   holding_ = false;
   for (const auto& [key, member] : member_by_key_) {
     const auto state = prober_.state(key);
-    if (state && state->health == health::Health::kDown) model_.set_health(member, Health::kDown, state->reason);
+    if (!state || state->health != health::Health::kDown) continue;
+    model_.set_health(member, Health::kDown, state->last ? health::describe(*state->last) : state->reason);
   }
   for (auto& [address, reachability] : std::exchange(held_, {})) on_reachability(address, reachability);
   something_changed();

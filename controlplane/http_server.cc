@@ -66,6 +66,16 @@ std::string words_for(error_code error) {
   throw std::system_error(error.value(), std::system_category(), what);
 }
 
+/// A socket file outlives the process that made it. One that is still served stays, and bind() then says so.
+void remove_stale_socket(asio::io_context& io, const std::string& path) {
+  struct stat info{};
+  if (lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return;
+  asio::local::stream_protocol::socket probe(io);
+  error_code error;
+  probe.connect(asio::local::stream_protocol::endpoint(path), error);
+  if (error == asio::error::connection_refused) ::unlink(path.c_str());
+}
+
 /// "127.0.0.1:9125", "[::1]:9125".
 asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {
   const size_t colon = text.rfind(':');
@@ -92,9 +102,7 @@ void HttpServer::listen(const std::string& path) {
   error_code error;
   acceptor->open(Local(), error);
   if (error) fail(error, "API socket");
-  // The instance's lock is held: whoever made this file is gone.
-  struct stat info{};
-  if (lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
+  remove_stale_socket(io_, path);
   const mode_t before = umask(0777 & ~kSocketMode);
   acceptor->bind(Local::endpoint(path), error);
   umask(before);

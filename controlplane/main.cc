@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -18,6 +19,8 @@
 #include "controlplane/log.h"
 
 namespace {
+
+constexpr std::chrono::seconds kFarewell{1};  // for probes under way to say QUIT
 
 int run(const sluice::config::Config& config) {
   const auto lock = sluice::control::claim_instance(config.runtime_directory());
@@ -36,6 +39,8 @@ int run(const sluice::config::Config& config) {
     });
     controller.start();
     io.run();
+    io.restart();
+    io.run_for(kFarewell);
     return 0;
   } catch (const std::exception& error) {
     spdlog::critical("{}", error.what());

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 namespace sluice::control {
 
@@ -60,15 +61,17 @@ Neighbors::Neighbors(asio::io_context& io, std::vector<config::Port> ports, Chan
 
 void Neighbors::follow(const std::vector<config::IpAddress>& addresses) {
   std::map<config::IpAddress, Target> targets;
+  by_neighbor_.clear();
   for (const config::IpAddress& address : addresses) {
     const auto known = targets_.find(address);
     if (known != targets_.end()) {
       targets.insert(targets_.extract(known));
-    } else if (auto [added, is_new] = targets.try_emplace(address); is_new) {
-      added->second.hop = find_hop(address);
+    } else {
+      targets.try_emplace(address);
     }
   }
   targets_ = std::move(targets);
+  for (auto& [address, target] : targets_) look_up(address, target);
 }
 
 void Neighbors::start() {
@@ -98,7 +101,7 @@ void Neighbors::read_notifications() {
     return;
   }
   for (netlink::Message& message : *messages) apply(std::move(message));
-  settle();
+  settle_touched();
   const bool is_due = links_changed_ || !changed_routes_.empty();
   if (is_due && timer_.expiry() > Clock::now() + kRouteDelay) {  // not put off again and again
     timer_.expires_after(kRouteDelay);
@@ -117,6 +120,7 @@ void Neighbors::apply(netlink::Message message) {
     std::erase_if(neighbors_, [&](const auto& entry) { return entry.first.first == link->index; });
   } else if (auto* neighbor = std::get_if<netlink::Neighbor>(&message)) {
     const NeighborKey key{neighbor->link, neighbor->address};
+    touched_.insert(key);
     if (neighbor->gone) {
       neighbors_.erase(key);
     } else {
@@ -153,7 +157,7 @@ void Neighbors::find_hops() {
   for (auto& [address, target] : targets_) {
     const bool affected = links_changed_ || std::any_of(changed_routes_.begin(), changed_routes_.end(),
                                                         [&](const auto& route) { return covers(route, address); });
-    if (affected) target.hop = find_hop(address);
+    if (affected) look_up(address, target);
   }
   links_changed_ = false;
   changed_routes_.clear();
@@ -184,7 +188,27 @@ std::string Neighbors::link_name(int link) const {
   return known == links_.end() ? fmt::format("interface {}", link) : known->second.name;
 }
 
+void Neighbors::look_up(const config::IpAddress& address, Target& target) {
+  if (target.hop) by_neighbor_.erase({target.hop->neighbor, address});
+  target.hop = find_hop(address);
+  if (target.hop) by_neighbor_.insert({target.hop->neighbor, address});
+}
+
+void Neighbors::settle_touched() {
+  for (const NeighborKey& key : std::exchange(touched_, {})) {
+    // Collected first: settling tells the owner, who may call back.
+    std::vector<config::IpAddress> addresses;
+    for (auto it = by_neighbor_.lower_bound({key, {}}); it != by_neighbor_.end() && it->first == key; ++it) {
+      addresses.push_back(it->second);
+    }
+    for (const config::IpAddress& address : addresses) {
+      if (const auto target = targets_.find(address); target != targets_.end()) settle(address, target->second);
+    }
+  }
+}
+
 void Neighbors::settle() {
+  touched_.clear();
   for (auto& [address, target] : targets_) settle(address, target);
 }
 
@@ -254,7 +278,7 @@ void Neighbors::look_again_at_some() {
   auto it = targets_.lower_bound(next_look_);
   for (size_t n = 0; n < std::min(kLooksPerTick, targets_.size()); n++, ++it) {
     if (it == targets_.end()) it = targets_.begin();
-    it->second.hop = find_hop(it->first);
+    look_up(it->first, it->second);
   }
   next_look_ = it == targets_.end() ? config::IpAddress{} : it->first;
 }

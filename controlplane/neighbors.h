@@ -17,6 +17,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,7 +69,9 @@ class Neighbors {
   void resync();
   void find_hops();
   std::expected<Hop, std::string> find_hop(const config::IpAddress& address);
+  void look_up(const config::IpAddress& address, Target& target);
   void settle();
+  void settle_touched();
   void settle(const config::IpAddress& address, Target& target);
   Reachability reach(const config::IpAddress& address, const Target& target) const;
   const netlink::Neighbor* find_neighbor(const Target& target) const;
@@ -89,7 +92,9 @@ class Neighbors {
   std::map<NeighborKey, netlink::Neighbor> neighbors_;
   std::map<NeighborKey, Attempt> attempts_;
   std::map<config::IpAddress, Target> targets_;
-  config::IpAddress next_look_;  // where the slow round over all targets goes on
+  std::set<std::pair<NeighborKey, config::IpAddress>> by_neighbor_;  // targets_ by their next hop
+  std::set<NeighborKey> touched_;                                    // notified of since the last settle
+  config::IpAddress next_look_;                                      // where the slow round over all targets goes on
   std::vector<netlink::Route> changed_routes_;
   bool links_changed_ = false;
 };

@@ -100,13 +100,26 @@ TEST_F(HttpServerTest, GivesItsSocketToOwnerAndGroup) {
 }
 
 TEST_F(HttpServerTest, ReplacesTheSocketOfAProcessThatIsGone) {
+  {
+    const Descriptor stale(socket(AF_UNIX, SOCK_STREAM, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof address.sun_path - 1);
+    ASSERT_EQ(bind(stale.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  }
   serve();
-  HttpServer second(io_, router_);
-  second.listen(path_);  // the lock of the instance is the caller's business
   const Descriptor fd = connect();
   say(fd, "GET /hello HTTP/1.0\r\n\r\n");
   EXPECT_NE(hear(fd).find("200 OK"), std::string::npos);
-  second.stop();
+}
+
+TEST_F(HttpServerTest, LeavesTheSocketOfAProcessThatRuns) {
+  serve();
+  HttpServer second(io_, router_);
+  EXPECT_THROW(second.listen(path_), std::system_error);
+  const Descriptor fd = connect();
+  say(fd, "GET /hello HTTP/1.0\r\n\r\n");
+  EXPECT_NE(hear(fd).find("200 OK"), std::string::npos);
 }
 
 TEST_F(HttpServerTest, RefusesWhatIsNotHttpOrTooLarge) {
