@@ -66,9 +66,17 @@ void mixed_weights(benchmark::State& state) {
   }
 }
 
-BENCHMARK(paper)->Args({3, 65537})->Args({1000, 65537})->Unit(benchmark::kMillisecond);
-BENCHMARK(equal_weights)->Args({3, 65537})->Args({1000, 65537})->Unit(benchmark::kMillisecond);
-BENCHMARK(mixed_weights)->Args({3, 65537})->Args({1000, 65537})->Unit(benchmark::kMillisecond);
+BENCHMARK(paper)->Name("build_table/paper")->Args({3, 65537})->Args({1000, 65537})->Unit(benchmark::kMillisecond);
+BENCHMARK(equal_weights)
+    ->Name("build_table/sluice")
+    ->Args({3, 65537})
+    ->Args({1000, 65537})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(mixed_weights)
+    ->Name("build_table_mixed_weights/sluice")
+    ->Args({3, 65537})
+    ->Args({1000, 65537})
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace sluice::control

@@ -42,20 +42,6 @@ double quantile(std::vector<double> values, double q) {
   return values[static_cast<size_t>(q * static_cast<double>(values.size() - 1))];
 }
 
-/// Handshakes for flows 0..n-1, kBurst at a time.
-void establish(WorkerRig& rig, uint32_t n) {
-  for (uint32_t first = 0; first < n; first += WorkerRig::kBurst) {
-    const uint32_t last = std::min(n, first + WorkerRig::kBurst);
-    for (uint32_t i = first; i < last; i++) rig.client_sends(i, kTcpSyn, 1000, 0);
-    rig.turn();
-    for (uint32_t i = first; i < last; i++) rig.backend_sends(i, kTcpSyn | kTcpAck, 5000, 1001);
-    rig.turn();
-    for (uint32_t i = first; i < last; i++) rig.client_sends(i, kTcpAck, 1001, 5001);
-    rig.turn();
-    rig.clear();
-  }
-}
-
 double floor_block(WorkerRig& rig, FlowChooser& chooser, uint32_t turns) {
   uint64_t cycles = 0;
   for (uint32_t t = 0; t < turns; t++) {

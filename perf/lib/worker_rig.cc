@@ -7,6 +7,7 @@
 #include <rte_ethdev.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -245,6 +246,19 @@ uint32_t WorkerRig::clear() {
     }
   }
   return cleared;
+}
+
+void establish(WorkerRig& rig, uint32_t n) {
+  for (uint32_t first = 0; first < n; first += WorkerRig::kBurst) {
+    const uint32_t last = std::min(n, first + WorkerRig::kBurst);
+    for (uint32_t i = first; i < last; i++) rig.client_sends(i, kTcpSyn, 1000, 0);
+    rig.turn();
+    for (uint32_t i = first; i < last; i++) rig.backend_sends(i, kTcpSyn | kTcpAck, 5000, 1001);
+    rig.turn();
+    for (uint32_t i = first; i < last; i++) rig.client_sends(i, kTcpAck, 1001, 5001);
+    rig.turn();
+    rig.clear();
+  }
 }
 
 }  // namespace sluice::perf

@@ -92,4 +92,7 @@ class WorkerRig {
   std::unique_ptr<FrameTemplate> down_;
 };
 
+/// Handshakes for clients 0 to n - 1, a burst at a time.
+void establish(WorkerRig& rig, uint32_t n);
+
 }  // namespace sluice::perf
