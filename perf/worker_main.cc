@@ -9,8 +9,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "perf/lib/worker_rig.h"
@@ -33,8 +35,9 @@ struct Options {
 struct Figures {
   double floor_cycles;  // per packet, median over blocks
   double worker_cycles;
-  double worker_low, worker_high;  // quartiles
-  double connections;              // per second; 0 where the mix has none
+  double worker_low, worker_high;                      // quartiles
+  double connections;                                  // per second; 0 where the mix has none
+  std::vector<std::pair<std::string, double>> stages;  // cycles per packet in each
 };
 
 double quantile(std::vector<double> values, double q) {
@@ -104,16 +107,34 @@ double lifecycle_block(WorkerRig& rig, uint32_t& next_client, uint32_t turns) {
   return static_cast<double>(cycles) / packets;
 }
 
-/// Cycles per packet in each stage, from the worker's own sampling.
-void out_stages(const WorkerRig& rig) {
-  const auto packets = static_cast<double>(rig.counter(channel::Counter::kSampledPackets));
-  if (packets == 0) return;
-  for (auto i = static_cast<size_t>(channel::Counter::kStagePollControl);
-       i <= static_cast<size_t>(channel::Counter::kStageExpireSome); i++) {
-    const auto cycles = static_cast<double>(rig.counter(static_cast<channel::Counter>(i)));
-    fprintf(stderr, "  %-32s %6.1f\n", std::string(channel::kCounterInfo[i].name).c_str(), cycles / packets);
+/// The worker's own stage counters, of the turns that it timed.
+class Stages {
+ public:
+  explicit Stages(const WorkerRig& rig) : rig_(rig), before_(rig.stats()) {}
+
+  /// Cycles per packet in each stage since construction; empty if no turn was timed.
+  std::vector<std::pair<std::string, double>> since() const {
+    using channel::Counter;
+    std::vector<std::pair<std::string, double>> out;
+    const double packets = grown(Counter::kSampledPackets);
+    if (packets == 0) return out;
+    for (auto i = static_cast<size_t>(Counter::kStagePollControl); i <= static_cast<size_t>(Counter::kStageExpireSome);
+         i++) {
+      std::string name(channel::kCounterInfo[i].name);  // stage_NAME_cycles
+      name = name.substr(6, name.rfind('_') - 6);
+      out.emplace_back(name, grown(static_cast<Counter>(i)) / packets);
+    }
+    return out;
   }
-}
+
+ private:
+  double grown(channel::Counter counter) const {
+    return static_cast<double>(rig_.counter(counter) - before_.counters[static_cast<size_t>(counter)]);
+  }
+
+  const WorkerRig& rig_;
+  const channel::WorkerStats before_;
+};
 
 Figures measure(const Options& options, uint32_t flows) {
   RigOptions rig_options;
@@ -127,6 +148,7 @@ Figures measure(const Options& options, uint32_t flows) {
     fprintf(stderr, "%u flows: establishing\n", flows);
     establish(rig, flows);
   }
+  const auto stages = std::make_unique<Stages>(rig);
   std::vector<double> floor, worker;
   for (uint32_t block = 0; block < options.blocks; block++) {
     floor.push_back(floor_block(rig, chooser, options.turns));
@@ -145,12 +167,45 @@ Figures measure(const Options& options, uint32_t flows) {
     fprintf(stderr, "error: %.0f packets were not forwarded, the figures mean nothing\n", drops);
     exit(1);
   }
-  out_stages(rig);
-  Figures out{quantile(floor, 0.5), quantile(worker, 0.5), quantile(worker, 0.25), quantile(worker, 0.75), 0};
+  Figures out{quantile(floor, 0.5), quantile(worker, 0.5), quantile(worker, 0.25), quantile(worker, 0.75), 0,
+              stages->since()};
   const auto hz = static_cast<double>(rte_get_tsc_hz());
   if (options.mix == "new") out.connections = hz / out.worker_cycles;
   if (options.mix == "lifecycle") out.connections = hz / (7 * out.worker_cycles);
   return out;
+}
+
+double bytes_per_flow(uint32_t flows) {
+  const uint32_t capacity = std::max(flows + flows / 16, 1U << 16);
+  return static_cast<double>(uint64_t{bucket_count(capacity)} * sizeof(FlowBucket) +
+                             uint64_t{capacity} * sizeof(Flow)) /
+         capacity;
+}
+
+nlohmann::json to_json(uint32_t flows, const Figures& f, double ns) {
+  nlohmann::json stages = nlohmann::json::object();
+  for (const auto& [name, cycles] : f.stages) stages[name] = cycles;
+  return {{"flows", flows},
+          {"floor_ns", f.floor_cycles * ns},
+          {"worker_ns", f.worker_cycles * ns},
+          {"worker_ns_q1", f.worker_low * ns},
+          {"worker_ns_q3", f.worker_high * ns},
+          {"added_ns", (f.worker_cycles - f.floor_cycles) * ns},
+          {"worker_cycles", f.worker_cycles},
+          {"mpps", 1e3 / (f.worker_cycles * ns)},
+          {"connections_per_second", f.connections},
+          {"bytes_per_flow", bytes_per_flow(flows)},
+          {"stage_cycles", stages}};
+}
+
+void print_row(uint32_t flows, const Figures& f, double ns) {
+  printf("%12u %10.1f %10.1f   (%6.1f, %6.1f) %10.1f %8.1f %8.1f %14.0f %10.1f\n", flows, f.floor_cycles * ns,
+         f.worker_cycles * ns, f.worker_low * ns, f.worker_high * ns, (f.worker_cycles - f.floor_cycles) * ns,
+         f.worker_cycles, 1e3 / (f.worker_cycles * ns), f.connections, bytes_per_flow(flows));
+  if (!f.stages.empty()) printf("%12s cycles:", "");
+  for (const auto& [name, cycles] : f.stages) printf("  %s %.1f", name.c_str(), cycles);
+  printf("\n");
+  fflush(stdout);
 }
 
 int run(const Options& options) {
@@ -168,30 +223,13 @@ int run(const Options& options) {
   if (!options.json) {
     printf("%s, %u-byte frames, %s, %s, %s pages, TSC %.2f GHz\n", options.mix.c_str(), options.frame_bytes + 4,
            options.v6 ? "IPv6" : "IPv4", options.zipf ? "Zipf" : "uniform", huge ? "2 MiB" : "ordinary", 1 / ns);
-    printf("%12s %10s %10s %18s %10s %8s %14s %10s\n", "flows", "floor ns", "worker ns", "(quartiles)", "added ns",
-           "Mpps", "connections/s", "B/flow");
+    printf("%12s %10s %10s %18s %10s %8s %8s %14s %10s\n", "flows", "floor ns", "worker ns", "(quartiles)", "added ns",
+           "cycles", "Mpps", "connections/s", "B/flow");
   }
   for (const uint32_t flows : options.flows) {
     const Figures f = measure(options, flows);
-    const uint32_t capacity = std::max(flows + flows / 16, 1U << 16);
-    const double bytes_per_flow =
-        static_cast<double>(uint64_t{bucket_count(capacity)} * sizeof(FlowBucket) + uint64_t{capacity} * sizeof(Flow)) /
-        capacity;
-    report["results"].push_back({{"flows", flows},
-                                 {"floor_ns", f.floor_cycles * ns},
-                                 {"worker_ns", f.worker_cycles * ns},
-                                 {"worker_ns_q1", f.worker_low * ns},
-                                 {"worker_ns_q3", f.worker_high * ns},
-                                 {"added_ns", (f.worker_cycles - f.floor_cycles) * ns},
-                                 {"worker_cycles", f.worker_cycles},
-                                 {"mpps", 1e3 / (f.worker_cycles * ns)},
-                                 {"connections_per_second", f.connections},
-                                 {"bytes_per_flow", bytes_per_flow}});
-    if (options.json) continue;
-    printf("%12u %10.1f %10.1f   (%6.1f, %6.1f) %10.1f %8.1f %14.0f %10.1f\n", flows, f.floor_cycles * ns,
-           f.worker_cycles * ns, f.worker_low * ns, f.worker_high * ns, (f.worker_cycles - f.floor_cycles) * ns,
-           1e3 / (f.worker_cycles * ns), f.connections, bytes_per_flow);
-    fflush(stdout);
+    report["results"].push_back(to_json(flows, f, ns));
+    if (!options.json) print_row(flows, f, ns);
   }
   if (options.json) printf("%s\n", report.dump(2).c_str());
   return 0;
