@@ -4,7 +4,6 @@
 namespace sluice {
 namespace {
 
-constexpr uint8_t kProtocolTcp = 6;
 constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragmentHeader = 44, kDestinationOptions = 60;
 constexpr uint32_t kMaxExtensionHeaders = 4;
 
@@ -27,6 +26,21 @@ ParseVerdict parse_tcp(const uint8_t* data, uint32_t available, uint32_t l4_byte
   return ParseVerdict::kTcp;
 }
 
+/// A fragment of a TCP segment: `l4_bytes` of it at `offset_units` times 8. What only an attacker sends is refused: a
+/// first fragment without the whole TCP header, a second one that overlaps it, or a datagram that grows beyond 65535
+/// bytes (RFC 1858 section 3, RFC 3128, RFC 5722).
+ParseVerdict parse_fragment(const uint8_t* data, uint32_t available, uint32_t l4_bytes, uint32_t offset_units,
+                            bool more, Packet& packet) noexcept {
+  if (l4_bytes == 0 || (more && l4_bytes % 8 != 0)) return ParseVerdict::kMalformed;
+  if (offset_units == 0) {
+    const bool whole = parse_tcp(data, available, l4_bytes, packet) == ParseVerdict::kTcp;
+    return whole ? ParseVerdict::kFirstFragment : ParseVerdict::kMalformed;
+  }
+  const bool overlaps_header = offset_units * 8 < tcp::kBytes;
+  if (overlaps_header || offset_units * 8 + l4_bytes > 0xffff) return ParseVerdict::kMalformed;
+  return ParseVerdict::kFragment;
+}
+
 ParseVerdict parse_ipv4(const uint8_t* data, uint32_t available, uint32_t frame_bytes, Packet& packet) noexcept {
   const uint32_t l3 = packet.l3_offset;
   if (l3 + ipv4::kBytes > available) return ParseVerdict::kTruncated;
@@ -41,9 +55,13 @@ ParseVerdict parse_ipv4(const uint8_t* data, uint32_t available, uint32_t frame_
   packet.l4_offset = static_cast<uint16_t>(l3 + header_bytes);
   packet.source.address = Address::v4(Be32{load<uint32_t>(header + ipv4::kSource)});
   packet.destination.address = Address::v4(Be32{load<uint32_t>(header + ipv4::kDestination)});
-  if (header[ipv4::kProtocol] != kProtocolTcp) return ParseVerdict::kOther;
-  if ((load<uint16_t>(header + ipv4::kFragment) & Be16::of(0x3fff).raw) != 0) return ParseVerdict::kFragment;
-  return parse_tcp(data, available, total - header_bytes, packet);
+  const uint32_t fragment = Be16{load<uint16_t>(header + ipv4::kFragment)}.host() & 0x3fff;
+  const uint8_t protocol = header[ipv4::kProtocol];
+  if (protocol == kProtocolIcmp && fragment == 0) return ParseVerdict::kIcmp;
+  if (protocol != kProtocolTcp) return ParseVerdict::kOther;
+  if (fragment == 0) return parse_tcp(data, available, total - header_bytes, packet);
+  packet.fragment_id = Be16{load<uint16_t>(header + ipv4::kIdentification)}.host();
+  return parse_fragment(data, available, total - header_bytes, fragment & 0x1fff, (fragment & 0x2000) != 0, packet);
 }
 
 ParseVerdict parse_ipv6(const uint8_t* data, uint32_t available, uint32_t frame_bytes, Packet& packet) noexcept {
@@ -60,16 +78,34 @@ ParseVerdict parse_ipv6(const uint8_t* data, uint32_t available, uint32_t frame_
   __builtin_memcpy(packet.destination.address.bytes.data(), header + ipv6::kDestination, 16);
   uint8_t next = header[ipv6::kNextHeader];
   uint32_t offset = ipv6::kBytes;
-  for (uint32_t i = 0; i < kMaxExtensionHeaders && next != kProtocolTcp; i++) {
-    if (next == kFragmentHeader) return ParseVerdict::kFragment;
+  bool first_fragment = false;
+  for (uint32_t i = 0; i < kMaxExtensionHeaders && next != kProtocolTcp && next != kProtocolIcmp6; i++) {
+    if (next == kFragmentHeader && !first_fragment) {
+      if (offset + 8 > total || l3 + offset + 8 > available) return ParseVerdict::kTruncated;
+      next = header[offset];
+      const uint32_t fragment = Be16{load<uint16_t>(header + offset + 2)}.host();
+      packet.fragment_id = Be32{load<uint32_t>(header + offset + 4)}.host();
+      offset += 8;
+      packet.l4_offset = static_cast<uint16_t>(l3 + offset);
+      const uint32_t units = fragment >> 3;
+      const bool more = (fragment & 1) != 0;
+      if (units != 0) {
+        if (next != kProtocolTcp) return ParseVerdict::kOther;
+        return parse_fragment(data, available, total - offset, units, more, packet);
+      }
+      first_fragment = more;  // else the datagram is whole (RFC 6946)
+      continue;
+    }
     if (next != kHopByHop && next != kRouting && next != kDestinationOptions) return ParseVerdict::kOther;
     if (offset + 8 > total || l3 + offset + 8 > available) return ParseVerdict::kTruncated;
     next = header[offset];
     offset += (header[offset + 1] + 1U) * 8U;
     if (offset > total) return ParseVerdict::kTruncated;
   }
-  if (next != kProtocolTcp) return ParseVerdict::kOther;
   packet.l4_offset = static_cast<uint16_t>(l3 + offset);
+  if (next == kProtocolIcmp6 && !first_fragment) return ParseVerdict::kIcmp;
+  if (next != kProtocolTcp) return ParseVerdict::kOther;
+  if (first_fragment) return parse_fragment(data, available, total - offset, 0, true, packet);
   return parse_tcp(data, available, total - offset, packet);
 }
 

@@ -18,6 +18,8 @@ inline constexpr uint8_t kTcpRst = 0x04;
 inline constexpr uint8_t kTcpPsh = 0x08;
 inline constexpr uint8_t kTcpAck = 0x10;
 
+inline constexpr uint8_t kProtocolIcmp = 1, kProtocolTcp = 6, kProtocolIcmp6 = 58;
+
 inline constexpr uint32_t kEthernetBytes = 14;
 inline constexpr uint32_t kVlanBytes = 4;
 inline constexpr uint16_t kEtherTypeIpv4 = 0x0800;
@@ -26,8 +28,8 @@ inline constexpr uint16_t kEtherTypeVlan = 0x8100;
 
 // Offsets of fields within their headers.
 namespace ipv4 {
-inline constexpr uint32_t kTotalLength = 2, kFragment = 6, kTtl = 8, kProtocol = 9, kChecksum = 10, kSource = 12,
-                          kDestination = 16, kBytes = 20;
+inline constexpr uint32_t kTotalLength = 2, kIdentification = 4, kFragment = 6, kTtl = 8, kProtocol = 9, kChecksum = 10,
+                          kSource = 12, kDestination = 16, kBytes = 20;
 }
 namespace ipv6 {
 inline constexpr uint32_t kPayloadLength = 4, kNextHeader = 6, kHopLimit = 7, kSource = 8, kDestination = 24,
@@ -51,10 +53,12 @@ inline void store(uint8_t* to, T value) {
 }
 
 enum class ParseVerdict : uint8_t {
-  kTcp,        // all of Packet is filled in
-  kFragment,   // an IP fragment: addresses are filled in, ports are not
-  kOther,      // for the kernel
-  kOtherHost,  // addressed to another station
+  kTcp,            // all of Packet is filled in, but for fragment_id
+  kFirstFragment,  // of a TCP segment, its header whole: all of Packet is filled in
+  kFragment,       // a later one: addresses, offsets and fragment_id are filled in; l4_offset is where its data begins
+  kIcmp,           // ICMP of the packet's family: addresses and offsets are filled in
+  kOther,          // for the kernel
+  kOtherHost,      // addressed to another station
   kTruncated,
   kMalformed,
 };
@@ -72,6 +76,7 @@ struct alignas(64) Packet {
   bool v6;
   uint8_t tcp_flags;
   uint8_t tcp_header_bytes;
+  uint32_t fragment_id;  // the datagram's identification, host order; of fragments only
 
   /// Sequence space that the segment takes (RFC 9293 section 3.4).
   uint32_t sequence_length() const {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "dataplane/mss.h"
 #include "dataplane/tcp_track.h"
 #include "dataplane/translate.h"
 
@@ -44,7 +45,7 @@ bool Worker::turn(uint64_t now_ms) noexcept {
   end_stage(Counter::kStagePollControl);
   for (uint32_t port = 0; port < setup_.ports; port++) {
     busy |= receive(port);
-    if (burst_.count > Burst::kSize - kMaxBurst) process();
+    if (burst_.count + aside_count_ > Burst::kSize - kMaxBurst) process();
   }
   process();
   busy |= send_for_main();
@@ -72,6 +73,8 @@ void Worker::process() noexcept {
   translate();
   end_stage(Counter::kStageTranslate);
   burst_.count = 0;
+  if (aside_count_ != 0) [[unlikely]]
+    deal_with_asides();
 }
 
 bool Worker::poll_control() noexcept {
@@ -141,8 +144,7 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
     Packet& packet = burst.packet[kept];
     const ParseVerdict verdict = sluice::parse(*mbuf, setup_.port[port].mac, mac_word, packet);
     if (verdict != ParseVerdict::kTcp) [[unlikely]] {
-      put_aside(port, mbuf, packet, verdict);
-      continue;
+      if (!put_aside(port, mbuf, packet, verdict)) continue;
     }
     const bool from_client = faces == Faces::kClients ||
                              (faces == Faces::kBoth && state_.find_service(packet.destination) != channel::kNoService);
@@ -155,32 +157,6 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
     kept++;
   }
   burst.count = kept;
-}
-
-void Worker::put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept {
-  switch (verdict) {
-    case ParseVerdict::kTcp:
-      break;
-    case ParseVerdict::kOther:
-      punt(port, mbuf);
-      break;
-    case ParseVerdict::kFragment:
-      if (state_.is_vip(packet.destination.address)) {
-        drop(mbuf, Counter::kDropFragment);
-      } else {
-        punt(port, mbuf);
-      }
-      break;
-    case ParseVerdict::kOtherHost:
-      drop(mbuf, Counter::kDropOtherHost);
-      break;
-    case ParseVerdict::kTruncated:
-      drop(mbuf, Counter::kDropTruncated);
-      break;
-    case ParseVerdict::kMalformed:
-      drop(mbuf, Counter::kDropMalformed);
-      break;
-  }
 }
 
 FlowIndex Worker::find_from_client(FlowPlace place, const Packet& packet) const noexcept {
@@ -263,6 +239,11 @@ void Worker::translate_from_client(uint32_t i) noexcept {
       backend.is_serving(flow.backend_generation) && flow.state != TcpState::kFree && (flow.flags & kUnusual) == 0;
   if (!ordinary && !may_go_to_backend(i)) return;
   if (hop_limit(*mbuf, packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
+  const uint16_t mtu = setup_.port[backend.port_index].mtu;
+  if (packet.ip_bytes > mtu) [[unlikely]]
+    return answer_too_big(i, mtu);
+  if ((packet.tcp_flags & kTcpSyn) != 0) [[unlikely]]
+    clamp_mss(*mbuf, packet, state_.service(flow.service).mss);
   if ((flow.flags & kFlowSpecial) != 0) [[unlikely]]
     return translate_special_from_client(i);
 
@@ -299,6 +280,12 @@ void Worker::translate_from_backend(uint32_t i) noexcept {
   if (flow.state == TcpState::kFree) return drop(mbuf, Counter::kDropNoFlow);
   if ((flow.flags & kFlowCut) != 0) return answer_with_reset(i, Counter::kDropReset);
   if (hop_limit(*mbuf, packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
+  const uint32_t out_port = flow.vlan_and_port >> 12;
+  const uint16_t mtu = setup_.port[out_port].mtu;
+  if (packet.ip_bytes > mtu) [[unlikely]]
+    return answer_too_big(i, mtu);
+  if ((packet.tcp_flags & kTcpSyn) != 0) [[unlikely]]
+    clamp_mss(*mbuf, packet, state_.service(flow.service).mss);
   if ((flow.flags & kFlowSpecial) != 0) [[unlikely]]
     return translate_special_from_backend(i);
 
@@ -306,7 +293,6 @@ void Worker::translate_from_backend(uint32_t i) noexcept {
   count_packet(&setup_.stats->services[flow.service].packets_out, packet.ip_bytes);
   count_packet(&setup_.stats->backends[flow.backend].packets_out, packet.ip_bytes);
   to_client(*mbuf, packet, state_.service(flow.service), backend);
-  const uint32_t out_port = flow.vlan_and_port >> 12;
   write_ethernet(*mbuf, packet, flow.client_mac, mac_word_[out_port], flow.vlan_and_port & 0x0fff);
   send(out_port, mbuf);
 }

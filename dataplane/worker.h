@@ -16,9 +16,12 @@
 
 #include "dataplane/flow_table.h"
 #include "dataplane/forwarding_state.h"
+#include "dataplane/fragments.h"
+#include "dataplane/icmp.h"
 #include "dataplane/packet.h"
 #include "dataplane/proxy_pending.h"
 #include "dataplane/reset.h"
+#include "dataplane/token_bucket.h"
 #include "dataplane/worker_setup.h"
 
 namespace sluice {
@@ -46,6 +49,14 @@ struct Burst {
   std::array<bool, kSize> from_client;
 };
 
+/// A frame that waits until the burst it came with is dealt with.
+struct Aside {
+  Packet packet;
+  rte_mbuf* mbuf;
+  uint8_t port;
+  ParseVerdict verdict;  // kIcmp or kFragment
+};
+
 class Worker {
  public:
   /// `now_ms`: CLOCK_MONOTONIC.
@@ -68,7 +79,6 @@ class Worker {
   void reject(const channel::Command& command, channel::RejectReason reason) noexcept;
   bool receive(uint32_t port) noexcept;
   void parse(uint32_t port, uint32_t received) noexcept;
-  void put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept;
   void process() noexcept;
   void end_stage(Counter stage) noexcept;
   void look_up_flows() noexcept;
@@ -106,6 +116,19 @@ class Worker {
   void confirm_proxy(Flow& flow, uint32_t raw_ack) noexcept;
   void abandon_proxy(Flow& flow) noexcept;
   void resend_proxy_headers() noexcept;
+
+  // worker_aside.cc: frames that are not whole TCP segments.
+  /// Sees to a frame that is not kTcp, unless it returns true: then it goes on as a segment.
+  bool put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept;
+  void deal_with_asides() noexcept;
+  void pass_icmp(Aside& aside) noexcept;
+  void pass_icmp_to_backend(Aside& aside, const IcmpError& error) noexcept;
+  void pass_icmp_to_client(Aside& aside, const IcmpError& error) noexcept;
+  void remember_fragment(uint32_t port, const Packet& packet) noexcept;
+  void pass_fragment(Aside& aside) noexcept;
+  void pass_fragment_to_backend(Aside& aside, const Flow& flow) noexcept;
+  void pass_fragment_to_client(Aside& aside, const Flow& flow) noexcept;
+  void answer_too_big(uint32_t i, uint16_t mtu) noexcept;
 
   // worker_flows.cc: the life of flows.
   void place_new_flows() noexcept;
@@ -163,6 +186,11 @@ class Worker {
 
   std::array<uint32_t, channel::kMaxServices> turn_of_{};  // wrr: entry of the next flow
   uint64_t random_;                                        // least_conn: state of a xorshift generator
+
+  uint32_t aside_count_ = 0;
+  std::array<Aside, Burst::kSize> aside_;
+  FragmentTable fragments_;
+  TokenBucket icmp_tokens_;  // for errors that we make
 
   uint64_t adopt_tokens_;
   uint64_t adopt_credited_ms_;

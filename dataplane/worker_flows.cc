@@ -20,6 +20,8 @@ constexpr uint32_t kRecycleProbes = 64;    // flows looked at for a closed one w
 constexpr uint32_t kPlacementProbes = 64;  // table entries tried after the one that the hash names
 constexpr uint64_t kAdoptPerSecond = 20'000;
 constexpr uint64_t kAdoptBurst = 20'000;
+constexpr uint32_t kIcmpPerSecond = 1000;
+constexpr uint32_t kIcmpBurst = 50;
 
 channel::Counter gauge_of(TcpState state) {
   if (is_embryonic(state)) return channel::Counter::kFlowsEmbryonicNow;
@@ -42,6 +44,8 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
       embryonic_limit_(embryonic_limit(setup.flow_capacity, kEmbryonicRing)),
       swept_ms_(now_ms),
       random_(hash_seed | 1),
+      fragments_(hash_seed),
+      icmp_tokens_(kIcmpPerSecond, kIcmpBurst, now_ms),
       adopt_tokens_(kAdoptBurst),
       adopt_credited_ms_(now_ms) {
   for (size_t i = 0; i < timeout_ms_.size(); i++) timeout_ms_[i] = timeout_ms(static_cast<TcpState>(i), setup.timers);

@@ -41,6 +41,7 @@ enum class Counter : uint16_t {
   kDropProxyPending,
   kDropFragment,
   kDropTooBig,
+  kDropIcmp,
   kDropNoLocalPort,
   kDropPolicy,
   // Packets we made.
@@ -52,6 +53,7 @@ enum class Counter : uint16_t {
   kProxyHeadersSent,
   kProxyHeadersResent,
   kIcmpSent,
+  kIcmpPassedOn,
   // Flows.
   kFlowsCreated,
   kFlowsAdopted,
@@ -125,6 +127,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"drop_proxy_pending", "held back until the PROXY header is on its way"},
     {"drop_fragment", "fragment whose flow is not known"},
     {"drop_too_big", "longer than the way ahead allows"},
+    {"drop_icmp", "ICMP error that quotes a sequence number far from its flow's"},
     {"drop_no_local_port", "fullnat: no free local port"},
     {"drop_policy", "refused by source policy"},
     {"from_twin", "packets sent for the kernel twin"},
@@ -135,6 +138,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"proxy_headers_sent", "PROXY headers injected"},
     {"proxy_headers_resent", "PROXY headers sent again"},
     {"icmp_sent", "ICMP errors made"},
+    {"icmp_passed_on", "ICMP errors about a flow, translated and sent on"},
     {"flows_created", "flows placed for a SYN"},
     {"flows_adopted", "flows adopted in mid-stream"},
     {"flows_established", "flows whose handshake completed"},

@@ -368,7 +368,7 @@ TEST_F(WorkerTest, DropsBadPacketsByName) {
       {"no flags", mutated(47, 0x00), Counter::kDropMalformed},
       {"frame of 10 bytes", Bytes(10, 0), Counter::kDropTruncated},
       {"another station's", other_host, Counter::kDropOtherHost},
-      {"first fragment for a VIP", Frame(good).fragment(0x2000).bytes(), Counter::kDropFragment},
+      {"first fragment of no whole units", Frame(good).fragment(0x2000).bytes(), Counter::kDropMalformed},
       {"last fragment for a VIP", Frame(good).fragment(0x0010).bytes(), Counter::kDropFragment},
       {"no hops left", Frame(good).ttl(1).bytes(), Counter::kDropTtlExpired},
   };

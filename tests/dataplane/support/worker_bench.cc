@@ -51,8 +51,8 @@ WorkerBench::WorkerBench(const BenchOptions& options)
     std::memset(flow_memory_.get(), 0, bytes);
   }
   setup_.ports = 2;
-  setup_.port[kFront] = {front_.device(), 0, 0, 1500, 0, options.front, front_mac(), false};
-  setup_.port[kBack] = {back_.device(), 0, 0, 1500, 0, options.back, back_mac(), false};
+  setup_.port[kFront] = {front_.device(), 0, 0, options.front_mtu, 0, options.front, front_mac(), false};
+  setup_.port[kBack] = {back_.device(), 0, 0, options.back_mtu, 0, options.back, back_mac(), false};
   setup_.to_main = to_main_;
   setup_.pool = pool_;
   setup_.stats = stats_.get();

@@ -19,6 +19,8 @@ struct BenchOptions {
   uint32_t flow_capacity = 4096;
   Faces front = Faces::kClients;
   Faces back = Faces::kBackends;
+  uint16_t front_mtu = 1500;
+  uint16_t back_mtu = 1500;
   std::byte* flow_memory = nullptr;  // of an earlier bench; null: fresh
 };
 

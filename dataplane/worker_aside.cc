@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a worker does with frames that are not whole TCP segments: ICMP errors and fragments follow the flow that
+// they belong to, what belongs to none goes to the kernel, what is broken is dropped. They wait until the segments
+// received with them are dealt with, so that they neither overtake their flow nor slow down the others.
+#include "dataplane/icmp.h"
+#include "dataplane/translate.h"
+#include "dataplane/worker.h"
+
+namespace sluice {
+
+bool Worker::put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept {
+  switch (verdict) {
+    case ParseVerdict::kTcp:
+      return true;
+    case ParseVerdict::kFirstFragment:
+      remember_fragment(port, packet);
+      return true;
+    case ParseVerdict::kFragment:
+    case ParseVerdict::kIcmp:
+      aside_[aside_count_++] = {packet, mbuf, static_cast<uint8_t>(port), verdict};
+      break;
+    case ParseVerdict::kOther:
+      punt(port, mbuf);
+      break;
+    case ParseVerdict::kOtherHost:
+      drop(mbuf, Counter::kDropOtherHost);
+      break;
+    case ParseVerdict::kTruncated:
+      drop(mbuf, Counter::kDropTruncated);
+      break;
+    case ParseVerdict::kMalformed:
+      drop(mbuf, Counter::kDropMalformed);
+      break;
+  }
+  return false;
+}
+
+void Worker::deal_with_asides() noexcept {
+  for (uint32_t i = 0; i < aside_count_; i++) {
+    if (aside_[i].verdict == ParseVerdict::kIcmp) {
+      pass_icmp(aside_[i]);
+    } else {
+      pass_fragment(aside_[i]);
+    }
+  }
+  aside_count_ = 0;
+}
+
+void Worker::pass_icmp(Aside& aside) noexcept {
+  IcmpError error;
+  if (!read_icmp_error(*aside.mbuf, aside.packet, error)) return punt(aside.port, aside.mbuf);
+  // What it quotes was sent by the balancer: by a VIP to a client, or by a client to a backend.
+  if (state_.find_service(error.source) != channel::kNoService) return pass_icmp_to_backend(aside, error);
+  if (setup_.port[aside.port].faces != Faces::kClients) return pass_icmp_to_client(aside, error);
+  punt(aside.port, aside.mbuf);
+}
+
+void Worker::pass_icmp_to_backend(Aside& aside, const IcmpError& error) noexcept {
+  rte_mbuf* mbuf = aside.mbuf;
+  // The flow is found by a segment that would come the way of the error.
+  Packet answer;
+  answer.source = error.destination;
+  answer.destination = error.source;
+  const FlowIndex index = find_from_client(flows_.place(flows_.hash(answer.source)), answer);
+  if (index == kNoFlow) return punt(aside.port, mbuf);
+  const Flow& flow = flows_[index];
+  if ((flow.flags & kFlowCut) != 0 || state_.is_lost(flow)) return drop(mbuf, Counter::kDropNoFlow);
+  if (!believable_quote(flow.server_next, error.sequence)) return drop(mbuf, Counter::kDropIcmp);
+  const Backend& backend = state_.backend(flow.backend);
+  if ((backend.flags & channel::kBackendReachable) == 0) return drop(mbuf, Counter::kDropBackendUnreachable);
+  if (hop_limit(*mbuf, aside.packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
+  rewrite_icmp_error(*mbuf, aside.packet, error,
+                     {.source = aside.packet.source.address,
+                      .quoted_source = backend.endpoint,
+                      .quoted_destination = error.destination,
+                      .sequence_shift = 0,
+                      .ack_shift = flow.proxy_bytes});
+  count(Counter::kIcmpPassedOn);
+  write_ethernet(*mbuf, aside.packet, backend.next_hop, mac_word_[backend.port_index], backend.vlan);
+  send(backend.port_index, mbuf);
+}
+
+void Worker::pass_icmp_to_client(Aside& aside, const IcmpError& error) noexcept {
+  rte_mbuf* mbuf = aside.mbuf;
+  Packet answer;
+  answer.source = error.destination;
+  answer.destination = error.source;
+  const FlowIndex index = find_from_backend(flows_.place(flows_.hash(answer.destination)), answer);
+  if (index == kNoFlow) return punt(aside.port, mbuf);
+  const Flow& flow = flows_[index];
+  if ((flow.flags & kFlowCut) != 0 || !state_.is_current(flow)) return drop(mbuf, Counter::kDropNoFlow);
+  if (!believable_quote(flow.client_next + flow.proxy_bytes, error.sequence)) return drop(mbuf, Counter::kDropIcmp);
+  if (hop_limit(*mbuf, aside.packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
+  const Endpoint& vip = state_.service(flow.service).vip;
+  const Address& sender = aside.packet.source.address;
+  // The client knows nothing of the backend, but a router may speak in its own name.
+  rewrite_icmp_error(*mbuf, aside.packet, error,
+                     {.source = sender == error.destination.address ? vip.address : sender,
+                      .quoted_source = flow.client_endpoint(),
+                      .quoted_destination = vip,
+                      .sequence_shift = 0U - flow.proxy_bytes,
+                      .ack_shift = 0});
+  count(Counter::kIcmpPassedOn);
+  const uint32_t out_port = flow.vlan_and_port >> 12;
+  write_ethernet(*mbuf, aside.packet, flow.client_mac, mac_word_[out_port], flow.vlan_and_port & 0x0fff);
+  send(out_port, mbuf);
+}
+
+void Worker::remember_fragment(uint32_t port, const Packet& packet) noexcept {
+  // Strangers among the clients get no place; the flow of one who comes in mid-stream is known at its next attempt.
+  const bool from_stranger = setup_.port[port].faces == Faces::kClients &&
+                             find_from_client(flows_.place(flows_.hash(packet.source)), packet) == kNoFlow;
+  if (!from_stranger) fragments_.remember(packet, now_ms_);
+}
+
+void Worker::pass_fragment(Aside& aside) noexcept {
+  Packet& packet = aside.packet;
+  rte_mbuf* mbuf = aside.mbuf;
+  const Faces faces = setup_.port[aside.port].faces;
+  const bool for_vip = state_.is_vip(packet.destination.address);
+  if (!fragments_.complete(packet, fragment_offset_bytes(*mbuf, packet), now_ms_)) {
+    // Behind a backends' port even a stranger's may be part of a flow.
+    if (for_vip || faces == Faces::kBackends) return drop(mbuf, Counter::kDropFragment);
+    return punt(aside.port, mbuf);
+  }
+  if (for_vip) {
+    const FlowIndex index = find_from_client(flows_.place(flows_.hash(packet.source)), packet);
+    if (index != kNoFlow) return pass_fragment_to_backend(aside, flows_[index]);
+    return drop(mbuf, Counter::kDropFragment);
+  }
+  const FlowIndex index = find_from_backend(flows_.place(flows_.hash(packet.destination)), packet);
+  if (faces != Faces::kClients && index != kNoFlow) return pass_fragment_to_client(aside, flows_[index]);
+  punt(aside.port, mbuf);
+}
+
+void Worker::pass_fragment_to_backend(Aside& aside, const Flow& flow) noexcept {
+  rte_mbuf* mbuf = aside.mbuf;
+  if ((flow.flags & kFlowCut) != 0) return drop(mbuf, Counter::kDropFragment);
+  if (state_.is_lost(flow)) return drop(mbuf, Counter::kDropFragment);
+  const Backend& backend = state_.backend(flow.backend);
+  if ((backend.flags & channel::kBackendReachable) == 0) return drop(mbuf, Counter::kDropBackendUnreachable);
+  if (hop_limit(*mbuf, aside.packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
+  if (aside.packet.ip_bytes > setup_.port[backend.port_index].mtu) return drop(mbuf, Counter::kDropTooBig);
+  channel::ServiceCounters& service_counters = setup_.stats->services[flow.service];
+  channel::BackendCounters& backend_counters = setup_.stats->backends[flow.backend];
+  service_counters.packets_in++;
+  service_counters.bytes_in += aside.packet.ip_bytes;
+  backend_counters.packets_in++;
+  backend_counters.bytes_in += aside.packet.ip_bytes;
+  rewrite_fragment(*mbuf, aside.packet, flow.client, backend.endpoint.address);
+  write_ethernet(*mbuf, aside.packet, backend.next_hop, mac_word_[backend.port_index], backend.vlan);
+  send(backend.port_index, mbuf);
+}
+
+void Worker::pass_fragment_to_client(Aside& aside, const Flow& flow) noexcept {
+  rte_mbuf* mbuf = aside.mbuf;
+  const uint32_t out_port = flow.vlan_and_port >> 12;
+  if ((flow.flags & kFlowCut) != 0 || !state_.is_current(flow)) return drop(mbuf, Counter::kDropFragment);
+  if (hop_limit(*mbuf, aside.packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
+  if (aside.packet.ip_bytes > setup_.port[out_port].mtu) return drop(mbuf, Counter::kDropTooBig);
+  channel::ServiceCounters& service_counters = setup_.stats->services[flow.service];
+  channel::BackendCounters& backend_counters = setup_.stats->backends[flow.backend];
+  service_counters.packets_out++;
+  service_counters.bytes_out += aside.packet.ip_bytes;
+  backend_counters.packets_out++;
+  backend_counters.bytes_out += aside.packet.ip_bytes;
+  rewrite_fragment(*mbuf, aside.packet, state_.service(flow.service).vip.address, flow.client);
+  write_ethernet(*mbuf, aside.packet, flow.client_mac, mac_word_[out_port], flow.vlan_and_port & 0x0fff);
+  send(out_port, mbuf);
+}
+
+void Worker::answer_too_big(uint32_t i, uint16_t mtu) noexcept {
+  if (icmp_tokens_.take(now_ms_)) {
+    rte_mbuf* answer = rte_pktmbuf_alloc(setup_.pool);
+    if (answer == nullptr) {
+      count(Counter::kDropMade);
+    } else {
+      write_too_big(*answer, *burst_.mbuf[i], burst_.packet[i], mtu);
+      send_made(burst_.port[i], answer);
+      count(Counter::kIcmpSent);
+    }
+  }
+  drop(burst_.mbuf[i], Counter::kDropTooBig);
+}
+
+}  // namespace sluice
