@@ -15,7 +15,7 @@
 namespace sluice {
 
 inline constexpr uint64_t kFlowMemoryMagic = 0x31574f4c46554c53;  // "SLUFLOW1"
-inline constexpr uint32_t kFlowMemoryVersion = 2;                 // raise with any change of layout or meaning
+inline constexpr uint32_t kFlowMemoryVersion = 3;                 // raise with any change of layout or meaning
 
 /// A service as a worker keeps it. Tables of backends lie in the channel's arena and are not part of this.
 struct alignas(64) Service {
@@ -27,7 +27,8 @@ struct alignas(64) Service {
   channel::OnBackendDown on_backend_down;
   bool in_use;
   uint16_t mss;
-  uint16_t reserved;
+  uint8_t flags;  // channel::ServiceFlags
+  uint8_t reserved;
   uint32_t total_weight;  // of the backends in its table
   uint32_t checksum;      // ones' complement sum of the VIP's address and port (unfolded)
   uint16_t address_sum;   // folded sum of the IPv4 address alone; 0 for IPv6

@@ -130,6 +130,7 @@ std::optional<RejectReason> ForwardingState::put_service(const channel::PutServi
   service.in_use = false;
   service.vip = {message.vip, message.port};
   service.forwarding = message.forwarding;
+  service.flags = message.flags;
   service.scheduler = message.scheduler;
   service.hash_on = message.hash_on;
   service.proxy = message.proxy;

@@ -247,7 +247,9 @@ void Worker::translate_from_client(uint32_t i) noexcept {
   if ((flow.flags & kFlowSpecial) != 0) [[unlikely]]
     return translate_special_from_client(i);
 
+  const uint32_t expected = flow.client_next;
   track_client(flow, packet);
+  watch_client(i, expected);
   learn_return_path(flow, i);
 
   count_packet(&setup_.stats->services[flow.service].packets_in, packet.ip_bytes);
@@ -289,7 +291,9 @@ void Worker::translate_from_backend(uint32_t i) noexcept {
   if ((flow.flags & kFlowSpecial) != 0) [[unlikely]]
     return translate_special_from_backend(i);
 
+  const uint32_t expected = flow.server_next;
   track_backend(flow, packet);
+  watch_backend(i, expected);
   count_packet(&setup_.stats->services[flow.service].packets_out, packet.ip_bytes);
   count_packet(&setup_.stats->backends[flow.backend].packets_out, packet.ip_bytes);
   to_client(*mbuf, packet, state_.service(flow.service), backend);

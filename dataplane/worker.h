@@ -21,6 +21,7 @@
 #include "dataplane/packet.h"
 #include "dataplane/proxy_pending.h"
 #include "dataplane/reset.h"
+#include "dataplane/smtp_observer.h"
 #include "dataplane/token_bucket.h"
 #include "dataplane/worker_setup.h"
 
@@ -66,6 +67,7 @@ class Worker {
   bool turn(uint64_t now_ms) noexcept;
 
   const FlowTable& flows() const noexcept { return flows_; }
+  const SmtpObserver& observer() const noexcept { return observer_; }
   ForwardingState& state() noexcept { return state_; }
 
  private:
@@ -99,6 +101,19 @@ class Worker {
   void track_client(Flow& flow, const Packet& packet) noexcept;
   void track_backend(Flow& flow, const Packet& packet) noexcept;
   void learn_return_path(Flow& flow, uint32_t i) noexcept;
+  /// Shows a tracked packet to the observer. `expected`: the sequence number its sender was to use next before it.
+  void watch_client(uint32_t i, uint32_t expected) noexcept {
+    Flow& flow = flows_[burst_.flow[i]];
+    if (!SmtpObserver::client_matters(flow, burst_.packet[i])) return;
+    observer_.from_client(burst_.flow[i], flow, state_.service(flow.service),
+                          observed_segment(*burst_.mbuf[i], burst_.packet[i], expected), now_ms_);
+  }
+  void watch_backend(uint32_t i, uint32_t expected) noexcept {
+    Flow& flow = flows_[burst_.flow[i]];
+    if (!SmtpObserver::backend_matters(flow, burst_.packet[i])) return;
+    observer_.from_backend(burst_.flow[i], flow, state_.service(flow.service),
+                           observed_segment(*burst_.mbuf[i], burst_.packet[i], expected), now_ms_);
+  }
   void translate_from_client(uint32_t i) noexcept;
   void translate_from_backend(uint32_t i) noexcept;
   void send(uint32_t port, rte_mbuf* mbuf) noexcept;
@@ -157,6 +172,7 @@ class Worker {
   const WorkerSetup setup_;
   FlowTable flows_;
   ForwardingState state_;
+  SmtpObserver observer_;
   std::array<uint32_t, static_cast<size_t>(TcpState::kReset) + 1> timeout_ms_;  // by state
   std::array<uint64_t, channel::kMaxPorts> mac_word_;  // a port's MAC in the low 48 bits, as it lies in memory
   uint64_t now_ms_;

@@ -40,6 +40,7 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
     : setup_(setup),
       flows_(setup.flow_memory, setup.flow_capacity, hash_seed, boot_id),
       state_(flows_.services(), flows_.backends(), flows_.locals(), setup.ports, *setup.stats),
+      observer_(*setup.stats),
       now_ms_(now_ms),
       embryonic_limit_(embryonic_limit(setup.flow_capacity, kEmbryonicRing)),
       swept_ms_(now_ms),
@@ -305,6 +306,7 @@ void Worker::forget(FlowIndex index) noexcept {
   Flow& flow = flows_[index];
   abandon_proxy(flow);
   uncount(flow);
+  observer_.forget(index, flow);
   setup_.stats->counters[static_cast<size_t>(gauge_of(flow.state))]--;
   flows_.erase(index);
 }
@@ -313,6 +315,7 @@ void Worker::cut(FlowIndex index) noexcept {
   Flow& flow = flows_[index];
   reset_to_client(flow);
   if (state_.is_current(flow)) reset_to_backend(flow);
+  observer_.is_cut(index, flow, now_ms_);
   set_state(flow, TcpState::kReset);
   flow.flags |= kFlowCut;
   flow.deadline_ms = static_cast<uint32_t>(now_ms_) + setup_.timers.after_reset_ms;
@@ -384,6 +387,7 @@ void Worker::sweep_one(FlowIndex index) noexcept {
   if (flow.state == TcpState::kFree) return;
   if (is_due(flow.deadline_ms, static_cast<uint32_t>(now_ms_))) {
     if (flow.state != TcpState::kClosed && flow.state != TcpState::kReset) count(Counter::kFlowsExpired);
+    observer_.expires(index, flow, now_ms_);
     return forget(index);
   }
   if ((flow.flags & kFlowCut) == 0 && flow.state != TcpState::kClosed && flow.state != TcpState::kReset &&

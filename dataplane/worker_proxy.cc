@@ -136,7 +136,9 @@ void Worker::translate_special_from_client(uint32_t i) noexcept {
   const bool was_pending = (flow.flags & kFlowProxyPending) != 0;
   const uint32_t entry = flow.bytes_up;
   const TcpState before = flow.state;
+  const uint32_t expected = flow.client_next;
   track_client(flow, packet);
+  watch_client(i, expected);
   if ((flow.flags & kFlowProxyPending) != 0 && was_pending) {
     flow.bytes_up = entry;
     pending_[entry].payload_bytes += packet.payload_bytes;
@@ -170,7 +172,9 @@ void Worker::translate_special_from_backend(uint32_t i) noexcept {
   Flow& flow = flows_[burst_.flow[i]];
   Packet& packet = burst_.packet[i];
   rte_mbuf* mbuf = burst_.mbuf[i];
+  const uint32_t expected = flow.server_next;
   track_backend(flow, packet);
+  watch_backend(i, expected);
   setup_.stats->services[flow.service].packets_out++;
   setup_.stats->services[flow.service].bytes_out += packet.ip_bytes;
   setup_.stats->backends[flow.backend].packets_out++;
