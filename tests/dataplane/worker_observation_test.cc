@@ -167,8 +167,16 @@ TEST_F(WorkerObservationTest, LooksAwayWhereItIsToldTo) {
 }
 
 TEST_F(WorkerObservationTest, WatchesThroughAProxyHeader) {
-  connect(kProxyVip);
-  bench_.to_backends();
+  vip_ = kProxyVip;
+  client_ = 1001;
+  server_ = 5001;
+  bench_.client_sends(Frame().from(kClient).to(kProxyVip).syn().seq(1000));
+  bench_.turn();
+  bench_.backend_sends(Frame().from(kBackend).to(kClient).syn().seq(5000).ack(1001));
+  bench_.turn();
+  bench_.client_sends(frame_up());
+  bench_.turn();
+  EXPECT_EQ(bench_.to_backends().size(), 3u);                           // SYN, ACK, header
   const auto down = [&](const std::string& text, uint32_t flags = 0) {  // the backend counts 28 bytes more
     Frame frame = Frame().from(kBackend).to(kClient).seq(server_).ack(client_ + 28).payload(text);
     if (flags != 0) frame.fin();
