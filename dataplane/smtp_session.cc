@@ -52,6 +52,7 @@ const uint8_t* go_over(EndOfData& place, const uint8_t* at, const uint8_t* end) 
 const uint8_t* first_terminator(const uint8_t* begin, const uint8_t* end) {
   constexpr size_t kBefore = kTerminator.size() - 1;  // bytes before its newline
   const uint8_t* found = nullptr;
+  if (begin == nullptr) return found;  // for the compiler, which cannot tell that a segment has bytes
   for (const uint8_t* at = end; static_cast<size_t>(at - begin) > kBefore;) {
     at = static_cast<const uint8_t*>(memrchr(begin, '\n', static_cast<size_t>(at - begin)));
     if (at == nullptr || static_cast<size_t>(at - begin) < kBefore) break;
