@@ -2,8 +2,8 @@
 #include "dataplane/proxy_header.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 
+#include <cstdio>
 #include <cstring>
 
 #include "dataplane/checksum.h"

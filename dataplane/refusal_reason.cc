@@ -42,7 +42,7 @@ constexpr std::array kPhrases{
 
 /// Compiled once, for the life of the process. Null if Hyperscan cannot work on this machine.
 const hs_database_t* phrases() {
-  static const hs_database_t* const kDatabase = [] {
+  static const hs_database_t* const compiled = [] {
     std::array<const char*, kPhrases.size()> patterns;
     std::array<unsigned, kPhrases.size()> flags, ids;
     for (unsigned i = 0; i < kPhrases.size(); i++) {
@@ -59,7 +59,7 @@ const hs_database_t* phrases() {
     }
     return database;
   }();
-  return kDatabase;
+  return compiled;
 }
 
 int note_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* found) {

@@ -3,11 +3,11 @@
 // The loop around Worker::turn: time, idling, and how much of the time was work.
 #include <rte_cycles.h>
 #include <rte_pause.h>
-#include <stdio.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <ctime>
 #include <memory>
 
 #include "dataplane/clock.h"

@@ -81,10 +81,10 @@ inline constexpr uint8_t kNoVerb = 0xff;
 inline constexpr std::array<uint8_t, 256> kVerbByLetter = [] {
   std::array<uint8_t, 256> out{};
   out.fill(kNoVerb);
-  for (uint8_t i = 0; i < kVerbs.size(); i++) {
+  for (size_t i = 0; i < kVerbs.size(); i++) {
     const auto letter = static_cast<uint8_t>(kVerbs[i].letters[0]);
-    out[letter] = i;
-    out[letter | 0x20] = i;
+    out[letter] = static_cast<uint8_t>(i);
+    out[letter | 0x20] = static_cast<uint8_t>(i);
   }
   return out;
 }();

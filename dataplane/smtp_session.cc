@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the observer makes of what the two sides say: commands, messages, replies, TLS records.
-#include <string.h>
+#include <cstring>
 
 #include <algorithm>
 #include <string_view>
