@@ -33,6 +33,16 @@ double effective_weight(const WeightFactors& factors) {
   return factors.configured * factors.admin * factors.health * factors.reachable;
 }
 
+void Member::take_over(const Member& before) {
+  const Member fresh = *this;
+  *this = before;
+  static_cast<MemberSettings&>(*this) = fresh;
+  if (check == before.check) return;
+  health = fresh.health;
+  health_reason = fresh.health_reason;
+  presumed_up = before.is_healthy();
+}
+
 std::string Member::label() const {
   return variant.empty() ? fmt::format("{}/{}:{}", pool, name, port)
                          : fmt::format("{}/{}:{} ({})", pool, name, port, variant);

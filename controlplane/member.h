@@ -49,8 +49,8 @@ struct WeightFactors {
 /// Configured weight times every factor. The one place where it is computed.
 double effective_weight(const WeightFactors& factors);
 
-struct Member {
-  // What it is.
+/// What the configuration says of a member: what a reload may change.
+struct MemberSettings {
   std::string pool;
   std::string name;
   config::IpAddress address;
@@ -60,14 +60,20 @@ struct Member {
   uint32_t weight = 0;           // configured
   uint32_t max_connections = 0;  // 0 = no limit
   uint64_t key = 0;              // desired.h
+};
 
-  // What is known of it.
+/// The rest is what is known of it: what a reload keeps.
+struct Member : MemberSettings {
   Admin admin = Admin::kEnabled;
   Health health = Health::kUnknown;
   std::string health_reason = "not checked yet";
   bool presumed_up = false;  // while unknown: the data plane was already using it
   Reachability next_hop = std::unexpected("not resolved yet");
   SystemTime since{};  // when `state()` last changed
+
+  /// Goes on with what is known of `before`, the same member under earlier settings. Under another check its health is
+  /// presumed to be what it was until the first verdict.
+  void take_over(const Member& before);
 
   /// "mta/mta1:25", with the variant if there is one.
   std::string label() const;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "controlplane/maglev.h"
 #include "controlplane/turns.h"
@@ -71,7 +72,11 @@ std::string Placement::label() const {
   return check.empty() ? fmt::format("{}:{}", pool, port) : fmt::format("{}:{} ({})", pool, port, check);
 }
 
-Model::Model(const config::Config& config, Journal& journal) : journal_(journal) {
+bool Placement::is_like(const Placement& other) const {
+  return pool == other.pool && port == other.port && table_size == other.table_size && in_turn == other.in_turn;
+}
+
+Model::Model(const config::Config& config, Journal& journal) : journal_(&journal) {
   for (const config::Service& service : config.services) {
     const config::Pool* pool = config.find_pool(service.pool);
     if (pool == nullptr) continue;  // load() refuses this
@@ -82,21 +87,18 @@ Model::Model(const config::Config& config, Journal& journal) : journal_(journal)
 
 size_t Model::add_placement(const config::Service& service, const config::Pool& pool) {
   const std::string& check = check_of(service, pool);
-  for (size_t i = 0; i < placements_.size(); i++) {
-    const Placement& known = placements_[i];
-    if (known.pool == pool.name && known.port == service.port && known.check == check &&
-        known.table_size == service.table_size && known.in_turn == (service.scheduler == config::Scheduler::kWrr)) {
-      return i;
-    }
-  }
   Placement placement;
   placement.pool = pool.name;
   placement.port = service.port;
   placement.check = check;
   placement.table_size = service.table_size;
   placement.in_turn = service.scheduler == config::Scheduler::kWrr;
+  for (size_t i = 0; i < placements_.size(); i++) {
+    const Placement& known = placements_[i];
+    if (known.is_like(placement) && known.check == check) return i;
+  }
   placement.min_healthy = pool.min_healthy;
-  placement.since = journal_.now();
+  placement.since = journal_->now();
   for (const config::Backend& backend : pool.backends) {
     placement.members.push_back(add_member(service, pool, backend, check));
   }
@@ -122,7 +124,7 @@ size_t Model::add_member(const config::Service& service, const config::Pool& poo
   member.weight = backend.weight;
   member.max_connections = backend.max_connections;
   member.key = backend_key(pool.name, backend.name, {to_wire(backend.address), Be16::of(port)}, member.variant);
-  member.since = journal_.now();
+  member.since = journal_->now();
   if (check.empty()) {
     member.health = Health::kUp;
     member.health_reason = "not checked";
@@ -130,6 +132,42 @@ size_t Model::add_member(const config::Service& service, const config::Pool& poo
   same.push_back(members_.size());
   members_.push_back(std::move(member));
   return members_.size() - 1;
+}
+
+void Model::take_over(const Model& before) {
+  std::unordered_map<uint64_t, const Member*> by_key;
+  std::map<config::IpAddress, const Member*> by_address;
+  for (const Member& member : before.members_) {
+    by_key.emplace(member.key, &member);
+    by_address.emplace(member.address, &member);
+  }
+  for (Member& member : members_) {
+    if (const auto known = by_key.find(member.key); known != by_key.end()) {
+      member.take_over(*known->second);
+    } else if (const auto near = by_address.find(member.address); near != by_address.end()) {
+      member.next_hop = near->second->next_hop;
+    }
+  }
+  for (Placement& placement : placements_) {
+    const Placement* earlier = nullptr;
+    for (const Placement& other : before.placements_) {
+      if (!other.is_like(placement)) continue;
+      if (earlier == nullptr || other.check == placement.check) earlier = &other;
+    }
+    if (earlier != nullptr) take_over(placement, *earlier, before);
+  }
+}
+
+void Model::take_over(Placement& placement, const Placement& earlier, const Model& before) const {
+  placement.in_service = earlier.in_service;
+  placement.reason = earlier.reason;
+  placement.since = earlier.since;
+  const bool same = std::ranges::equal(placement.members, earlier.members,
+                                       [&](size_t a, size_t b) { return members_[a].key == before.members_[b].key; });
+  if (!same) return;
+  placement.table = earlier.table;
+  placement.table_weights = earlier.table_weights;
+  placement.total_weight = earlier.total_weight;
 }
 
 size_t Model::presume(const std::unordered_set<uint64_t>& keys) {
@@ -149,10 +187,10 @@ bool Model::change(size_t index, Change apply) {
   const DesiredBackend before = desired_backend(member);
   apply(member);
   if (member.state() != state) {
-    member.since = journal_.now();
+    member.since = journal_->now();
     const bool good = member.state() == "up" || member.state() == "checking";
-    journal_.record(good ? Severity::kInfo : Severity::kWarning, "backend", member.label(),
-                    fmt::format("{} (was {}): {}", member.state(), state, member.reason()));
+    journal_->record(good ? Severity::kInfo : Severity::kWarning, "backend", member.label(),
+                     fmt::format("{} (was {}): {}", member.state(), state, member.reason()));
   }
   return desired_backend(member) != before;
 }
@@ -211,9 +249,9 @@ void Model::judge(Placement& placement) {
   const std::string reason =
       fmt::format("{} of {} backends usable, min_healthy {}", usable, placement.members.size(), placement.min_healthy);
   if (in_service != placement.in_service) {
-    placement.since = journal_.now();
-    journal_.record(in_service ? Severity::kInfo : Severity::kError, "pool", placement.label(),
-                    fmt::format("{} service: {}", in_service ? "in" : "out of", reason));
+    placement.since = journal_->now();
+    journal_->record(in_service ? Severity::kInfo : Severity::kError, "pool", placement.label(),
+                     fmt::format("{} service: {}", in_service ? "in" : "out of", reason));
   }
   placement.in_service = in_service;
   placement.reason = reason;

@@ -37,6 +37,8 @@ struct Placement {
 
   /// "mta:25", with the check if there is one: "mta:25 (relay)".
   std::string label() const;
+  /// Whether the other places the same pool on the same port in the same way, under whatever check.
+  bool is_like(const Placement& other) const;
 };
 
 struct ServiceState {
@@ -52,6 +54,11 @@ class Model {
   const std::vector<Member>& members() const { return members_; }
   const std::vector<Placement>& placements() const { return placements_; }
   const std::vector<ServiceState>& services() const { return services_; }
+
+  /// Goes on where `before`, the model of an earlier configuration, stands: members keep what is known of them,
+  /// addresses their next hops, placements their tables. Call before the first `refresh()`. Changes nothing in
+  /// `before`.
+  void take_over(const Model& before);
 
   // Facts, by index of the member. Each records a change of state in the journal, and returns whether the data
   // plane has to hear of it: then `refresh()`.
@@ -76,12 +83,13 @@ class Model {
   size_t add_member(const config::Service& service, const config::Pool& pool, const config::Backend& backend,
                     const std::string& check);
   size_t add_placement(const config::Service& service, const config::Pool& pool);
+  void take_over(Placement& placement, const Placement& earlier, const Model& before) const;
   void refresh(Placement& placement);
   void judge(Placement& placement);
   template <typename Change>
   bool change(size_t member, Change change);
 
-  Journal& journal_;
+  Journal* journal_;  // never null
   std::vector<Member> members_;
   std::unordered_map<std::string, std::vector<size_t>> members_by_endpoint_;  // pool, name, port: one per check
   std::vector<Placement> placements_;

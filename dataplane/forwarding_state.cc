@@ -160,7 +160,7 @@ std::optional<RejectReason> ForwardingState::put_backend(const channel::PutBacke
     return RejectReason::kBadPortIndex;
   }
   Backend& backend = backends_[id];
-  const bool went_down = (message.flags & channel::kBackendDown) != 0 && (backend.flags & channel::kBackendDown) == 0;
+  const bool went_down = (message.flags & ~backend.flags & (channel::kBackendDown | channel::kBackendCut)) != 0;
   const bool another = backend.generation != message.generation;
   if (backend.in_use && (went_down || another)) backends_lost_ = true;
   if (another) backend.flows_now = 0;

@@ -63,10 +63,12 @@ class ForwardingState {
     return backend.in_use && backend.generation == flow.backend_generation;
   }
 
-  /// Whether a flow has lost its backend: it is gone, or down with a service that resets.
+  /// Whether a flow has lost its backend: it is gone, to be cut, or down with a service that resets.
   bool is_lost(const Flow& flow) const noexcept {
     if (!is_current(flow) || !services_[flow.service].in_use) return true;
-    return (backends_[flow.backend].flags & channel::kBackendDown) != 0 &&
+    const uint8_t flags = backends_[flow.backend].flags;
+    if ((flags & channel::kBackendCut) != 0) return true;
+    return (flags & channel::kBackendDown) != 0 &&
            services_[flow.service].on_backend_down == channel::OnBackendDown::kReset;
   }
 

@@ -16,8 +16,7 @@ constexpr uint64_t kSweepMs = 2000;      // every flow is visited this often
 constexpr uint64_t kSweepPerTurn = 256;  // at most, unless backends were lost
 constexpr uint64_t kUrgentSweepPerTurn = 4096;
 constexpr uint32_t kSweepPrefetch = 8;
-constexpr uint32_t kRecycleProbes = 64;    // flows looked at for a closed one when the table is full
-constexpr uint32_t kPlacementProbes = 64;  // table entries tried after the one that the hash names
+constexpr uint32_t kRecycleProbes = 64;  // flows looked at for a closed one when the table is full
 constexpr uint64_t kAdoptPerSecond = 20'000;
 constexpr uint64_t kAdoptBurst = 20'000;
 constexpr uint32_t kIcmpPerSecond = 1000;
@@ -166,7 +165,7 @@ uint32_t Worker::draw(uint32_t below) noexcept {
 bool Worker::is_usable(channel::BackendId id) const noexcept {
   if (id >= channel::kMaxBackends) return false;
   const Backend& backend = state_.backend(id);
-  const uint8_t flags = backend.flags & (channel::kBackendReachable | channel::kBackendDown);
+  const uint8_t flags = backend.flags & (channel::kBackendReachable | channel::kBackendDown | channel::kBackendCut);
   return backend.in_use && flags == channel::kBackendReachable;
 }
 
@@ -191,9 +190,7 @@ uint32_t Worker::first_entry(channel::ServiceId service_id, const Packet& packet
     const uint64_t load_of_b = uint64_t{state_.backend(b).flows_now} * state_.backend(a).weight;
     return load_of_a <= load_of_b ? first : second;
   }
-  const bool by_source =
-      service.scheduler == channel::Scheduler::kSource && service.hash_on == channel::HashOn::kConnection;
-  const channel::HashOn hash_on = by_source ? channel::HashOn::kClient : service.hash_on;
+  const channel::HashOn hash_on = effective_hash_on(service.scheduler, service.hash_on);
   return table_index(placement_hash(packet.source, service.vip, hash_on), table.count);
 }
 

@@ -80,6 +80,7 @@ struct PutService {
 enum BackendFlags : uint8_t {
   kBackendReachable = 1,  // next_hop is valid
   kBackendDown = 2,       // its flows meet the service's on_backend_down rule
+  kBackendCut = 4,        // its flows are reset, whatever that rule, and it gets no new ones
 };
 
 /// An endpoint that services forward to. The same pool member on two ports, or under two checks, is two backends.

@@ -49,6 +49,15 @@ inline Endpoint placement_client(const Endpoint& client, channel::HashOn hash_on
   return out;
 }
 
+/// What of a client decides its place under a scheduler: "source" keeps a client's connections together.
+inline channel::HashOn effective_hash_on(channel::Scheduler scheduler, channel::HashOn hash_on) {
+  const bool by_source = scheduler == channel::Scheduler::kSource && hash_on == channel::HashOn::kConnection;
+  return by_source ? channel::HashOn::kClient : hash_on;
+}
+
+/// How many entries of a table are tried, beginning with the one that the scheduler names.
+inline constexpr uint32_t kPlacementProbes = 64;
+
 /// Placement hash of a connection from `client` to the service at `vip`.
 inline uint64_t placement_hash(const Endpoint& client, const Endpoint& vip, channel::HashOn hash_on) {
   return hash_endpoint(placement_client(client, hash_on), hash_endpoint(vip, 0));

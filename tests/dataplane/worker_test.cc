@@ -242,6 +242,29 @@ TEST_F(WorkerTest, KeepsTheFlowsOfADownBackendWhenToldTo) {
   EXPECT_TRUE(bench_.client_to_backend(Frame().from(kClient).to(kVip).seq(1001).ack(5001)).has_value());
 }
 
+TEST_F(WorkerTest, CutsTheFlowsOfABackendToBeCutWhateverTheServiceSays) {
+  bench_.put_service(0, kVip, {0, 1, 2, 0, 1, 2, 1}, channel::OnBackendDown::kKeep);
+  const auto backend = bench_.establish(kClient, kVip);
+  ASSERT_TRUE(backend.has_value());
+  uint16_t id = 0;
+  while (backend4(id) != *backend) id++;
+  bench_.put_backend(id, *backend, channel::kBackendReachable | channel::kBackendCut);
+  bench_.turn();
+  const auto told = bench_.to_clients();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].flags & kTcpRst, kTcpRst);
+  const auto server_told = bench_.to_backends();
+  ASSERT_EQ(server_told.size(), 1u);
+  EXPECT_EQ(server_told[0].flags & kTcpRst, kTcpRst);
+  EXPECT_EQ(bench_.stats().backends[id].flows_now, 0u);
+  // Nor does it get new ones while a table still names it.
+  bench_.put_service(0, kVip, {id});
+  bench_.client_sends(Frame().from(endpoint("198.51.100.9", 45000)).to(kVip).syn());
+  bench_.turn();
+  EXPECT_TRUE(bench_.to_backends().empty());
+  EXPECT_EQ(bench_.counter(Counter::kDropNoBackend), 1u);
+}
+
 TEST_F(WorkerTest, CutsTheFlowsOfADroppedBackendOrAReusedId) {
   for (const bool reuse : {false, true}) {
     WorkerBench bench;
