@@ -28,6 +28,7 @@ inline constexpr size_t kMaxNesting = 64;  // brackets within brackets
 inline constexpr int64_t kMinTableSize = 3;
 inline constexpr int64_t kMaxTableSize = 5'000'011;
 inline constexpr uint32_t kMinEstablishedSeconds = 660;  // RFC 5321 section 4.5.3.2.6: 10 minutes, and a margin
-inline constexpr size_t kMaxKeywords = 32;               // that a check requires
+inline constexpr size_t kMaxWarmUpDays = 366;
+inline constexpr size_t kMaxKeywords = 32;  // that a check requires
 
 }  // namespace sluice::config

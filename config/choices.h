@@ -75,6 +75,12 @@ inline constexpr std::array kChoices<CheckType>{
 };
 
 template <>
+inline constexpr std::array kChoices<Curve>{
+    Choice{"linear", Curve::kLinear},
+    Choice{"exponential", Curve::kExponential},
+};
+
+template <>
 inline constexpr std::array kChoices<LogLevel>{
     Choice{"debug", LogLevel::kDebug},
     Choice{"info", LogLevel::kInfo},

@@ -23,10 +23,7 @@ std::string syntax_message(const std::string& error) {
   return error + "; allowed: the syntax of libconfig";
 }
 
-}  // namespace
-
-std::expected<Config, std::vector<Fault>> load(const std::string& path) {
-  const auto source = Source::read(path);
+std::expected<Config, std::vector<Fault>> load_source(const std::expected<Source, std::vector<Fault>>& source) {
   if (!source) return std::unexpected(source.error());
   Findings findings(*source);
   libconfig::Config file;
@@ -43,6 +40,16 @@ std::expected<Config, std::vector<Fault>> load(const std::string& path) {
   auto faults = findings.faults();
   if (!faults.empty()) return std::unexpected(std::move(faults));
   return config;
+}
+
+}  // namespace
+
+std::expected<Config, std::vector<Fault>> load(const std::string& path) {
+  return load_source(Source::read(path));
+}
+
+std::expected<Config, std::vector<Fault>> load_text(const std::string& path, const std::string& text) {
+  return load_source(Source::scan(path, text));
 }
 
 }  // namespace sluice::config

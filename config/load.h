@@ -17,4 +17,7 @@ namespace sluice::config {
 /// input, and takes some milliseconds per pattern; for start-up and reload. Does not throw on bad input.
 std::expected<Config, std::vector<Fault>> load(const std::string& path);
 
+/// The same for `text` in place of what the file at `path` holds; `path` need not exist.
+std::expected<Config, std::vector<Fault>> load_text(const std::string& path, const std::string& text);
+
 }  // namespace sluice::config

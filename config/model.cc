@@ -14,6 +14,11 @@ const T* find_named(const std::vector<T>& things, const std::string& name) {
   return found == things.end() ? nullptr : &*found;
 }
 
+std::string from_environment(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
 }  // namespace
 
 const Pool* Config::find_pool(const std::string& name) const {
@@ -25,8 +30,11 @@ const Check* Config::find_check(const std::string& name) const {
 }
 
 std::string Config::runtime_directory() const {
-  const char* base = std::getenv("SLUICE_RUNTIME_DIR");
-  return std::string(base != nullptr && *base != '\0' ? base : "/run/sluice") + "/" + instance;
+  return from_environment("SLUICE_RUNTIME_DIR", "/run/sluice") + "/" + instance;
+}
+
+std::string Config::state_directory() const {
+  return from_environment("SLUICE_STATE_DIR", "/var/lib/sluice") + "/" + instance;
 }
 
 std::string Config::channel_socket() const {

@@ -32,6 +32,7 @@ enum class Forwarding : uint8_t { kNat, kFullnat, kDsr, kIpip, kGue };
 enum class Proxy : uint8_t { kNone, kV1, kV2 };
 enum class OnBackendDown : uint8_t { kReset, kKeep };
 enum class CheckType : uint8_t { kTcp, kBanner, kEhlo, kStarttls, kSmtps };
+enum class Curve : uint8_t { kLinear, kExponential };
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
 enum class LogFormat : uint8_t { kText, kJson };
 
@@ -69,6 +70,7 @@ struct Dataplane {
 struct Control {
   std::string api;                      // path of the Unix socket
   std::string http = "127.0.0.1:9125";  // "ADDRESS:PORT", "" = none
+  std::string state;                    // directory of what outlives control: changes by hand, the journal
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
 };
@@ -100,12 +102,24 @@ struct Check {
   friend bool operator==(const Check&, const Check&) = default;
 };
 
+/// A new address is given its share little by little: by day, the first beginning at `start` 00:00 UTC.
+struct WarmUp {
+  std::chrono::sys_days start{};
+  uint32_t days = 30;  // until the whole share
+  double from = 0.02;  // factor of the first day
+  Curve curve = Curve::kLinear;
+  std::vector<double> table;  // factor of each day; not empty: instead of `days`, `from` and `curve`
+
+  friend bool operator==(const WarmUp&, const WarmUp&) = default;
+};
+
 struct Backend {
   std::string name;
   IpAddress address;
   uint32_t weight = 100;         // 0 = takes no new flows
   uint32_t max_connections = 0;  // open at once, of all workers together; 0 = no limit
   std::optional<uint16_t> port;  // default: the service's
+  std::optional<WarmUp> warm_up;
 };
 
 struct Pool {
@@ -141,6 +155,9 @@ struct Config {
   const Check* find_check(const std::string& name) const;
   /// "/run/sluice/INSTANCE", or that under $SLUICE_RUNTIME_DIR instead of /run/sluice. Holds channel.sock.
   std::string runtime_directory() const;
+  /// "/var/lib/sluice/INSTANCE", or that under $SLUICE_STATE_DIR instead of /var/lib/sluice: the default of
+  /// control.state.
+  std::string state_directory() const;
   /// The Unix socket on which the data plane listens.
   std::string channel_socket() const;
 };

@@ -15,6 +15,7 @@ void fill_in(Config& config, const Findings& findings) {
   for (Check& check : config.checks)
     if (!findings.given(fmt::format("checks.{}.fast_interval", check.name)))
       check.fast_interval = std::min(check.fast_interval, check.interval);
+  if (config.control.state.empty()) config.control.state = config.state_directory();
   if (config.control.api.empty()) config.control.api = config.runtime_directory() + "/control.sock";
 }
 

@@ -156,6 +156,25 @@ Field<T> texts(std::string name, std::vector<std::string> T::* member, TextRule 
   return out;
 }
 
+/// An array of numbers.
+template <class T>
+Field<T> numbers(std::string name, std::vector<double> T::* member, Range range, size_t most, std::string help) {
+  const std::string allowed = fmt::format("at most {}, each {}", most, range.to_string());
+  Field<T> out{{std::move(name), "array of numbers", allowed, "[]", std::move(help)}, {}};
+  out.read = [=](const Value& value, T& into) { into.*member = read_numbers(value, most, range); };
+  return out;
+}
+
+/// A day: "2026-12-01".
+template <class T>
+Field<T> date(std::string name, std::chrono::sys_days T::* member, std::string help) {
+  Field<T> out{{std::move(name), "string", std::string(kDateAllowed), "", std::move(help)}, {}};
+  out.read = [=](const Value& value, T& into) {
+    if (const auto read = read_date(value)) into.*member = *read;
+  };
+  return out;
+}
+
 /// An address that a host on a network may have; left at `::` if faulty.
 template <class T>
 Field<T> address(std::string name, IpAddress T::* member, std::string help) {
@@ -214,6 +233,15 @@ template <class T, class M>
 Field<T> group(std::string name, M T::* member, const Group<M>& fields, std::string help) {
   Field<T> out{{std::move(name), "group", "", "", std::move(help)}, {}};
   out.read = [=](const Value& value, T& into) { read_group(value, fields, into.*member); };
+  out.about_inner = [=](std::vector<Row>& rows) { describe_group(".", fields, rows); };
+  return out;
+}
+
+/// A group that may be left out.
+template <class T, class M>
+Field<T> optional_group(std::string name, std::optional<M> T::* member, const Group<M>& fields, std::string help) {
+  Field<T> out{{std::move(name), "group", "", "none", std::move(help)}, {}};
+  out.read = [=](const Value& value, T& into) { read_group(value, fields, (into.*member).emplace()); };
   out.about_inner = [=](std::vector<Row>& rows) { describe_group(".", fields, rows); };
   return out;
 }

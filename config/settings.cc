@@ -63,6 +63,8 @@ Group<Control> control_settings() {
       defaults_to("control.sock in the runtime directory",
                   text("api", &Control::api, socket_path_rule(), "the Unix socket that sluicectl speaks to")),
       text("http", &Control::http, listen_address_rule(), "where metrics, API and page are served; \"\" = nowhere"),
+      defaults_to("/var/lib/sluice/INSTANCE", text("state", &Control::state, directory_rule(),
+                                                   "directory of what outlives the process: changes by hand, events")),
       section("log", log_settings(), "what is logged, and how"),
   };
 }
@@ -124,6 +126,20 @@ Group<Check> check_settings() {
   };
 }
 
+Group<WarmUp> warm_up_settings() {
+  const auto by_curve = [](Field<WarmUp> field) {
+    const auto has_no_table = [](const WarmUp& warm_up) { return warm_up.table.empty(); };
+    return only_with<WarmUp>("table", "no `table`", has_no_table, std::move(field));
+  };
+  return {
+      required(date("start", &WarmUp::start, "the first day, from 00:00 UTC; before it, the backend gets nothing")),
+      by_curve(integer("days", &WarmUp::days, {1, kMaxWarmUpDays, "days"}, "until the whole share")),
+      by_curve(number("from", &WarmUp::from, {0.0001, 1}, "share of its weight that counts on the first day")),
+      by_curve(choice("curve", &WarmUp::curve, "how it grows: by equal steps, or by equal factors")),
+      numbers("table", &WarmUp::table, {0, 1}, kMaxWarmUpDays, "share of its weight on each day, after which it is 1"),
+  };
+}
+
 Group<Backend> backend_settings() {
   return {
       required(text("name", &Backend::name, name_rule(), "its name within the pool; placement depends on it")),
@@ -132,6 +148,7 @@ Group<Backend> backend_settings() {
       defaults_to("the service's", integer("port", &Backend::port, kTcpPort, "the port it listens on")),
       integer("max_connections", &Backend::max_connections, {0, 10'000'000},
               "open at once, at each of its ports; 0 = no limit"),
+      optional_group("warm_up", &Backend::warm_up, warm_up_settings(), "the slow start of a new address, in days"),
   };
 }
 

@@ -40,9 +40,13 @@ std::expected<Source, std::vector<Fault>> Source::read(const std::string& path) 
     const char* allowed = "; allowed: the path of a readable configuration file of at most 16 MiB";
     return std::unexpected(std::vector{Fault{path, 0, "cannot be read: " + bytes.error() + allowed}});
   }
+  return scan(path, *bytes);
+}
+
+std::expected<Source, std::vector<Fault>> Source::scan(const std::string& path, std::string_view bytes) {
   Source out;
   Scanner scanner(out);
-  scanner.run(path, *bytes);
+  scanner.run(path, bytes);
   if (!scanner.broken()) return out;
   std::vector<Fault> faults;
   faults.reserve(out.faults_.size());

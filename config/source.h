@@ -9,6 +9,7 @@
 #include <expected>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/fault.h"
@@ -19,6 +20,9 @@ class Source {
  public:
   /// Reads `path`. Faults: what cannot be read, and brackets, strings or comments that do not close.
   static std::expected<Source, std::vector<Fault>> read(const std::string& path);
+
+  /// The same of `bytes`, as if `path` held them.
+  static std::expected<Source, std::vector<Fault>> scan(const std::string& path, std::string_view bytes);
 
   /// For libconfig: comments and includes resolved, wide integers marked as such. A name that stands
   /// twice in its group carries a '*' the second time (no name of ours has one) and is in `faults()`.

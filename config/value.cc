@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "config/suggest.h"
@@ -39,6 +40,25 @@ Value child(const Value& parent, int index) {
                                      : fmt::format("{}{}{}", parent.path, top ? "" : ".", name);
   parent.findings.saw(path, setting.getSourceLine());
   return {setting, std::move(path), parent.findings};
+}
+
+/// The elements of an array or list, each read by `read`; those that it does not take are left out.
+template <class T, class Read>
+std::vector<T> read_array(const Value& array, size_t most, std::string_view wanted, std::string_view form, Read read) {
+  std::vector<T> out;
+  if (!array.setting.isArray() && !array.setting.isList()) {
+    wrong_type(array, wanted, form);
+    return out;
+  }
+  const auto length = static_cast<size_t>(array.setting.getLength());
+  if (length > most) {
+    array.fault(fmt::format("has {} elements; allowed: at most {}", length, most));
+    return out;
+  }
+  for (size_t i = 0; i < length; i++) {
+    if (const auto element = read(child(array, static_cast<int>(i)))) out.push_back(*element);
+  }
+  return out;
 }
 
 }  // namespace
@@ -158,20 +178,30 @@ std::vector<Value> read_elements(const Value& list, size_t most) {
 }
 
 std::vector<std::string> read_strings(const Value& array, size_t most, std::string_view allowed) {
-  std::vector<std::string> out;
-  if (!array.setting.isArray() && !array.setting.isList()) {
-    wrong_type(array, "an array of strings", "[ \"...\", \"...\" ]");
-    return out;
+  return read_array<std::string>(array, most, "an array of strings", "[ \"...\", \"...\" ]",
+                                 [&](const Value& element) { return read_string(element, allowed); });
+}
+
+std::vector<double> read_numbers(const Value& array, size_t most, const Range& range) {
+  return read_array<double>(array, most, "an array of numbers", "[ 0.1, 0.5 ]",
+                            [&](const Value& element) { return read_number(element, range); });
+}
+
+std::optional<std::chrono::sys_days> read_date(const Value& value) {
+  const auto text = read_string(value, kDateAllowed);
+  if (!text) return std::nullopt;
+  constexpr std::string_view kForm = "0000-00-00";
+  const bool formed = text->size() == kForm.size() && std::ranges::equal(*text, kForm, [](char c, char form) {
+                        return form == '0' ? c >= '0' && c <= '9' : c == form;
+                      });
+  if (formed) {
+    const std::chrono::year_month_day day{std::chrono::year(std::stoi(text->substr(0, 4))),
+                                          std::chrono::month(static_cast<unsigned>(std::stoi(text->substr(5, 2)))),
+                                          std::chrono::day(static_cast<unsigned>(std::stoi(text->substr(8, 2))))};
+    if (day.ok()) return std::chrono::sys_days(day);
   }
-  const auto length = static_cast<size_t>(array.setting.getLength());
-  if (length > most) {
-    array.fault(fmt::format("has {} elements; allowed: at most {}", length, most));
-    return out;
-  }
-  for (size_t i = 0; i < length; i++) {
-    if (const auto read = read_string(child(array, static_cast<int>(i)), allowed)) out.push_back(*read);
-  }
-  return out;
+  value.fault(fmt::format("\"{}\" is no day of the calendar; allowed: {}", *text, kDateAllowed));
+  return std::nullopt;
 }
 
 }  // namespace sluice::config

@@ -4,6 +4,7 @@
 // is made of. Readers say what is wrong, and give nothing then.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <libconfig.h++>
 #include <optional>
@@ -53,5 +54,11 @@ std::vector<Value> read_members(const Value& group);
 std::vector<Value> read_elements(const Value& list, size_t most);
 /// The elements of an array or list of strings. Those that are no strings are faults, and left out.
 std::vector<std::string> read_strings(const Value& array, size_t most, std::string_view allowed);
+
+/// The elements of an array or list of numbers. Those that are none, or out of range, are faults, and left out.
+std::vector<double> read_numbers(const Value& array, size_t most, const Range& range);
+
+inline constexpr std::string_view kDateAllowed = "a day as YYYY-MM-DD, such as \"2026-12-01\"";
+std::optional<std::chrono::sys_days> read_date(const Value& value);
 
 }  // namespace sluice::config

@@ -47,7 +47,10 @@ services = ( { name = "relay6"; vip = "2001:db8::25"; port = 587; pool = "mta"; 
 
 class Load : public ::testing::Test {
  protected:
-  Load() { unsetenv("SLUICE_RUNTIME_DIR"); }
+  Load() {
+    unsetenv("SLUICE_RUNTIME_DIR");
+    unsetenv("SLUICE_STATE_DIR");
+  }
 
   Config load_text(std::string_view text) {
     const auto config = load(directory_.write("test.cfg", text));

@@ -40,7 +40,8 @@ class Balancer:
             self._programs["sluice-dataplane"] = programs(dataplane_build)["sluice-dataplane"]
         # Unix sockets have short paths, hence not in the lab's directory.
         self.runtime = pathlib.Path("/run/sluice-lab") / network.balancer
-        self.env = {"SLUICE_RUNTIME_DIR": str(self.runtime)}
+        self.state = self.directory / "state"
+        self.env = {"SLUICE_RUNTIME_DIR": str(self.runtime), "SLUICE_STATE_DIR": str(self.state)}
         self.dataplane = self.control = None
 
     def start(self, healthy=True):
