@@ -141,6 +141,7 @@ struct Service {
   Forwarding forwarding = Forwarding::kNat;
   Proxy proxy = Proxy::kNone;
   OnBackendDown on_backend_down = OnBackendDown::kReset;
+  uint16_t mss = 0;  // most that a SYN may announce; 0 = as it is (in tunnels: what they carry whole)
 };
 
 struct Config {

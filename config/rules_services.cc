@@ -109,6 +109,14 @@ void check_table(const ServiceView& view, Findings& findings) {
                                    size, backends, view.pool.name, next_prime(backends)));
 }
 
+void check_mss(const ServiceView& view, Findings& findings) {
+  const uint16_t mss = view.service.mss;
+  if (mss == 0 || mss >= kMinMss) return;
+  findings.add(view.path + ".mss", fmt::format("{} is less than every host takes; allowed: 0 (as announced), or {} to "
+                                               "{} bytes",
+                                               mss, kMinMss, kMaxMss));
+}
+
 // Two members of a pool, one with a port of its own, may meet at the port of a service.
 void check_meeting(const ServiceView& view, Findings& findings) {
   if (!findings.sound(view.path + ".port")) return;
@@ -206,6 +214,7 @@ void check_services(const Config& config, Findings& findings) {
     const ServiceView view{service, *pool, static_cast<size_t>(pool - config.pools.data()), path};
     check_family(view, findings);
     check_table(view, findings);
+    check_mss(view, findings);
     check_meeting(view, findings);
   }
   check_endpoints(config, findings);

@@ -176,6 +176,8 @@ Group<Service> service_settings() {
       choice("forwarding", &Service::forwarding, "how packets reach the backend"),
       choice("proxy", &Service::proxy, "the PROXY header that backends get"),
       choice("on_backend_down", &Service::on_backend_down, "what happens to established flows of a backend that died"),
+      integer("mss", &Service::mss, {0, kMaxMss, "bytes"},
+              "the largest segment that SYNs may announce; 0 = as they do, but no more than a tunnel carries whole"),
   };
 }
 

@@ -232,18 +232,21 @@ asio::awaitable<std::optional<std::string>> ChannelClient::wait_for_workers(Sock
 
 void ChannelClient::begin_session() {
   if (!attached_ || !desired_) return;
-  std::vector<std::span<const channel::Identity>> services, backends;
+  std::vector<std::span<const channel::Identity>> services, backends, locals;
   std::vector<rte_ring*> rings;
   for (uint32_t worker = 0; worker < mapping_->workers(); worker++) {
     services.emplace_back(mapping_->worker_stats(worker).service_ids);
     backends.emplace_back(mapping_->worker_stats(worker).backend_ids);
+    locals.emplace_back(mapping_->worker_stats(worker).local_ids);
     rings.push_back(mapping_->command_ring(worker));
   }
   std::unordered_set<uint64_t> wanted;
   for (const DesiredService& service : desired_->services) wanted.insert(service.key);
   for (const DesiredBackend& backend : desired_->backends) wanted.insert(backend.key);
+  for (const DesiredLocal& local : desired_->locals) wanted.insert(local.key);
   session_.reset(new Session{
-      Publisher(mapping_->arena(), mapping_->workers(), IdAllocator(services, wanted), IdAllocator(backends, wanted)),
+      Publisher(mapping_->arena(), mapping_->workers(),
+                {IdAllocator(services, wanted), IdAllocator(backends, wanted), IdAllocator(locals, wanted)}),
       CommandFeed(std::move(rings))});
   session_->publisher.aim_for(*desired_);
   progress_ = Clock::now();

@@ -31,4 +31,8 @@ uint64_t backend_key(std::string_view pool, std::string_view name, const Endpoin
   return hash_parts({"backend", pool, name, bytes_of(endpoint), variant});
 }
 
+uint64_t local_key(const Address& address, uint8_t port_index) {
+  return hash_parts({"local", bytes_of({address, Be16::of(port_index)})});
+}
+
 }  // namespace sluice::control

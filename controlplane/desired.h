@@ -50,9 +50,19 @@ struct DesiredService {
   friend bool operator==(const DesiredService&, const DesiredService&) = default;
 };
 
+/// An address of ours towards backends: the source of fullnat and of tunnels.
+struct DesiredLocal {
+  uint64_t key = 0;
+  Address address;
+  uint8_t port_index = 0;
+
+  friend bool operator==(const DesiredLocal&, const DesiredLocal&) = default;
+};
+
 struct Desired {
   std::vector<DesiredBackend> backends;
   std::vector<DesiredService> services;
+  std::vector<DesiredLocal> locals;
 };
 
 /// Key of a service: its endpoint, so that a renamed service keeps its flows, and no snapshot ever asks for
@@ -61,5 +71,8 @@ uint64_t service_key(const Endpoint& vip);
 
 /// Key of a backend. `variant` tells apart the same member under several checks; the first of them has "". Never 0.
 uint64_t backend_key(std::string_view pool, std::string_view name, const Endpoint& endpoint, std::string_view variant);
+
+/// Key of an address of ours behind a port. Never 0.
+uint64_t local_key(const Address& address, uint8_t port_index);
 
 }  // namespace sluice::control

@@ -61,6 +61,7 @@ DesiredService desired_service(const ServiceState& state, const Placement& place
   out.hash_on = static_cast<channel::HashOn>(service.hash_on);
   out.proxy = static_cast<channel::ProxyHeader>(service.proxy);
   out.on_backend_down = static_cast<channel::OnBackendDown>(service.on_backend_down);
+  out.mss = service.mss;
   out.total_weight = placement.total_weight;
   out.table = placement.table;
   return out;

@@ -44,14 +44,23 @@ channel::PutService message_for(const DesiredService& service) {
   return message;
 }
 
+/// Erases from `published` what is not in `wanted`, each after `drop(key, value)`.
+template <typename Map, typename Drop>
+void drop_unwanted(Map& published, const std::unordered_set<uint64_t>& wanted, Drop drop) {
+  for (auto it = published.begin(); it != published.end();) {
+    if (wanted.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    drop(it->first, it->second);
+    it = published.erase(it);
+  }
+}
+
 }  // namespace
 
-Publisher::Publisher(std::span<std::byte> arena, uint32_t workers, IdAllocator services, IdAllocator backends)
-    : arena_(arena),
-      workers_(workers),
-      allocator_(arena.size()),
-      service_ids_(std::move(services)),
-      backend_ids_(std::move(backends)) {}
+Publisher::Publisher(std::span<std::byte> arena, uint32_t workers, Ids ids)
+    : arena_(arena), workers_(workers), allocator_(arena.size()), ids_(std::move(ids)) {}
 
 void Publisher::aim_for(Desired desired) {
   desired_ = std::move(desired);
@@ -65,6 +74,7 @@ std::vector<Command> Publisher::advance() {
   fault_.clear();
   const bool snapshot = !snapshot_;
   if (snapshot) out.emplace_back(header(CommandType::kSnapshotBegin));
+  put_locals(out);
   put_backends(out);
   put_services(out);
   if (snapshot) out.emplace_back(header(CommandType::kSnapshotEnd));
@@ -94,11 +104,31 @@ channel::CommandHeader Publisher::header(CommandType type, uint16_t id) {
   return {type, 0, id, static_cast<uint32_t>(++sequence_)};
 }
 
+void Publisher::put_locals(std::vector<Command>& out) {
+  for (const DesiredLocal& local : desired_.locals) {
+    if (locals_.contains(local.key)) continue;
+    const auto id = ids_.locals.acquire(local.key);
+    if (!id) {
+      fault_ =
+          "more addresses of our own than the data plane has ids for (" + std::to_string(channel::kMaxLocals) + ")";
+      continue;
+    }
+    channel::PutLocal message{};
+    message.header = header(CommandType::kPutLocal, id->value);
+    message.key = local.key;
+    message.address = local.address;
+    message.generation = id->generation;
+    message.port_index = local.port_index;
+    out.emplace_back(message);
+    locals_.emplace(local.key, *id);
+  }
+}
+
 void Publisher::put_backends(std::vector<Command>& out) {
   for (const DesiredBackend& backend : desired_.backends) {
     const auto known = backends_.find(backend.key);
     if (known != backends_.end() && known->second.backend == backend) continue;
-    const auto id = backend_ids_.acquire(backend.key);
+    const auto id = ids_.backends.acquire(backend.key);
     if (!id) {
       fault_ = "more backends than the data plane has ids for (" + std::to_string(channel::kMaxBackends) + ")";
       continue;
@@ -119,7 +149,7 @@ void Publisher::put_services(std::vector<Command>& out) {
 }
 
 bool Publisher::put_service(const DesiredService& service, std::vector<Command>& out) {
-  const auto id = service_ids_.acquire(service.key);
+  const auto id = ids_.services.acquire(service.key);
   if (!id) {
     fault_ = "more services than the data plane has ids for (" + std::to_string(channel::kMaxServices) + ")";
     return true;
@@ -181,25 +211,20 @@ void Publisher::drop_the_rest(std::vector<Command>& out) {
   std::unordered_set<uint64_t> wanted;
   for (const DesiredService& service : desired_.services) wanted.insert(service.key);
   for (const DesiredBackend& backend : desired_.backends) wanted.insert(backend.key);
-  for (auto it = services_.begin(); it != services_.end();) {
-    if (wanted.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    out.emplace_back(header(CommandType::kDropService, it->second.id.value));
-    let_go(it->second.service.table.get());
-    service_ids_.release(it->first);
-    it = services_.erase(it);
-  }
-  for (auto it = backends_.begin(); it != backends_.end();) {
-    if (wanted.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    out.emplace_back(header(CommandType::kDropBackend, it->second.id.value));
-    backend_ids_.release(it->first);
-    it = backends_.erase(it);
-  }
+  for (const DesiredLocal& local : desired_.locals) wanted.insert(local.key);
+  drop_unwanted(services_, wanted, [&](uint64_t key, const PublishedService& published) {
+    out.emplace_back(header(CommandType::kDropService, published.id.value));
+    let_go(published.service.table.get());
+    ids_.services.release(key);
+  });
+  drop_unwanted(backends_, wanted, [&](uint64_t key, const PublishedBackend& published) {
+    out.emplace_back(header(CommandType::kDropBackend, published.id.value));
+    ids_.backends.release(key);
+  });
+  drop_unwanted(locals_, wanted, [&](uint64_t key, Id id) {
+    out.emplace_back(header(CommandType::kDropLocal, id.value));
+    ids_.locals.release(key);
+  });
 }
 
 }  // namespace sluice::control

@@ -6,6 +6,7 @@
 // Invariants. 1. A command refers to an arena slot only after the table in it is complete. 2. A slot is written
 // again only when every worker has applied the command that replaced it. 3. A backend's id is given up only
 // after every table that names it has been replaced. 4. Sequences count up from 1 without a gap.
+// 5. Our own addresses go out before the backends and services that need them, and leave after.
 #pragma once
 
 #include <cstddef>
@@ -22,10 +23,17 @@
 
 namespace sluice::control {
 
+/// Who has which id in the data plane.
+struct Ids {
+  IdAllocator services;
+  IdAllocator backends;
+  IdAllocator locals;
+};
+
 class Publisher {
  public:
   /// `arena` is the segment's, to be written; `workers` share each backend's max_connections.
-  Publisher(std::span<std::byte> arena, uint32_t workers, IdAllocator services, IdAllocator backends);
+  Publisher(std::span<std::byte> arena, uint32_t workers, Ids ids);
 
   /// What to aim for from now on. Earlier aims that were not reached yet are skipped.
   void aim_for(Desired desired);
@@ -64,6 +72,7 @@ class Publisher {
   };
 
   channel::CommandHeader header(channel::CommandType type, uint16_t id = 0);
+  void put_locals(std::vector<channel::Command>& out);
   void put_backends(std::vector<channel::Command>& out);
   void put_services(std::vector<channel::Command>& out);
   void drop_the_rest(std::vector<channel::Command>& out);
@@ -77,8 +86,7 @@ class Publisher {
   std::span<std::byte> arena_;
   uint32_t workers_;
   ArenaAllocator allocator_;
-  IdAllocator service_ids_;
-  IdAllocator backend_ids_;
+  Ids ids_;
   Desired desired_;
   bool aimed_ = false;     // desired_ may differ from what is published
   bool snapshot_ = false;  // has been sent
@@ -89,6 +97,7 @@ class Publisher {
   uint32_t table_generation_ = 0;
   std::unordered_map<uint64_t, PublishedBackend> backends_;
   std::unordered_map<uint64_t, PublishedService> services_;
+  std::unordered_map<uint64_t, Id> locals_;
   std::unordered_map<const Table*, TableSlot> tables_;  // kept alive by services_
 };
 

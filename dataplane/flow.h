@@ -57,12 +57,20 @@ struct alignas(64) Flow {
   MacAddress client_mac;   // return path: where the client's last packet came from
   uint16_t vlan_and_port;  // VLAN id in the low 12 bits, port index in the upper 4
   Be16 local_port;         // fullnat: our endpoint towards the backend
-  uint8_t local_index;
+  uint8_t mode;            // forwarding() in the upper 3 bits, local_index() in the lower 5
   TcpState state;
   uint8_t flags;
   uint8_t smtp_phase;   // see smtp_observer.h
   uint8_t proxy_bytes;  // length of the injected PROXY header: the flow's sequence offset
   uint8_t smtp_detail;  // likewise
+
+  /// How its packets reach the backend: its service's forwarding when it was placed.
+  channel::Forwarding forwarding() const { return static_cast<channel::Forwarding>(mode >> 5); }
+  /// fullnat: which of our addresses local_port belongs to.
+  uint8_t local_index() const { return mode & 0x1f; }
+  void set_mode(channel::Forwarding forwarding, uint8_t local_index = 0) {
+    mode = static_cast<uint8_t>(static_cast<uint8_t>(forwarding) << 5 | local_index);
+  }
 
   Endpoint client_endpoint() const { return {client, client_port}; }
   bool is_of(const Endpoint& endpoint) const {
@@ -71,6 +79,7 @@ struct alignas(64) Flow {
   }
 };
 
+static_assert(static_cast<uint8_t>(channel::Forwarding::kGue) < 8 && channel::kMaxLocals <= 32);
 static_assert(sizeof(Flow) == 64 && alignof(Flow) == 64);
 static_assert(std::is_trivially_copyable_v<Flow> && std::is_standard_layout_v<Flow>);
 

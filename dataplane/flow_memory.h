@@ -15,7 +15,7 @@
 namespace sluice {
 
 inline constexpr uint64_t kFlowMemoryMagic = 0x31574f4c46554c53;  // "SLUFLOW1"
-inline constexpr uint32_t kFlowMemoryVersion = 3;                 // raise with any change of layout or meaning
+inline constexpr uint32_t kFlowMemoryVersion = 4;                 // raise with any change of layout or meaning
 
 /// A service as a worker keeps it. Tables of backends lie in the channel's arena and are not part of this.
 struct alignas(64) Service {
@@ -67,8 +67,10 @@ static_assert(offsetof(Backend, generation) == 20 && offsetof(Backend, flags) ==
 struct alignas(32) Local {
   Address address;
   uint16_t address_sum;
+  uint16_t generation;
   uint8_t port_index;
   bool in_use;
+  uint64_t key;
 };
 
 /// Ten flows' places in the index, in one cache line. A tag of 0 marks a free place.

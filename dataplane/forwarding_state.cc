@@ -37,6 +37,7 @@ ForwardingState::ForwardingState(Service* services, Backend* backends, Local* lo
   }
   for (uint32_t id = 0; id < channel::kMaxLocals; id++) {
     if (locals_[id].port_index >= ports_) locals_[id].in_use = false;
+    stats_.local_ids[id] = {locals_[id].in_use ? locals_[id].key : 0, locals_[id].generation, {}};
   }
   rebuild_slots();
 }
@@ -207,16 +208,18 @@ std::optional<RejectReason> ForwardingState::put_local(const channel::PutLocal& 
   if (id >= channel::kMaxLocals) return RejectReason::kIdOutOfRange;
   if (message.port_index >= ports_) return RejectReason::kBadPortIndex;
   Local& local = locals_[id];
-  // Flows that use this place with another address have lost their way back.
-  if (local.in_use && local.address != message.address) backends_lost_ = true;
-  local = {message.address, address_sum(message.address), message.port_index, true};
+  local = {message.address, address_sum(message.address), message.generation, message.port_index, true, message.key};
+  stats_.local_ids[id] = {message.key, message.generation, {}};
   local_named_[id] = true;
   return std::nullopt;
 }
 
 std::optional<RejectReason> ForwardingState::drop_local(uint16_t id) noexcept {
   if (id >= channel::kMaxLocals) return RejectReason::kIdOutOfRange;
+  if (!locals_[id].in_use) return std::nullopt;
   locals_[id].in_use = false;
+  stats_.local_ids[id].key = 0;
+  backends_lost_ = true;
   return std::nullopt;
 }
 

@@ -128,7 +128,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"drop_fragment", "fragment whose flow is not known"},
     {"drop_too_big", "longer than the way ahead allows"},
     {"drop_icmp", "ICMP error that quotes a sequence number far from its flow's"},
-    {"drop_no_local_port", "fullnat: no free local port"},
+    {"drop_no_local_port", "no address of ours towards the backend, or no free port of it"},
     {"drop_policy", "refused by source policy"},
     {"from_twin", "packets sent for the kernel twin"},
     {"drop_from_twin", "packets of the kernel twin that found no room"},

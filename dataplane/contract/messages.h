@@ -20,7 +20,7 @@ using BackendId = uint16_t;
 inline constexpr uint16_t kMaxServices = 1024;
 inline constexpr uint16_t kMaxBackends = 16384;
 inline constexpr uint16_t kMaxPorts = 16;
-inline constexpr uint16_t kMaxLocals = 64;
+inline constexpr uint16_t kMaxLocals = 32;
 inline constexpr BackendId kNoBackend = 0xffff;
 inline constexpr ServiceId kNoService = 0xffff;
 
@@ -100,12 +100,14 @@ struct PutBackend {
 
 /// An address of ours towards backends: the source of fullnat and of tunnels. At most one per port and family is
 /// needed; more give fullnat more ports. The kernel must leave alone the TCP ports from kFirstLocalPort to
-/// kLastLocalPort.
+/// kLastLocalPort. An index that gets another address makes the fullnat flows at it lost.
 struct PutLocal {
   CommandHeader header;  // id: its index, below kMaxLocals
+  uint64_t key;          // hash of address and port index
   Address address;
-  uint8_t port_index;  // backends behind this port are reached from it
-  uint8_t reserved[3];
+  uint16_t generation;  // differs from every earlier use of this index
+  uint8_t port_index;   // backends behind this port are reached from it
+  uint8_t reserved;
 };
 
 inline constexpr uint16_t kFirstLocalPort = 1024;

@@ -23,7 +23,7 @@ namespace sluice::channel {
 
 inline constexpr uint64_t kSegmentMagic = 0x314c484345554c53;  // "SLUECHL1"
 inline constexpr uint64_t kStatsMagic = 0x315441535345554c;
-inline constexpr uint32_t kAbiVersion = 7;      // raise with any change to this directory
+inline constexpr uint32_t kAbiVersion = 8;      // raise with any change to this directory
 inline constexpr uint32_t kRingEntries = 4096;  // usable: one less
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint64_t kArenaBytes = 256ULL << 20;  // sparse: costs what is written
@@ -66,6 +66,7 @@ struct alignas(64) WorkerStats {
   BackendCounters backends[kMaxBackends];
   Identity service_ids[kMaxServices];
   Identity backend_ids[kMaxBackends];
+  Identity local_ids[kMaxLocals];
   SmtpCounters service_smtp[kMaxServices];
   SmtpCounters backend_smtp[kMaxBackends];
 };

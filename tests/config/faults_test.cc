@@ -17,7 +17,7 @@ TEST(Faults, NameWhatIsUnknownAndSuggest) {
       {"dataplane", "zebra = true;", {"3: dataplane.zebra: unknown setting; allowed..."}},
       {"check", R"(hello = "x";)", {R"(5: checks.greet.hello: unknown setting (did you mean "helo"?); allowed...)"}},
       {"backend", "tier = 1;", {R"(8: pools[0].backends[0].tier: unknown setting; allowed...)"}},
-      {"service", "mss = 0;", {"11: services[0].mss: unknown setting; allowed..."}},
+      {"service", "ttl = 0;", {"11: services[0].ttl: unknown setting; allowed..."}},
       {"top", "sources: { };", {"13: sources: unknown setting; allowed..."}},
       {"top", R"(announce: { bird_socket = "x"; };)", {"13: announce: unknown setting; allowed..."}},
       {"service",

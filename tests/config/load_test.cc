@@ -42,7 +42,7 @@ pools = ( { name = "mta"; check = "greeting"; min_healthy = 1;
             backends = ( { name = "mta1"; address = "2001:db8:1::10"; weight = 7; port = 10025; },
                          { name = "mta2"; address = "2001:db8:1::11"; } ); } );
 services = ( { name = "relay6"; vip = "2001:db8::25"; port = 587; pool = "mta"; check = "open"; scheduler = "maglev";
-               table_size = 251; hash_on = "client_prefix"; forwarding = "nat"; proxy = "none"; on_backend_down = "keep"; } );
+               table_size = 251; hash_on = "client_prefix"; forwarding = "nat"; proxy = "none"; on_backend_down = "keep"; mss = 1400; } );
 )";
 
 class Load : public ::testing::Test {
@@ -186,6 +186,7 @@ TEST_F(Load, ReadsPoolsAndServices) {
   EXPECT_EQ(service.table_size, 251U);
   EXPECT_EQ(service.hash_on, HashOn::kClientPrefix);
   EXPECT_EQ(service.on_backend_down, OnBackendDown::kKeep);
+  EXPECT_EQ(service.mss, 1400);
   EXPECT_EQ(config.find_pool("none"), nullptr);
 }
 

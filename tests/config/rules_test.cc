@@ -51,6 +51,18 @@ TEST(Rules, NameWhatStandsTwice) {
   expect_faults(cases);
 }
 
+TEST(Rules, HoldTheSegmentSizeToWhatHostsTake) {
+  const Case cases[] = {
+      {"service", "mss = 0;", {}},
+      {"service", "mss = 536;", {}},
+      {"service",
+       "mss = 535;",
+       {"11: services[0].mss: 535 is less than every host takes; allowed: 0 (as announced), or 536 to 65495 bytes"}},
+      {"service", "mss = 65496;", {"11: services[0].mss: 65496 is out of range; allowed: 0 to 65495 bytes"}},
+  };
+  expect_faults(cases);
+}
+
 TEST(Rules, NameReferencesToNothing) {
   const Case cases[] = {
       {"services",

@@ -89,7 +89,7 @@ class Channel : public testing::Test {
     return out;
   }
   static Desired two_services() {
-    return {{backend(1), backend(2), backend(3)}, {service(11, table({1, 2, 3})), service(12, table({2}))}};
+    return {{backend(1), backend(2), backend(3)}, {service(11, table({1, 2, 3})), service(12, table({2}))}, {}};
   }
   uint16_t id_of(uint64_t key, uint32_t w = 0) {
     for (const auto& [id, put] : dataplane_->worker(w).backends) {
@@ -137,6 +137,44 @@ TEST_F(Channel, SendsAWholeSnapshotToEveryWorker) {
   EXPECT_EQ(connections_, 1);
   ASSERT_EQ(latencies_.size(), 1u);
   EXPECT_EQ(client_->last_latency(), latencies_[0]);
+}
+
+TEST_F(Channel, PublishesOurOwnAddressesAndKeepsTheirIds) {
+  start_dataplane();
+  Desired desired = two_services();
+  const auto local = [](uint64_t key, uint8_t port) {
+    return DesiredLocal{key, Address::v4(Be32::of(0x0a000100 + static_cast<uint32_t>(key))), port};
+  };
+  desired.locals = {local(21, 1), local(22, 2)};
+  publish(desired);
+  client_->start();
+  settle();
+  const auto id_of_local = [&](uint64_t key) {
+    for (const auto& [id, put] : dataplane_->worker(0).locals) {
+      if (put.key == key) return static_cast<int>(id);
+    }
+    return -1;
+  };
+  ASSERT_EQ(dataplane_->worker(1).locals.size(), 2u);
+  EXPECT_EQ(dataplane_->worker(0).log[1], CommandType::kPutLocal) << "before the backends";
+  const int first = id_of_local(21), second = id_of_local(22);
+  const auto& put = dataplane_->worker(0).locals.at(static_cast<uint16_t>(second));
+  EXPECT_EQ(put.address, local(22, 2).address);
+  EXPECT_EQ(put.port_index, 2);
+
+  // One goes, one comes; what stays keeps its id, over a reconnect too.
+  desired.locals = {local(22, 2), local(23, 1)};
+  publish(desired);
+  settle();
+  EXPECT_EQ(id_of_local(21), -1);
+  EXPECT_EQ(id_of_local(22), second);
+  EXPECT_NE(id_of_local(23), first) << "an id is not used again at once";
+  const int third = id_of_local(23);
+  dataplane_->hang_up();
+  run_until([&] { return connections_ == 2; });
+  settle();
+  EXPECT_EQ(id_of_local(22), second);
+  EXPECT_EQ(id_of_local(23), third);
 }
 
 TEST_F(Channel, WaitsForADataPlaneThatComesLater) {

@@ -48,11 +48,12 @@ class FakeDataplane {
   struct Worker {
     std::map<uint16_t, channel::PutService> services;
     std::map<uint16_t, channel::PutBackend> backends;
+    std::map<uint16_t, channel::PutLocal> locals;
     std::map<uint16_t, uint64_t> table_sums;
     std::vector<channel::CommandType> log;  // since the connection began
     uint64_t epoch = 0;
     bool in_snapshot = false;
-    std::map<uint16_t, bool> named_services, named_backends;
+    std::map<uint16_t, bool> named_services, named_backends, named_locals;
   };
 
   FakeDataplane(std::string path, uint32_t workers) : path_(std::move(path)), workers_(workers), state_(workers) {
@@ -208,12 +209,18 @@ class FakeDataplane {
         worker.in_snapshot = true;
         worker.named_services.clear();
         worker.named_backends.clear();
+        worker.named_locals.clear();
         break;
       case channel::CommandType::kSnapshotEnd:
         std::erase_if(worker.services, [&](const auto& s) { return !worker.named_services.contains(s.first); });
         std::erase_if(worker.backends, [&](const auto& b) {
           if (worker.named_backends.contains(b.first)) return false;
           stats.backend_ids[b.first].key = 0;
+          return true;
+        });
+        std::erase_if(worker.locals, [&](const auto& l) {
+          if (worker.named_locals.contains(l.first)) return false;
+          stats.local_ids[l.first].key = 0;
           return true;
         });
         worker.in_snapshot = false;
@@ -238,6 +245,15 @@ class FakeDataplane {
       case channel::CommandType::kDropBackend:
         worker.backends.erase(id);
         stats.backend_ids[id].key = 0;
+        break;
+      case channel::CommandType::kPutLocal:
+        worker.locals[id] = command.put_local;
+        worker.named_locals[id] = true;
+        stats.local_ids[id] = {command.put_local.key, command.put_local.generation, {}};
+        break;
+      case channel::CommandType::kDropLocal:
+        worker.locals.erase(id);
+        stats.local_ids[id].key = 0;
         break;
       default:
         ADD_FAILURE() << "unknown command";

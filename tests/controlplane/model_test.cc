@@ -15,6 +15,11 @@ static_assert(static_cast<int>(config::HashOn::kClientPrefix) == static_cast<int
 static_assert(static_cast<int>(config::Proxy::kV2) == static_cast<int>(channel::ProxyHeader::kV2));
 static_assert(static_cast<int>(config::OnBackendDown::kKeep) == static_cast<int>(channel::OnBackendDown::kKeep));
 
+TEST_F(ModelTest, HandsTheSegmentSizeOn) {
+  config_.services[0].mss = 1380;
+  EXPECT_EQ(model().desired().services[0].mss, 1380);
+}
+
 TEST_F(ModelTest, RefusesNewFlowsUntilABackendIsUpAndReachable) {
   Model model = this->model();
   model.refresh();
