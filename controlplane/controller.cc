@@ -6,14 +6,12 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
-#include <charconv>
 #include <stdexcept>
 #include <utility>
 
 namespace sluice::control {
 
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
 using namespace std::chrono_literals;
 
 namespace {
@@ -21,7 +19,6 @@ namespace {
 constexpr auto kPatience = 5s;
 constexpr std::chrono::milliseconds kShortestHold = 2s;
 constexpr std::chrono::milliseconds kLongestHold = 15s;
-constexpr size_t kEventsShown = 200;
 
 Health to_ours(health::Health health) {
   switch (health) {
@@ -33,17 +30,6 @@ Health to_ours(health::Health health) {
       return Health::kUnknown;
   }
   return Health::kUnknown;
-}
-
-/// The value of "limit=N" in a query, or `otherwise`; nothing if it is no number.
-std::optional<size_t> limit_of(const std::string& query, size_t otherwise) {
-  constexpr std::string_view kName = "limit=";
-  if (query.empty()) return otherwise;
-  size_t out = 0;
-  const char* end = query.data() + query.size();
-  if (!query.starts_with(kName) || std::from_chars(query.data() + kName.size(), end, out).ptr != end)
-    return std::nullopt;
-  return out;
 }
 
 }  // namespace
@@ -73,14 +59,14 @@ Controller::Controller(asio::io_context& io, config::Config config)
           {}),
       patience_(io),
       hold_(io),
-      started_(journal_.now()) {
-  dataplane_.since = started_;
+      api_{config_, model_, channel_, journal_, dataplane_, journal_.now(), &prober_, [this] { something_changed(); }} {
+  dataplane_.since = api_.started;
   for (size_t i = 0; i < model_.members().size(); i++) {
     const Member& member = model_.members()[i];
     member_by_key_.emplace(member.label(), i);
     members_by_address_[member.address].push_back(i);
   }
-  add_routes();
+  add_api(router_, api_);
 }
 
 void Controller::start() {
@@ -110,19 +96,6 @@ void Controller::stop() {
   channel_.stop();
   patience_.cancel();
   hold_.cancel();
-}
-
-nlohmann::json Controller::status() const {
-  return status_json({config_, model_, channel_, journal_, dataplane_, started_});
-}
-
-void Controller::add_routes() {
-  router_.add(http::verb::get, "/api/v1/status", [this](const ApiRequest&) { return ApiResponse::json(status()); });
-  router_.add(http::verb::get, "/api/v1/events", [this](const ApiRequest& request) {
-    const auto limit = limit_of(request.query, kEventsShown);
-    if (!limit) return ApiResponse::error(http::status::bad_request, "the query may be limit=NUMBER");
-    return ApiResponse::json(events_json(journal_, *limit));
-  });
 }
 
 void Controller::start_checks() {

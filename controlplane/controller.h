@@ -14,13 +14,13 @@
 #include <vector>
 
 #include "config/model.h"
+#include "controlplane/api.h"
 #include "controlplane/channel_client.h"
 #include "controlplane/http_server.h"
 #include "controlplane/journal.h"
 #include "controlplane/model.h"
 #include "controlplane/neighbors.h"
 #include "controlplane/router.h"
-#include "controlplane/status.h"
 #include "healthcheck/prober.h"
 
 namespace sluice::control {
@@ -37,14 +37,12 @@ class Controller {
 
   const Model& model() const { return model_; }
   const ChannelClient& channel() const { return channel_; }
-  nlohmann::json status() const;
 
  private:
   using Clock = std::chrono::steady_clock;
 
   void start_checks();
   void follow_neighbors();
-  void add_routes();
   void on_health(const std::string& key, const health::Change& change);
   void on_reachability(const config::IpAddress& address, const Reachability& reachability);
   void on_connected(uint32_t workers);
@@ -71,7 +69,7 @@ class Controller {
   bool holding_ = true;
   std::map<config::IpAddress, Reachability> held_;
   DataplaneState dataplane_;
-  SystemTime started_;
+  ApiContext api_;
   bool out_of_patience_ = false;
   bool published_ = false;
   bool dataplane_is_blank_ = false;         // it knew no backend when we first connected

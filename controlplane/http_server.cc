@@ -7,6 +7,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -157,6 +158,18 @@ asio::awaitable<void> HttpServer::accept(typename Protocol::acceptor& acceptor, 
   }
 }
 
+/// Waits for the answer, which a handler may give at once or later.
+asio::awaitable<ApiResponse> HttpServer::ask(ApiRequest request) {
+  auto begin = [this, request = std::move(request)](auto resume) mutable {
+    auto shared = std::make_shared<decltype(resume)>(std::move(resume));
+    router_.answer(std::move(request), Reply([&io = io_, shared](ApiResponse response) {
+                     asio::post(io,
+                                [shared, response = std::move(response)]() mutable { (*shared)(std::move(response)); });
+                   }));
+  };
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(ApiResponse)>(std::move(begin), asio::use_awaitable);
+}
+
 template <typename Protocol>
 asio::awaitable<void> HttpServer::serve(typename Protocol::socket socket, bool may_write) {
   beast::basic_stream<Protocol> stream(std::move(socket));
@@ -171,8 +184,9 @@ asio::awaitable<void> HttpServer::serve(typename Protocol::socket socket, bool m
     const bool is_http_fault =
         error && error.category() == http::make_error_code(http::error::end_of_stream).category();
     if (error == http::error::end_of_stream || (error && !is_http_fault)) break;
-    ApiResponse answer = error ? ApiResponse::error(http::status::bad_request, words_for(error))
-                               : router_.answer(to_api(parser.get(), may_write));
+    ApiResponse answer;
+    if (error) answer = ApiResponse::error(http::status::bad_request, words_for(error));
+    if (!error) answer = co_await ask(to_api(parser.get(), may_write));
     auto response = to_http(std::move(answer), parser.get());
     if (error) response.keep_alive(false);
     keep = response.keep_alive();

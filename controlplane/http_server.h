@@ -50,6 +50,7 @@ class HttpServer {
   boost::asio::awaitable<void> accept(typename Protocol::acceptor& acceptor, bool may_write);
   template <typename Protocol>
   boost::asio::awaitable<void> serve(typename Protocol::socket socket, bool may_write);
+  boost::asio::awaitable<ApiResponse> ask(ApiRequest request);
 
   boost::asio::io_context& io_;
   const Router& router_;

@@ -2,7 +2,9 @@
 #include "controlplane/router.h"
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 namespace sluice::control {
 
@@ -55,11 +57,33 @@ ApiResponse ApiResponse::error(http::status status, const std::string& text) {
   return out;
 }
 
+struct Reply::State {
+  Take take;
+
+  explicit State(Take taker) : take(std::move(taker)) {}
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    if (take) take(ApiResponse::error(http::status::service_unavailable, "the request was given up"));
+  }
+};
+
+Reply::Reply(Take take) : state_(std::make_shared<State>(std::move(take))) {}
+
+void Reply::operator()(ApiResponse response) const {
+  if (const Take take = std::exchange(state_->take, {})) take(std::move(response));
+}
+
 void Router::add(http::verb method, std::string_view pattern, Handler handler) {
+  add_later(method, pattern,
+            [handler = std::move(handler)](const ApiRequest& request, const Reply& reply) { reply(handler(request)); });
+}
+
+void Router::add_later(http::verb method, std::string_view pattern, LaterHandler handler) {
   routes_.push_back({method, split(pattern), std::move(handler)});
 }
 
-ApiResponse Router::answer(ApiRequest request) const {
+void Router::answer(ApiRequest request, const Reply& reply) const {
   const std::vector<std::string> path = split(request.path);
   std::string allowed;
   for (const Route& route : routes_) {
@@ -70,17 +94,17 @@ ApiResponse Router::answer(ApiRequest request) const {
       continue;
     }
     if (route.method != http::verb::get && !request.may_write) {
-      return ApiResponse::error(http::status::forbidden, "this address is read-only; use the Unix socket");
+      return reply(ApiResponse::error(http::status::forbidden, "this address is read-only; use the Unix socket"));
     }
     request.parameters = std::move(*parameters);
     try {
-      return route.handler(request);
+      return route.handler(request, reply);
     } catch (const std::exception& fault) {
-      return ApiResponse::error(http::status::internal_server_error, fault.what());
+      return reply(ApiResponse::error(http::status::internal_server_error, fault.what()));
     }
   }
-  if (!allowed.empty()) return ApiResponse::error(http::status::method_not_allowed, "use " + allowed);
-  return ApiResponse::error(http::status::not_found, "there is nothing at " + request.path);
+  if (!allowed.empty()) return reply(ApiResponse::error(http::status::method_not_allowed, "use " + allowed));
+  reply(ApiResponse::error(http::status::not_found, "there is nothing at " + request.path));
 }
 
 std::optional<std::string> percent_decoded(std::string_view text) {

@@ -7,7 +7,8 @@
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/verb.hpp>
 #include <functional>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@ struct ApiRequest {
   std::string path;   // without the query
   std::string query;  // after the "?"
   std::string body;
-  bool may_write = false;               // came over the Unix socket
+  bool may_write = false;               // its connection may change things
   std::vector<std::string> parameters;  // what the {} of the pattern matched, percent-decoded
 };
 
@@ -34,22 +35,39 @@ struct ApiResponse {
   static ApiResponse error(boost::beast::http::status status, const std::string& text);
 };
 
+/// Takes the answer to one request, now or later. Copies are the same reply; the first answer counts, and when the last
+/// copy goes without one, the client is told so.
+class Reply {
+ public:
+  using Take = std::function<void(ApiResponse)>;
+
+  explicit Reply(Take take);
+  void operator()(ApiResponse response) const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
 class Router {
  public:
   using Handler = std::function<ApiResponse(const ApiRequest&)>;
+  using LaterHandler = std::function<void(const ApiRequest&, Reply)>;
 
   /// Methods other than GET need a connection that may write.
   void add(boost::beast::http::verb method, std::string_view pattern, Handler handler);
+  /// For what takes time: the handler returns at once and keeps the reply. How long it does is its own to bound.
+  void add_later(boost::beast::http::verb method, std::string_view pattern, LaterHandler handler);
 
   /// 404 for an unknown path, 405 for an unknown method on a known one, 403 for a change over a read-only connection,
   /// 500 if the handler throws.
-  ApiResponse answer(ApiRequest request) const;
+  void answer(ApiRequest request, const Reply& reply) const;
 
  private:
   struct Route {
     boost::beast::http::verb method;
     std::vector<std::string> segments;
-    Handler handler;
+    LaterHandler handler;
   };
   std::vector<Route> routes_;
 };

@@ -5,85 +5,62 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "config/choices.h"
-#include "controlplane/maglev.h"
+#include "controlplane/figures.h"
 
 namespace sluice::control {
 
-using channel::read_counter;
 using nlohmann::json;
 
 namespace {
 
-/// Sum over the workers of one counter of a block that `block(stats)` selects.
-template <typename Block>
-uint64_t sum(const ChannelMapping& mapping, Block block) {
-  uint64_t out = 0;
-  for (uint32_t worker = 0; worker < mapping.workers(); worker++)
-    out += read_counter(block(mapping.worker_stats(worker)));
+/// The figures that backends and services share.
+template <typename Counters>
+json flow_figures(const Counters& flows) {
+  return {{"flows_now", flows.flows_now},
+          {"flows_created", flows.flows_created},
+          {"flows_established", flows.flows_established},
+          {"packets_in", flows.packets_in},
+          {"bytes_in", flows.bytes_in},
+          {"packets_out", flows.packets_out},
+          {"bytes_out", flows.bytes_out}};
+}
+
+json figures_json(const std::optional<BackendFigures>& figures) {
+  if (!figures) return nullptr;
+  json out = flow_figures(figures->flows);
+  out["last_new_flow_ms"] = figures->flows.last_new_flow_ms;  // CLOCK_MONOTONIC; 0 = none yet
   return out;
 }
 
-json flow_figures(const ChannelMapping* mapping, channel::BackendId id) {
-  if (mapping == nullptr || id >= channel::kMaxBackends) return nullptr;
-  const auto total = [&](uint64_t channel::BackendCounters::* counter) {
-    return sum(*mapping, [&](const auto& stats) -> const uint64_t& { return stats.backends[id].*counter; });
-  };
-  using Counters = channel::BackendCounters;
-  uint64_t last_new_flow_ms = 0;
-  for (uint32_t worker = 0; worker < mapping->workers(); worker++) {
-    const auto& counters = mapping->worker_stats(worker).backends[id];
-    last_new_flow_ms = std::max(last_new_flow_ms, read_counter(counters.last_new_flow_ms));
-  }
-  return {{"flows_now", total(&Counters::flows_now)},
-          {"flows_created", total(&Counters::flows_created)},
-          {"flows_established", total(&Counters::flows_established)},
-          {"last_new_flow_ms", last_new_flow_ms},  // CLOCK_MONOTONIC; 0 = none yet
-          {"packets_in", total(&Counters::packets_in)},
-          {"bytes_in", total(&Counters::bytes_in)},
-          {"packets_out", total(&Counters::packets_out)},
-          {"bytes_out", total(&Counters::bytes_out)}};
-}
-
-json service_figures(const ChannelMapping* mapping, channel::ServiceId id) {
-  if (mapping == nullptr || id >= channel::kMaxServices) return nullptr;
-  const auto total = [&](uint64_t channel::ServiceCounters::* counter) {
-    return sum(*mapping, [&](const auto& stats) -> const uint64_t& { return stats.services[id].*counter; });
-  };
-  using Counters = channel::ServiceCounters;
-  return {{"flows_now", total(&Counters::flows_now)},
-          {"flows_created", total(&Counters::flows_created)},
-          {"flows_established", total(&Counters::flows_established)},
-          {"flows_refused", total(&Counters::flows_refused)},
-          {"packets_in", total(&Counters::packets_in)},
-          {"bytes_in", total(&Counters::bytes_in)},
-          {"packets_out", total(&Counters::packets_out)},
-          {"bytes_out", total(&Counters::bytes_out)}};
+json figures_json(const std::optional<ServiceFigures>& figures) {
+  if (!figures) return nullptr;
+  json out = flow_figures(figures->flows);
+  out["flows_refused"] = figures->flows.flows_refused;
+  return out;
 }
 
 std::string_view service_word(bool in_service) {
   return in_service ? "in service" : "out of service";
 }
 
-json service_json(const StatusSources& sources, const ServiceState& service) {
-  const Placement& placement = sources.model.placements()[service.placement];
-  const Publisher* publisher = sources.channel.publisher();
-  return {
-      {"name", service.config.name},
-      {"vip", service.config.vip.to_string()},
-      {"port", service.config.port},
-      {"pool", service.config.pool},
-      {"check", placement.check},
-      {"scheduler", config::name_of(service.config.scheduler)},
-      {"forwarding", config::name_of(service.config.forwarding)},
-      {"on_backend_down", config::name_of(service.config.on_backend_down)},
-      {"state", service_word(placement.in_service)},
-      {"reason", placement.reason},
-      {"since", to_rfc3339(placement.since)},
-      {"figures", service_figures(sources.channel.mapping(),
-                                  publisher == nullptr ? channel::kNoService : publisher->service_id(service.key))}};
+json service_json(const ApiContext& context, const ServiceState& service) {
+  const Placement& placement = context.model.placements()[service.placement];
+  return {{"name", service.config.name},
+          {"vip", service.config.vip.to_string()},
+          {"port", service.config.port},
+          {"pool", service.config.pool},
+          {"check", placement.check},
+          {"scheduler", config::name_of(service.config.scheduler)},
+          {"forwarding", config::name_of(service.config.forwarding)},
+          {"on_backend_down", config::name_of(service.config.on_backend_down)},
+          {"state", service_word(placement.in_service)},
+          {"reason", placement.reason},
+          {"since", to_rfc3339(placement.since)},
+          {"figures", figures_json(figures_of(context.channel, service))}};
 }
 
 json pool_json(const Model& model, const Placement& placement) {
@@ -122,9 +99,8 @@ json next_hop_json(const Member& member, const config::Config& config) {
           {"vlan", hop.vlan}};
 }
 
-json backend_json(const StatusSources& sources, const Member& member, double share) {
+json backend_json(const ApiContext& context, const Member& member, double share) {
   const WeightFactors factors = member.factors();
-  const Publisher* publisher = sources.channel.publisher();
   return {{"pool", member.pool},
           {"name", member.name},
           {"address", member.address.to_string()},
@@ -136,33 +112,32 @@ json backend_json(const StatusSources& sources, const Member& member, double sha
           {"admin", name_of(member.admin)},
           {"health", name_of(member.health)},
           {"health_reason", member.health_reason},
-          {"next_hop", next_hop_json(member, sources.config)},
+          {"next_hop", next_hop_json(member, context.config)},
           {"weight",
            {{"configured", factors.configured},
             {"effective", effective_weight(factors)},
             {"share", std::max(share, 0.0)},
             {"factors", {{"admin", factors.admin}, {"health", factors.health}, {"reachable", factors.reachable}}}}},
-          {"figures", flow_figures(sources.channel.mapping(),
-                                   publisher == nullptr ? channel::kNoBackend : publisher->backend_id(member.key))}};
+          {"figures", figures_json(figures_of(context.channel, member))}};
 }
 
-json counters_json(const channel::WorkerStats& stats) {
+json counters_json(const WorkerCounters& counters) {
   json out = json::object();
   for (size_t i = 0; i < channel::kCounterCount; i++) {
-    out[std::string(channel::kCounterInfo[i].name)] = read_counter(stats.counters[i]);
+    out[std::string(channel::kCounterInfo[i].name)] = counters[i];
   }
   return out;
 }
 
-json dataplane_json(const StatusSources& sources) {
-  const DataplaneState& state = sources.dataplane;
+json dataplane_json(const ApiContext& context) {
+  const DataplaneState& state = context.dataplane;
   json out{{"connected", state.connected},
            {"reason", state.reason},
            {"since", to_rfc3339(state.since)},
-           {"settled", sources.channel.is_settled()},
+           {"settled", context.channel.is_settled()},
            {"last_push_us", nullptr}};
-  if (const auto latency = sources.channel.last_latency()) out["last_push_us"] = latency->count();
-  if (const ChannelMapping* mapping = sources.channel.mapping()) {
+  if (const auto latency = context.channel.last_latency()) out["last_push_us"] = latency->count();
+  if (const ChannelMapping* mapping = context.channel.mapping()) {
     const channel::StatsHeader& header = mapping->stats_header();
     out["workers"] = mapping->workers();
     out["pid"] = header.pid;
@@ -176,40 +151,36 @@ void add_counters(json& out, const ChannelMapping* mapping) {
   out["counters"] = nullptr;
   out["workers"] = json::array();
   if (mapping == nullptr) return;
-  json total = json::object();
   for (uint32_t worker = 0; worker < mapping->workers(); worker++) {
-    json counters = counters_json(mapping->worker_stats(worker));
-    for (const auto& [name, value] : counters.items()) {
-      total[name] = total.value(name, uint64_t{0}) + value.get<uint64_t>();
-    }
-    out["workers"].push_back(
-        {{"worker", worker}, {"applied_sequence", mapping->applied(worker)}, {"counters", std::move(counters)}});
+    out["workers"].push_back({{"worker", worker},
+                              {"applied_sequence", mapping->applied(worker)},
+                              {"counters", counters_json(worker_counters(*mapping, worker))}});
   }
-  out["counters"] = std::move(total);
+  out["counters"] = counters_json(worker_counters(*mapping));
 }
 
 }  // namespace
 
-json status_json(const StatusSources& sources) {
-  const SystemTime now = sources.journal.now();
+json status_json(const ApiContext& context) {
+  const SystemTime now = context.journal.now();
   json out{{"version", SLUICE_VERSION},
-           {"instance", sources.config.instance},
+           {"instance", context.config.instance},
            {"time", to_rfc3339(now)},
-           {"started", to_rfc3339(sources.started)},
-           {"dataplane", dataplane_json(sources)},
+           {"started", to_rfc3339(context.started)},
+           {"dataplane", dataplane_json(context)},
            {"services", json::array()},
            {"pools", json::array()},
            {"backends", json::array()}};
-  for (const ServiceState& service : sources.model.services())
-    out["services"].push_back(service_json(sources, service));
-  for (const Placement& placement : sources.model.placements()) {
-    out["pools"].push_back(pool_json(sources.model, placement));
+  for (const ServiceState& service : context.model.services())
+    out["services"].push_back(service_json(context, service));
+  for (const Placement& placement : context.model.placements()) {
+    out["pools"].push_back(pool_json(context.model, placement));
   }
-  const std::vector<double> shares = shares_of(sources.model);
+  const std::vector<double> shares = shares_of(context.model);
   for (size_t i = 0; i < shares.size(); i++) {
-    out["backends"].push_back(backend_json(sources, sources.model.members()[i], shares[i]));
+    out["backends"].push_back(backend_json(context, context.model.members()[i], shares[i]));
   }
-  add_counters(out, sources.channel.mapping());
+  add_counters(out, context.channel.mapping());
   return out;
 }
 

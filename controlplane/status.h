@@ -4,33 +4,15 @@
 // their unit in the name. Figures of the data plane are null while there is no connection to it.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "config/model.h"
-#include "controlplane/channel_client.h"
+#include "controlplane/api.h"
 #include "controlplane/journal.h"
-#include "controlplane/model.h"
 
 namespace sluice::control {
 
-/// State of the connection to the data plane, as the operator sees it.
-struct DataplaneState {
-  bool connected = false;
-  std::string reason = "not connected yet";
-  SystemTime since{};
-};
-
-struct StatusSources {
-  const config::Config& config;
-  const Model& model;
-  const ChannelClient& channel;
-  const Journal& journal;
-  const DataplaneState& dataplane;
-  SystemTime started{};
-};
-
-nlohmann::json status_json(const StatusSources& sources);
+nlohmann::json status_json(const ApiContext& context);
 
 /// The journal, newest first, at most `limit` entries.
 nlohmann::json events_json(const Journal& journal, size_t limit);

@@ -9,12 +9,14 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
+#include <cctype>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 namespace sluice::ctl {
@@ -25,7 +27,8 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr timeval kTimeout{10, 0};
+constexpr unsigned kHttp11 = 11;
+constexpr size_t kMaxSocketPathBytes = 107;  // sun_path
 constexpr uint64_t kMaxAnswerBytes = 256ULL << 20;
 
 std::unexpected<Failure> unreachable(const std::string& socket, const error_code& error) {
@@ -34,6 +37,62 @@ std::unexpected<Failure> unreachable(const std::string& socket, const error_code
   if (error.value() == EACCES) hint = "; run as root, or as a member of the socket's group";
   return std::unexpected(
       Failure{Exit::kUnreachable, fmt::format("cannot reach control at {}: {}{}", socket, error.message(), hint)});
+}
+
+std::expected<http::response<http::string_body>, Failure> ask(const std::string& path_of_socket,
+                                                              http::request<http::string_body> request,
+                                                              std::chrono::seconds patience) {
+  asio::io_context io;
+  asio::local::stream_protocol::socket socket(io);
+  error_code error;
+  if (path_of_socket.size() > kMaxSocketPathBytes) {
+    return std::unexpected(
+        Failure{Exit::kUsage, fmt::format("--socket: a socket's path has at most {} bytes", kMaxSocketPathBytes)});
+  }
+  socket.connect(asio::local::stream_protocol::endpoint(path_of_socket), error);
+  if (error) return unreachable(path_of_socket, error);
+  const timeval timeout{patience.count(), 0};
+  setsockopt(socket.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  setsockopt(socket.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+
+  request.set(http::field::host, "localhost");
+  request.set(http::field::connection, "close");
+  request.prepare_payload();
+  http::write(socket, request, error);
+  if (error) return unreachable(path_of_socket, error);
+  boost::beast::flat_buffer buffer;
+  http::response_parser<http::string_body> parser;
+  parser.body_limit(kMaxAnswerBytes);
+  http::read(socket, buffer, parser, error);
+  if (error == asio::error::would_block) error = asio::error::timed_out;
+  if (error) return unreachable(path_of_socket, error);
+  return parser.release();
+}
+
+Failure refusal(const http::response<http::string_body>& response) {
+  const auto answer = nlohmann::json::parse(response.body(), nullptr, false);
+  const std::string text = answer.is_object() ? answer.value("error", std::string()) : std::string();
+  const Exit exit = response.result() == http::status::not_found ? Exit::kUnknown : Exit::kFailed;
+  return {exit, text.empty() ? fmt::format("control answers {}", response.result_int()) : text};
+}
+
+Client::Answer ask_json(const std::string& socket, http::request<http::string_body> request,
+                        std::chrono::seconds patience) {
+  const auto response = ask(socket, std::move(request), patience);
+  if (!response) return std::unexpected(response.error());
+  if (http::to_status_class(response->result()) != http::status_class::successful) {
+    return std::unexpected(refusal(*response));
+  }
+  auto answer = nlohmann::json::parse(response->body(), nullptr, false);
+  if (answer.is_discarded()) return std::unexpected(Failure{Exit::kFailed, "control's answer is not JSON"});
+  return answer;
+}
+
+http::request<http::string_body> request_with(http::verb verb, const std::string& path, const nlohmann::json& body) {
+  http::request<http::string_body> out(verb, path, kHttp11);
+  out.set(http::field::content_type, "application/json");
+  out.body() = body.dump();
+  return out;
 }
 
 }  // namespace
@@ -58,36 +117,37 @@ std::expected<std::string, Failure> find_socket(const std::string& directory) {
       Exit::kUsage, fmt::format("several instances run here; choose one with --socket: {}", fmt::join(found, ", "))});
 }
 
-std::expected<nlohmann::json, Failure> get(const std::string& path_of_socket, const std::string& path) {
-  asio::io_context io;
-  asio::local::stream_protocol::socket socket(io);
-  error_code error;
-  if (path_of_socket.size() > 107) {  // sun_path
-    return std::unexpected(Failure{Exit::kUsage, "--socket: a socket's path has at most 107 bytes"});
+Client::Answer Client::get(const std::string& path, std::chrono::seconds patience) const {
+  return ask_json(socket_, {http::verb::get, path, kHttp11}, patience);
+}
+
+std::expected<std::string, Failure> Client::get_text(const std::string& path) const {
+  auto response = ask(socket_, {http::verb::get, path, kHttp11}, kPatience);
+  if (!response) return std::unexpected(response.error());
+  if (response->result() != http::status::ok) return std::unexpected(refusal(*response));
+  return std::move(response->body());
+}
+
+Client::Answer Client::post(const std::string& path, const nlohmann::json& body, std::chrono::seconds patience) const {
+  return ask_json(socket_, request_with(http::verb::post, path, body), patience);
+}
+
+Client::Answer Client::put(const std::string& path, const nlohmann::json& body) const {
+  return ask_json(socket_, request_with(http::verb::put, path, body), kPatience);
+}
+
+Client::Answer Client::remove(const std::string& path) const {
+  return ask_json(socket_, {http::verb::delete_, path, kHttp11}, kPatience);
+}
+
+std::string path_segment(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    const bool is_plain =
+        std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.' || c == '~';
+    out += is_plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
-  socket.connect(asio::local::stream_protocol::endpoint(path_of_socket), error);
-  if (error) return unreachable(path_of_socket, error);
-  setsockopt(socket.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &kTimeout, sizeof kTimeout);
-  setsockopt(socket.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &kTimeout, sizeof kTimeout);
-
-  http::request<http::empty_body> request(http::verb::get, path, 11);
-  request.set(http::field::host, "localhost");
-  request.set(http::field::connection, "close");
-  http::write(socket, request, error);
-  if (error) return unreachable(path_of_socket, error);
-  boost::beast::flat_buffer buffer;
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(kMaxAnswerBytes);
-  http::read(socket, buffer, parser, error);
-  if (error == asio::error::would_block) error = asio::error::timed_out;
-  if (error) return unreachable(path_of_socket, error);
-
-  auto answer = nlohmann::json::parse(parser.get().body(), nullptr, false);
-  if (answer.is_discarded()) return std::unexpected(Failure{Exit::kFailed, "control's answer is not JSON"});
-  if (parser.get().result() == http::status::ok) return answer;
-  const std::string text = answer.is_object() ? answer.value("error", std::string()) : std::string();
-  return std::unexpected(
-      Failure{Exit::kFailed, text.empty() ? fmt::format("control answers {}", parser.get().result_int()) : text});
+  return out;
 }
 
 }  // namespace sluice::ctl

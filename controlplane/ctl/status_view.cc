@@ -5,6 +5,7 @@
 
 #include <ctime>
 #include <iomanip>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 

@@ -3,7 +3,7 @@
 // /api/v1/status as an operator reads it.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace sluice::ctl {

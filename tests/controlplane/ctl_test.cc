@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "config/model.h"
@@ -52,28 +53,28 @@ class Api {
   std::jthread thread_;
 };
 
-using Client = InADirectory;
+using ClientTest = InADirectory;
 
-TEST_F(Client, ReadsAnAnswer) {
+TEST_F(ClientTest, ReadsAnAnswer) {
   const Api api(directory_ + "/control.sock");
-  const auto answer = get(directory_ + "/control.sock", "/good");
+  const auto answer = Client(directory_ + "/control.sock").get("/good");
   ASSERT_TRUE(answer) << answer.error().text;
   EXPECT_EQ(answer->at("a"), 1);
 }
 
-TEST_F(Client, TellsFailuresApart) {
-  const auto missing = get(directory_ + "/control.sock", "/good");
+TEST_F(ClientTest, TellsFailuresApart) {
+  const auto missing = Client(directory_ + "/control.sock").get("/good");
   EXPECT_EQ(missing.error().exit, Exit::kUnreachable);
   EXPECT_NE(missing.error().text.find("is sluice-control running?"), std::string::npos);
-  EXPECT_EQ(get("/" + std::string(200, 'x'), "/good").error().exit, Exit::kUsage);
+  EXPECT_EQ(Client("/" + std::string(200, 'x')).get("/good").error().exit, Exit::kUsage);
   const Api api(directory_ + "/control.sock");
-  EXPECT_EQ(get(directory_ + "/control.sock", "/text").error().exit, Exit::kFailed);
-  const auto unknown = get(directory_ + "/control.sock", "/unknown");
-  EXPECT_EQ(unknown.error().exit, Exit::kFailed);
+  EXPECT_EQ(Client(directory_ + "/control.sock").get("/text").error().exit, Exit::kFailed);
+  const auto unknown = Client(directory_ + "/control.sock").get("/unknown");
+  EXPECT_EQ(unknown.error().exit, Exit::kUnknown);
   EXPECT_EQ(unknown.error().text, "there is nothing at /unknown");
 }
 
-TEST_F(Client, FindsTheOnlyInstance) {
+TEST_F(ClientTest, FindsTheOnlyInstance) {
   EXPECT_EQ(find_socket(directory_ + "/none").error().exit, Exit::kUnreachable);
   EXPECT_EQ(find_socket(directory_).error().exit, Exit::kUnreachable);
   std::filesystem::create_directories(directory_ + "/edge1");
@@ -157,7 +158,8 @@ class StatusView : public testing::Test {
     model.set_health(0, control::Health::kDown, "dead at connect\x1b[2J");
     model.refresh();
     const control::ChannelClient channel(io, "/nonexistent", {}, {});
-    return control::status_json({config_, model, channel, journal, {}, journal.now()});
+    const control::DataplaneState dataplane;
+    return control::status_json({config_, model, channel, journal, dataplane, journal.now()});
   }
   config::Config config_;
 };

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ class HttpServerTest : public testing::Test {
     router_.add(http::verb::get, "/hello", [](const ApiRequest&) { return ApiResponse::json("hello"); });
     router_.add(http::verb::post, "/hello",
                 [](const ApiRequest& request) { return ApiResponse::json(request.body.size()); });
+    router_.add_later(http::verb::get, "/later", [this](const ApiRequest&, Reply reply) { kept_.push_back(reply); });
   }
   ~HttpServerTest() override {
     server_->stop();
@@ -78,6 +80,7 @@ class HttpServerTest : public testing::Test {
   boost::asio::io_context io_;
   std::string directory_, path_;
   Router router_;
+  std::vector<Reply> kept_;
   std::unique_ptr<HttpServer> server_;
 };
 
@@ -90,6 +93,22 @@ TEST_F(HttpServerTest, AnswersAndKeepsTheConnection) {
   }
   say(fd, "POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc");
   EXPECT_NE(hear(fd).find("\r\n\r\n3\n"), std::string::npos);
+}
+
+TEST_F(HttpServerTest, WaitsForAnswersThatComeLater) {
+  serve();
+  const Descriptor late = connect();
+  say(late, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+  while (kept_.empty()) turn();
+  const Descriptor other = connect();
+  say(other, "GET /hello HTTP/1.0\r\n\r\n");
+  EXPECT_NE(hear(other).find("200 OK"), std::string::npos) << "one that waits must not hold up the rest";
+  kept_.front()(ApiResponse::json("at last"));
+  EXPECT_NE(hear(late, "at last").find("200 OK"), std::string::npos);
+  say(late, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+  while (kept_.size() < 2) turn();
+  kept_.clear();
+  EXPECT_NE(hear(late, "given up").find("503"), std::string::npos);
 }
 
 TEST_F(HttpServerTest, GivesItsSocketToOwnerAndGroup) {

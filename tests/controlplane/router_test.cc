@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include "controlplane/query.h"
 
 namespace sluice::control {
 namespace {
@@ -20,15 +23,19 @@ class RouterTest : public testing::Test {
                 [](const ApiRequest&) { return ApiResponse::json({{"changed", true}}); });
     router_.add(http::verb::get, "/fails",
                 [](const ApiRequest&) -> ApiResponse { throw std::runtime_error("broken inside"); });
+    router_.add_later(http::verb::get, "/later", [this](const ApiRequest&, Reply reply) { kept_.push_back(reply); });
   }
   ApiResponse answer(http::verb method, const std::string& path, bool may_write = false) {
     ApiRequest request;
     request.method = method;
     request.path = path;
     request.may_write = may_write;
-    return router_.answer(request);
+    ApiResponse out;
+    router_.answer(request, Reply([&out](ApiResponse response) { out = std::move(response); }));
+    return out;
   }
   Router router_;
+  std::vector<Reply> kept_;
 };
 
 TEST_F(RouterTest, FindsPathsAndParameters) {
@@ -53,6 +60,45 @@ TEST_F(RouterTest, LetsOnlyConnectionsThatMayWriteChangeThings) {
 TEST_F(RouterTest, AnswersInUtf8WhateverTheNetworkSaid) {
   const auto response = ApiResponse::json({{"greeting", "220 \xff\xfe"}});
   EXPECT_FALSE(nlohmann::json::parse(response.body, nullptr, false).is_discarded());
+}
+
+TEST_F(RouterTest, WaitsForAnAnswerThatComesLater) {
+  std::vector<std::string> heard;
+  router_.answer({.path = "/later"}, Reply([&](const ApiResponse& response) { heard.push_back(response.body); }));
+  EXPECT_TRUE(heard.empty());
+  kept_.front()(ApiResponse::json("done"));
+  kept_.front()(ApiResponse::json("twice"));
+  EXPECT_EQ(heard, std::vector<std::string>{"\"done\"\n"});
+}
+
+TEST_F(RouterTest, AnswersForAHandlerThatGivesUp) {
+  http::status heard = http::status::ok;
+  router_.answer({.path = "/later"}, Reply([&](const ApiResponse& response) { heard = response.status; }));
+  kept_.clear();
+  EXPECT_EQ(heard, http::status::service_unavailable);
+}
+
+TEST(Query, TakesWhatItKnows) {
+  const auto query = Query::parse("limit=20&kind=a%20b&empty=", {"limit", "kind", "empty"});
+  ASSERT_TRUE(query) << query.error();
+  EXPECT_EQ(query->number("limit", 5, {0, 20}), 20);
+  EXPECT_EQ(query->number("absent", 5, {0, 20}), 5);
+  EXPECT_EQ(query->text("kind"), "a b");
+  EXPECT_EQ(query->text("empty"), "");
+  EXPECT_EQ(query->text("absent"), std::nullopt);
+  EXPECT_TRUE(Query::parse("", {}));
+}
+
+TEST(Query, RefusesTheRest) {
+  EXPECT_EQ(Query::parse("limt=20", {"limit"}).error(), "unknown name in the query; allowed: limit");
+  EXPECT_EQ(Query::parse("limit=1&limit=2", {"limit"}).error(), "limit: given twice");
+  EXPECT_EQ(Query::parse("limit=%2", {"limit"}).error(), "limit: badly encoded");
+  EXPECT_FALSE(Query::parse("&&", {"limit"}));
+  for (const std::string value : {"", "-1", "21", "1x", "99999999999999999999", "0x1", " 1", "1.0"}) {
+    SCOPED_TRACE(value);
+    EXPECT_EQ(Query::parse("limit=" + value, {"limit"})->number("limit", 5, {0, 20}).error(),
+              "limit: allowed: a whole number from 0 to 20");
+  }
 }
 
 TEST(PercentDecoded, RefusesWhatIsCutShort) {

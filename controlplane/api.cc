@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/api.h"
+
+namespace sluice::control {
+
+void add_api(Router& router, const ApiContext& context) {
+  add_status_routes(router, context);
+  add_event_routes(router, context);
+}
+
+}  // namespace sluice::control

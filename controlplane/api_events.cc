@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nlohmann/json.hpp>
+
+#include "controlplane/api.h"
+#include "controlplane/query.h"
+#include "controlplane/status.h"
+
+namespace sluice::control {
+
+namespace http = boost::beast::http;
+
+namespace {
+
+constexpr size_t kEventsShown = 200;
+
+ApiResponse events(const ApiContext& context, const ApiRequest& request) {
+  const auto query = Query::parse(request.query, {"limit"});
+  if (!query) return ApiResponse::error(http::status::bad_request, query.error());
+  const auto limit = query->number("limit", kEventsShown, {0, Journal::kMaxEntries});
+  if (!limit) return ApiResponse::error(http::status::bad_request, limit.error());
+  return ApiResponse::json(events_json(context.journal, *limit));
+}
+
+}  // namespace
+
+void add_event_routes(Router& router, const ApiContext& context) {
+  router.add(http::verb::get, "/api/v1/events",
+             [&context](const ApiRequest& request) { return events(context, request); });
+}
+
+}  // namespace sluice::control

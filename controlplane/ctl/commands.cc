@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/ctl/commands.h"
+
+namespace sluice::ctl {
+
+std::vector<Command> all_commands() {
+  return {
+      status_command(),
+  };
+}
+
+}  // namespace sluice::ctl

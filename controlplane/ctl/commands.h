@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every command of sluicectl; each is defined in a command_*.cc of its own.
+#pragma once
+
+#include <vector>
+
+#include "controlplane/ctl/command.h"
+
+namespace sluice::ctl {
+
+/// In the order in which help lists them.
+std::vector<Command> all_commands();
+
+Command status_command();
+
+}  // namespace sluice::ctl
