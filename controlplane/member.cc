@@ -29,10 +29,6 @@ std::string_view name_of(Health health) {
   return "unknown";
 }
 
-double effective_weight(const WeightFactors& factors) {
-  return factors.configured * factors.admin * factors.health * factors.reachable;
-}
-
 void Member::take_over(const Member& before) {
   const Member fresh = *this;
   *this = before;
@@ -51,10 +47,30 @@ std::string Member::label() const {
 WeightFactors Member::factors() const {
   WeightFactors out;
   out.configured = weight;
-  out.admin = admin == Admin::kEnabled ? 1 : 0;
+  out.by_hand = weight_by_hand;
+  out.warm_up = warm_up.value;
+  out.slow_start = slow_start.value;
   out.health = is_healthy() ? 1 : 0;
+  out.passive = passive.value;
+  out.agent = agent.value;
+  out.tier = tier.value;
+  out.admin = admin == Admin::kEnabled ? 1 : 0;
   out.reachable = next_hop ? 1 : 0;
   return out;
+}
+
+std::vector<NamedFactor> Member::explained_factors() const {
+  const WeightFactors values = factors();
+  return {
+      {"warm_up", values.warm_up, warm_up.reason},
+      {"slow_start", values.slow_start, slow_start.reason},
+      {"health", values.health, health_reason},
+      {"passive", values.passive, passive.reason},
+      {"agent", values.agent, agent.reason},
+      {"tier", values.tier, tier.reason},
+      {"admin", values.admin, admin == Admin::kEnabled ? "" : fmt::format("{} by hand", name_of(admin))},
+      {"reachable", values.reachable, next_hop ? "" : next_hop.error()},
+  };
 }
 
 bool Member::is_usable() const {

@@ -2,7 +2,7 @@
 //
 // A member: a pool's backend on one port under one check, with all that is known of it. To the data plane each member
 // is a backend of its own. What the operator wants (Admin), what the checks found (Health) and whether packets can get
-// there (NextHop) are kept apart; how much traffic follows from them is computed in `effective_weight`.
+// there (NextHop) are kept apart; how much traffic follows from them is computed in `effective_weight` (weight.h).
 #pragma once
 
 #include <chrono>
@@ -11,8 +11,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/model.h"
+#include "controlplane/weight.h"
 #include "dataplane/contract/address.h"
 
 namespace sluice::control {
@@ -38,17 +40,6 @@ struct NextHop {
 /// A next hop, or in words why there is none.
 using Reachability = std::expected<NextHop, std::string>;
 
-/// What the effective weight is made of. Each factor is 0 to 1.
-struct WeightFactors {
-  uint32_t configured = 0;
-  double admin = 1;      // 0 unless enabled
-  double health = 1;     // 0 when the checks say down, or have not said anything yet
-  double reachable = 1;  // 0 without a next hop
-};
-
-/// Configured weight times every factor. The one place where it is computed.
-double effective_weight(const WeightFactors& factors);
-
 /// What the configuration says of a member: what a reload may change.
 struct MemberSettings {
   std::string pool;
@@ -71,6 +62,14 @@ struct Member : MemberSettings {
   Reachability next_hop = std::unexpected("not resolved yet");
   SystemTime since{};  // when `state()` last changed
 
+  // What others make of its weight (weight.h).
+  std::optional<uint32_t> weight_by_hand;
+  Factor warm_up;
+  Factor slow_start;
+  Factor passive;
+  Factor agent;
+  Factor tier;
+
   /// Goes on with what is known of `before`, the same member under earlier settings. Under another check its health is
   /// presumed to be what it was until the first verdict.
   void take_over(const Member& before);
@@ -78,6 +77,8 @@ struct Member : MemberSettings {
   /// "mta/mta1:25", with the variant if there is one.
   std::string label() const;
   WeightFactors factors() const;
+  /// Every factor with its name and reason, in the order of `WeightFactors`.
+  std::vector<NamedFactor> explained_factors() const;
   /// Up, or presumed to be until the first verdict.
   bool is_healthy() const { return health == Health::kUp || (health == Health::kUnknown && presumed_up); }
   /// Whether it can take traffic: enabled, healthy, reachable.

@@ -186,6 +186,7 @@ bool Model::change(size_t index, Change apply) {
   Member& member = members_[index];
   const std::string_view state = member.state();
   const DesiredBackend before = desired_backend(member);
+  const uint32_t weight = table_weight(effective_weight(member.factors()));
   apply(member);
   if (member.state() != state) {
     member.since = journal_->now();
@@ -193,7 +194,8 @@ bool Model::change(size_t index, Change apply) {
     journal_->record(good ? Severity::kInfo : Severity::kWarning, "backend", member.label(),
                      fmt::format("{} (was {}): {}", member.state(), state, member.reason()));
   }
-  return desired_backend(member) != before;
+  // The table takes weights more finely than workers do.
+  return desired_backend(member) != before || table_weight(effective_weight(member.factors())) != weight;
 }
 
 bool Model::set_health(size_t member, Health health, std::string reason) {
@@ -209,6 +211,14 @@ bool Model::set_next_hop(size_t member, Reachability next_hop) {
 
 bool Model::set_admin(size_t member, Admin admin) {
   return change(member, [&](Member& m) { m.admin = admin; });
+}
+
+bool Model::set_weight_by_hand(size_t member, std::optional<uint32_t> weight) {
+  return change(member, [&](Member& m) { m.weight_by_hand = weight; });
+}
+
+bool Model::set_factor(size_t member, Factor Member::* which, Factor factor) {
+  return change(member, [&](Member& m) { m.*which = std::move(factor); });
 }
 
 void Model::refresh() {

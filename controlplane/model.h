@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -65,6 +66,10 @@ class Model {
   bool set_health(size_t member, Health health, std::string reason);
   bool set_next_hop(size_t member, Reachability next_hop);
   bool set_admin(size_t member, Admin admin);
+  /// Stands in for the configured weight; nothing: the configured one again.
+  bool set_weight_by_hand(size_t member, std::optional<uint32_t> weight);
+  /// One of the member's factors that are decided elsewhere: `set_factor(i, &Member::agent, {0.5, "agent: 50%"})`.
+  bool set_factor(size_t member, Factor Member::* which, Factor factor);
 
   /// The data plane knew backends with these keys before it knew us: they are taken as healthy until their first
   /// verdict, so that a restart of control does not stop the mail. Returns how many of ours are among them.

@@ -99,6 +99,13 @@ json next_hop_json(const Member& member, const config::Config& config) {
           {"vlan", hop.vlan}};
 }
 
+json factors_json(const Member& member) {
+  json out = json::array();
+  for (NamedFactor& factor : member.explained_factors())
+    out.push_back({{"name", factor.name}, {"value", factor.value}, {"reason", std::move(factor.reason)}});
+  return out;
+}
+
 json backend_json(const ApiContext& context, const Member& member, double share) {
   const WeightFactors factors = member.factors();
   return {{"pool", member.pool},
@@ -115,9 +122,10 @@ json backend_json(const ApiContext& context, const Member& member, double share)
           {"next_hop", next_hop_json(member, context.config)},
           {"weight",
            {{"configured", factors.configured},
+            {"by_hand", factors.by_hand ? json(*factors.by_hand) : json(nullptr)},
             {"effective", effective_weight(factors)},
             {"share", std::max(share, 0.0)},
-            {"factors", {{"admin", factors.admin}, {"health", factors.health}, {"reachable", factors.reachable}}}}},
+            {"factors", factors_json(member)}}},
           {"figures", figures_json(figures_of(context.channel, member))}};
 }
 

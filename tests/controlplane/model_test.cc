@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
+#include <map>
+
 #include "tests/controlplane/model_fixture.h"
 
 namespace sluice::control {
@@ -191,6 +193,55 @@ TEST(EffectiveWeight, IsTheProductOfItsFactors) {
   EXPECT_EQ(effective_weight({.configured = 200}), 200.0);
   EXPECT_EQ(effective_weight({.configured = 200, .admin = 0}), 0.0);
   EXPECT_EQ(effective_weight({.configured = 200, .health = 0.5, .reachable = 0.5}), 50.0);
+  EXPECT_EQ(effective_weight({.configured = 200, .by_hand = 80}), 80.0);
+  EXPECT_EQ(effective_weight({.configured = 200, .by_hand = 0}), 0.0);
+  const WeightFactors halves{.configured = 256,
+                             .by_hand = {},
+                             .warm_up = 0.5,
+                             .slow_start = 0.5,
+                             .health = 0.5,
+                             .passive = 0.5,
+                             .agent = 0.5,
+                             .tier = 0.5,
+                             .admin = 0.5,
+                             .reachable = 0.5};
+  EXPECT_EQ(effective_weight(halves), 1.0);
+}
+
+TEST_F(ModelTest, ShowsEveryFactorWithItsReason) {
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_TRUE(model.set_factor(0, &Member::agent, {0.25, "agent: 25%"}));
+  EXPECT_TRUE(model.set_factor(0, &Member::passive, {0.5, "greeting takes 900 ms, the pool's median is 90 ms"}));
+  EXPECT_FALSE(model.set_factor(0, &Member::passive, {0.5, "still"})) << "only the reason is another";
+  EXPECT_TRUE(model.set_admin(0, Admin::kDraining));
+  double product = model.members()[0].weight;
+  std::map<std::string_view, std::pair<double, std::string>> seen;
+  for (const NamedFactor& factor : model.members()[0].explained_factors()) {
+    product *= factor.value;
+    seen[factor.name] = {factor.value, factor.reason};
+  }
+  EXPECT_EQ(product, effective_weight(model.members()[0].factors())) << "the list leaves none out";
+  EXPECT_EQ(seen["agent"], (std::pair<double, std::string>(0.25, "agent: 25%")));
+  EXPECT_EQ(seen["passive"], (std::pair<double, std::string>(0.5, "still")));
+  EXPECT_EQ(seen["admin"], (std::pair<double, std::string>(0, "draining by hand")));
+  EXPECT_EQ(seen["slow_start"], (std::pair<double, std::string>(1, "")));
+}
+
+TEST_F(ModelTest, PlacesByTheFactors) {
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_TRUE(model.set_factor(0, &Member::passive, {0.5, "slow"}));
+  model.refresh();
+  EXPECT_NEAR(static_cast<double>(entries_of(model, 0, "mta1")), 101 * 0.5 / 2.5, 1);
+  EXPECT_EQ(model.desired().backends[0].weight, 50);
+  EXPECT_TRUE(model.set_weight_by_hand(0, 800));
+  model.refresh();
+  EXPECT_NEAR(static_cast<double>(entries_of(model, 0, "mta1")), 101 * 400 / 600.0, 1);
+  EXPECT_TRUE(model.set_weight_by_hand(0, std::nullopt));
+  EXPECT_TRUE(model.set_factor(0, &Member::passive, {}));
+  model.refresh();
+  EXPECT_EQ(entries_of(model, 0, "mta1"), 34u);
 }
 
 TEST(Journal, ForgetsTheOldestBeyondItsBound) {
