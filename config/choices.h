@@ -69,6 +69,19 @@ inline constexpr std::array kChoices<OnBackendDown>{
 };
 
 template <>
+inline constexpr std::array kChoices<OnTableFull>{
+    Choice{"stateless", OnTableFull::kStateless},
+    Choice{"reset", OnTableFull::kReset},
+    Choice{"silence", OnTableFull::kSilence},
+};
+
+template <>
+inline constexpr std::array kChoices<OnIdleExpiry>{
+    Choice{"silence", OnIdleExpiry::kSilence},
+    Choice{"reset", OnIdleExpiry::kReset},
+};
+
+template <>
 inline constexpr std::array kChoices<CheckType>{
     Choice{"tcp", CheckType::kTcp},           Choice{"banner", CheckType::kBanner}, Choice{"ehlo", CheckType::kEhlo},
     Choice{"starttls", CheckType::kStarttls}, Choice{"smtps", CheckType::kSmtps},

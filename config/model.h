@@ -31,6 +31,8 @@ enum class HashOn : uint8_t { kConnection, kClient, kClientPrefix };
 enum class Forwarding : uint8_t { kNat, kFullnat, kDsr, kIpip, kGue };
 enum class Proxy : uint8_t { kNone, kV1, kV2 };
 enum class OnBackendDown : uint8_t { kReset, kKeep };
+enum class OnTableFull : uint8_t { kStateless, kReset, kSilence };
+enum class OnIdleExpiry : uint8_t { kSilence, kReset };
 enum class CheckType : uint8_t { kTcp, kBanner, kEhlo, kStarttls, kSmtps };
 enum class Curve : uint8_t { kLinear, kExponential };
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
@@ -59,6 +61,8 @@ struct Dataplane {
   std::string lcores;  // as DPDK's -l takes them, workers only; "" = all but the first
   Idle idle = Idle::kPoll;
   uint32_t flow_capacity = 1048576;  // flows per worker
+  OnTableFull on_table_full = OnTableFull::kStateless;
+  OnIdleExpiry on_idle_expiry = OnIdleExpiry::kSilence;
   uint32_t burst = 32;
   uint32_t memory_mb = 1024;
   bool hugepages = true;

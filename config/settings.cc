@@ -41,6 +41,11 @@ Group<Dataplane> dataplane_settings() {
       defaults_to("all but the first", text("lcores", &Dataplane::lcores, lcores_rule(), "which cores workers take")),
       choice("idle", &Dataplane::idle, "what a worker does when nothing arrives"),
       integer("flow_capacity", &Dataplane::flow_capacity, {1024, 67108864}, "flows per worker"),
+      choice("on_table_full", &Dataplane::on_table_full,
+             "what becomes of new connections while flow_capacity is taken: forwarded without an entry where that can "
+             "be (else reset), reset, or dropped"),
+      choice("on_idle_expiry", &Dataplane::on_idle_expiry,
+             "what both ends hear when an established flow's idle time is up"),
       integer("burst", &Dataplane::burst, {1, kMaxBurst}, "packets a worker takes at a time"),
       integer("memory_mb", &Dataplane::memory_mb, {64, 1048576, "MB"}, "memory DPDK takes at start"),
       boolean("hugepages", &Dataplane::hugepages, "false: ordinary pages, for small labs"),

@@ -31,6 +31,7 @@ struct DesiredBackend {
   uint8_t flags = 0;  // channel::BackendFlags
   uint16_t weight = 0;
   uint32_t max_connections = 0;  // over all workers; 0 = no limit
+  uint64_t sole_service = 0;     // key of the only service that forwards to this endpoint; 0 = none or several
 
   friend bool operator==(const DesiredBackend&, const DesiredBackend&) = default;
 };

@@ -51,6 +51,7 @@ struct MemberSettings {
   uint32_t weight = 0;           // configured
   uint32_t max_connections = 0;  // 0 = no limit
   uint64_t key = 0;              // desired.h
+  uint64_t sole_service = 0;     // desired.h
 };
 
 /// The rest is what is known of it: what a reload keeps.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 
@@ -47,6 +48,7 @@ DesiredBackend desired_backend(const Member& member) {
   if (member.health == Health::kDown) out.flags |= channel::kBackendDown;
   out.weight = message_weight(effective_weight(member.factors()));
   out.max_connections = member.max_connections;
+  out.sole_service = member.sole_service;
   return out;
 }
 
@@ -84,6 +86,19 @@ Model::Model(const config::Config& config, Journal& journal) : journal_(&journal
     const Endpoint vip{to_wire(service.vip), Be16::of(service.port)};
     services_.push_back({service, add_placement(service, *pool), service_key(vip)});
   }
+  name_sole_services();
+}
+
+void Model::name_sole_services() {
+  std::map<std::pair<std::array<uint8_t, 16>, uint16_t>, uint64_t> by_endpoint;  // 0: several
+  const auto endpoint_of = [](const Member& member) { return std::pair{to_wire(member.address).bytes, member.port}; };
+  for (const ServiceState& service : services_) {
+    for (const size_t i : placements_[service.placement].members) {
+      const auto [it, first] = by_endpoint.emplace(endpoint_of(members_[i]), service.key);
+      if (!first && it->second != service.key) it->second = 0;
+    }
+  }
+  for (Member& member : members_) member.sole_service = by_endpoint[endpoint_of(member)];
 }
 
 size_t Model::add_placement(const config::Service& service, const config::Pool& pool) {

@@ -89,6 +89,8 @@ class Model {
                     const std::string& check);
   size_t add_placement(const config::Service& service, const config::Pool& pool);
   void take_over(Placement& placement, const Placement& earlier, const Model& before) const;
+  /// Finds out, for every member, whether one service alone forwards to its endpoint.
+  void name_sole_services();
   void refresh(Placement& placement);
   void judge(Placement& placement);
   template <typename Change>

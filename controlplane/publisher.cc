@@ -134,6 +134,8 @@ void Publisher::put_backends(std::vector<Command>& out) {
       continue;
     }
     channel::PutBackend message = message_for(backend, *id, workers_);
+    const auto sole_service = backend.sole_service == 0 ? std::nullopt : ids_.services.acquire(backend.sole_service);
+    message.sole_service = sole_service ? sole_service->value : channel::kNoService;
     message.header = header(CommandType::kPutBackend, id->value);
     out.emplace_back(message);
     backends_.insert_or_assign(backend.key, PublishedBackend{backend, *id});

@@ -186,6 +186,9 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
   setup.burst = options_.burst;
   setup.idle = options_.idle;
   setup.timers = options_.timers;
+  setup.on_table_full = options_.on_table_full;
+  setup.on_idle_expiry = options_.on_idle_expiry;
+  setup.expected_vips = options_.vips;
   setup.ports = static_cast<uint32_t>(devices_.size());
   for (size_t i = 0; i < devices_.size(); i++) {
     setup.port[i] = {.device = devices_[i]->id(),

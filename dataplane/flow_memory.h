@@ -15,7 +15,7 @@
 namespace sluice {
 
 inline constexpr uint64_t kFlowMemoryMagic = 0x31574f4c46554c53;  // "SLUFLOW1"
-inline constexpr uint32_t kFlowMemoryVersion = 4;                 // raise with any change of layout or meaning
+inline constexpr uint32_t kFlowMemoryVersion = 5;                 // raise with any change of layout or meaning
 
 /// A service as a worker keeps it. Tables of backends lie in the channel's arena and are not part of this.
 struct alignas(64) Service {
@@ -50,6 +50,8 @@ struct alignas(64) Backend {
   uint16_t checksum;     // ones' complement sum of address and port
   uint16_t address_sum;  // of the address alone
   uint32_t max_connections;
+  channel::ServiceId sole_service;  // as channel::PutBackend's
+  uint16_t reserved2;
   uint32_t flows_now;
   uint64_t key;
 

@@ -31,6 +31,7 @@ ForwardingState::ForwardingState(Service* services, Backend* backends, Local* lo
   }
   for (uint32_t id = 0; id < channel::kMaxBackends; id++) {
     backends_[id].flows_now = 0;
+    if (backends_[id].in_use) by_endpoint_.insert(id, backends_[id].endpoint);
     if (backends_[id].port_index >= ports_) backends_[id].flags &= static_cast<uint8_t>(~channel::kBackendReachable);
     // The generation of a freed id is published too: control must not use it again.
     stats_.backend_ids[id] = {backends_[id].in_use ? backends_[id].key : 0, backends_[id].generation, {}};
@@ -165,6 +166,7 @@ std::optional<RejectReason> ForwardingState::put_backend(const channel::PutBacke
   const bool another = backend.generation != message.generation;
   if (backend.in_use && (went_down || another)) backends_lost_ = true;
   if (another) backend.flows_now = 0;
+  if (backend.in_use) by_endpoint_.erase(id, backend.endpoint);
   backend.in_use = false;
   backend.endpoint = {message.address, message.port};
   backend.generation = message.generation;
@@ -174,10 +176,12 @@ std::optional<RejectReason> ForwardingState::put_backend(const channel::PutBacke
   backend.flags = message.flags;
   backend.weight = message.weight;
   backend.max_connections = message.max_connections;
+  backend.sole_service = message.sole_service < channel::kMaxServices ? message.sole_service : channel::kNoService;
   backend.key = message.key;
   backend.checksum = endpoint_sum(backend.endpoint);
   backend.address_sum = address_sum(backend.endpoint.address);
   backend.in_use = true;
+  by_endpoint_.insert(id, backend.endpoint);
   backend_named_[id] = true;
   stats_.backend_ids[id] = {message.key, message.generation, {}};
   return std::nullopt;
@@ -197,6 +201,7 @@ std::optional<RejectReason> ForwardingState::drop_service(uint16_t id) noexcept 
 std::optional<RejectReason> ForwardingState::drop_backend(uint16_t id) noexcept {
   if (id >= channel::kMaxBackends) return RejectReason::kIdOutOfRange;
   if (!backends_[id].in_use) return std::nullopt;
+  by_endpoint_.erase(id, backends_[id].endpoint);
   backends_[id].in_use = false;
   stats_.backend_ids[id].key = 0;
   backends_lost_ = true;
@@ -233,6 +238,7 @@ void ForwardingState::begin_snapshot() noexcept {
 void ForwardingState::end_snapshot() noexcept {
   if (!in_snapshot_) return;
   in_snapshot_ = false;
+  has_snapshot_ = true;
   for (uint16_t id = 0; id < channel::kMaxServices; id++) {
     if (!service_named_[id]) drop_service(id);
   }

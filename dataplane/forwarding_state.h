@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 
+#include "dataplane/backend_index.h"
 #include "dataplane/contract/segment.h"
 #include "dataplane/flow_memory.h"
 #include "dataplane/worker_setup.h"
@@ -46,6 +47,17 @@ class ForwardingState {
       if (id == channel::kNoService || services_[id].vip == vip) return id;
     }
   }
+
+  /// A backend at `endpoint`, or kNoBackend.
+  channel::BackendId find_backend(const Endpoint& endpoint) const noexcept {
+    for (uint32_t id = by_endpoint_.first(endpoint); id != BackendIndex::kEnd; id = by_endpoint_.next(id)) {
+      if (backends_[id].endpoint == endpoint) return static_cast<channel::BackendId>(id);
+    }
+    return channel::kNoBackend;
+  }
+
+  /// Whether control has told all it knows since this process started. Before that, what is missing may yet come.
+  bool has_snapshot() const noexcept { return has_snapshot_; }
 
   /// Whether some service is at this address, on whatever port.
   bool is_vip(const Address& address) const noexcept;
@@ -106,6 +118,8 @@ class ForwardingState {
   ChannelAttachment attachment_;
   bool backends_lost_ = false;
   bool in_snapshot_ = false;
+  bool has_snapshot_ = false;
+  BackendIndex by_endpoint_;
   std::array<channel::ServiceId, kSlots> slots_;
   std::array<BackendTable, channel::kMaxServices> tables_;
   std::array<bool, channel::kMaxServices> service_named_;  // in the snapshot under way

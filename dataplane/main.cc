@@ -38,6 +38,22 @@ sluice::Idle idle_of(sluice::config::Idle idle) {
   return sluice::Idle::kPoll;
 }
 
+sluice::OnTableFull on_table_full_of(sluice::config::OnTableFull rule) {
+  switch (rule) {
+    case sluice::config::OnTableFull::kStateless:
+      return sluice::OnTableFull::kStateless;
+    case sluice::config::OnTableFull::kReset:
+      return sluice::OnTableFull::kReset;
+    case sluice::config::OnTableFull::kSilence:
+      return sluice::OnTableFull::kSilence;
+  }
+  return sluice::OnTableFull::kStateless;
+}
+
+sluice::OnIdleExpiry on_idle_expiry_of(sluice::config::OnIdleExpiry rule) {
+  return rule == sluice::config::OnIdleExpiry::kReset ? sluice::OnIdleExpiry::kReset : sluice::OnIdleExpiry::kSilence;
+}
+
 const char* level_of(sluice::config::LogLevel level) {
   switch (level) {
     case sluice::config::LogLevel::kDebug:
@@ -66,6 +82,8 @@ sluice::DataplaneOptions options_of(const sluice::config::Config& config) {
   options.memory_mb = from.memory_mb;
   options.hugepages = from.hugepages;
   options.flow_store = from.flow_store;
+  options.on_table_full = on_table_full_of(from.on_table_full);
+  options.on_idle_expiry = on_idle_expiry_of(from.on_idle_expiry);
   options.timers = {.handshake_ms = from.timers.handshake * 1000,
                     .established_ms = from.timers.established * 1000,
                     .closing_ms = from.timers.closing * 1000,
@@ -76,6 +94,9 @@ sluice::DataplaneOptions options_of(const sluice::config::Config& config) {
                              .twin = port.twin,
                              .faces = faces_of(port.faces),
                              .vlan = port.vlan});
+  }
+  for (const sluice::config::Service& service : config.services) {
+    options.vips.push_back({sluice::Address{service.vip.bytes}, sluice::Be16::of(service.port)});
   }
   return options;
 }

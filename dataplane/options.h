@@ -34,6 +34,9 @@ struct DataplaneOptions {
   bool hugepages = true;
   std::string flow_store;  // directory of the flow files; "" = flows die with the process
   FlowTimers timers;
+  OnTableFull on_table_full = OnTableFull::kStateless;
+  OnIdleExpiry on_idle_expiry = OnIdleExpiry::kSilence;
+  std::vector<Endpoint> vips;  // of the services in the configuration as it was at start-up
   std::vector<PortOptions> ports;
 };
 

@@ -204,7 +204,7 @@ bool Worker::may_go_to_backend(uint32_t i) noexcept {
   if (flow.state == TcpState::kFree) return drop(mbuf, Counter::kDropNoFlow), false;
   if ((flow.flags & kFlowCut) != 0) return answer_with_reset(i, Counter::kDropReset), false;
   if (state_.is_lost(flow)) {
-    cut(index);
+    cut(index, Counter::kFlowsCutDown);
     return answer_with_reset(i, Counter::kDropBackendDown), false;
   }
   if ((state_.backend(flow.backend).flags & channel::kBackendReachable) != 0) return true;

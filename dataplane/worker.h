@@ -21,6 +21,7 @@
 #include "dataplane/packet.h"
 #include "dataplane/proxy_pending.h"
 #include "dataplane/reset.h"
+#include "dataplane/return_paths.h"
 #include "dataplane/smtp_observer.h"
 #include "dataplane/token_bucket.h"
 #include "dataplane/worker_setup.h"
@@ -145,9 +146,20 @@ class Worker {
   void pass_fragment_to_client(Aside& aside, const Flow& flow) noexcept;
   void answer_too_big(uint32_t i, uint16_t mtu) noexcept;
 
+  // worker_stateless.cc: connections without an entry.
+  /// Deals with a client's packet that has no entry and finds no room for one.
+  void meet_full_table(uint32_t i, channel::ServiceId service_id) noexcept;
+  bool is_stateless(channel::ServiceId service_id, const Backend& backend) const noexcept;
+  /// False if it cannot be: nothing has been done to the packet then.
+  bool pass_stateless_to_backend(uint32_t i, channel::ServiceId service_id) noexcept;
+  bool pass_stateless_to_client(uint32_t i) noexcept;
+
   // worker_flows.cc: the life of flows.
   void place_new_flows() noexcept;
   void place_one(uint32_t i, channel::ServiceId service_id) noexcept;
+  /// A packet for none of the services, and of no flow.
+  void pass_stranger(uint32_t i) noexcept;
+  static bool is_opening(const Packet& packet) noexcept { return (packet.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn; }
   bool may_adopt() noexcept;
   channel::BackendId choose_backend(channel::ServiceId service_id, const Packet& packet, FlowPlace place, bool opening,
                                     Counter& refusal) noexcept;
@@ -161,7 +173,8 @@ class Worker {
   void set_state(Flow& flow, TcpState state) noexcept;
   void uncount(Flow& flow) noexcept;
   void forget(FlowIndex index) noexcept;
-  void cut(FlowIndex index) noexcept;
+  /// Ends a flow with resets both ways. `cause`: one of Counter::kFlowsCut...
+  void cut(FlowIndex index, Counter cause) noexcept;
   void reset_to_client(const Flow& flow) noexcept;
   void reset_to_backend(const Flow& flow) noexcept;
   void send_reset(uint32_t port, const MadeSegment& reset, Counter counter) noexcept;
@@ -206,6 +219,7 @@ class Worker {
   uint32_t aside_count_ = 0;
   std::array<Aside, Burst::kSize> aside_;
   FragmentTable fragments_;
+  ReturnPaths return_paths_;
   TokenBucket icmp_tokens_;  // for errors that we make
 
   uint64_t adopt_tokens_;

@@ -45,6 +45,7 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
       swept_ms_(now_ms),
       random_(hash_seed | 1),
       fragments_(hash_seed),
+      return_paths_(hash_seed),
       icmp_tokens_(kIcmpPerSecond, kIcmpBurst, now_ms),
       adopt_tokens_(kAdoptBurst),
       adopt_credited_ms_(now_ms) {
@@ -71,8 +72,7 @@ void Worker::place_new_flows() noexcept {
     const Packet& packet = burst_.packet[i];
     FlowIndex& index = burst_.flow[i];
     if (index != kNoFlow) {
-      const bool opening = burst_.from_client[i] && (packet.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
-      if (!opening) continue;
+      if (!burst_.from_client[i] || !is_opening(packet)) continue;
       // A client may use a port again once its last connection is over (RFC 9293 section 3.6.1).
       const Flow& flow = flows_[index];
       const bool over = flow.state == TcpState::kClosed || flow.state == TcpState::kReset ||
@@ -83,7 +83,11 @@ void Worker::place_new_flows() noexcept {
     }
     const channel::ServiceId service = state_.find_service(packet.destination);
     if (service == channel::kNoService) {
-      punt(burst_.port[i], burst_.mbuf[i]);
+      pass_stranger(i);
+      continue;
+    }
+    if (!state_.has_snapshot()) {  // which backends there are, and which are well, has yet to come
+      drop(burst_.mbuf[i], Counter::kDropNotReady);
       continue;
     }
     if (!burst_.from_client[i]) {
@@ -95,9 +99,23 @@ void Worker::place_new_flows() noexcept {
   }
 }
 
+void Worker::pass_stranger(uint32_t i) noexcept {
+  const Endpoint& to = burst_.packet[i].destination;
+  if (!burst_.from_client[i] && pass_stateless_to_client(i)) return;
+  // The kernel, which owns the VIPs' addresses, would refuse a connection that has only to wait a moment.
+  const bool awaited =
+      !state_.has_snapshot() && std::ranges::find(setup_.expected_vips, to) != setup_.expected_vips.end();
+  if (awaited) return drop(burst_.mbuf[i], Counter::kDropNotReady);
+  punt(burst_.port[i], burst_.mbuf[i]);
+}
+
 void Worker::place_one(uint32_t i, channel::ServiceId service_id) noexcept {
   const Packet& packet = burst_.packet[i];
-  const bool opening = (packet.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn;
+  const bool opening = is_opening(packet);
+  if (flows_.available() == 0) {
+    if (opening) recycle_closing();  // for those that come after this burst
+    return meet_full_table(i, service_id);
+  }
   if (!opening) {
     if ((packet.tcp_flags & (kTcpSyn | kTcpRst)) != 0) return drop(burst_.mbuf[i], Counter::kDropNoFlow);
     if (!may_adopt()) return drop(burst_.mbuf[i], Counter::kDropAdoptQuota);
@@ -109,7 +127,7 @@ void Worker::place_one(uint32_t i, channel::ServiceId service_id) noexcept {
     return answer_with_reset(i, refusal);
   }
   const FlowIndex index = take_flow(burst_.place[i]);
-  if (index == kNoFlow) return answer_with_reset(i, Counter::kDropTableFull);
+  if (index == kNoFlow) return meet_full_table(i, service_id);
 
   Backend& backend = state_.backend(backend_id);
   Flow& flow = flows_[index];
@@ -308,8 +326,9 @@ void Worker::forget(FlowIndex index) noexcept {
   flows_.erase(index);
 }
 
-void Worker::cut(FlowIndex index) noexcept {
+void Worker::cut(FlowIndex index, Counter cause) noexcept {
   Flow& flow = flows_[index];
+  count(cause);
   reset_to_client(flow);
   if (state_.is_current(flow)) reset_to_backend(flow);
   observer_.is_cut(index, flow, now_ms_);
@@ -383,13 +402,17 @@ void Worker::sweep_one(FlowIndex index) noexcept {
   Flow& flow = flows_[index];
   if (flow.state == TcpState::kFree) return;
   if (is_due(flow.deadline_ms, static_cast<uint32_t>(now_ms_))) {
-    if (flow.state != TcpState::kClosed && flow.state != TcpState::kReset) count(Counter::kFlowsExpired);
     observer_.expires(index, flow, now_ms_);
+    const bool over = flow.state == TcpState::kClosed || flow.state == TcpState::kReset;
+    // Whoever never finished a handshake may not exist: no answer goes there.
+    const bool heard = setup_.on_idle_expiry == OnIdleExpiry::kReset && !over && !is_embryonic(flow.state);
+    if (heard) return cut(index, Counter::kFlowsCutIdle);
+    if (!over) count(Counter::kFlowsExpired);
     return forget(index);
   }
   if ((flow.flags & kFlowCut) == 0 && flow.state != TcpState::kClosed && flow.state != TcpState::kReset &&
       state_.is_lost(flow)) {
-    cut(index);
+    cut(index, Counter::kFlowsCutDown);
   }
 }
 

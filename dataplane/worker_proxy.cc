@@ -123,7 +123,7 @@ void Worker::resend_proxy_headers() noexcept {
       send_proxy_header(entry);
       count(Counter::kProxyHeadersResent);
     } else {
-      cut(pending_[entry].flow);  // takes the entry away
+      cut(pending_[entry].flow, Counter::kFlowsCutProxy);  // takes the entry away
     }
   }
 }
@@ -145,7 +145,7 @@ void Worker::translate_special_from_client(uint32_t i) noexcept {
   }
   const bool completes = before == TcpState::kSynReceived && flow.state != before && flow.state != TcpState::kReset;
   if (completes && !start_proxy(index, *mbuf, packet)) {
-    cut(index);
+    cut(index, Counter::kFlowsCutProxy);
     return answer_with_reset(i, Counter::kDropProxyPending);
   }
   learn_return_path(flow, i);

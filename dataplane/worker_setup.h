@@ -11,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <span>
 
 #include "dataplane/contract/segment.h"
 
@@ -20,6 +21,11 @@ inline constexpr uint32_t kMaxBurst = 64;
 
 enum class Faces : uint8_t { kClients, kBackends, kBoth };
 enum class Idle : uint8_t { kPoll, kPause, kSleep };
+
+/// What becomes of a new connection that finds no room in the flow table. Where kStateless cannot be, it is reset.
+enum class OnTableFull : uint8_t { kStateless, kReset, kSilence };
+/// What both ends hear when an established flow's idle time is up.
+enum class OnIdleExpiry : uint8_t { kSilence, kReset };
 
 /// A port as one worker sees it. The index of a port is its place in dataplane.ports; rings between main and
 /// worker carry it in `mbuf->port`.
@@ -61,6 +67,9 @@ struct WorkerSetup {
   uint32_t burst = 32;  // <= kMaxBurst
   Idle idle = Idle::kPoll;
   FlowTimers timers;
+  OnTableFull on_table_full = OnTableFull::kStateless;
+  OnIdleExpiry on_idle_expiry = OnIdleExpiry::kSilence;
+  std::span<const Endpoint> expected_vips;  // that control will name: until it has, TCP for them is no one else's
   uint32_t ports = 0;
   std::array<WorkerPort, channel::kMaxPorts> port;
   rte_ring* to_main = nullptr;  // single producer, single consumer; mbuf pointers for the twin of mbuf->port

@@ -96,6 +96,8 @@ struct PutBackend {
   uint8_t flags;             // BackendFlags
   uint16_t weight;           // effective weight, for schedulers that compare loads
   uint32_t max_connections;  // this worker's share; 0 = no limit
+  ServiceId sole_service;    // the only one that forwards to this endpoint; kNoService = none or several
+  uint16_t reserved;
 };
 
 /// An address of ours towards backends: the source of fullnat and of tunnels. At most one per port and family is

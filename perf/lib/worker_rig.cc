@@ -159,6 +159,7 @@ void WorkerRig::push_configuration() {
     command.header.sequence = ++sequence;
     if (!channel::put_all(commands, std::span<const channel::Command>(&command, 1))) fail("command ring");
   };
+  push(channel::Command(channel::CommandHeader{channel::CommandType::kSnapshotBegin}));
   for (uint16_t id = 0; id < options_.backends; id++) {
     backends_.push_back(backend_endpoint(id, options_.v6));
     channel::PutBackend message{};
@@ -186,6 +187,7 @@ void WorkerRig::push_configuration() {
   message.table_generation = 1;
   message.table_entries = kTableEntries;
   push(channel::Command(message));
+  push(channel::Command(channel::CommandHeader{channel::CommandType::kSnapshotEnd}));
   while (counter(channel::Counter::kCommandsApplied) < sequence) turn();
 }
 

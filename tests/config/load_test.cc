@@ -25,7 +25,7 @@ constexpr std::string_view kFull = R"(
 instance = "edge1";
 dataplane:
 {
-  workers = 2; lcores = "1,3"; idle = "sleep"; flow_capacity = 2048; burst = 64; memory_mb = 512;
+  workers = 2; lcores = "1,3"; idle = "sleep"; flow_capacity = 2048; on_table_full = "silence"; on_idle_expiry = "reset"; burst = 64; memory_mb = 512;
   hugepages = false; flow_store = "/dev/shm";
   ports = ( { name = "front"; device = "net_af_xdp0,iface=lb-front"; faces = "clients"; twin = "slf0"; vlan = 7; },
             { name = "back"; device = "0000:3b:00.1"; faces = "backends"; } );
@@ -102,6 +102,8 @@ TEST_F(Load, FillsInDefaults) {
   EXPECT_EQ(config.instance, "sluice");
   EXPECT_EQ(config.dataplane.workers, 1U);
   EXPECT_EQ(config.dataplane.timers.established, 7440U);
+  EXPECT_EQ(config.dataplane.on_table_full, OnTableFull::kStateless);
+  EXPECT_EQ(config.dataplane.on_idle_expiry, OnIdleExpiry::kSilence);
   ASSERT_EQ(config.dataplane.ports.size(), 1U);
   EXPECT_EQ(config.dataplane.ports[0].faces, Faces::kBoth);
   EXPECT_EQ(config.dataplane.ports[0].twin, "sl-wire");
@@ -121,6 +123,8 @@ TEST_F(Load, FillsInDefaults) {
 TEST_F(Load, ReadsTheDataplane) {
   const Dataplane dataplane = load_text(kFull).dataplane;
   EXPECT_EQ(dataplane.workers, 2U);
+  EXPECT_EQ(dataplane.on_table_full, OnTableFull::kSilence);
+  EXPECT_EQ(dataplane.on_idle_expiry, OnIdleExpiry::kReset);
   EXPECT_EQ(dataplane.lcores, "1,3");
   EXPECT_EQ(dataplane.idle, Idle::kSleep);
   EXPECT_EQ(dataplane.flow_capacity, 2048U);

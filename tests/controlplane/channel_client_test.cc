@@ -113,6 +113,20 @@ class Channel : public testing::Test {
   std::vector<std::chrono::microseconds> latencies_;
 };
 
+TEST_F(Channel, NamesABackendsSoleServiceByItsId) {
+  Desired desired = two_services();
+  desired.backends[0].sole_service = 12;
+  desired.backends[2].sole_service = 11;
+  start_dataplane();
+  publish(desired);
+  client_->start();
+  settle();
+  const auto& backends = dataplane_->worker(0).backends;
+  EXPECT_EQ(backends.at(id_of(1)).sole_service, service_id(12));
+  EXPECT_EQ(backends.at(id_of(2)).sole_service, channel::kNoService);
+  EXPECT_EQ(backends.at(id_of(3)).sole_service, service_id(11));
+}
+
 TEST_F(Channel, SendsAWholeSnapshotToEveryWorker) {
   start_dataplane();
   publish(two_services());

@@ -255,5 +255,21 @@ TEST(Journal, ForgetsTheOldestBeyondItsBound) {
   EXPECT_EQ(journal.entries().front().subject, "10");
 }
 
+TEST_F(ModelTest, NamesTheServiceThatABackendBelongsToAlone) {
+  add_service("submission", 587, "");
+  const auto sole = [](const Desired& desired, size_t backend) { return desired.backends[backend].sole_service; };
+  Desired desired = model().desired();
+  ASSERT_EQ(desired.backends.size(), 6u);  // each of three on two ports
+  EXPECT_EQ(sole(desired, 0), desired.services[0].key);
+  EXPECT_EQ(sole(desired, 3), desired.services[1].key);
+  // A second VIP on the same port and pool makes replies of its backends ambiguous, under another check too.
+  add_service("relay-b", 25, "submission");
+  config_.services.back().vip = *config::IpAddress::parse("192.0.2.26");
+  desired = model().desired();
+  for (size_t i = 0; i < desired.backends.size(); i++) {
+    EXPECT_EQ(sole(desired, i), desired.backends[i].port == Be16::of(587) ? desired.services[1].key : 0) << i;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::control

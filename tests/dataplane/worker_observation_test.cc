@@ -32,7 +32,7 @@ class WorkerObservationTest : public ::testing::Test {
     proxied.proxy = channel::ProxyHeader::kV2;
     bench_.put_service(3, kProxyVip, {0}, proxied);
     bench_.turn();
-    ASSERT_EQ(bench_.counter(Counter::kCommandsApplied), 5u);
+    ASSERT_EQ(bench_.counter(Counter::kCommandsApplied), 7u);
   }
 
   void TearDown() override {

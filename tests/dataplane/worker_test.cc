@@ -34,7 +34,7 @@ class WorkerTest : public ::testing::Test {
     bench_.put_service(0, kVip, {0, 1, 2, 0, 1, 2, 1});
     bench_.put_service(1, kVip6, {3, 4, 5, 3, 4, 5, 4});
     bench_.turn();
-    ASSERT_EQ(bench_.counter(Counter::kCommandsApplied), 8u);
+    ASSERT_EQ(bench_.counter(Counter::kCommandsApplied), 10u);
   }
 
   void TearDown() override { bench_.expect_counter_law(); }
@@ -618,7 +618,7 @@ TEST_F(WorkerTest, ASuccessorAdoptsFlowMemory) {
   first->put_backend(0, backend4(0));
   first->put_service(0, kVip, {0});
   ASSERT_TRUE(first->establish(kClient, kVip).has_value());
-  WorkerBench second({.flow_memory = first->flow_memory()});
+  WorkerBench second({.flow_memory = first->flow_memory(), .snapshot = false});
   EXPECT_EQ(second.worker().flows().adopted(), 1u);
   EXPECT_EQ(second.stats().backend_ids[0].key, 1000u);
   EXPECT_EQ(second.counter(Counter::kFlowsEstablishedNow), 1u);

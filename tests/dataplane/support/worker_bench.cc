@@ -42,7 +42,8 @@ WorkerBench::WorkerBench(const BenchOptions& options)
       to_main_(main_ring()),
       stats_(std::make_unique<channel::WorkerStats>()),
       segment_(map_segment()),
-      attachment_{1, 0, segment_, channel::segment_bytes(1), channel::arena_offset(1)} {
+      attachment_{1, 0, segment_, channel::segment_bytes(1), channel::arena_offset(1)},
+      expected_vips_(options.expected_vips) {
   attached_.store(&attachment_);
   drain(to_main_);
   const size_t bytes = channel::align_up(flow_memory_bytes(options.flow_capacity), 4096);
@@ -61,7 +62,13 @@ WorkerBench::WorkerBench(const BenchOptions& options)
   setup_.stop = &stop_;
   setup_.flow_memory = options.flow_memory == nullptr ? flow_memory_.get() : options.flow_memory;
   setup_.flow_capacity = options.flow_capacity;
+  setup_.on_table_full = options.on_table_full;
+  setup_.on_idle_expiry = options.on_idle_expiry;
+  setup_.expected_vips = expected_vips_;
   worker_ = std::make_unique<Worker>(setup_, 0x5eed, 1, now_ms_);
+  if (!options.snapshot) return;
+  command(channel::CommandType::kSnapshotBegin);
+  command(channel::CommandType::kSnapshotEnd);
 }
 
 WorkerBench::~WorkerBench() {
@@ -79,23 +86,7 @@ void WorkerBench::command(channel::CommandType type, uint16_t id) {
   command(channel::Command(channel::CommandHeader{type, 0, id, 0}));
 }
 
-void WorkerBench::put_backend(uint16_t id, const Endpoint& endpoint, uint8_t flags, uint16_t generation,
-                              uint16_t vlan) {
-  channel::PutBackend message{};
-  message.header = {channel::CommandType::kPutBackend, 0, id, 0};
-  message.key = 1000U + id;
-  message.address = endpoint.address;
-  message.port = endpoint.port;
-  message.generation = generation;
-  message.next_hop = backend_mac(id);
-  message.vlan = vlan;
-  message.port_index = kBack;
-  message.flags = flags;
-  message.weight = 100;
-  command(channel::Command(message));
-}
-
-void WorkerBench::put_backend(uint16_t id, const Endpoint& endpoint, uint16_t weight, uint32_t max_connections) {
+channel::PutBackend WorkerBench::backend_message(uint16_t id, const Endpoint& endpoint) {
   channel::PutBackend message{};
   message.header = {channel::CommandType::kPutBackend, 0, id, 0};
   message.key = 1000U + id;
@@ -105,8 +96,30 @@ void WorkerBench::put_backend(uint16_t id, const Endpoint& endpoint, uint16_t we
   message.next_hop = backend_mac(id);
   message.port_index = kBack;
   message.flags = channel::kBackendReachable;
+  message.weight = 100;
+  message.sole_service = channel::kNoService;
+  return message;
+}
+
+void WorkerBench::put_backend(uint16_t id, const Endpoint& endpoint, uint8_t flags, uint16_t generation,
+                              uint16_t vlan) {
+  channel::PutBackend message = backend_message(id, endpoint);
+  message.generation = generation;
+  message.vlan = vlan;
+  message.flags = flags;
+  command(channel::Command(message));
+}
+
+void WorkerBench::put_backend(uint16_t id, const Endpoint& endpoint, uint16_t weight, uint32_t max_connections) {
+  channel::PutBackend message = backend_message(id, endpoint);
   message.weight = weight;
   message.max_connections = max_connections;
+  command(channel::Command(message));
+}
+
+void WorkerBench::put_sole_backend(uint16_t id, const Endpoint& endpoint, uint16_t service) {
+  channel::PutBackend message = backend_message(id, endpoint);
+  message.sole_service = service;
   command(channel::Command(message));
 }
 

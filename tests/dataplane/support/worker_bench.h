@@ -22,6 +22,10 @@ struct BenchOptions {
   uint16_t front_mtu = 1500;
   uint16_t back_mtu = 1500;
   std::byte* flow_memory = nullptr;  // of an earlier bench; null: fresh
+  bool snapshot = true;              // control has sent one, an empty one
+  OnTableFull on_table_full = OnTableFull::kStateless;
+  OnIdleExpiry on_idle_expiry = OnIdleExpiry::kSilence;
+  std::vector<Endpoint> expected_vips;
 };
 
 class WorkerBench {
@@ -40,6 +44,8 @@ class WorkerBench {
   /// Commands, as control sends them; taken up in the next turn.
   void put_backend(uint16_t id, const Endpoint& endpoint, uint8_t flags = channel::kBackendReachable,
                    uint16_t generation = 1, uint16_t vlan = 0);
+  /// A backend that `service` alone forwards to.
+  void put_sole_backend(uint16_t id, const Endpoint& endpoint, uint16_t service);
   void put_service(uint16_t id, const Endpoint& vip, const std::vector<uint16_t>& table,
                    channel::OnBackendDown on_backend_down = channel::OnBackendDown::kReset);
   /// The same with every field to choose: `message`'s header, key, endpoint and table are filled in here.
@@ -83,6 +89,7 @@ class WorkerBench {
   void expect_counter_law() const;
 
  private:
+  static channel::PutBackend backend_message(uint16_t id, const Endpoint& endpoint);
   static std::vector<ReadFrame> read_all(const std::vector<Bytes>& frames);
 
   rte_mempool* pool_;
@@ -96,6 +103,7 @@ class WorkerBench {
   std::atomic<const ChannelAttachment*> attached_{nullptr};
   std::atomic<uint64_t> oldest_epoch_{0};
   std::atomic<bool> stop_{false};
+  const std::vector<Endpoint> expected_vips_;
   WorkerSetup setup_;
   std::unique_ptr<Worker> worker_;
   uint64_t now_ms_ = 1'000'000;
