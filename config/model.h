@@ -74,6 +74,8 @@ struct Dataplane {
 struct Control {
   std::string api;                      // path of the Unix socket
   std::string http = "127.0.0.1:9125";  // "ADDRESS:PORT", "" = none
+  std::vector<std::string> http_names;  // by which http may be asked for, besides addresses and "localhost"
+  std::string token_file;               // holds the bearer token that lets others change things; "" = nobody may
   std::string state;                    // directory of what outlives control: changes by hand, the journal
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;

@@ -19,7 +19,22 @@ void fill_in(Config& config, const Findings& findings) {
   if (config.control.api.empty()) config.control.api = config.runtime_directory() + "/control.sock";
 }
 
+namespace {
+
+/// Whether only this host can reach "ADDRESS:PORT".
+bool is_loopback(const std::string& listen) {
+  return listen.starts_with("127.") || listen.starts_with("[::1]:");
+}
+
+}  // namespace
+
 void check_control(const Config& config, Findings& findings) {
+  const std::string& http = config.control.http;
+  if (findings.sound("control.http") && !http.empty() && !is_loopback(http) && config.control.token_file.empty())
+    findings.add("control.http",
+                 fmt::format("{} can be reached by others; allowed: an address of this host alone, such as "
+                             "\"127.0.0.1:9125\", or any address beside a `token_file`",
+                             http));
   const std::string path = "instance";
   if (config.channel_socket().size() > kMaxSocketPathBytes)
     findings.add(path, fmt::format("makes {} longer than the path of a Unix socket can be; allowed: {} bytes in all, "

@@ -68,6 +68,13 @@ Group<Control> control_settings() {
       defaults_to("control.sock in the runtime directory",
                   text("api", &Control::api, socket_path_rule(), "the Unix socket that sluicectl speaks to")),
       text("http", &Control::http, listen_address_rule(), "where metrics, API and page are served; \"\" = nowhere"),
+      texts("http_names", &Control::http_names, host_rule(), kMaxHttpNames,
+            "names by which `http` is asked for, besides addresses and localhost; others are refused, as a browser may "
+            "have been misled to come here"),
+      text(
+          "token_file", &Control::token_file, file_rule(),
+          "file with the bearer token by which changes may be made over `http`, readable by its owner and group alone; "
+          "\"\" = none, changes only over `api`"),
       defaults_to("/var/lib/sluice/INSTANCE", text("state", &Control::state, directory_rule(),
                                                    "directory of what outlives the process: changes by hand, events")),
       section("log", log_settings(), "what is logged, and how"),

@@ -4,7 +4,10 @@
 namespace sluice::control {
 
 void add_api(Router& router, const ApiContext& context) {
+  add_service_routes(router, context);
   add_status_routes(router, context);
+  add_view_routes(router, context);
+  add_history_routes(router, context);
   add_event_routes(router, context);
 }
 

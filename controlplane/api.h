@@ -9,6 +9,7 @@
 
 #include "config/model.h"
 #include "controlplane/channel_client.h"
+#include "controlplane/history.h"
 #include "controlplane/journal.h"
 #include "controlplane/model.h"
 #include "controlplane/router.h"
@@ -34,6 +35,7 @@ struct ApiContext {
   Journal& journal;
   const DataplaneState& dataplane;
   SystemTime started{};
+  const History* history = nullptr;    // null in tests of what needs none
   health::Prober* prober = nullptr;    // null in tests of what needs none
   std::function<void()> changed = {};  // a fact in the model has changed: to be published
 };
@@ -43,6 +45,12 @@ void add_api(Router& router, const ApiContext& context);
 
 /// /api/v1/status
 void add_status_routes(Router& router, const ApiContext& context);
+/// /api/v1/services, /pools, /backends, each also by name
+void add_view_routes(Router& router, const ApiContext& context);
+/// /api/v1/history
+void add_history_routes(Router& router, const ApiContext& context);
+/// /healthz, /readyz, /api/v1/openapi.json
+void add_service_routes(Router& router, const ApiContext& context);
 /// /api/v1/events
 void add_event_routes(Router& router, const ApiContext& context);
 

@@ -14,11 +14,20 @@ namespace {
 constexpr size_t kEventsShown = 200;
 
 ApiResponse events(const ApiContext& context, const ApiRequest& request) {
-  const auto query = Query::parse(request.query, {"limit"});
+  const auto query = Query::parse(request.query, {"limit", "kind", "after"});
   if (!query) return ApiResponse::error(http::status::bad_request, query.error());
   const auto limit = query->number("limit", kEventsShown, {0, Journal::kMaxEntries});
   if (!limit) return ApiResponse::error(http::status::bad_request, limit.error());
-  return ApiResponse::json(events_json(context.journal, *limit));
+  const auto after = query->number("after", 0, {});
+  if (!after) return ApiResponse::error(http::status::bad_request, after.error());
+  const auto kind = query->text("kind");
+  nlohmann::json found = nlohmann::json::array();
+  const auto& entries = context.journal.entries();
+  for (auto entry = entries.rbegin(); entry != entries.rend() && found.size() < *limit; ++entry) {
+    if (id_of(*entry) <= *after) break;
+    if (!kind || entry->kind == *kind) found.push_back(event_json(*entry));
+  }
+  return ApiResponse::json({{"events", std::move(found)}});
 }
 
 }  // namespace

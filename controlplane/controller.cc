@@ -32,13 +32,23 @@ Health to_ours(health::Health health) {
   return Health::kUnknown;
 }
 
+AccessRules access_rules(const config::Config& config) {
+  std::vector<Token> tokens;
+  if (!config.control.token_file.empty()) {
+    auto token = Token::read(config.control.token_file);
+    if (!token) throw std::runtime_error(token.error());
+    tokens.push_back(std::move(*token));
+  }
+  return {config.control.http_names, std::move(tokens)};
+}
+
 }  // namespace
 
 Controller::Controller(asio::io_context& io, config::Config config)
     : io_(io),
       config_(std::move(config)),
       model_(config_, journal_),
-      http_(io, router_),
+      http_(io, router_, {}, access_rules(config_)),
       neighbors_(
           io, config_.dataplane.ports,
           [this](const config::IpAddress& address, const Reachability& reachability) {
@@ -59,7 +69,10 @@ Controller::Controller(asio::io_context& io, config::Config config)
           {}),
       patience_(io),
       hold_(io),
-      api_{config_, model_, channel_, journal_, dataplane_, journal_.now(), &prober_, [this] { something_changed(); }} {
+      sampler_(io, model_, channel_),
+      api_{config_, model_, channel_, journal_, dataplane_, journal_.now(), &sampler_.history(), &prober_, [this] {
+             something_changed();
+           }} {
   dataplane_.since = api_.started;
   for (size_t i = 0; i < model_.members().size(); i++) {
     const Member& member = model_.members()[i];
@@ -81,6 +94,7 @@ void Controller::start() {
   follow_neighbors();
   start_checks();
   channel_.start();
+  sampler_.start();
   journal_.record(Severity::kInfo, "control", config_.instance,
                   fmt::format("started, version {}: {} services, {} backends", SLUICE_VERSION, model_.services().size(),
                               model_.members().size()));
@@ -94,6 +108,7 @@ void Controller::stop() {
   http_.stop();
   neighbors_.stop();
   channel_.stop();
+  sampler_.stop();
   patience_.cancel();
   hold_.cancel();
 }

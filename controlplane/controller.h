@@ -21,13 +21,14 @@
 #include "controlplane/model.h"
 #include "controlplane/neighbors.h"
 #include "controlplane/router.h"
+#include "controlplane/sampler.h"
 #include "healthcheck/prober.h"
 
 namespace sluice::control {
 
 class Controller {
  public:
-  /// Throws std::system_error if the kernel gives no netlink socket.
+  /// Throws std::system_error if the kernel gives no netlink socket, std::runtime_error if the token cannot be read.
   Controller(boost::asio::io_context& io, config::Config config);
 
   /// Begins to serve, to check and to connect. Throws std::system_error (an address that cannot be listened on), and
@@ -69,6 +70,7 @@ class Controller {
   bool holding_ = true;
   std::map<config::IpAddress, Reachability> held_;
   DataplaneState dataplane_;
+  Sampler sampler_;
   ApiContext api_;
   bool out_of_patience_ = false;
   bool published_ = false;

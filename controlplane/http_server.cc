@@ -33,7 +33,9 @@ namespace {
 constexpr mode_t kSocketMode = 0660;
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);  // when there are no descriptors left
 
-ApiRequest to_api(const http::request<http::string_body>& request, bool may_write) {
+using Request = http::request<http::string_body>;
+
+ApiRequest to_api(const Request& request) {
   ApiRequest out;
   out.method = request.method();
   const std::string target(request.target());
@@ -41,16 +43,17 @@ ApiRequest to_api(const http::request<http::string_body>& request, bool may_writ
   out.path = target.substr(0, mark);
   if (mark != std::string::npos) out.query = target.substr(mark + 1);
   out.body = request.body();
-  out.may_write = may_write;
   return out;
 }
 
-http::response<http::string_body> to_http(ApiResponse answer, const http::request<http::string_body>& request) {
+http::response<http::string_body> to_http(ApiResponse answer, const Request& request) {
   http::response<http::string_body> out(answer.status, request.version());
   out.set(http::field::server, "sluice");
   out.set(http::field::content_type, answer.content_type);
   out.set(http::field::cache_control, "no-store");
   out.set("X-Content-Type-Options", "nosniff");
+  if (answer.status == http::status::unauthorized) out.set(http::field::www_authenticate, "Bearer");
+  if (!answer.allow.empty()) out.set(http::field::allow, answer.allow);
   out.keep_alive(request.keep_alive());
   out.body() = std::move(answer.body);
   out.prepare_payload();
@@ -61,6 +64,31 @@ std::string words_for(error_code error) {
   if (error == http::error::body_limit) return "the request's body is too large";
   if (error == http::error::header_limit) return "the request's header is too large";
   return "not an HTTP request: " + error.message();
+}
+
+/// Whoever reaches the Unix socket may do everything: its file's mode says who does.
+std::expected<AccessRules::Granted, ApiResponse> judge(const AccessRules&, const asio::local::stream_protocol::socket&,
+                                                       const Request&) {
+  return AccessRules::Granted{true, true};
+}
+
+bool is_here(const asio::ip::tcp::socket& socket) {
+  error_code error;
+  const auto peer = socket.remote_endpoint(error).address();
+  if (error) return false;
+  if (peer.is_v6() && peer.to_v6().is_v4_mapped())
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, peer.to_v6()).is_loopback();
+  return peer.is_loopback();
+}
+
+std::expected<AccessRules::Granted, ApiResponse> judge(const AccessRules& rules, const asio::ip::tcp::socket& socket,
+                                                       const Request& request) {
+  constexpr unsigned kHttp11 = 11;  // from which on a Host is demanded (RFC 9112 section 3.2)
+  const auto hosts = request.count(http::field::host);
+  if (hosts > 1 || (hosts == 0 && request.version() >= kHttp11))
+    return std::unexpected(ApiResponse::error(http::status::bad_request, "allowed: one Host"));
+  const auto value = [&](http::field name) { return std::string_view(request[name].data(), request[name].size()); };
+  return rules.judge({value(http::field::host), value(http::field::authorization), is_here(socket)});
 }
 
 [[noreturn]] void fail(const error_code& error, const std::string& what) {
@@ -95,8 +123,8 @@ asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {
 
 }  // namespace
 
-HttpServer::HttpServer(asio::io_context& io, const Router& router, HttpLimits limits)
-    : io_(io), router_(router), limits_(limits) {}
+HttpServer::HttpServer(asio::io_context& io, const Router& router, HttpLimits limits, AccessRules rules)
+    : io_(io), router_(router), limits_(limits), rules_(std::move(rules)) {}
 
 void HttpServer::listen(const std::string& path) {
   auto acceptor = std::make_unique<Local::acceptor>(io_);
@@ -110,8 +138,7 @@ void HttpServer::listen(const std::string& path) {
   if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (error) fail(error, "cannot listen on " + path + " (control.api)");
   path_ = path;
-  local_ = std::move(acceptor);
-  asio::co_spawn(io_, accept<Local>(*local_, true), asio::detached);
+  accept_on(local_, std::move(acceptor));
 }
 
 void HttpServer::listen_tcp(const std::string& address) {
@@ -123,38 +150,51 @@ void HttpServer::listen_tcp(const std::string& address) {
   if (!error) acceptor->bind(endpoint, error);
   if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (error) fail(error, "cannot listen on " + address + " (control.http)");
-  tcp_ = std::move(acceptor);
-  asio::co_spawn(io_, accept<Tcp>(*tcp_, false), asio::detached);
+  accept_on(tcp_, std::move(acceptor));
 }
 
 void HttpServer::stop() {
   error_code ignored;
-  if (local_) local_->close(ignored);
-  if (tcp_) tcp_->close(ignored);
+  if (local_.acceptor) local_.acceptor->close(ignored);
+  if (tcp_.acceptor) tcp_.acceptor->close(ignored);
+  if (local_.room) local_.room->cancel();
+  if (tcp_.room) tcp_.room->cancel();
   if (!path_.empty()) ::unlink(path_.c_str());
   path_.clear();
 }
 
 uint16_t HttpServer::tcp_port() const {
-  return tcp_ ? tcp_->local_endpoint().port() : 0;
+  return tcp_.acceptor ? tcp_.acceptor->local_endpoint().port() : 0;
 }
 
 template <typename Protocol>
-asio::awaitable<void> HttpServer::accept(typename Protocol::acceptor& acceptor, bool may_write) {
-  while (acceptor.is_open()) {
-    error_code error;
+void HttpServer::accept_on(Listener<Protocol>& listener, std::unique_ptr<typename Protocol::acceptor> acceptor) {
+  listener.acceptor = std::move(acceptor);
+  listener.room = std::make_unique<asio::steady_timer>(io_, asio::steady_timer::time_point::max());
+  asio::co_spawn(io_, accept(listener), asio::detached);
+}
+
+template <typename Protocol>
+asio::awaitable<void> HttpServer::accept(Listener<Protocol>& listener) {
+  error_code error;
+  while (listener.acceptor->is_open()) {
+    if (listener.connections >= limits_.connections) {  // the others queue up in the kernel
+      co_await listener.room->async_wait(asio::redirect_error(asio::use_awaitable, error));
+      continue;
+    }
     typename Protocol::socket socket(io_);
-    co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
+    co_await listener.acceptor->async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
     if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) co_return;
     if (error) {
       asio::steady_timer pause(io_, kAcceptPause);
       co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
       continue;
     }
-    if (connections_ >= limits_.connections) continue;  // closes it
-    connections_++;
-    asio::co_spawn(io_, serve<Protocol>(std::move(socket), may_write),
-                   [this](const std::exception_ptr&) { connections_--; });
+    listener.connections++;
+    asio::co_spawn(io_, serve<Protocol>(std::move(socket)), [&listener](const std::exception_ptr&) {
+      listener.connections--;
+      listener.room->cancel();
+    });
   }
 }
 
@@ -171,7 +211,7 @@ asio::awaitable<ApiResponse> HttpServer::ask(ApiRequest request) {
 }
 
 template <typename Protocol>
-asio::awaitable<void> HttpServer::serve(typename Protocol::socket socket, bool may_write) {
+asio::awaitable<void> HttpServer::serve(typename Protocol::socket socket) {
   beast::basic_stream<Protocol> stream(std::move(socket));
   beast::flat_buffer buffer(limits_.header_bytes + limits_.body_bytes);
   error_code error;
@@ -186,7 +226,17 @@ asio::awaitable<void> HttpServer::serve(typename Protocol::socket socket, bool m
     if (error == http::error::end_of_stream || (error && !is_http_fault)) break;
     ApiResponse answer;
     if (error) answer = ApiResponse::error(http::status::bad_request, words_for(error));
-    if (!error) answer = co_await ask(to_api(parser.get(), may_write));
+    if (!error) {
+      const auto granted = judge(rules_, stream.socket(), parser.get());
+      if (granted) {
+        ApiRequest request = to_api(parser.get());
+        request.may_read = granted->may_read;
+        request.may_write = granted->may_write;
+        answer = co_await ask(std::move(request));
+      } else {
+        answer = granted.error();
+      }
+    }
     auto response = to_http(std::move(answer), parser.get());
     if (error) response.keep_alive(false);
     keep = response.keep_alive();

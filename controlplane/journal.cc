@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace sluice::control {
 
 std::string_view name_of(Severity severity) {
@@ -17,13 +19,21 @@ std::string_view name_of(Severity severity) {
   return "unknown";
 }
 
+uint64_t id_of(const JournalEntry& entry) {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(entry.time.time_since_epoch()).count());
+}
+
 void Journal::record(Severity severity, std::string kind, std::string subject, std::string text) {
   const auto level = severity == Severity::kInfo      ? spdlog::level::info
                      : severity == Severity::kWarning ? spdlog::level::warn
                                                       : spdlog::level::err;
   spdlog::log(level, "{} {}: {}", kind, subject, text);
   if (entries_.size() == kMaxEntries) entries_.pop_front();
-  entries_.push_back({clock_(), severity, std::move(kind), std::move(subject), std::move(text)});
+  // Times are ids: each is later than the one before, whatever the clock does.
+  auto time = clock_();
+  if (!entries_.empty()) time = std::max(time, entries_.back().time + std::chrono::microseconds(1));
+  entries_.push_back({time, severity, std::move(kind), std::move(subject), std::move(text)});
 }
 
 }  // namespace sluice::control

@@ -26,6 +26,9 @@ struct JournalEntry {
   std::string text;     // what happened, and why
 };
 
+/// Microseconds since 1970 at which it was recorded: later entries have higher ids, also after a restart.
+uint64_t id_of(const JournalEntry& entry);
+
 class Journal {
  public:
   using Clock = std::function<std::chrono::system_clock::time_point()>;

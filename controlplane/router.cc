@@ -79,6 +79,11 @@ void Router::add(http::verb method, std::string_view pattern, Handler handler) {
             [handler = std::move(handler)](const ApiRequest& request, const Reply& reply) { reply(handler(request)); });
 }
 
+void Router::add_open(std::string_view pattern, Handler handler) {
+  add(http::verb::get, pattern, std::move(handler));
+  routes_.back().is_open = true;
+}
+
 void Router::add_later(http::verb method, std::string_view pattern, LaterHandler handler) {
   routes_.push_back({method, split(pattern), std::move(handler)});
 }
@@ -93,8 +98,12 @@ void Router::answer(ApiRequest request, const Reply& reply) const {
       allowed += (allowed.empty() ? "" : ", ") + std::string(http::to_string(route.method));
       continue;
     }
+    if (!request.may_read && !route.is_open) {
+      return reply(ApiResponse::error(http::status::unauthorized, "reading from another host needs the bearer token"));
+    }
     if (route.method != http::verb::get && !request.may_write) {
-      return reply(ApiResponse::error(http::status::forbidden, "this address is read-only; use the Unix socket"));
+      return reply(ApiResponse::error(http::status::forbidden,
+                                      "changes need the Unix socket, or the bearer token of control.token_file"));
     }
     request.parameters = std::move(*parameters);
     try {
@@ -103,8 +112,22 @@ void Router::answer(ApiRequest request, const Reply& reply) const {
       return reply(ApiResponse::error(http::status::internal_server_error, fault.what()));
     }
   }
-  if (!allowed.empty()) return reply(ApiResponse::error(http::status::method_not_allowed, "use " + allowed));
+  if (!allowed.empty()) {
+    ApiResponse refusal = ApiResponse::error(http::status::method_not_allowed, "use " + allowed);
+    refusal.allow = std::move(allowed);
+    return reply(std::move(refusal));
+  }
   reply(ApiResponse::error(http::status::not_found, "there is nothing at " + request.path));
+}
+
+std::vector<std::string> Router::routes() const {
+  std::vector<std::string> out;
+  for (const Route& route : routes_) {
+    std::string& line = out.emplace_back(http::to_string(route.method));
+    line += ' ';
+    for (const std::string& segment : route.segments) line += "/" + segment;
+  }
+  return out;
 }
 
 std::optional<std::string> percent_decoded(std::string_view text) {

@@ -21,6 +21,7 @@ struct ApiRequest {
   std::string path;   // without the query
   std::string query;  // after the "?"
   std::string body;
+  bool may_read = true;                 // otherwise only what is open to everybody
   bool may_write = false;               // its connection may change things
   std::vector<std::string> parameters;  // what the {} of the pattern matched, percent-decoded
 };
@@ -28,6 +29,7 @@ struct ApiRequest {
 struct ApiResponse {
   boost::beast::http::status status = boost::beast::http::status::ok;
   std::string content_type = "application/json";
+  std::string allow;  // the header of that name; "" = none
   std::string body;
 
   static ApiResponse json(const nlohmann::json& value);
@@ -56,18 +58,24 @@ class Router {
 
   /// Methods other than GET need a connection that may write.
   void add(boost::beast::http::verb method, std::string_view pattern, Handler handler);
+  /// GET, for everybody who can connect.
+  void add_open(std::string_view pattern, Handler handler);
   /// For what takes time: the handler returns at once and keeps the reply. How long it does is its own to bound.
   void add_later(boost::beast::http::verb method, std::string_view pattern, LaterHandler handler);
 
-  /// 404 for an unknown path, 405 for an unknown method on a known one, 403 for a change over a read-only connection,
+  /// 404 for an unknown path, 405 for an unknown method on a known one, 401 and 403 for what the connection may not do,
   /// 500 if the handler throws.
   void answer(ApiRequest request, const Reply& reply) const;
+
+  /// "GET /api/v1/backends/{}", in the order in which they were added.
+  std::vector<std::string> routes() const;
 
  private:
   struct Route {
     boost::beast::http::verb method;
     std::vector<std::string> segments;
     LaterHandler handler;
+    bool is_open = false;
   };
   std::vector<Route> routes_;
 };

@@ -9,7 +9,8 @@
 #include <numeric>
 
 #include "config/choices.h"
-#include "controlplane/figures.h"
+#include "controlplane/figures_json.h"
+#include "controlplane/sampler.h"
 
 namespace sluice::control {
 
@@ -17,35 +18,17 @@ using nlohmann::json;
 
 namespace {
 
-/// The figures that backends and services share.
-template <typename Counters>
-json flow_figures(const Counters& flows) {
-  return {{"flows_now", flows.flows_now},
-          {"flows_created", flows.flows_created},
-          {"flows_established", flows.flows_established},
-          {"packets_in", flows.packets_in},
-          {"bytes_in", flows.bytes_in},
-          {"packets_out", flows.packets_out},
-          {"bytes_out", flows.bytes_out}};
-}
-
-json figures_json(const std::optional<BackendFigures>& figures) {
-  if (!figures) return nullptr;
-  json out = flow_figures(figures->flows);
-  out["last_new_flow_ms"] = figures->flows.last_new_flow_ms;  // CLOCK_MONOTONIC; 0 = none yet
-  return out;
-}
-
-json figures_json(const std::optional<ServiceFigures>& figures) {
-  if (!figures) return nullptr;
-  json out = flow_figures(figures->flows);
-  out["flows_refused"] = figures->flows.flows_refused;
-  return out;
+/// Rates of the last second.
+template <typename Subject>
+json last_rates(const ApiContext& context, const Subject& subject) {
+  return context.history == nullptr ? json() : rates_json(context.history->newest(subject_of(subject)));
 }
 
 std::string_view service_word(bool in_service) {
   return in_service ? "in service" : "out of service";
 }
+
+}  // namespace
 
 json service_json(const ApiContext& context, const ServiceState& service) {
   const Placement& placement = context.model.placements()[service.placement];
@@ -60,12 +43,13 @@ json service_json(const ApiContext& context, const ServiceState& service) {
           {"state", service_word(placement.in_service)},
           {"reason", placement.reason},
           {"since", to_rfc3339(placement.since)},
-          {"figures", figures_json(figures_of(context.channel, service))}};
+          {"figures", figures_json(figures_of(context.channel, service))},
+          {"rates", last_rates(context, service)}};
 }
 
-json pool_json(const Model& model, const Placement& placement) {
+json pool_json(const ApiContext& context, const Placement& placement) {
   size_t usable = 0;
-  for (const size_t i : placement.members) usable += model.members()[i].is_usable();
+  for (const size_t i : placement.members) usable += context.model.members()[i].is_usable();
   return {{"name", placement.pool},
           {"port", placement.port},
           {"check", placement.check},
@@ -75,10 +59,10 @@ json pool_json(const Model& model, const Placement& placement) {
           {"min_healthy", placement.min_healthy},
           {"usable", usable},
           {"backends", placement.members.size()},
-          {"table_size", placement.table_size}};
+          {"table_size", placement.table_size},
+          {"rates", last_rates(context, placement)}};
 }
 
-/// Share of new flows that each member gets in the first placement that has it.
 std::vector<double> shares_of(const Model& model) {
   std::vector<double> out(model.members().size(), -1);
   for (const Placement& placement : model.placements()) {
@@ -90,6 +74,8 @@ std::vector<double> shares_of(const Model& model) {
   }
   return out;
 }
+
+namespace {
 
 json next_hop_json(const Member& member, const config::Config& config) {
   if (!member.next_hop) return nullptr;
@@ -105,6 +91,8 @@ json factors_json(const Member& member) {
     out.push_back({{"name", factor.name}, {"value", factor.value}, {"reason", std::move(factor.reason)}});
   return out;
 }
+
+}  // namespace
 
 json backend_json(const ApiContext& context, const Member& member, double share) {
   const WeightFactors factors = member.factors();
@@ -126,8 +114,11 @@ json backend_json(const ApiContext& context, const Member& member, double share)
             {"effective", effective_weight(factors)},
             {"share", std::max(share, 0.0)},
             {"factors", factors_json(member)}}},
-          {"figures", figures_json(figures_of(context.channel, member))}};
+          {"figures", figures_json(figures_of(context.channel, member))},
+          {"rates", last_rates(context, member)}};
 }
+
+namespace {
 
 json counters_json(const WorkerCounters& counters) {
   json out = json::object();
@@ -182,7 +173,7 @@ json status_json(const ApiContext& context) {
   for (const ServiceState& service : context.model.services())
     out["services"].push_back(service_json(context, service));
   for (const Placement& placement : context.model.placements()) {
-    out["pools"].push_back(pool_json(context.model, placement));
+    out["pools"].push_back(pool_json(context, placement));
   }
   const std::vector<double> shares = shares_of(context.model);
   for (size_t i = 0; i < shares.size(); i++) {
@@ -192,16 +183,9 @@ json status_json(const ApiContext& context) {
   return out;
 }
 
-json events_json(const Journal& journal, size_t limit) {
-  json out = json::array();
-  for (auto entry = journal.entries().rbegin(); entry != journal.entries().rend() && out.size() < limit; ++entry) {
-    out.push_back({{"time", to_rfc3339(entry->time)},
-                   {"severity", name_of(entry->severity)},
-                   {"kind", entry->kind},
-                   {"subject", entry->subject},
-                   {"text", entry->text}});
-  }
-  return {{"events", std::move(out)}};
+json event_json(const JournalEntry& entry) {
+  return {{"id", id_of(entry)}, {"time", to_rfc3339(entry.time)}, {"severity", name_of(entry.severity)},
+          {"kind", entry.kind}, {"subject", entry.subject},       {"text", entry.text}};
 }
 
 std::string to_rfc3339(SystemTime time) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The answer to /api/v1/status: everything that is known, as JSON. Times are RFC 3339 in UTC, durations and sizes have
-// their unit in the name. Figures of the data plane are null while there is no connection to it.
+// What is known, as JSON: the answer to /api/v1/status, and its parts. Times are RFC 3339 in UTC, durations and sizes
+// have their unit in the name. Figures of the data plane are null while there is no connection to it.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "controlplane/api.h"
 #include "controlplane/journal.h"
@@ -14,8 +15,14 @@ namespace sluice::control {
 
 nlohmann::json status_json(const ApiContext& context);
 
-/// The journal, newest first, at most `limit` entries.
-nlohmann::json events_json(const Journal& journal, size_t limit);
+nlohmann::json service_json(const ApiContext& context, const ServiceState& service);
+nlohmann::json pool_json(const ApiContext& context, const Placement& placement);
+/// `share`: of shares_of().
+nlohmann::json backend_json(const ApiContext& context, const Member& member, double share);
+nlohmann::json event_json(const JournalEntry& entry);
+
+/// Share of new flows that each member gets in the first placement that has it; below 0: it is in none.
+std::vector<double> shares_of(const Model& model);
 
 /// "2026-12-01T08:15:30.123Z".
 std::string to_rfc3339(SystemTime time);

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <string>
 
@@ -66,6 +67,15 @@ bool wants_colours(bool terminal) {
   return terminal && (no_color == nullptr || *no_color == '\0');
 }
 
+/// What a command throws comes from an answer that is not as it expects.
+Outcome run_guarded(const Command& command, const Invocation& invocation) {
+  try {
+    return command.run(invocation);
+  } catch (const std::exception& fault) {
+    return std::unexpected(Failure{Exit::kFailed, std::string("unexpected answer: ") + fault.what()});
+  }
+}
+
 void set_up(CLI::App& app, Common& common) {
   auto* config = app.add_option("--config", common.config, "Find the instance by its configuration file");
   config->type_name("FILE");
@@ -104,7 +114,7 @@ int run_command_line(const std::vector<Command>& commands, int argc, const char*
     invocation.json = common.json;
     invocation.terminal = terminal;
     invocation.colours = wants_colours(terminal);
-    if (const Outcome outcome = commands[i].run(invocation); !outcome) {
+    if (const Outcome outcome = run_guarded(commands[i], invocation); !outcome) {
       complaints << "sluicectl: " << outcome.error().text << std::endl;
       return static_cast<int>(outcome.error().exit);
     }

@@ -5,7 +5,7 @@ namespace sluice::ctl {
 
 std::vector<Command> all_commands() {
   return {
-      status_command(),
+      status_command(), services_command(), pools_command(), backends_command(), top_command(), events_command(),
   };
 }
 

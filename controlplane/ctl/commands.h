@@ -13,5 +13,10 @@ namespace sluice::ctl {
 std::vector<Command> all_commands();
 
 Command status_command();
+Command services_command();
+Command pools_command();
+Command backends_command();
+Command top_command();
+Command events_command();
 
 }  // namespace sluice::ctl

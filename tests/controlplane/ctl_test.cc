@@ -10,6 +10,7 @@
 #include "config/model.h"
 #include "controlplane/ctl/client.h"
 #include "controlplane/ctl/status_view.h"
+#include "controlplane/ctl/tables.h"
 #include "controlplane/ctl/text_table.h"
 #include "controlplane/http_server.h"
 #include "controlplane/instance_lock.h"

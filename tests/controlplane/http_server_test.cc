@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/http_server.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -35,8 +36,8 @@ class HttpServerTest : public testing::Test {
     io_.run_for(10ms);
     std::filesystem::remove_all(directory_);
   }
-  void serve(HttpLimits limits = {}) {
-    server_ = std::make_unique<HttpServer>(io_, router_, limits);
+  void serve(HttpLimits limits = {}, AccessRules rules = {}) {
+    server_ = std::make_unique<HttpServer>(io_, router_, limits, std::move(rules));
     server_->listen(path_);
   }
   Descriptor connect() {
@@ -45,6 +46,16 @@ class HttpServerTest : public testing::Test {
     address.sun_family = AF_UNIX;
     path_.copy(address.sun_path, sizeof address.sun_path - 1);
     EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return fd;
+  }
+  Descriptor connect_tcp() {
+    Descriptor fd(socket(AF_INET, SOCK_STREAM, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(server_->tcp_port());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(fcntl(fd.get(), F_SETFL, O_NONBLOCK), 0);
     return fd;
   }
   void say(const Descriptor& fd, const std::string& text) {
@@ -177,37 +188,95 @@ TEST_F(HttpServerTest, SurvivesClientsThatLeaveEarly) {
   EXPECT_EQ(server_->connections(), 0u);
 }
 
-TEST_F(HttpServerTest, TakesNoMoreConnectionsThanAllowed) {
+TEST_F(HttpServerTest, LetsConnectionsBeyondTheLimitWaitTheirTurn) {
   serve({.connections = 3});
   std::vector<Descriptor> held;
   for (int i = 0; i < 3; i++) held.push_back(connect());
   while (server_->connections() < 3) turn();
   const Descriptor fourth = connect();
-  EXPECT_EQ(hear(fourth), "");
-  held.clear();
-  while (server_->connections() != 0) turn();
-  const Descriptor fifth = connect();
-  say(fifth, "GET /hello HTTP/1.0\r\n\r\n");
-  EXPECT_NE(hear(fifth).find("200 OK"), std::string::npos);
+  say(fourth, "GET /hello HTTP/1.0\r\n\r\n");
+  for (int i = 0; i < 20; i++) turn();
+  EXPECT_EQ(server_->connections(), 3u);
+  held.pop_back();
+  EXPECT_NE(hear(fourth).find("200 OK"), std::string::npos);
 }
 
-TEST_F(HttpServerTest, LetsTcpClientsOnlyRead) {
-  serve();
+TEST_F(HttpServerTest, KeepsRoomOnTheUnixSocketWhateverHappensOnTcp) {
+  serve({.connections = 3});
   server_->listen_tcp("127.0.0.1:0");
-  Descriptor fd(socket(AF_INET, SOCK_STREAM, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(server_->tcp_port());
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ASSERT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  const std::string get = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
-  ASSERT_EQ(send(fd.get(), get.data(), get.size(), 0), static_cast<ssize_t>(get.size()));
-  timeval short_wait{0, 1000};
-  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &short_wait, sizeof short_wait);
-  EXPECT_NE(hear(fd, "\"hello\"").find("200 OK"), std::string::npos);
-  const std::string post = "POST /hello HTTP/1.0\r\nContent-Length: 0\r\n\r\n";
-  ASSERT_EQ(send(fd.get(), post.data(), post.size(), 0), static_cast<ssize_t>(post.size()));
-  EXPECT_NE(hear(fd).find("403"), std::string::npos);
+  std::vector<Descriptor> held;
+  for (int i = 0; i < 5; i++) held.push_back(connect_tcp());
+  while (server_->connections() < 3) turn();
+  const Descriptor local = connect();
+  say(local, "GET /hello HTTP/1.0\r\n\r\n");
+  EXPECT_NE(hear(local).find("200 OK"), std::string::npos);
+}
+
+TEST_F(HttpServerTest, LetsTcpClientsReadAndWithTheTokenWrite) {
+  serve({}, AccessRules({}, {Token("0123456789abcdef")}));
+  server_->listen_tcp("127.0.0.1:0");
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", "200 OK"},
+      {"POST /hello HTTP/1.0\r\nContent-Length: 0\r\n\r\n", "403"},
+      {"POST /hello HTTP/1.0\r\nAuthorization: Bearer 0123456789abcdef\r\nContent-Length: 0\r\n\r\n", "200 OK"},
+      {"POST /hello HTTP/1.0\r\nAuthorization: Bearer 0123456789abcdeX\r\nContent-Length: 0\r\n\r\n",
+       "WWW-Authenticate: Bearer"},
+      {"GET /hello HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", "421"},
+      {"GET /hello HTTP/1.1\r\nConnection: close\r\n\r\n", "allowed: one Host"},
+      {"GET /hello HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+       "allowed: one Host"},
+      {"DELETE /hello HTTP/1.0\r\n\r\n", "Allow: GET, POST"},
+  };
+  for (const auto& [request, expected] : cases) {
+    SCOPED_TRACE(request);
+    const Descriptor fd = connect_tcp();
+    say(fd, request);
+    const std::string answer = hear(fd);
+    EXPECT_NE(answer.find(expected), std::string::npos) << answer;
+    EXPECT_EQ(answer.find("Access-Control"), std::string::npos);
+  }
+}
+
+TEST_F(HttpServerTest, AnswersAClientThatHasClosedItsHalf) {
+  serve();
+  const Descriptor fd = connect();
+  say(fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+  shutdown(fd.get(), SHUT_WR);
+  EXPECT_NE(hear(fd).find("200 OK"), std::string::npos);
+  const Descriptor halfway = connect();
+  say(halfway, "POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+  shutdown(halfway.get(), SHUT_WR);
+  EXPECT_NE(hear(halfway).find("400"), std::string::npos);
+}
+
+TEST_F(HttpServerTest, CutsClientsThatSendAByteAtATime) {
+  serve({.request_timeout = 100ms});
+  std::vector<Descriptor> slow;
+  for (int i = 0; i < 20; i++) slow.push_back(connect());
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  size_t sent = 0;
+  do {
+    for (const Descriptor& fd : slow) (void)send(fd.get(), "G", 1, MSG_NOSIGNAL);
+    sent++;
+    turn();
+  } while ((sent < 10 || server_->connections() != 0) && std::chrono::steady_clock::now() < deadline);
+  EXPECT_EQ(server_->connections(), 0u);
+}
+
+TEST_F(HttpServerTest, CutsClientsThatTakeNoAnswer) {
+  router_.add(http::verb::get, "/large", [](const ApiRequest&) {
+    ApiResponse out;
+    out.body.assign(16 << 20, 'x');
+    return out;
+  });
+  serve({.response_timeout = 100ms});
+  const Descriptor fd = connect();
+  say(fd, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  do {
+    turn();
+  } while (server_->connections() != 0 && std::chrono::steady_clock::now() < deadline);
+  EXPECT_EQ(server_->connections(), 0u);
 }
 
 TEST_F(HttpServerTest, SaysWhatIsWrongWithAnAddress) {
