@@ -98,7 +98,8 @@ TEST_F(ApiTest, SaysWhichNameIsUnknown) {
   EXPECT_EQ(error("/api/v1/pools/nobody", http::status::not_found), "there is no pool \"nobody\"");
   EXPECT_EQ(error("/api/v1/backends/mta/nobody", http::status::not_found), "there is no backend \"mta/nobody\"");
   EXPECT_EQ(error("/api/v1/backends/nobody/mta1", http::status::not_found), "there is no backend \"nobody/mta1\"");
-  EXPECT_EQ(error("/api/v1/services/" + std::string(10'000, 'x'), http::status::not_found).size(), 10'024u);
+  EXPECT_EQ(error("/api/v1/services/" + std::string(10'000, 'x'), http::status::not_found).find("there is no service"),
+            0u);
   EXPECT_EQ(error("/api/v1/services/%ff%00", http::status::not_found).find("there is no service"), 0u);
   EXPECT_EQ(error("/api/v1/history?service=nobody", http::status::not_found),
             "there is no service, pool or backend of that name");

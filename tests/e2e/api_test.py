@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API over a running lab: its answers are as described, its figures are right, and bad clients harm nobody."""
+import json
+import os
+import pty
+import re
+import selectors
+import signal
+import subprocess
+import termios
+import time
+
+import jsonschema
+import pytest
+
+from lab.api import Api, sockets
+from lab.network import BALANCER_FRONT, VIP4
+from lab.shell import in_namespace, wait_until
+
+TOKEN = "correct-horse-battery-staple"
+BACKENDS = [f"mta{index + 1}" for index in range(3)]
+
+
+@pytest.fixture
+def balancer(lab):
+    """A balancer before servers that only greet."""
+    lab.start_greeters()
+    return lab.start_balancer()
+
+
+@pytest.fixture
+def api(lab, balancer):
+    return Api(lab.network.balancer)
+
+
+def described(path, description, status=200):
+    """The schema of the answer at a path such as /api/v1/services/{name}, its references resolvable."""
+    answer = description["paths"][path]["get"]["responses"][str(status)]
+    while "$ref" in answer:
+        answer = description["components"]["responses"][answer["$ref"].split("/")[-1]]
+    (content,) = answer["content"].values()
+    return {**content["schema"], "components": description["components"]}
+
+
+def require_as_described(answer, path, description, status=200):
+    validator = jsonschema.Draft202012Validator(described(path, description, status))
+    faults = [f"{list(error.absolute_path)}: {error.message[:300]}" for error in validator.iter_errors(answer)]
+    assert not faults, f"{path}: {faults[:5]}"
+
+
+def test_every_answer_is_as_the_description_says(lab, balancer, api):
+    lab.mailer(target=VIP4, sessions=40, messages=0).wait()
+    description = api.get("/api/v1/openapi.json")
+    wait_until(lambda: api.get("/api/v1/services/relay")["services"][0]["rates"], 10, "rates")
+    asked = {
+        "/api/v1/status": ["/api/v1/status"],
+        "/api/v1/services": ["/api/v1/services"],
+        "/api/v1/services/{name}": ["/api/v1/services/relay", "/api/v1/services/submissions6"],
+        "/api/v1/pools": ["/api/v1/pools"],
+        "/api/v1/pools/{name}": ["/api/v1/pools/mta"],
+        "/api/v1/backends": ["/api/v1/backends"],
+        "/api/v1/backends/{pool}/{name}": ["/api/v1/backends/mta/mta1", "/api/v1/backends/mta6/mta3"],
+        "/api/v1/history": ["/api/v1/history?step=1", "/api/v1/history", "/api/v1/history?backend=mta/mta1&step=1"],
+        "/api/v1/events": ["/api/v1/events", "/api/v1/events?limit=1&kind=pool"],
+    }
+    for path, targets in asked.items():
+        for target in targets:
+            require_as_described(api.get(target), path, description)
+    for path, target, status in [
+            ("/api/v1/services/{name}", "/api/v1/services/nobody", 404),
+            ("/api/v1/backends/{pool}/{name}", "/api/v1/backends/mta/nobody", 404),
+            ("/api/v1/events", "/api/v1/events?limit=99999999999999999999", 400),
+            ("/api/v1/history", "/api/v1/history?step=7", 400)]:
+        got, headers, body = api.request(target)
+        assert got == status, body
+        require_as_described(json.loads(body), path, description, status)
+        assert headers["X-Content-Type-Options"] == "nosniff"
+    balancer.dataplane.stop(signal.SIGKILL)
+    wait_until(lambda: api.request("/readyz")[0] == 503, 10, "not ready without a data plane")
+    assert api.request("/healthz")[0] == 200
+    for path, targets in asked.items():  # figures are null now, and that too is described
+        for target in targets:
+            require_as_described(api.get(target), path, description)
+
+
+def test_figures_rates_and_history_agree_with_the_mail_client(lab):
+    lab.start_backends()
+    balancer = lab.start_balancer()
+    api = Api(lab.network.balancer)
+    mailer = lab.mailer(target=VIP4, sessions=60, messages=2, size=5000, per_second=20).wait()
+    assert mailer.outcomes == {"delivered": 60}, mailer.summary()
+
+    def seen(subject):
+        observation = subject["observation"]
+        return (observation["greetings"]["2xx"], observation["messages"]["accepted"], observation["ended"]["quit"],
+                observation["greeting_time"]["count"], subject["figures"]["flows_established"])
+    wanted = (60, 120, 60, 60, 60)
+    wait_until(lambda: seen(api.get("/api/v1/services/relay")["services"][0]) == wanted, 10,
+               "the service's figures are those of the client")
+    shares = mailer.backends()
+    for name in BACKENDS:
+        (at_port_25,) = [each for each in api.get(f"/api/v1/backends/mta/{name}")["backends"] if each["port"] == 25]
+        assert seen(at_port_25)[0] == shares[name]
+        assert seen(at_port_25)[1] == 2 * shares[name]
+    # Seconds in which the sampling began are not in the history; the sessions came after them.
+    history = api.get("/api/v1/history?service=relay&step=1")
+    (relay,) = history["history"]
+    sums = {name: sum(value or 0 for value in relay["series"][name]) for name in
+            ("new_flows_per_s", "established_per_s", "greetings_2xx_per_s", "messages_per_s", "bytes_in_per_s")}
+    assert sums["new_flows_per_s"] == pytest.approx(60, rel=0.1), sums  # a late reading stretches a second
+    assert sums["established_per_s"] == pytest.approx(60, rel=0.1), sums
+    assert sums["greetings_2xx_per_s"] == pytest.approx(60, rel=0.1), sums
+    assert sums["messages_per_s"] == pytest.approx(120, rel=0.1), sums
+    assert sums["bytes_in_per_s"] > 120 * 5000 * 0.9, sums
+    assert any(value for value in relay["series"]["greeting_p50_ms"])
+    text = balancer.ctl("services", "relay")
+    assert re.search(r"greetings 2xx\s+60", text) and re.search(r"greeting_time\s+60", text), text
+
+
+def test_events_are_followed_as_they_come(lab, balancer):
+    command = in_namespace(lab.network.balancer, [balancer.program("sluicectl"), "--config", balancer.config, "events",
+                                                  "--follow", "--kind", "backend", "--json"])
+    follower = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **balancer.env})
+    try:
+        lines = iter(follower.stdout.readline, "")
+        ups = {json.loads(next(lines))["subject"] for _ in range(6)}
+        assert "mta/mta1:25" in ups
+        lab.stop_greeters()
+        down = next(event for event in map(json.loads, lines) if event["text"].startswith("down"))
+        assert down["severity"] == "warning" and "refused" in down["text"], down
+    finally:
+        follower.kill()
+        follower.wait()
+    newest = json.loads(balancer.ctl("events", "--json", "--limit", "5"))["events"]
+    assert len(newest) == 5 and newest == sorted(newest, key=lambda event: -event["id"])
+
+
+def test_sluicectl_says_what_is_wrong_by_its_exit_code(balancer):
+    def code(*args):
+        done = subprocess.run([*in_namespace(balancer.network.balancer, [balancer.program("sluicectl"), "--config",
+                                                                         balancer.config]), *args],
+                              text=True, capture_output=True, timeout=20, env={**os.environ, **balancer.env})
+        assert (done.returncode == 0) == (done.stderr == ""), done
+        assert "terminate" not in done.stderr
+        return done.returncode
+    assert code("services") == code("pools", "mta") == code("backends", "mta/mta1") == code("top", "--once") == 0
+    assert code("services", "nobody") == code("pools", "nobody") == code("backends", "mta/nobody") == 4
+    assert code("backends", "mta") == code("backends", "/") == code("events", "--limit", "-1") == 2
+    assert code("events", "--limit", "9" * 30) == code("top", "--interval", "0") == 2
+    assert code("services", "../../etc/passwd") == code("services", "a\nb\x1b[2J") == 4
+    assert code("services", "x" * 100_000) == 1
+    balancer.kill_control()
+    assert code("services") == code("events") == code("top") == 3
+
+
+def test_only_the_token_changes_things_and_only_known_names_are_served(lab, config):
+    secret = lab.directory / "token"
+    secret.write_text(TOKEN + "\n")
+    secret.chmod(0o600)
+    lab.start_greeters()
+    lab.start_balancer(config(('instance = "lab";', f'''instance = "lab";
+control: {{ http = "0.0.0.0:9125"; token_file = "{secret}"; http_names = ["lab.example"]; }};''')))
+    api = Api(lab.network.balancer)
+    bearer = f"Bearer {TOKEN}"
+    assert api.request("/api/v1/status")[0] == 200
+    assert api.request("/api/v1/status", Authorization=bearer)[0] == 200
+    assert api.request("/api/v1/status", Authorization="Bearer wrong-token-of-some-length")[0] == 401
+    assert api.request("/api/v1/status", Host="lab.example:9125")[0] == 200
+    assert api.request("/api/v1/status", Host="attacker.example")[0] == 421
+    status, headers, _ = api.request("/api/v1/status", Origin="http://attacker.example")
+    assert status == 200 and not [name for name in headers if name.lower().startswith("access-control")]
+    # From another host reading needs the token too; what it says of its life does not.
+    elsewhere = Api(lab.network.clients[0], (BALANCER_FRONT[0], 9125))
+    assert elsewhere.request("/api/v1/status")[0] == 401
+    assert elsewhere.request("/api/v1/status", Authorization=bearer)[0] == 200
+    assert elsewhere.request("/healthz")[0] == elsewhere.request("/readyz")[0] == 200
+
+
+def test_a_token_that_others_can_read_is_refused(lab, config):
+    secret = lab.directory / "token"
+    secret.write_text(TOKEN)
+    secret.chmod(0o644)
+    lab.start_greeters()
+    with pytest.raises(RuntimeError, match="has mode 0644"):
+        lab.start_balancer(config(('instance = "lab";', f'''instance = "lab"; control: {{ token_file = "{secret}"; }};''')))
+
+
+def read_answers(connections, deadline_s):
+    """What each socket hears until its end; '' for one that hears nothing."""
+    heard = {connection: b"" for connection in connections}
+    selector = selectors.DefaultSelector()
+    for connection in connections:
+        connection.setblocking(False)
+        selector.register(connection, selectors.EVENT_READ)
+    deadline = time.monotonic() + deadline_s
+    while selector.get_map() and time.monotonic() < deadline:
+        for key, _ in selector.select(0.2):
+            try:
+                data = key.fileobj.recv(1 << 16)
+            except ConnectionError:
+                data = b""
+            heard[key.fileobj] += data
+            if not data:
+                selector.unregister(key.fileobj)
+    assert not selector.get_map(), f"{len(selector.get_map())} connections hear nothing and are not cut"
+    return [heard[connection].decode(errors="replace") for connection in connections]
+
+
+def test_a_thousand_clients_at_once_and_slow_ones_beside_them_cost_no_mail(lab, balancer, api):
+    mail = lab.mailer(target=VIP4, sessions=400, messages=0, per_second=40)
+    slow = sockets(lab.network.balancer, 200)
+    for connection in slow:
+        connection.send(b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+    half_closed = sockets(lab.network.balancer, 100)
+    for connection in half_closed:
+        connection.send(b"GET /api/v1/pools HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        connection.shutdown(1)  # SHUT_WR
+    # More than are served at once: the slow ones hold most places until they are cut.
+    clients = sockets(lab.network.balancer, 1000)
+    for connection in clients:
+        connection.send(b"GET /api/v1/backends HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert balancer.status()["version"], "the Unix socket has places of its own"
+    for answer in read_answers(half_closed + clients, 120):
+        assert answer.startswith("HTTP/1.1 200 OK"), answer[:200]
+        json.loads(answer.split("\r\n\r\n", 1)[1])
+    assert not any(answer.startswith("HTTP/1.1 200") for answer in read_answers(slow, 60)), "cut, not answered"
+    mail.wait()
+    assert mail.outcomes == {"delivered": 400}, mail.summary()
+    balancer.require_counter_law()
+    balancer.require_running()
+    for connection in slow + half_closed + clients:
+        connection.close()
+
+
+@pytest.mark.parametrize("garbage", [
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20, b"EHLO mail.example\r\n\r\n", b"GET " + b"/" * 100_000,
+    b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 50_000, b"\0" * 70_000 + b"\r\n\r\n", b"GET /%00%ff HTTP/9.9\r\n\r\n",
+    b"POST /api/v1/status HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+    b"POST /api/v1/status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551616\r\n\r\n"])
+def test_garbage_on_the_api_is_answered_or_cut_and_no_more(lab, balancer, api, garbage):
+    for connection in sockets(lab.network.balancer, 5):
+        try:
+            connection.sendall(garbage)
+            connection.shutdown(1)
+        except ConnectionError:
+            pass  # cut before it had said all
+        (answer,) = read_answers([connection], 30)
+        assert not answer.startswith("HTTP/1.1 2"), answer[:200]
+        connection.close()
+    assert api.get("/api/v1/status")["dataplane"]["connected"]
+    balancer.require_running()
+
+
+def run_top(balancer, end):
+    """Runs `top` on a terminal of its own until it has shown backends, has `end(process, terminal)` end it, and
+    returns its exit code, what it wrote, and the terminal's modes before and after."""
+    controller, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
+    command = in_namespace(balancer.network.balancer,
+                           [balancer.program("sluicectl"), "--config", balancer.config, "top"])
+    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal,
+                               env={**os.environ, **balancer.env, "TERM": "xterm"})
+    written = b""
+    try:
+        deadline = time.monotonic() + 20
+        while b"mta6/mta3" not in written:
+            assert time.monotonic() < deadline, written
+            written += os.read(controller, 65536)
+        end(process, controller)
+        os.set_blocking(controller, False)
+
+        def ended():
+            nonlocal written
+            try:
+                written += os.read(controller, 65536)
+            except BlockingIOError:
+                pass
+            return process.poll() is not None and b"\x1b[?1049l" in written
+        wait_until(ended, 20, "top ends and leaves the screen")
+        return process.returncode, written, before, termios.tcgetattr(terminal)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(controller)
+        os.close(terminal)
+
+
+@pytest.mark.parametrize("end", [
+    lambda process, keys: os.write(keys, b"q"), lambda process, keys: os.write(keys, b"\x03"),
+    lambda process, keys: process.send_signal(signal.SIGTERM)], ids=["q", "ctrl-c", "sigterm"])
+def test_top_leaves_the_terminal_as_it_was(balancer, end):
+    code, written, before, after = run_top(balancer, end)
+    assert code == 0
+    assert after == before
+    assert written.index(b"\x1b[?1049h") < written.index(b"relay6") < written.rindex(b"\x1b[?1049l")
+    assert written.rindex(b"\x1b[?25h") > written.index(b"\x1b[?25l")
+
+
+def test_top_without_a_terminal_is_one_table(lab, balancer):
+    wait_until(lambda: json.loads(balancer.ctl("services", "--json"))["services"][0]["rates"], 10, "rates")
+    mail = lab.mailer(target=VIP4, sessions=400, messages=0, per_second=40)
+    wait_until(lambda: re.search(r"^relay +25 +in service +\d+ +[1-9]", balancer.ctl("top"), re.MULTILINE), 20,
+               "the rate of new flows in top")
+    answer = json.loads(balancer.ctl("top", "--once", "--json"))
+    assert {each["name"] for each in answer["backends"]} == set(BACKENDS)
+    assert "\x1b" not in balancer.ctl("top", "--once")
+    mail.wait()
