@@ -53,5 +53,7 @@ void add_history_routes(Router& router, const ApiContext& context);
 void add_service_routes(Router& router, const ApiContext& context);
 /// /api/v1/events
 void add_event_routes(Router& router, const ApiContext& context);
+/// /metrics
+void add_metrics_routes(Router& router, const ApiContext& context);
 
 }  // namespace sluice::control

@@ -282,6 +282,7 @@ void ChannelClient::collect_acknowledgements() {
   while (!marks_.empty() && marks_.front().sequence <= acknowledged) {
     last_latency_ = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - marks_.front().cause);
     marks_.pop_front();
+    latencies_.add(*last_latency_);
     if (handlers_.in_use) handlers_.in_use(*last_latency_);
   }
 }

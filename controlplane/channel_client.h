@@ -19,6 +19,7 @@
 
 #include "controlplane/channel_mapping.h"
 #include "controlplane/command_feed.h"
+#include "controlplane/latency_histogram.h"
 #include "controlplane/publisher.h"
 
 namespace sluice::control {
@@ -62,6 +63,8 @@ class ChannelClient {
   bool is_settled() const;
   /// Duration of the last change, from cause to use.
   std::optional<std::chrono::microseconds> last_latency() const { return last_latency_; }
+  /// Durations of all changes since the start.
+  const LatencyHistogram& latencies() const { return latencies_; }
 
  private:
   using Socket = boost::asio::local::stream_protocol::socket;
@@ -108,6 +111,7 @@ class ChannelClient {
   std::optional<Clock::time_point> cause_;  // oldest of what was published and not yet turned into commands
   std::deque<Mark> marks_;                  // sent, and not yet in use everywhere
   std::optional<std::chrono::microseconds> last_latency_;
+  LatencyHistogram latencies_;
   std::chrono::microseconds poll_interval_{};
   Clock::time_point progress_{};  // when a worker last applied something
 };

@@ -54,6 +54,7 @@ http::response<http::string_body> to_http(ApiResponse answer, const Request& req
   out.set("X-Content-Type-Options", "nosniff");
   if (answer.status == http::status::unauthorized) out.set(http::field::www_authenticate, "Bearer");
   if (!answer.allow.empty()) out.set(http::field::allow, answer.allow);
+  for (const auto& [name, value] : answer.headers) out.set(name, value);
   out.keep_alive(request.keep_alive());
   out.body() = std::move(answer.body);
   out.prepare_payload();

@@ -48,6 +48,8 @@ TargetState Watch::state() const {
           .successes = rise_fall_.successes(),
           .failures = rise_fall_.failures(),
           .probes = probes_,
+          .passed = passed_,
+          .failed = failed_,
           .reason = reason_,
           .last = last_,
           .last_at = last_at_};
@@ -82,6 +84,7 @@ asio::awaitable<void> Watch::probe() {
 
 void Watch::take(const Verdict& verdict) {
   probes_++;
+  if (verdict.fact != Fact::kNotRun) (passes(verdict.fact) ? passed_ : failed_)++;
   last_ = verdict;
   last_at_ = settings_->wall_clock();
   const Health before = rise_fall_.health();

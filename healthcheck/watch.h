@@ -24,6 +24,8 @@ struct TargetState {
   uint32_t successes = 0;  // in a row, ending with the last probe
   uint32_t failures = 0;   // in a row, ending with the last probe
   uint64_t probes = 0;     // since the target was added, those that could not be run included
+  uint64_t passed = 0;     // of these: found a backend that can take mail
+  uint64_t failed = 0;     // of these: found one that cannot
   std::string reason;      // describe() of the verdict that brought `health` about; "" while unknown
   std::optional<Verdict> last;
   RiseFall::Time last_at{};
@@ -87,6 +89,8 @@ class Watch : public std::enable_shared_from_this<Watch> {
   std::vector<OnReport> wanted_;  // reports to give after the next probe
   RiseFall rise_fall_;
   uint64_t probes_ = 0;
+  uint64_t passed_ = 0;
+  uint64_t failed_ = 0;
   std::string reason_;
   std::optional<Verdict> last_;
   RiseFall::Time last_at_{};

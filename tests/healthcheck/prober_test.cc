@@ -104,6 +104,15 @@ TEST_F(ProberTest, NeverOpensASecondConnectionToASlowServer) {
   EXPECT_EQ(server.open_at_once_max(), 1u);
 }
 
+TEST_F(ProberTest, CountsTheProbesThatFail) {
+  constexpr uint16_t kNobodyListens = 1;
+  ASSERT_TRUE(prober_.set_targets({target("mta1", kNobodyListens)}));
+  ASSERT_TRUE(run_until(io_, [&] { return results_["mta1"] >= 2; }));
+  const TargetState state = prober_.state("mta1").value();
+  EXPECT_EQ(state.failed, state.probes);
+  EXPECT_EQ(state.passed, 0u);
+}
+
 TEST_F(ProberTest, KeepsTheStateOfThoseThatStay) {
   ScriptedServer stays(io_, testing::smtp_server());
   ScriptedServer goes(io_, testing::smtp_server());
@@ -121,6 +130,8 @@ TEST_F(ProberTest, KeepsTheStateOfThoseThatStay) {
   EXPECT_EQ(after.health, Health::kUp);
   EXPECT_EQ(after.since, before.since);
   EXPECT_EQ(after.probes, before.probes);
+  EXPECT_EQ(after.passed, before.probes);
+  EXPECT_EQ(after.failed, 0u);
 
   ASSERT_TRUE(run_until(io_, [&] { return goes.last().left != Left::kStillThere; }));
   const size_t connections = goes.connections();

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/page.h"
+
+namespace sluice::control {
+
+void add_page_routes(Router& router) {
+  router.add(boost::beast::http::verb::get, "/", [](const ApiRequest&) {
+    return ApiResponse{.content_type = "text/html; charset=utf-8",
+                       .body = std::string(kPage),
+                       .headers = {{"Content-Security-Policy", std::string(kPagePolicy)},
+                                   {"Referrer-Policy", "no-referrer"},
+                                   {"X-Frame-Options", "DENY"}}};
+  });
+}
+
+}  // namespace sluice::control

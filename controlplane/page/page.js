@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The page: asks /api/v1 for what is, what was and what happened, and shows it. It changes nothing.
+"use strict";
+
+const POLL_MS = 2000;        // from an answer to the next question
+const TIMEOUT_MS = 8000;     // after which an answer is given up
+const EVENTS_SHOWN = 50;
+const HISTORY_POLL_MS = 10_000;
+
+async function ask(path) {
+  const answer = await fetch(`/api/v1/${path}`, {cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS)});
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer.json();
+}
+
+const last = (list) => list?.at(-1) ?? null;
+
+// ---- the last hour
+
+const CHARTS = {
+  connections: new Chart("New connections per second", rate),
+  flows: new Chart("Open flows", count),
+  greeting: new Chart("Time to greeting", duration),
+  codes: new Chart("Greetings per second, by code", rate),
+  replies: new Chart("Messages and refusals per second", rate),
+  bytes: new Chart("Bytes per second", bytes),
+};
+const CODES = ["2xx", "4xx", "5xx", "none"];
+
+/** One line for each service; those with most of it if there are too many to tell apart. */
+function byService(history, series) {
+  const sum = (one) => one.series[series].reduce((a, b) => a + (b ?? 0), 0);
+  const lines = [...history.services.values()];
+  if (lines.length > SERIES_MAX) lines.sort((a, b) => sum(b) - sum(a));
+  return lines.map((one) => ({name: one.name, values: one.series[series]}));
+}
+
+/** Lines for all services together: `names` is a series for each line's name. */
+const together = (history, names) => Object.entries(names).map(([name, series]) => ({name, values: history.total.series[series]}));
+
+/** What /api/v1/history says, by service; and the time of each point, of which the last is `end`. */
+function readHistory(answer) {
+  const end = Date.parse(answer.end) / 1000;
+  const total = answer.history.find((one) => one.kind === "total");
+  const services = new Map(answer.history.filter((one) => one.kind === "service").map((one) => [one.name, one]));
+  // A service that came later has fewer points: they are its newest.
+  for (const one of services.values())
+    for (const [name, values] of Object.entries(one.series))
+      one.series[name] = [...Array(Math.max(0, total.points - values.length)).fill(null), ...values];
+  const times = Array.from({length: total.points}, (_, i) => end - (total.points - 1 - i) * answer.step_s);
+  return {times, total, services};
+}
+
+function showHistory(history) {
+  const {times} = history;
+  CHARTS.connections.update(times, byService(history, "established_per_s"));
+  CHARTS.flows.update(times, byService(history, "flows_now"));
+  CHARTS.greeting.update(times, together(history, {"half within": "greeting_p50_ms", "95 % within": "greeting_p95_ms"}));
+  CHARTS.codes.update(times, together(history, Object.fromEntries(CODES.map((code) => [code, `greetings_${code}_per_s`]))));
+  CHARTS.replies.update(times, together(history, {"messages accepted": "messages_per_s", "4xx replies": "replies_4xx_per_s",
+                                                  "5xx replies": "replies_5xx_per_s", "no backend": "refused_per_s"}));
+  CHARTS.bytes.update(times, together(history, {"to mail servers": "bytes_in_per_s", "to clients": "bytes_out_per_s"}));
+}
+
+// ---- now
+
+function tile(term, value, note) {
+  return {term, value, note};
+}
+
+function showTiles(status, history) {
+  const {counters} = status;
+  const flows = counters && counters.flows_embryonic_now + counters.flows_established_now + counters.flows_closing_now;
+  const newest = (series) => last(history?.total.series[series]);
+  const greeted = CODES.map((code) => newest(`greetings_${code}_per_s`) ?? 0);
+  const all = greeted.reduce((a, b) => a + b, 0);
+  const usable = status.backends.filter((one) => one.state === "up").length;
+  const tiles = [
+    tile("New connections", rate(newest("established_per_s")), "per second"),
+    tile("Open flows", count(newest("flows_now")), "through all services"),
+    tile("Good greetings", all > 0 ? percent(greeted[0] / all, 2) : NOTHING, "2xx of all, now"),
+    tile("Time to greeting", duration(newest("greeting_p50_ms")), "half are quicker"),
+    tile("Backends up", `${usable} of ${status.backends.length}`, usable < status.backends.length ? "see below" : "all of them"),
+    tile("Flow table", counters ? percent(flows / counters.flow_capacity, 1) : NOTHING,
+         counters ? `${count(flows)} of ${count(counters.flow_capacity)}` : "data plane not connected"),
+  ];
+  keep(byId("tiles"), tiles, (one) => one.term,
+       (one) => el("div", {}, el("dt", {}, one.term), el("dd"), el("dd", {class: "note"})), (item, one) => {
+         setText(item.children[1], one.value);
+         setText(item.children[2], one.note);
+       });
+}
+
+function verdictOf(status) {
+  const out = status.services.filter((one) => one.state !== "in service");
+  const down = status.backends.filter((one) => kindOf(one.state) === "bad");
+  if (!status.dataplane.connected) return ["bad", `Data plane not connected: ${status.dataplane.reason}`];
+  if (out.length) return ["bad", `Out of service: ${out.map((one) => one.name).join(", ")}`];
+  if (down.length) return ["warn", `${down.length} of ${status.backends.length} backends out; every service takes mail`];
+  return ["good", "Every service and backend takes mail"];
+}
+
+let verdictNow = "";
+function showVerdict([kind, text]) {
+  if (text === verdictNow) return;
+  verdictNow = text;
+  const icon = byId("verdict");
+  icon.className = `verdict ${kind}`;
+  icon.replaceChildren(mark(kind), text);
+}
+
+// ---- services
+
+const services = new Table("Services", [
+  {title: "Service", header: true, show: (cell, one) => twoLines(cell, one.name, endpoint(one.vip, one.port))},
+  {title: "State", show: (cell, one) => showState(cell, kindOf(one.state), one.state, one.for)},
+  {title: "Why", show: (cell, one) => setText(cell, one.reason)},
+  {title: "Pool", show: (cell, one) => twoLines(cell, one.pool, `${one.scheduler}, ${one.forwarding}`)},
+  {title: "New per s", number: true, show: (cell, one) => setText(cell, rate(one.connections))},
+  {title: "Open", number: true, show: (cell, one) => setText(cell, count(one.figures?.flows_now))},
+  {title: "Greeting", number: true, show: (cell, one) => twoLines(cell, duration(one.p50), one.p95 === null ? "" : `95 %: ${duration(one.p95)}`)},
+  {title: "Refused", number: true, show: (cell, one) => setText(cell, count(one.figures?.flows_refused))},
+]);
+
+function showServices(status, history) {
+  services.update(status.services.map((one) => {
+    const past = history?.services.get(one.name)?.series;
+    return {...one, for: `for ${age(secondsBetween(one.since, status.time))}`, connections: last(past?.established_per_s),
+            p50: last(past?.greeting_p50_ms), p95: last(past?.greeting_p95_ms)};
+  }), (one) => one.name);
+}
+
+// ---- pools and backends
+
+/** The factors of a weight, those that take something away first and marked. */
+function showWeight(cell, weight) {
+  const factors = weight.factors.map((one) => ({...one, name: one.name.replaceAll("_", " ")}));
+  factors.sort((a, b) => (a.value < 1 ? 0 : 1) - (b.value < 1 ? 0 : 1));
+  if (!cell.firstChild) cell.append(el("span"), el("ul", {class: "chips", "aria-label": "weight factors"}));
+  const base = isNumber(weight.by_hand) ? `${weight.by_hand}, set by hand` : `${weight.configured}`;
+  setText(cell.firstChild, `${plain.format(weight.effective)} of ${base}`);
+  keep(cell.lastChild, factors, (one) => one.name, () => el("li"), (item, one) => {
+    item.className = one.value < 1 ? "cuts" : "";
+    setText(item, `${one.name} × ${plain.format(one.value)}${one.value !== 1 && one.reason ? `: ${one.reason}` : ""}`);
+  });
+}
+
+function showShare(cell, share) {
+  if (!cell.firstChild) cell.append(el("span", {class: "bar", "aria-hidden": "true"}, el("i")), el("span"));
+  cell.firstChild.firstChild.style.width = percent(share, 1).replace(" ", "");
+  setText(cell.lastChild, percent(share));
+}
+
+const backendColumns = [
+  {title: "Backend", header: true, show: (cell, one) => twoLines(cell, one.name, endpoint(one.address, one.port))},
+  {title: "State", show: (cell, one) => showState(cell, kindOf(one.state), one.state, one.for)},
+  {title: "Why", show: (cell, one) => setText(cell, one.reason)},
+  {title: "Weight", show: (cell, one) => showWeight(cell, one.weight)},
+  {title: "Share", show: (cell, one) => showShare(cell, one.weight.share)},
+  {title: "Open", number: true, show: (cell, one) => setText(cell, count(one.figures?.flows_now))},
+  {title: "Connections", number: true, show: (cell, one) => setText(cell, count(one.figures?.flows_established))},
+];
+
+function createPool(pool) {
+  const table = new Table(`Backends of pool ${pool.name} on port ${pool.port}`, backendColumns);
+  const title = el("h3", {}, `${pool.name}:${pool.port}`), line = el("p");
+  return Object.assign(el("section", {class: "card", "aria-label": `Pool ${pool.name} on port ${pool.port}`},
+                          el("div", {class: "heading"}, title, line), table.element), {table, line});
+}
+
+/** Pools are told apart by check too: the same backends may be judged by another one for another service. */
+const poolKey = (one) => `${one.pool ?? one.name} ${one.check}`;
+
+function showPools(status) {
+  const wanted = byId("filter").value.trim().toLowerCase();
+  const matches = (one) => [one.name, one.address, one.pool, one.state].some((text) => text.toLowerCase().includes(wanted));
+  const pools = status.pools.map((pool) => ({...pool, members: status.backends.filter(
+    (one) => poolKey(one) === poolKey(pool) && one.port === pool.port && matches(one))}));
+  const claimed = new Set(pools.flatMap((pool) => pool.members));
+  // A backend with a port of its own is shown with its pool's first port.
+  for (const one of status.backends.filter((other) => !claimed.has(other) && matches(other)))
+    pools.find((pool) => poolKey(pool) === poolKey(one))?.members.push(one);
+  keep(byId("pools"), pools.filter((pool) => pool.members.length || !wanted), (pool) => `${poolKey(pool)} ${pool.port}`, createPool,
+       (card, pool) => {
+         setText(card.line, `${pool.state}: ${pool.reason} · ${pool.usable} of ${pool.backends} usable, at least ${pool.min_healthy} needed`
+                            + (pool.check ? ` · check ${pool.check}` : ""));
+         card.table.update(pool.members.map((one) => ({...one, for: `for ${age(secondsBetween(one.since, status.time))}`})),
+                           (one) => `${one.name} ${one.port}`);
+       });
+}
+
+// ---- events
+
+const SEVERITY = {info: "good", warning: "warn", error: "bad"};
+const events = new Table("Events, newest first", [
+  {title: "Time", show: (cell, one) => setText(cell, clock(one.time, Date.now()))},
+  {title: "Severity", show: (cell, one) => {
+    if (cell.shown !== one.severity) cell.replaceChildren(el("span", {class: `state ${SEVERITY[one.severity] ?? "warn"}`},
+                                                            mark(SEVERITY[one.severity] ?? "warn"), one.severity));
+    cell.shown = one.severity;
+  }},
+  {title: "About", header: true, show: (cell, one) => setText(cell, `${one.kind} ${one.subject}`)},
+  {title: "What happened", show: (cell, one) => setText(cell, one.text)},
+], "log");
+
+/** Says to screen readers what is new since the last look, and nothing at the first. */
+let newestEvent = null;
+function announce(list) {
+  const fresh = newestEvent === null ? [] : list.filter((one) => one.time > newestEvent && one.severity !== "info");
+  if (fresh.length) setText(byId("announce"), fresh.slice(0, 3).map((one) => `${one.subject}: ${one.text}`).join(". "));
+  newestEvent = list[0]?.time ?? newestEvent ?? "";
+}
+
+// ---- all of it
+
+let paused = false, status = null, history = null, historyAt = 0, answeredAt = 0;
+
+async function look() {
+  const now = performance.now();
+  const wantsHistory = history === null || now - historyAt >= HISTORY_POLL_MS;
+  const [newStatus, list, newHistory] = await Promise.all(
+    [ask("status"), ask(`events?limit=${EVENTS_SHOWN}`), wantsHistory ? ask("history").then(readHistory, () => history) : history]);
+  status = newStatus;
+  if (wantsHistory) historyAt = now;
+  answeredAt = now;
+  document.title = `Sluice ${status.instance}`;
+  setText(byId("instance"), status.instance);
+  setText(byId("about"), `Sluice ${status.version}, control running for ${age(secondsBetween(status.started, status.time))}.`);
+  showVerdict(verdictOf(status));
+  if (newHistory && newHistory !== history) showHistory(newHistory);
+  history = newHistory;
+  showTiles(status, history);
+  showServices(status, history);
+  showPools(status);
+  events.update(list.events, (one) => `${one.time} ${one.subject} ${one.text}`);
+  announce(list.events);
+}
+
+function showFreshness(error) {
+  if (paused) return setText(byId("fresh"), "Paused");
+  if (!error) return setText(byId("fresh"), `Updated ${new Date().toLocaleTimeString("en-GB")}`);
+  setText(byId("fresh"), answeredAt ? `No answer for ${age((performance.now() - answeredAt) / 1000)}` : "No answer");
+  showVerdict(["bad", "sluice-control does not answer; what is shown here is old"]);
+}
+
+async function run() {
+  if (!paused && !document.hidden) {
+    let failure = null;
+    await look().catch((error) => { failure = error; });
+    showFreshness(failure);
+  }
+  setTimeout(run, POLL_MS);
+}
+
+function setUp() {
+  byId("charts").append(...Object.values(CHARTS).map((chart) => chart.element));
+  byId("services").append(el("div", {class: "card"}, services.element));
+  byId("events").append(el("div", {class: "card"}, events.element));
+  byId("filter").addEventListener("input", () => status && showPools(status));
+  byId("pause").addEventListener("click", (event) => {
+    paused = !paused;
+    event.target.setAttribute("aria-pressed", String(paused));
+    showFreshness(null);
+  });
+  addEventListener("resize", () => Object.values(CHARTS).forEach((chart) => chart.draw()));
+}
+
+setUp();
+run();
