@@ -3,23 +3,54 @@
 
     python3 -m lab.greeter NAME COUNT_FILE [PORT...]
 
-Writes the count of connections it accepted to COUNT_FILE when it is told to end by SIGTERM.
+Writes the count of connections it accepted to COUNT_FILE when it is told to end by SIGTERM. From the environment:
+
+    GREETING        what it says to everyone, instead of 220
+    GREETER_MOODS   how it treats mail clients (the balancer's own probes are greeted as ever): JSON, remainder of the
+                    connection's number by MOODS -> a greeting, "close" (without one), or "late" (greeted after LATE_S)
 """
 import asyncio
+import json
+import os
 import pathlib
 import signal
 import sys
+
+from .network import BALANCER_BACK
+
+MOODS = 50
+LATE_S = 10
 
 
 class Greeter(asyncio.Protocol):
     accepted = 0
     name = "greeter"
+    moods = {int(remainder): mood for remainder, mood in json.loads(os.environ.get("GREETER_MOODS", "{}")).items()}
+    clients = 0
 
     def connection_made(self, transport):
         Greeter.accepted += 1
         self._transport = transport
         self._line = b""
-        transport.write(b"220 %s.lab.test ESMTP greeter\r\n" % Greeter.name.encode())
+        greeting = os.environ.get("GREETING", f"220 {Greeter.name}.lab.test ESMTP greeter")
+        match self._mood():
+            case None:
+                self._greet(greeting)
+            case "close":
+                transport.close()
+            case "late":
+                asyncio.get_running_loop().call_later(LATE_S, self._greet, greeting)
+            case other:
+                self._greet(other)
+
+    def _mood(self):
+        if not Greeter.moods or self._transport.get_extra_info("peername")[0] in BALANCER_BACK:
+            return None
+        Greeter.clients += 1
+        return Greeter.moods.get(Greeter.clients % MOODS)
+
+    def _greet(self, line):
+        self._transport.write(line.encode() + b"\r\n")
 
     def data_received(self, data):
         *lines, self._line = (self._line + data).split(b"\n")

@@ -96,17 +96,27 @@ class Lab:
             list(pool.map(Postfix.start, self.backends))
         return self.backends
 
-    def start_greeters(self, *ports):
-        """A server that only greets, in every backend namespace. `stop_greeters()` tells the counts."""
+    def start_greeters(self, *ports, **environment):
+        """A server that only greets, in every backend namespace. `stop_greeters()` tells the counts. `environment`: see
+        lab.greeter."""
         for index, namespace in enumerate(self.network.backends):
-            self._start_greeter(f"mta{index + 1}", namespace, ports or (25, 587, 465))
+            self._start_greeter(f"mta{index + 1}", namespace, ports or (25, 587, 465), environment)
         for namespace in self.network.backends:
             wait_until(lambda where=namespace: ":25 " in run("ss", "-Hltn", namespace=where), 10, "greeters listening")
 
-    def _start_greeter(self, name, namespace, ports):
+    def start_greeter(self, index, *ports, **environment):
+        """One of them, after `stop_greeter()` or instead of a Postfix."""
+        self._start_greeter(f"mta{index + 1}", self.network.backends[index], ports or (25, 587, 465), environment)
+
+    def stop_greeter(self, index):
+        (service,) = [service for service in self.services if service.name == f"greeter mta{index + 1}"]
+        service.stop()
+        self.services.remove(service)
+
+    def _start_greeter(self, name, namespace, ports, environment=None):
         command = [sys.executable, "-m", "lab.greeter", name, self._count_file(name), *ports]
         self.services.append(Service(f"greeter {name}", command, self.directory / f"greeter-{name}.log", namespace,
-                                     {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}))
+                                     {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}))
 
     def _count_file(self, name):
         return self.directory / f"accepted-{name}"

@@ -58,6 +58,7 @@ class Session:
         self.source = source
         self.backend = None
         self.local = None
+        self.waited_s = None  # from the handshake to the greeting's last line
         self._reader = self._writer = None
 
     async def open(self):
@@ -67,8 +68,10 @@ class Session:
             self.plan.target, self.port, local_addr=(self.source, 0) if self.source else None,
             ssl=tls if self.security == "tls" else None,
             server_hostname=self.plan.server_name if self.security == "tls" else None))
+        connected_at = time.monotonic()
         self.local = self._writer.get_extra_info("sockname")[:2]
         greeting = await self._reply(220)
+        self.waited_s = time.monotonic() - connected_at
         self.backend = greeting.split()[1].split(".")[0]
         await self.command("EHLO client.lab.test", 250)
         if self.security == "starttls":
@@ -206,7 +209,8 @@ class Client:
         plan = self.plan
         await session.open()
         self._count(f"open:{session.backend}")
-        self._detail("open", session=number, port=session.port, backend=session.backend, local=session.local)
+        self._detail("open", session=number, port=session.port, backend=session.backend, local=session.local,
+                     waited_s=session.waited_s)
         if plan.hold == GREETED:
             await session.hold(self.released)
         while left:

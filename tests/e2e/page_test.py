@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page at / in a real Chromium, against a lab in which mail flows and a mail server dies."""
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from lab.browser import browser, console, view
+from lab.network import VIP4, VIP6
+from lab.prometheus import HTTP
+from lab.shell import wait_until
+
+EVIL = "421 4.3.2 <script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+PATIENCE_S = 60  # a loaded machine draws slowly
+
+
+@pytest.fixture
+def chromium(lab):
+    opened = []
+
+    def start():
+        context = browser(lab.network.balancer, lab.directory)
+        driver = context.__enter__()
+        opened.append(context)
+        driver.get(f"http://{HTTP}/")
+        wait_until(lambda: driver.find_elements(By.CSS_SELECTOR, "#pools tbody tr"), PATIENCE_S, "backends on the page")
+        return driver
+    yield start
+    for context in opened:
+        context.__exit__(None, None, None)
+
+
+def texts(driver, selector):
+    return driver.execute_script("return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText)", selector)
+
+
+def row(driver, backend, address):
+    """The row of a backend at an address, as text."""
+    (found,) = [text for text in texts(driver, "#pools tbody tr") if text.startswith(backend) and f"{address}:25" in text]
+    return found
+
+
+def points(driver, title):
+    """How many points the lines of a chart have."""
+    return driver.execute_script("""
+        const figure = [...document.querySelectorAll("figure")].find((one) => one.innerText.startsWith(arguments[0]));
+        return [...figure.querySelectorAll("path.trace")].map((one) => (one.getAttribute("d") ?? "").split(/[ML]/).length - 1);""", title)
+
+
+def is_as_wide_as_the_screen(driver):
+    return driver.execute_script("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def ground(driver):
+    return driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+
+
+def test_the_page_shows_the_lab_and_follows_it_when_a_mail_server_dies(lab, chromium):
+    lab.start_greeters()
+    lab.start_balancer()
+    mailer = lab.mailer(target=VIP4, sessions=100_000, per_second=20, messages=0, details=False)
+    driver = chromium()
+    assert driver.title == "Sluice lab"
+    assert "Every service and backend takes mail" in driver.find_element(By.ID, "verdict").text
+    services = texts(driver, "#services tbody tr")
+    assert len(services) == 6 and any("relay" in text and f"{VIP4}:25" in text and "in service" in text for text in services)
+    assert any(f"[{VIP6}]:465" in text for text in services), services
+    assert len(texts(driver, "#pools section")) == 6
+    assert "health × 1" in row(driver, "mta1", "10.0.1.10") and "33 %" in row(driver, "mta1", "10.0.1.10")
+    wait_until(lambda: max(points(driver, "New connections per second")[:1], default=0) >= 2, PATIENCE_S, "a line on the chart")
+    wait_until(lambda: max(points(driver, "Time to greeting"), default=0) >= 1, PATIENCE_S, "greetings timed")
+    wait_until(lambda: "2xx" in " ".join(texts(driver, ".legend")), PATIENCE_S, "codes by class")
+    label = driver.find_element(By.CSS_SELECTOR, "figure svg.plot").get_attribute("aria-label")
+    assert "New connections per second, last hour" in label and "relay:" in label
+
+    lab.stop_greeter(0)
+    wait_until(lambda: "down" in row(driver, "mta1", "10.0.1.10"), PATIENCE_S, "the dead backend on the page")
+    dead = row(driver, "mta1", "10.0.1.10")
+    assert "refused" in dead and "health × 0" in dead and "0 %" in dead, dead
+    wait_until(lambda: "backends out" in driver.find_element(By.ID, "verdict").text, PATIENCE_S, "the verdict")
+    wait_until(lambda: any("mta/mta1:25" in text for text in texts(driver, "#events tbody tr")), PATIENCE_S, "the event")
+    announced = driver.execute_script("return document.getElementById('announce').textContent")
+    assert "mta1" in announced, "screen readers are told"
+    lab.start_greeter(0)
+    wait_until(lambda: "down" not in row(driver, "mta1", "10.0.1.10"), PATIENCE_S, "the backend is back on the page")
+    assert console(driver) == []
+    mailer.stop()
+
+
+def test_what_a_mail_server_says_is_text(lab, chromium):
+    lab.start_greeters()
+    lab.start_balancer()
+    driver = chromium()
+    lab.stop_greeter(0)
+    lab.start_greeter(0, GREETING=EVIL)
+    wait_until(lambda: "<script>" in row(driver, "mta1", "10.0.1.10"), PATIENCE_S, "the greeting on the page")
+    wait_until(lambda: any("<script>" in text for text in texts(driver, "#events tbody tr")), PATIENCE_S, "the event")
+    assert driver.title == "Sluice lab"
+    assert driver.execute_script("return document.querySelectorAll('script').length") == 1
+    assert driver.find_elements(By.CSS_SELECTOR, "main img") == []
+    assert console(driver) == []
+
+
+def test_markup_is_refused_even_if_the_page_tried(lab, chromium):
+    """The policy is in force: no inline handler, no markup from text, nothing from elsewhere."""
+    lab.start_greeters()
+    lab.start_balancer()
+    driver = chromium()
+    assert driver.execute_script("try { document.body.innerHTML = '<b>x</b>'; return 'taken' } catch (error) { return error.name }") == "TypeError"
+    outcome = driver.execute_async_script(
+        "const done = arguments[0]; fetch('http://127.0.0.1:1/').then(() => done('reached'), () => done('refused'))")
+    assert outcome == "refused"
+    assert any("Content Security Policy" in line for line in console(driver))
+
+
+def test_the_page_on_a_phone_in_the_dark_and_by_keyboard(lab, chromium):
+    lab.start_greeters()
+    lab.start_balancer()
+    driver = chromium()
+    light = ground(driver)
+    for width in (380, 768, 1280):
+        view(driver, width, 800)
+        assert is_as_wide_as_the_screen(driver), f"{width} px: one has to scroll sideways"
+    view(driver, 380, 800, scheme="dark")
+    assert ground(driver) != light and is_as_wide_as_the_screen(driver)
+    assert driver.execute_script("return getComputedStyle(document.body).color") == "rgb(228, 235, 241)"
+    assert "State" in driver.execute_script(
+        "return getComputedStyle(document.querySelector('#pools td[data-label=State]'), '::before').content")
+    # Rows that are laid out as blocks are still rows to a screen reader.
+    roles = driver.execute_script("return [...document.querySelectorAll('#services [role]')].map((one) => one.getAttribute('role'))")
+    assert {"table", "row", "columnheader", "rowheader", "cell"} <= set(roles)
+    assert driver.find_elements(By.CSS_SELECTOR, "main") and driver.find_elements(By.CSS_SELECTOR, "header")
+    assert driver.find_element(By.TAG_NAME, "html").get_attribute("lang") == "en"
+    for figure in driver.find_elements(By.CSS_SELECTOR, "figure svg.plot"):
+        assert figure.get_attribute("aria-label")
+
+    body = driver.find_element(By.TAG_NAME, "body")
+    stops = []
+    for _ in range(3):
+        (driver.switch_to.active_element or body).send_keys(Keys.TAB)
+        active = driver.switch_to.active_element
+        stops.append(active.get_attribute("id") or active.text)
+        assert driver.execute_script("return getComputedStyle(document.activeElement).outlineStyle") == "solid", "focus can be seen"
+    assert stops == ["Skip to content", "pause", "filter"], stops
+    driver.find_element(By.ID, "pause").send_keys(Keys.ENTER)
+    assert driver.find_element(By.ID, "pause").get_attribute("aria-pressed") == "true"
+    assert driver.find_element(By.ID, "fresh").text == "Paused"
+    driver.find_element(By.ID, "filter").send_keys("mta2")
+    assert {text.split()[0] for text in texts(driver, "#pools tbody tr")} == {"mta2"}
+    assert console(driver) == []
+
+
+def test_the_page_says_when_control_is_gone(lab, chromium):
+    lab.start_greeters()
+    lab.start_balancer()
+    driver = chromium()
+    lab.balancer.kill_control()
+    wait_until(lambda: "does not answer" in driver.find_element(By.ID, "verdict").text, PATIENCE_S, "control is gone")
+    lab.balancer.start_control()
+    wait_until(lambda: "takes mail" in driver.find_element(By.ID, "verdict").text, PATIENCE_S, "control is back")
