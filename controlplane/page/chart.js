@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A small line chart over the last hour. Lines differ in colour and in dashes. It says in words what it shows, to
+// A small line chart over the last hour, or over what is known of it. Lines differ in colour and in dashes. It says in words what it shows, to
 // screen readers and to the pointer alike.
 "use strict";
 
-const HOUR_S = 3600;
+const SPANS_S = [600, 1200, 1800, 3600];  // what a chart may show; the shortest that holds all there is
 const PLOT = {height: 150, left: 4, right: 4, top: 18, bottom: 18};
 const SERIES_MAX = 6;  // more lines than this cannot be told apart
 
@@ -38,9 +38,10 @@ class Chart {
     const {times, series} = this.data;
     const width = Math.max(this.plot.clientWidth, 120);
     const end = times.at(-1) ?? Date.now() / 1000;
+    this.span = SPANS_S.find((span) => end - (times[0] ?? end) <= span) ?? SPANS_S.at(-1);
     const top = Math.max(...series.flatMap((one) => one.values.filter(isNumber)), 0);
     const bound = top > 0 ? roundUp(top) : 1;
-    const x = (time) => PLOT.left + (width - PLOT.left - PLOT.right) * (1 - (end - time) / HOUR_S);
+    const x = (time) => PLOT.left + (width - PLOT.left - PLOT.right) * (1 - (end - time) / this.span);
     const y = (value) => PLOT.height - PLOT.bottom - (PLOT.height - PLOT.top - PLOT.bottom) * (value / bound);
     this.plot.setAttribute("viewBox", `0 0 ${width} ${PLOT.height}`);
     this.plot.replaceChildren(...this.frame(width, y, bound), ...series.map((one, i) => this.trace(one.values, i, x, y)),
@@ -54,7 +55,8 @@ class Chart {
     const line = (value) => svg("line", {class: "grid", x1: 0, x2: width, y1: y(value), y2: y(value)});
     const label = (x, at, anchor, text) => svg("text", {x, y: at, "text-anchor": anchor}, text);
     return [line(0), line(bound / 2), line(bound), label(PLOT.left, y(bound) - 5, "start", this.show(bound)),
-            label(PLOT.left, PLOT.height - 4, "start", "1 h ago"), label(width / 2, PLOT.height - 4, "middle", "30 min"),
+            label(PLOT.left, PLOT.height - 4, "start", `${age(this.span)} ago`),
+            label(width / 2, PLOT.height - 4, "middle", age(this.span / 2)),
             label(width - PLOT.right, PLOT.height - 4, "end", "now")];
   }
 
@@ -82,14 +84,14 @@ class Chart {
       if (known.length === 0) return `${name}: nothing known`;
       return `${name}: ${this.show(known.at(-1))} now, ${this.show(Math.min(...known))} to ${this.show(Math.max(...known))}`;
     });
-    return `${this.title}, last hour. ${lines.join(". ")}`;
+    return `${this.title}, last ${age(this.span)}. ${lines.join(". ")}`;
   }
 
   point(event) {
     const {times} = this.data;
     if (times.length === 0) return;
     const box = this.plot.getBoundingClientRect();
-    const time = times.at(-1) - HOUR_S * (1 - (event.clientX - box.left) / box.width);
+    const time = times.at(-1) - this.span * (1 - (event.clientX - box.left) / box.width);
     let nearest = 0;
     times.forEach((one, i) => { if (Math.abs(one - time) < Math.abs(times[nearest] - time)) nearest = i; });
     this.draw(nearest);

@@ -158,8 +158,8 @@ const backendColumns = [
   {title: "Why", show: (cell, one) => setText(cell, one.reason)},
   {title: "Weight", show: (cell, one) => showWeight(cell, one.weight)},
   {title: "Share", show: (cell, one) => showShare(cell, one.weight.share)},
+  {title: "New per s", number: true, show: (cell, one) => setText(cell, rate(one.rates?.established_per_s))},
   {title: "Open", number: true, show: (cell, one) => setText(cell, count(one.figures?.flows_now))},
-  {title: "Connections", number: true, show: (cell, one) => setText(cell, count(one.figures?.flows_established))},
 ];
 
 function createPool(pool) {

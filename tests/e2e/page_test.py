@@ -70,7 +70,7 @@ def test_the_page_shows_the_lab_and_follows_it_when_a_mail_server_dies(lab, chro
     wait_until(lambda: max(points(driver, "Time to greeting"), default=0) >= 1, PATIENCE_S, "greetings timed")
     wait_until(lambda: "2xx" in " ".join(texts(driver, ".legend")), PATIENCE_S, "codes by class")
     label = driver.find_element(By.CSS_SELECTOR, "figure svg.plot").get_attribute("aria-label")
-    assert "New connections per second, last hour" in label and "relay:" in label
+    assert "New connections per second, last 10 min." in label and "relay:" in label
 
     lab.stop_greeter(0)
     wait_until(lambda: "down" in row(driver, "mta1", "10.0.1.10"), PATIENCE_S, "the dead backend on the page")
