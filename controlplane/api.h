@@ -9,7 +9,6 @@
 
 #include "config/model.h"
 #include "controlplane/channel_client.h"
-#include "controlplane/history.h"
 #include "controlplane/journal.h"
 #include "controlplane/model.h"
 #include "controlplane/router.h"
@@ -19,6 +18,8 @@ class Prober;
 }
 
 namespace sluice::control {
+
+class History;
 
 /// State of the connection to the data plane, as the operator sees it.
 struct DataplaneState {

@@ -2,6 +2,7 @@
 #include "controlplane/history.h"
 
 #include <limits>
+#include <numeric>
 #include <utility>
 
 namespace sluice::control {
@@ -11,12 +12,10 @@ using channel::SmtpStep;
 
 namespace {
 
-/// All refusals of one kind after the greeting: a counter for each step that follows kConnect.
-uint64_t refusals_in_session(const channel::SmtpCounters& smtp, bool permanent) {
-  uint64_t out = 0;
-  for (auto step = static_cast<uint8_t>(SmtpStep::kConnect) + 1; step < static_cast<uint8_t>(SmtpStep::kCount); step++)
-    out += smtp[channel::refusal(static_cast<SmtpStep>(step), permanent)];
-  return out;
+/// All refusals of one kind after the greeting: the counters of the steps that follow kConnect.
+uint64_t refusals_in_session(const channel::SmtpCounters& smtp, SmtpCounter kind) {
+  const uint64_t* at_connect = smtp.counters + static_cast<size_t>(kind);
+  return std::accumulate(at_connect + 1, at_connect + static_cast<size_t>(SmtpStep::kCount), uint64_t{0});
 }
 
 }  // namespace
@@ -72,8 +71,8 @@ Point point_between(const Totals& before, const Totals& now, double seconds) {
   out[Series::kGreetings4xx] = smtp_rate(grown[SmtpCounter::kGreeting4xx] + grown[SmtpCounter::kGreeting421]);
   out[Series::kGreetings5xx] = smtp_rate(grown[SmtpCounter::kGreeting5xx]);
   out[Series::kGreetingsNone] = smtp_rate(grown[SmtpCounter::kGreetingNone] + grown[SmtpCounter::kGreetingOther]);
-  out[Series::kReplies4xx] = smtp_rate(refusals_in_session(grown, false));
-  out[Series::kReplies5xx] = smtp_rate(refusals_in_session(grown, true));
+  out[Series::kReplies4xx] = smtp_rate(refusals_in_session(grown, SmtpCounter::kTemporary));
+  out[Series::kReplies5xx] = smtp_rate(refusals_in_session(grown, SmtpCounter::kPermanent));
   out[Series::kMessages] = smtp_rate(grown[SmtpCounter::kMessagesAccepted]);
   return out;
 }

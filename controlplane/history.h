@@ -118,7 +118,7 @@ class History {
 
  private:
   struct Reading {
-    Time at{};
+    Time at;
     std::optional<Totals> totals;
   };
   struct Subject {
@@ -130,7 +130,7 @@ class History {
 
   void step(Reading& last, Track& track, const std::optional<Totals>& totals) const;
 
-  Time now_{};
+  Time now_;
   uint64_t round_ = 0;
   std::map<std::string, Subject> subjects_;
 };

@@ -15,7 +15,7 @@
 namespace sluice::control {
 
 // Names of subjects in the history.
-inline const std::string kAllServices = "total";
+inline constexpr char kAllServices[] = "total";
 std::string subject_of(const ServiceState& service);
 std::string subject_of(const Placement& placement);
 std::string subject_of(const Member& member);

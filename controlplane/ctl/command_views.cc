@@ -12,16 +12,21 @@ namespace {
 
 using Table = std::string (*)(const nlohmann::json&, const Look&);
 
-/// Shows the answer's array `name` by `table`, and below it what was seen of SMTP, where the answer has that.
+/// More about one service or backend: what its weight is owed to, and what was seen of its SMTP.
+std::string closer_look(const nlohmann::json& each, const Look& look) {
+  std::string out = "\nport " + std::to_string(each.at("port").get<uint16_t>()) + "\n";
+  if (each.contains("weight")) out += factors_table(each.at("weight").at("factors"), look) + "\n";
+  return out + observation_table(each.at("observation"), look);
+}
+
+/// Shows the answer's array `name` by `table`, and below it a closer look at each, where the answer has what that
+/// needs.
 Outcome show_list(const Invocation& invocation, const std::string& path, const char* name, Table table) {
   return show(invocation, path, [&](const nlohmann::json& answer) {
     const Look look{text_of(answer, "time"), invocation.colours};
     std::string out = table(answer.at(name), look);
-    for (const auto& each : answer.at(name)) {
-      if (!each.contains("observation")) continue;
-      out += "\nport " + std::to_string(each.at("port").get<uint16_t>()) + "\n";
-      out += observation_table(each.at("observation"), look);
-    }
+    for (const auto& each : answer.at(name))
+      if (each.contains("observation")) out += closer_look(each, look);
     return out;
   });
 }

@@ -55,7 +55,7 @@ std::string counters(const json& status, const Look& look) {
 }  // namespace
 
 std::string view_of_status(const json& status, bool colours) {
-  const Look look{text_of(status, "time"), colours};
+  const Look look{text_of(status, "time"), colours, true};
   return heading(status, look.now) + "\n" + services_table(status.at("services"), look) + "\n" +
          pools_table(status.at("pools"), look) + "\n" + backends_table(status.at("backends"), look) +
          counters(status, look);

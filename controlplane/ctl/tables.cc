@@ -29,7 +29,7 @@ std::optional<time_t> seconds_of(const std::string& text) {
   return timegm(&parts);
 }
 
-std::string or_dash(std::string text) {
+std::string or_dash(const std::string& text) {
   return text.empty() ? "-" : text;
 }
 
@@ -70,12 +70,15 @@ std::string since(const json& object, const Look& look) {
 }
 
 /// A factor as a share; what takes something away stands out.
+Cell factor_cell(const json& factor) {
+  const double value = factor.at("value").get<double>();
+  return {fmt::format("{:.4g}", value), value < 1 ? Colour::kCaution : Colour::kNone};
+}
+
+/// The factor of that name; "-" if there is none.
 Cell factor_cell(const json& factors, const std::string& name) {
-  for (const json& factor : factors) {
-    if (text_of(factor, "name") != name) continue;
-    const double value = factor.at("value").get<double>();
-    return {fmt::format("{:.4g}", value), value < 1 ? Colour::kCaution : Colour::kNone};
-  }
+  for (const json& factor : factors)
+    if (text_of(factor, "name") == name) return factor_cell(factor);
   return {"-"};
 }
 
@@ -137,7 +140,7 @@ std::string pools_table(const json& pools, const Look& look) {
 }
 
 std::string backends_table(const json& backends, const Look& look) {
-  const std::vector<std::string> factors = factor_names(backends);
+  const std::vector<std::string> factors = look.brief ? std::vector<std::string>{} : factor_names(backends);
   std::vector<std::string> columns{"BACKEND", "ADDRESS", "CHECK", "STATE", ">SINCE", ">WEIGHT"};
   for (const std::string& name : factors) columns.push_back(">" + upper(name));
   for (const char* name : {">EFFECTIVE", ">SHARE", ">FLOWS", ">CREATED", ">NEW/S", "REASON"})
@@ -198,6 +201,13 @@ std::string rates_table(const std::string& name, const json& subjects, const Loo
     for (const auto& [title, figure] : kColumns) row.emplace_back(rate(subject, figure));
     table.add(std::move(row));
   }
+  return table.to_string(look.colours);
+}
+
+std::string factors_table(const json& factors, const Look& look) {
+  TextTable table({"FACTOR", ">VALUE", "REASON"});
+  for (const json& factor : factors)
+    table.add({text_of(factor, "name"), factor_cell(factor), text_of(factor, "reason")});
   return table.to_string(look.colours);
 }
 

@@ -12,11 +12,12 @@ namespace sluice::ctl {
 struct Look {
   std::string now;  // RFC 3339: the answer's "time"
   bool colours = false;
+  bool brief = false;  // without what only a closer look needs
 };
 
 std::string services_table(const nlohmann::json& services, const Look& look);
 std::string pools_table(const nlohmann::json& pools, const Look& look);
-/// With a column for every weight factor that the answer has.
+/// Unless brief, with a column for every weight factor that the answer has.
 std::string backends_table(const nlohmann::json& backends, const Look& look);
 /// In the order of the array.
 std::string events_table(const nlohmann::json& events, const Look& look);
@@ -24,7 +25,10 @@ std::string events_table(const nlohmann::json& events, const Look& look);
 /// Rates of the last second, a line for each service or backend. `name`: the first column's.
 std::string rates_table(const std::string& name, const nlohmann::json& subjects, const Look& look);
 
-/// What was seen of SMTP: counters that are not 0, and times.
+/// A backend's weight factors with what each is owed to.
+std::string factors_table(const nlohmann::json& factors, const Look& look);
+
+/// What was seen of SMTP: counters that are not 0, and times. "" for null.
 std::string observation_table(const nlohmann::json& observation, const Look& look);
 
 /// "42s", "7m 3s", "5h 12m", "3d 4h": between two RFC 3339 times in UTC; "?" if one of them is none.

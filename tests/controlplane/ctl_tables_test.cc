@@ -59,6 +59,16 @@ TEST(Tables, HaveAColumnForEveryWeightFactorWhateverItsName) {
   EXPECT_NE(lines[0].find("ADDRESS" + std::string(41, ' ') + "CHECK"), std::string::npos) << lines[0];
 }
 
+TEST(Tables, GiveTheReasonOfEachFactorAtACloserLook) {
+  const json factors{{{"name", "passive"}, {"value", 0.25}, {"reason", "greets 10 times slower than its pool"}}};
+  EXPECT_EQ(factors_table(factors, kPlain),
+            "FACTOR   VALUE  REASON\n"
+            "passive   0.25  greets 10 times slower than its pool\n");
+  Look brief = kPlain;
+  brief.brief = true;
+  EXPECT_EQ(backends_table(json::array({backend("a", factors)}), brief).find("PASSIVE"), std::string::npos);
+}
+
 TEST(Tables, ShowAWeightSetByHandBesideTheConfiguredOne) {
   json one = backend("a", json::array());
   one["weight"]["by_hand"] = 7;
