@@ -124,7 +124,7 @@ std::vector<std::string> Router::routes() const {
   std::vector<std::string> out;
   for (const Route& route : routes_) {
     std::string& line = out.emplace_back(http::to_string(route.method));
-    line += ' ';
+    line += route.segments.empty() ? " /" : " ";
     for (const std::string& segment : route.segments) line += "/" + segment;
   }
   return out;
