@@ -45,6 +45,8 @@ struct Port {
   Faces faces = Faces::kBoth;
   std::string twin;   // name of the TAP interface; default: "sl-" and the port's name
   uint16_t vlan = 0;  // 0 = untagged
+
+  friend bool operator==(const Port&, const Port&) = default;
 };
 
 /// Idle time, in seconds, after which a flow in that state is forgotten.
@@ -54,6 +56,8 @@ struct Timers {
   uint32_t closing = 240;
   uint32_t after_reset = 10;
   bool force = false;
+
+  friend bool operator==(const Timers&, const Timers&) = default;
 };
 
 struct Dataplane {
@@ -69,6 +73,8 @@ struct Dataplane {
   std::string flow_store;  // directory; "" = do not keep
   std::vector<Port> ports;
   Timers timers;
+
+  friend bool operator==(const Dataplane&, const Dataplane&) = default;
 };
 
 struct Control {
@@ -126,6 +132,8 @@ struct Backend {
   uint32_t max_connections = 0;  // open at once, of all workers together; 0 = no limit
   std::optional<uint16_t> port;  // default: the service's
   std::optional<WarmUp> warm_up;
+
+  friend bool operator==(const Backend&, const Backend&) = default;
 };
 
 struct Pool {
@@ -133,6 +141,8 @@ struct Pool {
   std::string check;         // name of a check; "" = none, taken as healthy
   uint32_t min_healthy = 0;  // below this the pool is out of service
   std::vector<Backend> backends;
+
+  friend bool operator==(const Pool&, const Pool&) = default;
 };
 
 struct Service {
@@ -148,6 +158,8 @@ struct Service {
   Proxy proxy = Proxy::kNone;
   OnBackendDown on_backend_down = OnBackendDown::kReset;
   uint16_t mss = 0;  // most that a SYN may announce; 0 = as it is (in tunnels: what they carry whole)
+
+  friend bool operator==(const Service&, const Service&) = default;
 };
 
 struct Config {

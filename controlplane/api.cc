@@ -13,6 +13,10 @@ void add_api(Router& router, const ApiContext& context) {
   add_event_routes(router, context);
   add_metrics_routes(router, context);
   add_page_routes(router);
+  add_reload_routes(router, context);
+  add_by_hand_routes(router, context);
+  add_warm_up_routes(router, context);
+  add_explain_routes(router, context);
 }
 
 }  // namespace sluice::control

@@ -4,13 +4,19 @@
 // handlers run on the event loop and must not block. Whoever changes the model says so by `changed`.
 #pragma once
 
+#include <expected>
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "config/load.h"
 #include "config/model.h"
 #include "controlplane/channel_client.h"
 #include "controlplane/journal.h"
 #include "controlplane/model.h"
+#include "controlplane/overrides.h"
+#include "controlplane/reload_plan.h"
 #include "controlplane/router.h"
 
 namespace sluice::health {
@@ -28,6 +34,18 @@ struct DataplaneState {
   SystemTime since{};
 };
 
+/// Where the configuration came from, and how the last attempt to read it again went.
+struct ConfigurationState {
+  std::string path;
+  SystemTime loaded{};                     // the one in use
+  std::optional<SystemTime> last_attempt;  // to reload
+  std::string fault;                       // of that; "" = it went well
+};
+
+using LoadedConfig = std::expected<config::Config, std::vector<config::Fault>>;
+/// What a reload changes, or everything that is wrong with the file.
+using Reloaded = std::expected<ReloadPlan, std::vector<std::string>>;
+
 /// Control's parts, for handlers. Everything outlives the router.
 struct ApiContext {
   const config::Config& config;
@@ -39,6 +57,11 @@ struct ApiContext {
   const History* history = nullptr;    // null in tests of what needs none
   health::Prober* prober = nullptr;    // null in tests of what needs none
   std::function<void()> changed = {};  // a fact in the model has changed: to be published
+  // Null and empty in tests of what needs none.
+  const ConfigurationState* configuration = nullptr;
+  Overrides* overrides = nullptr;
+  std::function<Reloaded()> reload = {};
+  std::function<Reloaded(const LoadedConfig&)> compare = {};
 };
 
 /// All of them. `context` outlives the router.
@@ -56,5 +79,13 @@ void add_service_routes(Router& router, const ApiContext& context);
 void add_event_routes(Router& router, const ApiContext& context);
 /// /metrics
 void add_metrics_routes(Router& router, const ApiContext& context);
+/// /api/v1/reload, /api/v1/diff
+void add_reload_routes(Router& router, const ApiContext& context);
+/// /api/v1/by-hand
+void add_by_hand_routes(Router& router, const ApiContext& context);
+/// /api/v1/warm-up/BACKEND
+void add_warm_up_routes(Router& router, const ApiContext& context);
+/// /api/v1/explain
+void add_explain_routes(Router& router, const ApiContext& context);
 
 }  // namespace sluice::control

@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "controlplane/state_file.h"
+
 namespace sluice::control {
 
 namespace asio = boost::asio;
@@ -17,20 +19,9 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kPatience = 5s;
+constexpr auto kTick = 1s;  // of what operators set a time for
 constexpr std::chrono::milliseconds kShortestHold = 2s;
 constexpr std::chrono::milliseconds kLongestHold = 15s;
-
-Health to_ours(health::Health health) {
-  switch (health) {
-    case health::Health::kUp:
-      return Health::kUp;
-    case health::Health::kDown:
-      return Health::kDown;
-    case health::Health::kUnknown:
-      return Health::kUnknown;
-  }
-  return Health::kUnknown;
-}
 
 AccessRules access_rules(const config::Config& config) {
   std::vector<Token> tokens;
@@ -44,9 +35,23 @@ AccessRules access_rules(const config::Config& config) {
 
 }  // namespace
 
-Controller::Controller(asio::io_context& io, config::Config config)
+Health to_ours(health::Health health) {
+  switch (health) {
+    case health::Health::kUp:
+      return Health::kUp;
+    case health::Health::kDown:
+      return Health::kDown;
+    case health::Health::kUnknown:
+      return Health::kUnknown;
+  }
+  return Health::kUnknown;
+}
+
+Controller::Controller(asio::io_context& io, config::Config config, std::string path)
     : io_(io),
       config_(std::move(config)),
+      configuration_{std::move(path), std::chrono::system_clock::now(), {}, ""},
+      journal_file_(config_.control.state + "/events.jsonl"),
       model_(config_, journal_),
       http_(io, router_, {}, access_rules(config_)),
       neighbors_(
@@ -67,6 +72,10 @@ Controller::Controller(asio::io_context& io, config::Config config)
                  spdlog::info("dataplane: change in use on every worker after {} us", latency.count());
                }},
           {}),
+      overrides_(
+          config_, model_, journal_, [this](const Member& member) { return flow_counts().of_member(member); },
+          config_.control.state),
+      tick_(io),
       patience_(io),
       hold_(io),
       sampler_(io, model_, channel_),
@@ -74,15 +83,17 @@ Controller::Controller(asio::io_context& io, config::Config config)
              something_changed();
            }} {
   dataplane_.since = api_.started;
-  for (size_t i = 0; i < model_.members().size(); i++) {
-    const Member& member = model_.members()[i];
-    member_by_key_.emplace(member.label(), i);
-    members_by_address_[member.address].push_back(i);
-  }
+  api_.configuration = &configuration_;
+  api_.overrides = &overrides_;
+  api_.reload = [this] { return reload(); };
+  api_.compare = [this](const LoadedConfig& wanted) { return compare(wanted); };
+  index_members();
   add_api(router_, api_);
 }
 
 void Controller::start() {
+  keep_journal();
+  overrides_.restore();
   http_.listen(config_.control.api);
   if (!config_.control.http.empty()) http_.listen_tcp(config_.control.http);
   patience_.expires_after(kPatience);
@@ -91,13 +102,15 @@ void Controller::start() {
     out_of_patience_ = true;
     something_changed();
   });
-  follow_neighbors();
+  neighbors_.follow(addresses());
+  neighbors_.start();
   start_checks();
   channel_.start();
   sampler_.start();
   journal_.record(Severity::kInfo, "control", config_.instance,
                   fmt::format("started, version {}: {} services, {} backends", SLUICE_VERSION, model_.services().size(),
                               model_.members().size()));
+  tick();
   something_changed();
 }
 
@@ -111,24 +124,60 @@ void Controller::stop() {
   sampler_.stop();
   patience_.cancel();
   hold_.cancel();
+  tick_.cancel();
+}
+
+void Controller::keep_journal() {
+  const auto made = make_state_directory(config_.control.state);
+  auto earlier = made ? journal_file_.open() : std::unexpected(made.error());
+  if (!earlier) {
+    journal_.record(Severity::kWarning, "control", "state",
+                    "neither events nor changes by hand will outlive this process: " + earlier.error());
+    return;
+  }
+  journal_.restore(std::move(*earlier), [this](const JournalEntry& entry) {
+    const std::string fault = journal_file_.append(entry, journal_.entries());
+    if (!fault.empty()) spdlog::error("{}", fault);
+  });
+}
+
+void Controller::index_members() {
+  member_by_key_.clear();
+  members_by_address_.clear();
+  for (size_t i = 0; i < model_.members().size(); i++) {
+    const Member& member = model_.members()[i];
+    member_by_key_.emplace(member.label(), i);
+    members_by_address_[member.address].push_back(i);
+  }
+}
+
+std::vector<health::Target> Controller::targets_of(const config::Config& config, const Model& model) {
+  std::vector<health::Target> targets;
+  for (const Member& member : model.members()) {
+    const config::Check* check = config.find_check(member.check);
+    if (check == nullptr) continue;
+    targets.push_back({member.label(), member.address, check->port.value_or(member.port), *check});
+  }
+  return targets;
 }
 
 void Controller::start_checks() {
   prober_.set_on_change([this](const std::string& key, const health::Change& change) { on_health(key, change); });
-  std::vector<health::Target> targets;
-  for (const Member& member : model_.members()) {
-    const config::Check* check = config_.find_check(member.check);
-    if (check == nullptr) continue;
-    targets.push_back({member.label(), member.address, check->port.value_or(member.port), *check});
-  }
-  if (const auto set = prober_.set_targets(std::move(targets)); !set) throw std::runtime_error(set.error());
+  if (const auto set = prober_.set_targets(targets_of(config_, model_)); !set) throw std::runtime_error(set.error());
 }
 
-void Controller::follow_neighbors() {
-  std::vector<config::IpAddress> addresses;
-  for (const auto& [address, members] : members_by_address_) addresses.push_back(address);
-  neighbors_.follow(addresses);
-  neighbors_.start();
+std::vector<config::IpAddress> Controller::addresses() const {
+  std::vector<config::IpAddress> out;
+  for (const auto& [address, members] : members_by_address_) out.push_back(address);
+  return out;
+}
+
+void Controller::tick() {
+  if (overrides_.tick()) something_changed();
+  tick_.expires_after(kTick);
+  tick_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (!cancelled) tick();
+  });
 }
 
 void Controller::on_health(const std::string& key, const health::Change& change) {
@@ -146,7 +195,9 @@ void Controller::on_reachability(const config::IpAddress& address, const Reachab
     return;
   }
   bool changed = false;
-  for (const size_t member : members_by_address_[address]) changed |= model_.set_next_hop(member, reachability);
+  const auto members = members_by_address_.find(address);
+  if (members == members_by_address_.end()) return;
+  for (const size_t member : members->second) changed |= model_.set_next_hop(member, reachability);
   if (changed || !published_) something_changed();
 }
 
@@ -196,9 +247,9 @@ bool Controller::may_publish() const {
   return published_ || out_of_patience_ || dataplane_is_blank_ || model_.is_settled();
 }
 
-void Controller::something_changed() {
+void Controller::something_changed(Clock::time_point cause) {
   const bool is_due = cause_.has_value();
-  if (!is_due) cause_ = Clock::now();
+  cause_ = is_due ? std::min(*cause_, cause) : cause;
   // Posted, so that everything that became known in this turn of the loop makes one publication.
   if (!is_due) asio::post(io_, [this] { refresh(); });
 }

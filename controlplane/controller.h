@@ -18,23 +18,36 @@
 #include "controlplane/channel_client.h"
 #include "controlplane/http_server.h"
 #include "controlplane/journal.h"
+#include "controlplane/journal_file.h"
 #include "controlplane/model.h"
 #include "controlplane/neighbors.h"
+#include "controlplane/overrides.h"
+#include "controlplane/reload_plan.h"
 #include "controlplane/router.h"
 #include "controlplane/sampler.h"
 #include "healthcheck/prober.h"
 
 namespace sluice::control {
 
+/// A check's health as the model has it.
+Health to_ours(health::Health health);
+
 class Controller {
  public:
-  /// Throws std::system_error if the kernel gives no netlink socket, std::runtime_error if the token cannot be read.
-  Controller(boost::asio::io_context& io, config::Config config);
+  /// `path` is where `config` came from, and where `reload()` looks again. Throws std::system_error if the kernel gives
+  /// no netlink socket, std::runtime_error if the token cannot be read.
+  Controller(boost::asio::io_context& io, config::Config config, std::string path);
 
   /// Begins to serve, to check and to connect. Throws std::system_error (an address that cannot be listened on), and
   /// std::runtime_error (a check that cannot be run).
   void start();
   void stop();
+
+  /// Reads the file again and goes over to it, all at once; the error is all that is wrong with it, and then nothing
+  /// has changed. What needs a restart of a process stays as it is (ReloadPlan says what).
+  Reloaded reload();
+  /// What a reload with `wanted` would change.
+  Reloaded compare(const LoadedConfig& wanted) const;
 
   const Model& model() const { return model_; }
   const ChannelClient& channel() const { return channel_; }
@@ -42,27 +55,40 @@ class Controller {
  private:
   using Clock = std::chrono::steady_clock;
 
+  static std::vector<health::Target> targets_of(const config::Config& config, const Model& model);
+  void keep_journal();
   void start_checks();
-  void follow_neighbors();
+  void index_members();
+  std::vector<config::IpAddress> addresses() const;
+  Reloaded refuse(std::vector<std::string> faults);
+  void adopt(config::Config config, Model model);
+  void take_verdicts();
+  FlowCounts flow_counts() const;
+  void tick();
   void on_health(const std::string& key, const health::Change& change);
   void on_reachability(const config::IpAddress& address, const Reachability& reachability);
   void on_connected(uint32_t workers);
   void on_disconnected(const std::string& reason);
-  void something_changed();
+  /// `cause`: when it became known.
+  void something_changed(Clock::time_point cause = Clock::now());
   void refresh();
   bool may_publish() const;
   void begin_hold();
   void end_hold();
 
   boost::asio::io_context& io_;
-  const config::Config config_;
+  config::Config config_;
+  ConfigurationState configuration_;
   Journal journal_;
+  JournalFile journal_file_;
   Model model_;
   Router router_;
   HttpServer http_;
   Neighbors neighbors_;
   health::Prober prober_;
   ChannelClient channel_;
+  Overrides overrides_;
+  boost::asio::steady_timer tick_;
   boost::asio::steady_timer patience_;  // how long to wait for the first verdicts before the first publication
   boost::asio::steady_timer hold_;
   // Probes and neighbours go through the data plane's twins. While it is away, and until checks have had time to

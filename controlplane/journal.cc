@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace sluice::control {
 
@@ -28,12 +29,25 @@ void Journal::record(Severity severity, std::string kind, std::string subject, s
   const auto level = severity == Severity::kInfo      ? spdlog::level::info
                      : severity == Severity::kWarning ? spdlog::level::warn
                                                       : spdlog::level::err;
-  spdlog::log(level, "{} {}: {}", kind, subject, text);
+  if (!is_silent_) spdlog::log(level, "{} {}: {}", kind, subject, text);
   if (entries_.size() == kMaxEntries) entries_.pop_front();
   // Times are ids: each is later than the one before, whatever the clock does.
   auto time = clock_();
   if (!entries_.empty()) time = std::max(time, entries_.back().time + std::chrono::microseconds(1));
   entries_.push_back({time, severity, std::move(kind), std::move(subject), std::move(text)});
+  if (keep_) keep_(entries_.back());
+}
+
+Journal Journal::silent(Clock clock) {
+  Journal out(std::move(clock));
+  out.is_silent_ = true;
+  return out;
+}
+
+void Journal::restore(std::vector<JournalEntry> earlier, Keeper keep) {
+  entries_.insert(entries_.begin(), std::make_move_iterator(earlier.begin()), std::make_move_iterator(earlier.end()));
+  while (entries_.size() > kMaxEntries) entries_.pop_front();
+  keep_ = std::move(keep);
 }
 
 }  // namespace sluice::control

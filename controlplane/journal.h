@@ -10,6 +10,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice::control {
 
@@ -34,7 +35,15 @@ class Journal {
   using Clock = std::function<std::chrono::system_clock::time_point()>;
   static constexpr size_t kMaxEntries = 4096;
 
+  /// Told each new entry, after it was added.
+  using Keeper = std::function<void(const JournalEntry&)>;
+
   explicit Journal(Clock clock = std::chrono::system_clock::now) : clock_(std::move(clock)) {}
+  /// One that says nothing in the log, for what is only being considered.
+  static Journal silent(Clock clock);
+
+  /// Begins with what an earlier journal held, oldest first; from now on `keep` is told.
+  void restore(std::vector<JournalEntry> earlier, Keeper keep);
 
   void record(Severity severity, std::string kind, std::string subject, std::string text);
 
@@ -44,6 +53,8 @@ class Journal {
 
  private:
   Clock clock_;
+  bool is_silent_ = false;
+  Keeper keep_;
   std::deque<JournalEntry> entries_;
 };
 

@@ -10,6 +10,8 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <functional>
 #include <iostream>
 
 #include "config/check_command.h"
@@ -22,7 +24,7 @@ namespace {
 
 constexpr std::chrono::seconds kFarewell{1};  // for probes under way to say QUIT
 
-int run(const sluice::config::Config& config) {
+int run(const sluice::config::Config& config, const std::string& path) {
   const auto lock = sluice::control::claim_instance(config.runtime_directory());
   if (!lock) {
     spdlog::critical("{}", lock.error());
@@ -30,13 +32,22 @@ int run(const sluice::config::Config& config) {
   }
   try {
     boost::asio::io_context io(1);
-    sluice::control::Controller controller(io, config);
+    sluice::control::Controller controller(io, config, path);
     boost::asio::signal_set signals(io, SIGTERM, SIGINT);
     signals.async_wait([&](const boost::system::error_code& cancelled, int) {
       if (cancelled) return;
       controller.stop();
       io.stop();
     });
+    boost::asio::signal_set hang_up(io, SIGHUP);
+    std::function<void()> wait_for_hang_up = [&] {
+      hang_up.async_wait([&](const boost::system::error_code& cancelled, int) {
+        if (cancelled) return;
+        (void)controller.reload();  // the journal says how it went
+        wait_for_hang_up();
+      });
+    };
+    wait_for_hang_up();
     controller.start();
     io.run();
     io.restart();
@@ -74,5 +85,5 @@ int main(int argc, char** argv) {
   }
   std::signal(SIGPIPE, SIG_IGN);
   sluice::control::set_up_log(config->control.log_level, config->control.log_format);
-  return run(*config);
+  return run(*config, std::filesystem::absolute(path).string());
 }

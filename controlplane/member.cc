@@ -85,7 +85,7 @@ std::string_view Member::state() const {
 }
 
 std::string Member::reason() const {
-  if (admin != Admin::kEnabled) return "by hand";
+  if (admin != Admin::kEnabled) return admin_reason;
   if (health == Health::kDown) return health_reason;
   if (!next_hop) return next_hop.error();
   return health_reason;

@@ -21,6 +21,8 @@ namespace sluice::control {
 
 using SystemTime = std::chrono::system_clock::time_point;
 
+/// What the operator wants, the stricter the greater. Draining: no new flows. Disabled: and those that are open are
+/// cut.
 enum class Admin : uint8_t { kEnabled, kDraining, kDisabled };
 enum class Health : uint8_t { kUnknown, kUp, kDown };
 
@@ -52,11 +54,13 @@ struct MemberSettings {
   uint32_t max_connections = 0;  // 0 = no limit
   uint64_t key = 0;              // desired.h
   uint64_t sole_service = 0;     // desired.h
+  std::optional<config::WarmUp> warm_up_plan;
 };
 
 /// The rest is what is known of it: what a reload keeps.
 struct Member : MemberSettings {
   Admin admin = Admin::kEnabled;
+  std::string admin_reason;  // why it is not enabled
   Health health = Health::kUnknown;
   std::string health_reason = "not checked yet";
   bool presumed_up = false;  // while unknown: the data plane was already using it

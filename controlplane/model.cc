@@ -46,6 +46,7 @@ DesiredBackend desired_backend(const Member& member) {
     out.flags |= channel::kBackendReachable;
   }
   if (member.health == Health::kDown) out.flags |= channel::kBackendDown;
+  if (member.admin == Admin::kDisabled) out.flags |= channel::kBackendCut;
   out.weight = message_weight(effective_weight(member.factors()));
   out.max_connections = member.max_connections;
   out.sole_service = member.sole_service;
@@ -139,6 +140,7 @@ size_t Model::add_member(const config::Service& service, const config::Pool& poo
   member.variant = same.empty() ? "" : check;
   member.weight = backend.weight;
   member.max_connections = backend.max_connections;
+  member.warm_up_plan = backend.warm_up;
   member.key = backend_key(pool.name, backend.name, {to_wire(backend.address), Be16::of(port)}, member.variant);
   member.since = journal_->now();
   if (check.empty()) {
@@ -224,8 +226,11 @@ bool Model::set_next_hop(size_t member, Reachability next_hop) {
   return change(member, [&](Member& m) { m.next_hop = std::move(next_hop); });
 }
 
-bool Model::set_admin(size_t member, Admin admin) {
-  return change(member, [&](Member& m) { m.admin = admin; });
+bool Model::set_admin(size_t member, Admin admin, std::string reason) {
+  return change(member, [&](Member& m) {
+    m.admin = admin;
+    m.admin_reason = std::move(reason);
+  });
 }
 
 bool Model::set_weight_by_hand(size_t member, std::optional<uint32_t> weight) {

@@ -65,7 +65,7 @@ class Model {
   // plane has to hear of it: then `refresh()`.
   bool set_health(size_t member, Health health, std::string reason);
   bool set_next_hop(size_t member, Reachability next_hop);
-  bool set_admin(size_t member, Admin admin);
+  bool set_admin(size_t member, Admin admin, std::string reason = "by hand");
   /// Stands in for the configured weight; nothing: the configured one again.
   bool set_weight_by_hand(size_t member, std::optional<uint32_t> weight);
   /// One of the member's factors that are decided elsewhere: `set_factor(i, &Member::agent, {0.5, "agent: 50%"})`.

@@ -60,21 +60,27 @@ Neighbors::Neighbors(asio::io_context& io, std::vector<config::Port> ports, Chan
       timer_(io) {}
 
 void Neighbors::follow(const std::vector<config::IpAddress>& addresses) {
-  std::map<config::IpAddress, Target> targets;
-  by_neighbor_.clear();
+  std::map<config::IpAddress, Target> before = std::exchange(targets_, {});
+  std::vector<config::IpAddress> added;
   for (const config::IpAddress& address : addresses) {
-    const auto known = targets_.find(address);
-    if (known != targets_.end()) {
-      targets.insert(targets_.extract(known));
-    } else {
-      targets.try_emplace(address);
+    if (auto known = before.extract(address)) {
+      targets_.insert(std::move(known));
+    } else if (targets_.try_emplace(address).second) {
+      added.push_back(address);
     }
   }
-  targets_ = std::move(targets);
-  for (auto& [address, target] : targets_) look_up(address, target);
+  for (const auto& [address, target] : before) {
+    if (target.hop) by_neighbor_.erase({target.hop->neighbor, address});
+  }
+  if (!started_) return;
+  for (const config::IpAddress& address : added) {
+    look_up(address, targets_[address]);
+    settle(address, targets_[address]);
+  }
 }
 
 void Neighbors::start() {
+  started_ = true;
   resync();
   wait_for_notifications();
   arm_timer();

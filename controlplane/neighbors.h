@@ -39,7 +39,8 @@ class Neighbors {
   /// Throws std::system_error if the kernel gives no netlink socket.
   Neighbors(boost::asio::io_context& io, std::vector<config::Port> ports, Changed changed, Fault fault);
 
-  /// The addresses to keep resolved from now on. `start()` comes after the first of these.
+  /// The addresses to keep resolved from now on; what is known of those that were followed before stays, and new ones
+  /// are reported before this returns. `start()` comes after the first of these.
   void follow(const std::vector<config::IpAddress>& addresses);
   void start();
   void stop();
@@ -87,6 +88,7 @@ class Neighbors {
   NetlinkSocket notifications_;
   boost::asio::posix::stream_descriptor waiter_;  // over a duplicate of the descriptor of notifications_
   boost::asio::steady_timer timer_;
+  bool started_ = false;
   std::string last_fault_;
   std::map<int, netlink::Link> links_;
   std::map<NeighborKey, netlink::Neighbor> neighbors_;

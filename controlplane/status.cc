@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "config/choices.h"
+#include "controlplane/by_hand_json.h"
 #include "controlplane/figures_json.h"
 #include "controlplane/sampler.h"
 
@@ -160,6 +161,18 @@ void add_counters(json& out, const ChannelMapping* mapping) {
 
 }  // namespace
 
+namespace {
+
+json configuration_json(const ConfigurationState* state) {
+  if (state == nullptr) return nullptr;
+  return {{"path", state->path},
+          {"loaded", to_rfc3339(state->loaded)},
+          {"last_attempt", state->last_attempt ? json(to_rfc3339(*state->last_attempt)) : json(nullptr)},
+          {"fault", state->fault}};
+}
+
+}  // namespace
+
 json status_json(const ApiContext& context) {
   const SystemTime now = context.journal.now();
   json out{{"version", SLUICE_VERSION},
@@ -167,6 +180,8 @@ json status_json(const ApiContext& context) {
            {"time", to_rfc3339(now)},
            {"started", to_rfc3339(context.started)},
            {"dataplane", dataplane_json(context)},
+           {"configuration", configuration_json(context.configuration)},
+           {"by_hand", context.overrides == nullptr ? json::array() : by_hand_json(*context.overrides)},
            {"services", json::array()},
            {"pools", json::array()},
            {"backends", json::array()}};

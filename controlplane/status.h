@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "controlplane/api.h"
-#include "controlplane/journal.h"
+#include "controlplane/times.h"
 
 namespace sluice::control {
 
@@ -23,8 +23,5 @@ nlohmann::json event_json(const JournalEntry& entry);
 
 /// Share of new flows that each member gets in the first placement that has it; below 0: it is in none.
 std::vector<double> shares_of(const Model& model);
-
-/// "2026-12-01T08:15:30.123Z".
-std::string to_rfc3339(SystemTime time);
 
 }  // namespace sluice::control

@@ -18,5 +18,15 @@ Command pools_command();
 Command backends_command();
 Command top_command();
 Command events_command();
+Command reload_command();
+Command diff_command();
+Command drain_command();
+Command disable_command();
+Command enable_command();
+Command weight_command();
+Command pool_command();
+Command clear_command();
+Command warm_up_command();
+Command explain_command();
 
 }  // namespace sluice::ctl

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/reload_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/controlplane/model_fixture.h"
+
+namespace sluice::control {
+namespace {
+
+using What = ReloadPlan::What;
+
+class ReloadPlanTest : public ModelTest {
+ protected:
+  ReloadPlanTest() {
+    config_.services[0].table_size = 10007;
+    running_ = config_;
+    model_ = model();
+    bring_up(model_);
+  }
+
+  /// From what runs to `config_`.
+  ReloadPlan plan() {
+    return plan_reload(running_, config_, model_,
+                       {[this](const Member& member) { return count("backend " + member.label()); },
+                        [this](const ServiceState& service) { return count("service " + service.config.name); }});
+  }
+  std::optional<uint64_t> count(const std::string& what) const {
+    const auto known = flows_.find(what);
+    return known == flows_.end() ? std::optional<uint64_t>(0) : known->second;
+  }
+  static std::string words(const ReloadPlan& plan) {
+    std::string out;
+    for (const auto& change : plan.changes) {
+      out += (change.what == What::kAdded     ? "+ "
+              : change.what == What::kRemoved ? "- "
+                                              : "~ ") +
+             change.kind + " " + change.name + (change.text.empty() ? "" : ": " + change.text) + "\n";
+    }
+    return out;
+  }
+  static double after(const ReloadPlan& plan, const std::string& backend) {
+    for (const auto& share : plan.shares) {
+      if (share.backend == backend) return share.after;
+    }
+    return -1;
+  }
+
+  config::Config running_;
+  Model model_ = model();
+  std::map<std::string, std::optional<uint64_t>> flows_;
+};
+
+TEST_F(ReloadPlanTest, IsEmptyForTheSameFile) {
+  const ReloadPlan plan = this->plan();
+  EXPECT_TRUE(plan.is_empty());
+  EXPECT_TRUE(plan.shares.empty());
+  EXPECT_TRUE(plan.cuts.empty());
+  EXPECT_EQ(plan.summary(), "nothing has changed");
+}
+
+TEST_F(ReloadPlanTest, ShowsTheSharesOfNewConnectionsByTheTables) {
+  config_.pools[0].backends[0].weight = 200;
+  const ReloadPlan plan = this->plan();
+  EXPECT_EQ(words(plan), "~ backend mta/mta1: weight 100 -> 200\n");
+  ASSERT_EQ(plan.shares.size(), 3u);
+  EXPECT_NEAR(plan.shares[0].before, 1 / 3.0, 0.001);
+  EXPECT_NEAR(after(plan, "mta/mta1:25"), 0.5, 0.001);
+  EXPECT_NEAR(after(plan, "mta/mta2:25"), 0.25, 0.001);
+  EXPECT_TRUE(plan.cuts.empty());
+  EXPECT_EQ(plan.flows_cut, 0u);
+}
+
+TEST_F(ReloadPlanTest, TakesABackendThatIsNewAsGoodAndOneThatIsDownAsDown) {
+  model_.set_health(1, Health::kDown, "dead");
+  model_.refresh();
+  config_.pools[0].backends.push_back({.name = "mta4", .address = *config::IpAddress::parse("10.0.1.4")});
+  const ReloadPlan plan = this->plan();
+  EXPECT_EQ(words(plan), "+ backend mta/mta4\n");
+  EXPECT_NEAR(after(plan, "mta/mta4:25"), 1 / 3.0, 0.001);
+  EXPECT_EQ(after(plan, "mta/mta2:25"), -1) << "had nothing, and gets nothing";
+}
+
+TEST_F(ReloadPlanTest, CountsTheFlowsOfWhatIsRemoved) {
+  flows_ = {{"backend mta/mta2:25", 17}, {"backend mta/mta3:25", 4}};
+  config_.pools[0].backends.erase(config_.pools[0].backends.begin() + 1);
+  config_.pools[0].backends[1].address = *config::IpAddress::parse("10.0.1.33");
+  const ReloadPlan plan = this->plan();
+  EXPECT_EQ(words(plan), "~ backend mta/mta3: address 10.0.1.3 -> 10.0.1.33\n- backend mta/mta2\n");
+  ASSERT_EQ(plan.cuts.size(), 2u);
+  EXPECT_EQ(plan.cuts[0].what, "backend mta/mta2:25");
+  EXPECT_EQ(plan.flows_cut, 21u);
+  EXPECT_EQ(plan.summary(), "2 changes; 21 open flows cut");
+}
+
+TEST_F(ReloadPlanTest, CountsAFlowOfARemovedServiceOnce) {
+  add_service("submission", 587, "");
+  running_ = config_;
+  model_ = model();
+  bring_up(model_);
+  flows_ = {{"service submission", 8}, {"backend mta/mta1:587", 3}, {"backend mta/mta2:587", 5}};
+  config_.services.pop_back();
+  const ReloadPlan plan = this->plan();
+  EXPECT_EQ(words(plan), "- service submission\n");
+  EXPECT_EQ(plan.flows_cut, 8u);
+  flows_["service submission"] = std::nullopt;
+  EXPECT_EQ(this->plan().flows_cut, std::nullopt);
+  EXPECT_EQ(this->plan().summary(), "1 change; the flows of what is removed cut");
+}
+
+TEST_F(ReloadPlanTest, NamesWhatWaitsForARestart) {
+  config_.dataplane.workers = 4;
+  config_.dataplane.memory_mb = 4096;
+  config_.dataplane.timers.established = 9000;
+  config_.control.http = "127.0.0.1:9999";
+  const ReloadPlan plan = this->plan();
+  EXPECT_TRUE(plan.changes.empty());
+  EXPECT_EQ(plan.dataplane_restart,
+            (std::vector<std::string>{"dataplane.workers", "dataplane.memory_mb", "dataplane.timers"}));
+  EXPECT_EQ(plan.control_restart, (std::vector<std::string>{"control.http"}));
+  EXPECT_EQ(plan.summary(),
+            "0 changes; dataplane.workers, dataplane.memory_mb, dataplane.timers left until the data plane restarts; "
+            "control.http left until control restarts");
+  config_.pools[0].backends[0].weight = 5;
+  const config::Config kept = without_restart(running_, config_);
+  EXPECT_EQ(kept.dataplane, running_.dataplane);
+  EXPECT_EQ(kept.control.http, running_.control.http);
+  EXPECT_EQ(kept.pools[0].backends[0].weight, 5u);
+}
+
+TEST_F(ReloadPlanTest, NamesEveryKindOfChange) {
+  config_.checks[0].type = config::CheckType::kBanner;
+  config_.checks[1].interval = std::chrono::seconds(9);
+  config_.checks.push_back({.name = "new"});
+  config_.pools[0].min_healthy = 2;
+  config_.pools[0].backends[0].warm_up.emplace();
+  config_.services[0].scheduler = config::Scheduler::kWrr;
+  config_.services[0].check = "submission";
+  config_.control.log_level = config::LogLevel::kDebug;
+  EXPECT_EQ(words(plan()),
+            "~ control log: level info -> debug\n"
+            "~ check relay: type tcp -> banner\n"
+            "~ check submission: other settings changed\n"
+            "+ check new\n"
+            "~ pool mta: min_healthy 0 -> 2\n"
+            "~ backend mta/mta1: warm_up changed\n"
+            "~ service relay: check \"\" -> submission, scheduler maglev -> wrr\n");
+}
+
+}  // namespace
+}  // namespace sluice::control
