@@ -89,14 +89,27 @@ class Balancer:
 
     def ctl(self, *args, check=True):
         """Runs sluicectl and returns its output; with check=False, None if it fails."""
-        command = in_namespace(self.network.balancer,
-                               [self._programs["sluicectl"], "--config", self.config, *args])
-        done = subprocess.run(command, text=True, capture_output=True, timeout=20, env={**os.environ, **self.env})
+        done = self.ctl_run(*args)
         if done.returncode == 0:
             return done.stdout
         if check:
             raise CommandError(f"sluicectl {' '.join(args)}: exit code {done.returncode}: {done.stderr.strip()}")
         return None
+
+    def ctl_run(self, *args, timeout_s=20, instance=()):
+        """Runs sluicectl, whatever comes of it, and returns the finished process. `instance`: how it finds control, if
+        not by the configuration."""
+        return subprocess.run(self._ctl_command(args, instance), text=True, capture_output=True, timeout=timeout_s,
+                              env={**os.environ, **self.env})
+
+    def ctl_start(self, *args):
+        """Starts sluicectl, its output in pipes."""
+        return subprocess.Popen(self._ctl_command(args, ()), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env={**os.environ, **self.env})
+
+    def _ctl_command(self, args, instance):
+        return in_namespace(self.network.balancer,
+                            [self._programs["sluicectl"], *(instance or ("--config", self.config)), *args])
 
     def status(self, check=True):
         """What `sluicectl status --json` says, or None (check=False) if it does not answer."""
