@@ -56,8 +56,8 @@ Reloaded Controller::refuse(std::vector<std::string> faults) {
   configuration_.fault = faults.front();
   journal_.record(Severity::kError, "control", "reload",
                   faults.size() == 1 ? fmt::format("refused, nothing has changed: {}", faults.front())
-                                     : fmt::format("refused, nothing has changed: {} (and {} more)",
-                                                   faults.front(), faults.size() - 1));
+                                     : fmt::format("refused, nothing has changed: {} (and {} more)", faults.front(),
+                                                   faults.size() - 1));
   return std::unexpected(std::move(faults));
 }
 
