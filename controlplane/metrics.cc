@@ -36,6 +36,7 @@ std::vector<BackendRow> backend_rows(const ApiContext& context) {
 std::vector<WorkerCounters> worker_rows(const ChannelMapping* mapping) {
   std::vector<WorkerCounters> out;
   const uint32_t workers = mapping == nullptr ? 0 : mapping->workers();
+  out.reserve(workers);
   for (uint32_t worker = 0; worker < workers; worker++) out.push_back(worker_counters(*mapping, worker));
   return out;
 }

@@ -11,7 +11,6 @@
 
 namespace sluice::control {
 
-using channel::Counter;
 using channel::CounterInfo;
 using channel::kCounterCount;
 using channel::kCounterInfo;

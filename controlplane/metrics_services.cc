@@ -111,7 +111,7 @@ class SeriesTable {
   std::vector<SmtpRow> watched() const {
     std::vector<SmtpRow> out;
     for (size_t i = 0; i < rows_.size(); i++)
-      if (rows_[i].figures) out.push_back({labels_[i], &rows_[i].figures->smtp});
+      if (const auto& figures = rows_[i].figures) out.push_back({labels_[i], &figures->smtp});
     return out;
   }
   const std::string& labels(size_t row) const { return labels_[row]; }
@@ -168,9 +168,10 @@ void write_checks(MetricsWriter& writer, SeriesTable<BackendRow>& table, std::sp
   table.cells(of_checks([](const TargetState& state) { return std::optional(state.passed); }), R"(result="passed")");
   table.cells(of_checks([](const TargetState& state) { return std::optional(state.failed); }), R"(result="failed")");
   table.begin("check_result", MetricType::kGauge, "always 1; its label is what the newest health check found");
-  for (size_t i = 0; i < rows.size(); i++)
-    if (rows[i].checks && rows[i].checks->last)
-      writer.add(table.labels(i), 1.0, label("result", health::name_of(rows[i].checks->last->fact)));
+  for (size_t i = 0; i < rows.size(); i++) {
+    const std::optional<TargetState>& checks = rows[i].checks;
+    if (checks && checks->last) writer.add(table.labels(i), 1.0, label("result", health::name_of(checks->last->fact)));
+  }
   table.column("check_seconds", MetricType::kGauge, "duration of the newest health check",
                of_checks([](const TargetState& state) { return std::optional(seconds_of(*state.last)); }));
   table.column("certificate_expiry_timestamp_seconds", MetricType::kGauge,

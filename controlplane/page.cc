@@ -6,8 +6,8 @@ namespace sluice::control {
 void add_page_routes(Router& router) {
   router.add(boost::beast::http::verb::get, "/", [](const ApiRequest&) {
     return ApiResponse{.content_type = "text/html; charset=utf-8",
-                       .body = std::string(kPage),
-                       .headers = {{"Content-Security-Policy", std::string(kPagePolicy)},
+                       .body = std::string(page_text()),
+                       .headers = {{"Content-Security-Policy", std::string(page_policy())},
                                    {"Referrer-Policy", "no-referrer"},
                                    {"X-Frame-Options", "DENY"}}};
   });

@@ -9,8 +9,10 @@
 
 namespace sluice::control {
 
-extern const std::string_view kPage;        // HTML
-extern const std::string_view kPagePolicy;  // its Content-Security-Policy
+/// HTML.
+std::string_view page_text();
+/// Its Content-Security-Policy.
+std::string_view page_policy();
 
 /// "/"
 void add_page_routes(Router& router);

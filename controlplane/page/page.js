@@ -23,7 +23,7 @@ const CHARTS = {
   flows: new Chart("Open flows", count),
   greeting: new Chart("Time to greeting", duration),
   codes: new Chart("Greetings per second, by code", rate),
-  replies: new Chart("Messages and refusals per second", rate),
+  replies: new Chart("Messages, refusals per second", rate),
   bytes: new Chart("Bytes per second", bytes),
 };
 const CODES = ["2xx", "4xx", "5xx", "none"];
@@ -133,17 +133,20 @@ function showServices(status, history) {
 
 // ---- pools and backends
 
-/** The factors of a weight, those that take something away first and marked. */
-function showWeight(cell, weight) {
-  const factors = weight.factors.map((one) => ({...one, name: one.name.replaceAll("_", " ")}));
-  factors.sort((a, b) => (a.value < 1 ? 0 : 1) - (b.value < 1 ? 0 : 1));
-  if (!cell.firstChild) cell.append(el("span"), el("ul", {class: "chips", "aria-label": "weight factors"}));
+/** A weight: what it comes to, the factors that change it, each with its reason unless that is told beside it already, and
+ *  those that do not. */
+function showWeight(cell, weight, why) {
+  const named = weight.factors.map((one) => ({...one, name: one.name.replaceAll("_", " ")}));
+  const changing = named.filter((one) => one.value !== 1);
+  if (!cell.firstChild) cell.append(el("span"), el("ul", {class: "chips", "aria-label": "factors of the weight"}), el("span", {class: "sub"}));
+  const [sum, chips, others] = cell.children;
   const base = isNumber(weight.by_hand) ? `${weight.by_hand}, set by hand` : `${weight.configured}`;
-  setText(cell.firstChild, `${plain.format(weight.effective)} of ${base}`);
-  keep(cell.lastChild, factors, (one) => one.name, () => el("li"), (item, one) => {
-    item.className = one.value < 1 ? "cuts" : "";
-    setText(item, `${one.name} × ${plain.format(one.value)}${one.value !== 1 && one.reason ? `: ${one.reason}` : ""}`);
+  setText(sum, `${plain.format(weight.effective)} of ${base}`);
+  keep(chips, changing, (one) => one.name, () => el("li"), (item, one) => {
+    const reason = one.reason && !why.includes(one.reason) ? `: ${one.reason}` : "";
+    setText(item, `${one.name} × ${plain.format(one.value)}${reason}`);
   });
+  setText(others, `× 1: ${named.filter((one) => one.value === 1).map((one) => one.name).join(", ")}`);
 }
 
 function showShare(cell, share) {
@@ -156,7 +159,7 @@ const backendColumns = [
   {title: "Backend", header: true, show: (cell, one) => twoLines(cell, one.name, endpoint(one.address, one.port))},
   {title: "State", show: (cell, one) => showState(cell, kindOf(one.state), one.state, one.for)},
   {title: "Why", show: (cell, one) => setText(cell, one.reason)},
-  {title: "Weight", show: (cell, one) => showWeight(cell, one.weight)},
+  {title: "Weight", show: (cell, one) => showWeight(cell, one.weight, one.reason)},
   {title: "Share", show: (cell, one) => showShare(cell, one.weight.share)},
   {title: "New per s", number: true, show: (cell, one) => setText(cell, rate(one.rates?.established_per_s))},
   {title: "Open", number: true, show: (cell, one) => setText(cell, count(one.figures?.flows_now))},
@@ -183,8 +186,7 @@ function showPools(status) {
     pools.find((pool) => poolKey(pool) === poolKey(one))?.members.push(one);
   keep(byId("pools"), pools.filter((pool) => pool.members.length || !wanted), (pool) => `${poolKey(pool)} ${pool.port}`, createPool,
        (card, pool) => {
-         setText(card.line, `${pool.state}: ${pool.reason} · ${pool.usable} of ${pool.backends} usable, at least ${pool.min_healthy} needed`
-                            + (pool.check ? ` · check ${pool.check}` : ""));
+         setText(card.line, `${pool.state}: ${pool.reason}${pool.check ? ` · check ${pool.check}` : ""}`);
          card.table.update(pool.members.map((one) => ({...one, for: `for ${age(secondsBetween(one.since, status.time))}`})),
                            (one) => `${one.name} ${one.port}`);
        });

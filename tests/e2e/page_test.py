@@ -65,7 +65,7 @@ def test_the_page_shows_the_lab_and_follows_it_when_a_mail_server_dies(lab, chro
     assert len(services) == 6 and any("relay" in text and f"{VIP4}:25" in text and "in service" in text for text in services)
     assert any(f"[{VIP6}]:465" in text for text in services), services
     assert len(texts(driver, "#pools section")) == 6
-    assert "health × 1" in row(driver, "mta1", "10.0.1.10") and "33 %" in row(driver, "mta1", "10.0.1.10")
+    assert "100 of 100" in row(driver, "mta1", "10.0.1.10") and "health" in row(driver, "mta1", "10.0.1.10") and "33 %" in row(driver, "mta1", "10.0.1.10")
     wait_until(lambda: max(points(driver, "New connections per second")[:1], default=0) >= 2, PATIENCE_S, "a line on the chart")
     wait_until(lambda: max(points(driver, "Time to greeting"), default=0) >= 1, PATIENCE_S, "greetings timed")
     wait_until(lambda: "2xx" in " ".join(texts(driver, ".legend")), PATIENCE_S, "codes by class")
