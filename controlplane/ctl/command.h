@@ -30,6 +30,7 @@ struct Option {
   std::string name;   // "limit"
   std::string value;  // "N"; "" = a flag
   std::string help;
+  bool many = false;  // takes one value or more
 };
 
 /// A command line taken apart, and where to write.

@@ -13,6 +13,8 @@ namespace sluice::ctl {
 
 namespace {
 
+constexpr int kMany = CLI::detail::expected_max_vector_size;
+
 struct Common {
   std::string config;
   std::string socket;
@@ -37,13 +39,15 @@ CLI::App* add_command(CLI::App& app, const Command& command) {
   CLI::App* out = app.add_subcommand(command.name, command.help);
   for (const Argument& argument : command.arguments) {
     CLI::Option* word = out->add_option(argument.name, argument.help)->required(argument.required)->type_name("");
-    word->expected(argument.many ? CLI::detail::expected_max_vector_size : 1);
+    word->expected(argument.many ? kMany : 1);
   }
   for (const Option& option : command.options) {
-    if (option.value.empty())
+    if (option.value.empty()) {
       out->add_flag("--" + option.name, option.help)->disable_flag_override();
-    else
-      out->add_option("--" + option.name, option.help)->type_name(option.value)->expected(1);
+    } else {
+      CLI::Option* added = out->add_option("--" + option.name, option.help)->type_name(option.value);
+      added->expected(1, option.many ? kMany : 1)->allow_extra_args(option.many);
+    }
   }
   return out;
 }

@@ -12,6 +12,8 @@ namespace sluice::ctl {
 /// In the order in which help lists them.
 std::vector<Command> all_commands();
 
+Command dns_zone_command();
+Command import_command();
 Command status_command();
 Command services_command();
 Command pools_command();

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/haproxy/check_steps.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "config/pattern.h"
+
+namespace sluice::config::haproxy {
+
+namespace {
+
+std::string upper(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return text;
+}
+
+/// A pattern that finds `text` as it is.
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (std::string_view(R"(\^$.[]|()?*+{}/-)").find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+/// "EHLO name" and the end of the line -> "name".
+std::string name_after_command(const std::string& text) {
+  const size_t begin = std::min(text.find(' ') + 1, text.size());
+  const std::string name = text.substr(begin, text.find_first_of("\r\n ", begin) - begin);
+  return text.find(' ') == std::string::npos ? "" : name;
+}
+
+void read_connect(const Line& line, CheckPlan& plan, Remarks& remarks) {
+  for (size_t i = 2; i < line.words.size(); i++) {
+    const std::string& word = line.words[i];
+    if (word == "ssl") {
+      plan.type = CheckType::kSmtps;
+    } else if (word == "send-proxy") {
+      plan.proxy = Proxy::kV1;
+    } else if (word == "port" && parse_number(line.word(i + 1), 1, 65535)) {
+      plan.port = static_cast<uint16_t>(*parse_number(line.word(++i), 1, 65535));
+    } else if (word == "comment" || word == "sni" || word == "alpn" || word == "proto") {
+      i++;
+    } else if (word != "default" && word != "linger") {
+      remarks.leave_out(line.number, fmt::format("tcp-check connect {}: not known to the import", word));
+    }
+  }
+}
+
+void read_send(const Line& line, CheckPlan& plan, Remarks& remarks) {
+  const std::string text = upper(line.word(2));
+  if (text.starts_with("EHLO") || text.starts_with("HELO")) {
+    plan.after_hello = true;
+    if (plan.type == CheckType::kTcp || plan.type == CheckType::kBanner) plan.type = CheckType::kEhlo;
+    plan.helo = name_after_command(line.word(2));
+  } else if (text.starts_with("STARTTLS")) {
+    plan.type = CheckType::kStarttls;
+  } else if (!text.starts_with("QUIT")) {
+    remarks.leave_out(line.number, fmt::format("tcp-check send \"{}\": a check says EHLO, STARTTLS and QUIT, no other "
+                                               "command",
+                                               line.word(2)));
+  }
+}
+
+void read_expect(const Line& line, CheckPlan& plan, Remarks& remarks) {
+  size_t i = 2;
+  while (line.word(i) == "comment" || line.word(i) == "min-recv") i += 2;
+  const bool negated = line.word(i) == "!";
+  if (negated) i++;
+  const std::string kind = line.word(i), text = line.word(i + 1);
+  if (plan.after_hello) return;  // the answer to EHLO has to be 250 in any case
+  if (plan.type == CheckType::kTcp) plan.type = CheckType::kBanner;
+  const std::string pattern = kind == "rstring" ? text : kind == "string" ? escaped(text) : "";
+  if (pattern.empty())
+    return remarks.leave_out(line.number, fmt::format("tcp-check expect {}: only string and rstring are taken", kind));
+  if (const std::string fault = pattern_fault(pattern); !fault.empty())
+    return remarks.leave_out(line.number, fmt::format("the pattern \"{}\" {}", pattern, fault));
+  std::string& wanted = negated ? plan.reject : plan.expect;
+  if (!wanted.empty()) return remarks.leave_out(line.number, "a check has one pattern for the greeting");
+  wanted = pattern;
+}
+
+}  // namespace
+
+bool read_check_option(const Line& line, CheckPlan& plan, Remarks& remarks) {
+  static constexpr std::array<std::string_view, 6> kNotMail{"httpchk",     "ldap-check",  "mysql-check",
+                                                            "pgsql-check", "redis-check", "external-check"};
+  const std::string& name = line.word(1);
+  if (name == "smtpchk") {
+    plan = CheckPlan{.type = CheckType::kEhlo, .helo = line.word(3)};
+  } else if (name == "ssl-hello-chk") {
+    plan = CheckPlan{.type = CheckType::kSmtps};
+  } else if (name == "tcp-check") {
+    plan = CheckPlan{.by_steps = true};
+  } else if (std::ranges::find(kNotMail, name) != kNotMail.end()) {
+    remarks.leave_out(line.number, fmt::format("option {}: no check of a mail server", name));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void read_check_step(const Line& line, CheckPlan& plan, Remarks& remarks) {
+  if (!plan.by_steps) return remarks.leave_out(line.number, "tcp-check without `option tcp-check` does nothing");
+  const std::string& step = line.word(1);
+  if (step == "connect") return read_connect(line, plan, remarks);
+  if (step == "send") return read_send(line, plan, remarks);
+  if (step == "expect") return read_expect(line, plan, remarks);
+  if (step != "comment") remarks.leave_out(line.number, fmt::format("tcp-check {}: not known to the import", step));
+}
+
+}  // namespace sluice::config::haproxy

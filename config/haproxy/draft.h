@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A configuration of ours in the making: what an import found, and nothing that is a default.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/haproxy/values.h"
+#include "config/model.h"
+
+namespace sluice::config::haproxy {
+
+struct DraftCheck {
+  std::string name;
+  CheckType type = CheckType::kTcp;
+  Proxy proxy = Proxy::kNone;
+  std::string helo, expect, reject;
+  std::optional<uint16_t> port;
+  std::optional<Milliseconds> interval, fast_interval, connect_timeout, reply_timeout;
+  std::optional<uint32_t> rise, fall;
+};
+
+struct DraftBackend {
+  std::string name, address;
+  std::optional<uint16_t> port;
+  std::optional<uint32_t> weight, max_connections;
+  bool spare = false;  // takes traffic when no other can
+  std::string agent;   // "ADDRESS:PORT"
+};
+
+struct DraftPool {
+  std::string name, check;
+  std::optional<Milliseconds> slow_start;
+  std::vector<DraftBackend> backends;
+};
+
+struct DraftService {
+  std::string name, vip, pool, check;
+  uint16_t port = 0;
+  Scheduler scheduler = Scheduler::kWrr;
+  Proxy proxy = Proxy::kNone;
+  bool keep_when_down = true;
+  bool vip_made_up = false;
+};
+
+struct Draft {
+  std::vector<DraftCheck> checks;
+  std::vector<DraftPool> pools;
+  std::vector<DraftService> services;
+  std::optional<Milliseconds> established;  // only if longer than our default
+};
+
+/// The draft as a configuration file. `origin` is named in its first line.
+std::string write_draft(const Draft& draft, const std::string& origin);
+
+}  // namespace sluice::config::haproxy

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/haproxy/file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <tuple>
+
+namespace sluice::config::haproxy {
+
+namespace {
+
+constexpr size_t kMaxLineBytes = 64 << 10;  // HAProxy's own limit is 2 KiB
+
+constexpr std::array<std::string_view, 19> kSections{
+    "global",      "defaults",  "frontend",     "backend", "listen", "peers",       "resolvers",
+    "userlist",    "mailers",   "program",      "ring",    "cache",  "http-errors", "fcgi-app",
+    "log-forward", "crt-store", "aggregations", "traces",  "acme"};
+
+/// One line's characters, taken apart.
+class Splitter {
+ public:
+  explicit Splitter(std::string_view text) : text_(text) {}
+
+  /// The words, or nothing if a quote does not close.
+  std::optional<std::vector<std::string>> split() {
+    while (at_ < text_.size() && text_[at_] != '#') {
+      if (!take()) return std::nullopt;
+    }
+    end_word();
+    return std::move(words_);
+  }
+
+ private:
+  bool take() {
+    const char c = text_[at_++];
+    switch (c) {
+      case ' ':
+      case '\t':
+      case '\r':
+        end_word();
+        return true;
+      case '\\':
+        take_escaped();
+        return true;
+      case '"':
+      case '\'':
+        return take_quoted(c);
+      default:
+        add(c);
+        return true;
+    }
+  }
+
+  void take_escaped() {
+    if (at_ == text_.size()) return;
+    const char c = text_[at_++];
+    add(c == 'r' ? '\r' : c == 'n' ? '\n' : c == 't' ? '\t' : c);
+  }
+
+  bool take_quoted(char quote) {
+    open_ = true;  // "" is a word
+    while (at_ < text_.size() && text_[at_] != quote) {
+      const char c = text_[at_++];
+      if (quote == '"' && c == '\\') {
+        take_escaped();
+      } else {
+        add(c);
+      }
+    }
+    return at_++ < text_.size();
+  }
+
+  void add(char c) {
+    open_ = true;
+    word_ += c;
+  }
+
+  void end_word() {
+    if (open_) words_.push_back(std::move(word_));
+    word_.clear();
+    open_ = false;
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+  std::vector<std::string> words_;
+  std::string word_;
+  bool open_ = false;
+};
+
+std::optional<Line> read_line(std::string_view text, unsigned number, Remarks& remarks) {
+  if (text.size() > kMaxLineBytes) {
+    remarks.leave_out(number, "the line is too long");
+    return std::nullopt;
+  }
+  auto words = Splitter(text).split();
+  if (!words) {
+    remarks.leave_out(number, "a quote does not close");
+    return std::nullopt;
+  }
+  if (words->empty()) return std::nullopt;
+  return Line{number, *std::move(words)};
+}
+
+std::string_view word_of(Remark::Kind kind) {
+  return kind == Remark::Kind::kWarning ? "warning" : kind == Remark::Kind::kToDo ? "to do" : "left out";
+}
+
+}  // namespace
+
+std::string Remark::to_string(const std::string& file) const {
+  if (line == 0) return fmt::format("{}: {}: {}", file, word_of(kind), text);
+  return fmt::format("{}:{}: {}: {}", file, line, word_of(kind), text);
+}
+
+std::string printable(std::string text) {
+  std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
+  return text;
+}
+
+void Remarks::add(unsigned line, Remark::Kind kind, const std::string& text) {
+  constexpr size_t kLongest = 400;  // a remark may quote any word of the file
+  all_.push_back({line, kind, printable(text.size() <= kLongest ? text : text.substr(0, kLongest) + "...")});
+}
+
+std::vector<Remark> Remarks::sorted() && {
+  if (passed_over_ != 0)
+    leave_out(0, fmt::format("{} line{} about HAProxy's own process, log or sockets, with nothing to convert",
+                             passed_over_, passed_over_ == 1 ? "" : "s"));
+  std::ranges::stable_sort(all_, {}, &Remark::line);
+  const auto same = std::ranges::unique(all_);
+  all_.erase(same.begin(), same.end());
+  return std::move(all_);
+}
+
+const std::string& Line::word(size_t index) const {
+  static const std::string kNone;
+  return index < words.size() ? words[index] : kNone;
+}
+
+std::string Line::rest(size_t first) const {
+  std::string out;
+  for (size_t i = first; i < words.size(); i++) out += (i == first ? "" : " ") + words[i];
+  return out;
+}
+
+std::vector<Section> read_sections(std::string_view text, Remarks& remarks) {
+  std::vector<Section> out;
+  unsigned number = 0;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    auto line = read_line(text.substr(0, end), ++number, remarks);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (!line) continue;
+    if (std::ranges::find(kSections, line->word(0)) != kSections.end()) {
+      out.push_back({*std::move(line), {}});
+    } else if (out.empty()) {
+      remarks.leave_out(number, fmt::format("\"{}\" stands before the first section", line->word(0)));
+    } else {
+      out.back().lines.push_back(*std::move(line));
+    }
+  }
+  return out;
+}
+
+}  // namespace sluice::config::haproxy

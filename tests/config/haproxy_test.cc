@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The import of haproxy.cfg. The golden files are in tests/config/haproxy: NAME.cfg, and NAME.expected with the remarks
+// and the result; a deliberate change of the output is taken over by SLUICE_UPDATE_GOLDEN=1.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+#include "config/haproxy/import.h"
+#include "config/load.h"
+
+namespace sluice::config::haproxy {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::string kGolden = SLUICE_SOURCE_ROOT "/tests/config/haproxy/";
+
+std::string read(const std::string& path) {
+  std::ostringstream out;
+  out << std::ifstream(path).rdbuf();
+  return out.str();
+}
+
+std::string shown(const Imported& imported, const std::string& name) {
+  std::string out;
+  for (const Remark& remark : imported.remarks) out += remark.to_string(name) + "\n";
+  return out + "\n" + imported.text;
+}
+
+/// A file with one listen on `port`, whose further lines are `lines`.
+std::string listen(unsigned port, const std::string& lines) {
+  return fmt::format("defaults\n  mode tcp\nlisten in\n  bind 192.0.2.25:{}\n{}", port, lines);
+}
+
+/// The configuration that `text` becomes. Fails the test if it becomes none.
+Config converted(const std::string& text, const Vips& vips = {}) {
+  const Imported imported = import("haproxy.cfg", text, vips);
+  EXPECT_EQ(imported.failure, "");
+  auto config = load_text("converted", imported.text);
+  EXPECT_TRUE(config) << imported.text;
+  return config ? *config : Config{};
+}
+
+std::vector<std::string> remarks_of(const std::string& text) {
+  std::vector<std::string> out;
+  for (const Remark& remark : import("f", text).remarks) out.push_back(remark.to_string("f"));
+  return out;
+}
+
+class Golden : public testing::TestWithParam<const char*> {};
+
+TEST_P(Golden, ConvertsAsItDid) {
+  const std::string name = GetParam();
+  const Imported imported = import(name + ".cfg", read(kGolden + name + ".cfg"));
+  EXPECT_EQ(imported.failure, "");
+  EXPECT_TRUE(load_text("converted", imported.text)) << imported.text;
+  const std::string path = kGolden + name + ".expected";
+  if (std::getenv("SLUICE_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << shown(imported, name + ".cfg");
+  EXPECT_EQ(shown(imported, name + ".cfg"), read(path));
+}
+
+INSTANTIATE_TEST_SUITE_P(HaproxyImport, Golden, testing::Values("relay", "frontends"));
+
+TEST(HaproxyImport, TakesServersWithTheirWeightsLimitsAndPorts) {
+  const Config config = converted(listen(25,
+                                         "  balance leastconn\n"
+                                         "  server a 10.0.1.10:25 weight 20 maxconn 300\n"
+                                         "  server b 10.0.1.11:2525\n"));
+  ASSERT_EQ(config.services.size(), 1U);
+  EXPECT_EQ(config.services[0].vip.to_string(), "192.0.2.25");
+  EXPECT_EQ(config.services[0].scheduler, Scheduler::kLeastConn);
+  ASSERT_EQ(config.pools.size(), 1U);
+  const auto& backends = config.pools[0].backends;
+  ASSERT_EQ(backends.size(), 2U);
+  EXPECT_EQ(backends[0].weight, 20U);
+  EXPECT_EQ(backends[0].max_connections, 300U);
+  EXPECT_EQ(backends[0].port, std::nullopt) << "the service's own port is not written";
+  EXPECT_EQ(backends[1].weight, 1U) << "HAProxy's default, once another server has a weight";
+  EXPECT_EQ(backends[1].port, 2525);
+}
+
+struct CheckCase {
+  const char* lines;
+  CheckType type;
+  const char* expect;
+  const char* helo;
+};
+
+TEST(HaproxyImport, TurnsChecksIntoOurs) {
+  const CheckCase cases[] = {
+      {"", CheckType::kTcp, "", ""},
+      {"  option smtpchk\n", CheckType::kEhlo, "", ""},
+      {"  option smtpchk HELO lb.example.net\n", CheckType::kEhlo, "", "lb.example.net"},
+      {"  option ssl-hello-chk\n", CheckType::kSmtps, "", ""},
+      {"  option tcp-check\n  tcp-check expect string 220-a\n", CheckType::kBanner, R"(220\-a)", ""},
+      {"  option tcp-check\n  tcp-check expect rstring ^220\n", CheckType::kBanner, "^220", ""},
+      {"  option tcp-check\n  tcp-check connect ssl\n  tcp-check expect rstring ^220\n", CheckType::kSmtps, "^220", ""},
+      {"  option tcp-check\n  tcp-check expect rstring ^220\n  tcp-check send \"EHLO me.example\\r\\n\"\n"
+       "  tcp-check expect string 250\n  tcp-check send STARTTLS\\r\\n\n",
+       CheckType::kStarttls, "^220", "me.example"},
+  };
+  for (const auto& [lines, type, expect, helo] : cases) {
+    SCOPED_TRACE(lines);
+    const Config config =
+        converted(listen(25, std::string(lines) + "  server a 10.0.1.10 check inter 3s rise 4 fall 5\n"));
+    ASSERT_EQ(config.checks.size(), 1U);
+    EXPECT_EQ(config.checks[0].type, type);
+    EXPECT_EQ(config.checks[0].expect, expect);
+    EXPECT_EQ(config.checks[0].helo, helo);
+    EXPECT_EQ(config.checks[0].interval, std::chrono::seconds(3));
+    EXPECT_EQ(config.checks[0].rise, 4U);
+    EXPECT_EQ(config.checks[0].fall, 5U);
+  }
+}
+
+TEST(HaproxyImport, PutsTheProxyHeaderOnServiceAndCheck) {
+  const Config config = converted(listen(25, "  option smtpchk\n  server a 10.0.1.10:10025 check send-proxy-v2\n"));
+  EXPECT_EQ(config.services.at(0).proxy, Proxy::kV2);
+  EXPECT_EQ(config.checks.at(0).proxy, Proxy::kV2);
+  const Config other_port =
+      converted(listen(25, "  option smtpchk\n  server a 10.0.1.10:10025 check port 25 send-proxy\n"));
+  EXPECT_EQ(other_port.services.at(0).proxy, Proxy::kV1);
+  EXPECT_EQ(other_port.checks.at(0).proxy, Proxy::kNone) << "as HAProxy does for another port";
+}
+
+TEST(HaproxyImport, KeepsTheFamiliesOfOneBackendApart) {
+  const Config config = converted(
+      "defaults\n mode tcp\nfrontend in\n bind 192.0.2.25:25\n bind [2001:db8::25]:25\n default_backend mta\n"
+      "backend mta\n server a 10.0.1.10\n server b fd00:1::10\n");
+  ASSERT_EQ(config.pools.size(), 2U);
+  EXPECT_EQ(config.find_pool(config.services.at(0).pool)->backends.at(0).address.to_string(), "10.0.1.10");
+  EXPECT_EQ(config.find_pool(config.services.at(1).pool)->backends.at(0).address.to_string(), "fd00:1::10");
+}
+
+TEST(HaproxyImport, AsksForTheVipWhereHaproxyListensEverywhere) {
+  const std::string text = "listen in\n mode tcp\n bind *:25\n bind :::25\n server a 10.0.1.10\n server b fd00::1\n";
+  EXPECT_THAT(remarks_of(text), Contains(HasSubstr("f:3: to do: vip")));
+  const Config config =
+      converted(text, {.v4 = IpAddress::parse("203.0.113.25"), .v6 = IpAddress::parse("2001:db8:1::25")});
+  EXPECT_EQ(config.services.at(0).vip.to_string(), "203.0.113.25");
+  EXPECT_EQ(config.services.at(1).vip.to_string(), "2001:db8:1::25");
+}
+
+struct WarningCase {
+  const char* what;
+  std::string text;
+  const char* wanted;
+};
+
+TEST(HaproxyImport, WarnsOfWhatIsWrong) {
+  const std::string server = "  server a 10.0.1.10 check\n";
+  const WarningCase cases[] = {
+      {"submission sent to the relay's port", listen(587, "  server a 10.0.1.10:25\n"),
+       "f:5: warning: submission on 587"},
+      {"implicit TLS sent to a plain port", listen(465, "  server a 10.0.1.10:587\n"), "f:5: warning: 465 is TLS"},
+      {"time-out of the client", listen(25, "  timeout client 50s\n" + server), "f:5: warning: timeout client of 50 s"},
+      {"time-out of the server", listen(25, "  timeout server 9m\n" + server), "f:5: warning: timeout server of 540 s"},
+      {"inspection of a silent client", listen(25, "  tcp-request inspect-delay 5s\n" + server),
+       "f:5: warning: inspect-delay"},
+      {"a check that only connects", listen(25, server), "f:5: warning: check in only connects"},
+      {"no check", listen(25, "  server a 10.0.1.10\n"), "f:3: warning: no server of in is checked"},
+      {"terminated TLS", listen(587, "  bind 192.0.2.26:465 ssl crt x\n" + server),
+       "f:5: warning: HAProxy terminated TLS"},
+      {"an impatient check", listen(25, "  timeout check 2s\n  option smtpchk\n" + server),
+       "f:5: warning: timeout check"},
+      {"a greeting awaited on 465", listen(465, "  option smtpchk\n" + server),
+       "f:3: warning: the check looked for a greeting"},
+  };
+  for (const auto& [what, text, wanted] : cases) {
+    SCOPED_TRACE(what);
+    EXPECT_THAT(remarks_of(text), Contains(HasSubstr(wanted)));
+  }
+}
+
+TEST(HaproxyImport, DoesNotWarnOfWhatIsRight) {
+  const std::string text = listen(465,
+                                  "  tcp-request inspect-delay 5s\n  timeout client 20m\n  timeout server 20m\n"
+                                  "  option ssl-hello-chk\n  server a 10.0.1.10:465 check\n");
+  EXPECT_THAT(remarks_of(text), Not(Contains(HasSubstr("warning"))));
+}
+
+TEST(HaproxyImport, ReadsQuotesEscapesAndCommentsAsHaproxyDoes) {
+  const Config config = converted(
+      "listen 'in' # a name\n mode \"tcp\"\n bind 192.0.2.25:25\n option tcp-check\n"
+      " tcp-check expect string a\\ b\\#c\n server a 10.0.1.10 check\n");
+  EXPECT_EQ(config.checks.at(0).expect, "a b#c");
+}
+
+TEST(HaproxyImport, RefusesWhatHoldsNothingToConvert) {
+  for (const char* text :
+       {"", "\n\n", "no section", "global\n", "listen web\n mode http\n bind :80\n server a 10.0.0.1:80\n",
+        "frontend f\n bind :25\n", "listen l\n bind :25\n server a mail.example.net:25\n",
+        "listen l\n bind nowhere\n server a 10.0.1.10\n", "\0\xff\xfe\0listen\0"}) {
+    SCOPED_TRACE(text);
+    const Imported imported = import("f", text);
+    EXPECT_EQ(imported.text, "");
+    EXPECT_THAT(imported.failure, HasSubstr("nothing to convert"));
+  }
+}
+
+TEST(HaproxyImport, SaysOfEachLineWhyItIsLeftOut) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"  server b mail.example.net:25\n", "f:6: left out: server b: \"mail.example.net\" is not a numeric address"},
+      {"  server b 10.0.1.11:+100\n", "f:6: left out: server b: \"+100\" counts from"},
+      {"  server b 10.0.1.11:99999\n", "f:6: left out: server b: \"99999\" is not a port"},
+      {"  server b 10.0.1.11 weight heavy\n", "f:6: left out: weight \"heavy\": not a number"},
+      {"  server b 10.0.1.11 rise\n", "f:6: left out: rise \"\": not a number"},
+      {"  server b 10.0.1.11 frobnicate\n", "f:6: left out: frobnicate: not known"},
+      {"  server \"b 10.0.1.11\n", "f:6: left out: a quote does not close"},
+      {"  bind 192.0.2.25:25\n", "f:6: left out: 192.0.2.25 port 25 has a service already"},
+      {"  balance url_param\n", "f:6: left out: balance url_param"},
+      {"  timeout client soon\n", "f:6: left out: timeout client soon"},
+      {"  stick-table type ip size 1m\n", "f:6: left out: stick-table"},
+      {"  tcp-check expect string x\n", "f:6: left out: tcp-check without"},
+  };
+  for (const auto& [line, wanted] : cases) {
+    SCOPED_TRACE(line);
+    EXPECT_THAT(remarks_of(listen(25, "  server a 10.0.1.10\n" + std::string(line))), Contains(HasSubstr(wanted)));
+  }
+}
+
+TEST(HaproxyImport, MakesNamesThatOurFileTakes) {
+  const Config config = converted(
+      "listen -mail:in.1\n mode tcp\n bind 192.0.2.25:25\n option smtpchk\n"
+      " server " +
+      std::string(200, 'n') +
+      " 10.0.1.10 check\n server a:b 10.0.1.11\n"
+      " server a:b 10.0.1.12\nlisten -mail:in.1\n mode tcp\n bind 192.0.2.25:26\n server x 10.0.1.10\n");
+  EXPECT_EQ(config.services.size(), 2U);
+  EXPECT_EQ(config.pools.at(0).backends.size(), 3U);
+}
+
+TEST(HaproxyImport, TakesTenThousandServersInTime) {
+  std::string text = "listen in\n mode tcp\n bind 192.0.2.25:25\n option smtpchk\n";
+  for (unsigned i = 0; i < 10'000; i++)
+    text += fmt::format(" server same 10.{}.{}.{} check\n", 1 + i / 62500, i / 250 % 250, 1 + i % 250);
+  const auto begin = std::chrono::steady_clock::now();
+  const Config config = converted(text);
+  EXPECT_EQ(config.pools.at(0).backends.size(), 10'000U);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
+}
+
+TEST(HaproxyImport, RefusesMoreThanOurFileTakesWithoutLosingItsWay) {
+  std::string text;
+  for (unsigned i = 0; i < 5000; i++)
+    text += fmt::format("listen l{}\n mode tcp\n bind 192.0.2.25:{}\n server a 10.0.1.10\n", i, 1000 + i);
+  const Imported imported = import("f", text);
+  EXPECT_EQ(imported.text, "");
+  EXPECT_THAT(imported.failure, HasSubstr("would be refused"));
+  EXPECT_EQ(import("f", "listen x\n" + std::string(10 << 20, 'y')).text, "") << "one endless line";
+}
+
+TEST(HaproxyImport, SurvivesFilesThatWereCutAndMixed) {
+  const std::string whole = read(kGolden + "relay.cfg") + read(kGolden + "frontends.cfg");
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  for (int round = 0; round < 200; round++) {
+    std::string text = whole;
+    for (int change = 0; change < 20; change++) {
+      const size_t at = random() % text.size();
+      switch (random() % 3) {
+        case 0:
+          text[at] = static_cast<char>(random());
+          break;
+        case 1:
+          text.erase(at, random() % 40);
+          break;
+        default:
+          text.insert(at, whole.substr(random() % whole.size(), random() % 60));
+      }
+    }
+    const Imported imported = import("f", text);
+    ASSERT_NE(imported.text.empty(), imported.failure.empty()) << text;
+    if (!imported.text.empty()) {
+      ASSERT_TRUE(load_text("converted", imported.text)) << text;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice::config::haproxy

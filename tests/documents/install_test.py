@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `meson install` puts where, the systemd units, and the script that addresses the twins."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from lab.balancer import ROOT
+
+PROGRAMS = ["sluice-control", "sluice-dataplane", "sluicectl"]
+
+
+def test_programs_pages_units_completion_and_examples_are_installed(installed, find):
+    for program in PROGRAMS:
+        path = find(f"sbin/{program}")
+        done = subprocess.run([path, "--version"], text=True, capture_output=True, timeout=20)
+        assert done.returncode == 0 and done.stdout.startswith(program), done.stderr
+    for suffix in ("man8/sluicectl.8", "man8/sluice-control.8", "man8/sluice-dataplane.8", "man5/sluice.cfg.5",
+                   "bash-completion/completions/sluicectl", "libexec/sluice/address-twins", "examples/edge.cfg", "examples/edge.addresses",
+                   "system/sluice-control@.service", "system/sluice-dataplane@.service"):
+        assert find(suffix).stat().st_size > 0
+    names = {path.name for path in installed.rglob("*") if path.is_file()}
+    assert not names & {"sluicectl-documents", "config-reference", "perf_mail"}, "tools of the build do not belong to an installation"
+
+
+def test_installed_examples_pass_the_check(find):
+    for name in ("edge.cfg", "minimal.cfg"):
+        done = subprocess.run([find("sbin/sluice-control"), "--config", find(f"examples/{name}"), "--check"], text=True,
+                              capture_output=True, timeout=20)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("unit", ["sluice-control@.service", "sluice-dataplane@.service"])
+def test_systemd_takes_the_units(installed, find, tmp_path, unit):
+    """Verified with the programs' paths as they are in the installation: systemd looks whether they are there."""
+    for path in installed.rglob("*.service"):
+        text = path.read_text()
+        assert "@sbindir@" not in text and "@libexecdir@" not in text
+        for program in set(re.findall(r"=(/\S+/(?:sluice-[a-z]+|address-twins))", text)):
+            assert (installed / program.lstrip("/")).exists(), program
+            text = text.replace(f"={program} ", f"={installed / program.lstrip('/')} ")
+        (tmp_path / path.name).write_text(text)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", tmp_path / unit.replace("@", "@edge1")], text=True, capture_output=True,
+                          timeout=60, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"})
+    complaints = [line for line in (done.stdout + done.stderr).splitlines() if "sluice" in line]
+    assert done.returncode == 0 and not complaints, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("unit", ["sluice-control@.service", "sluice-dataplane@.service"])
+def test_units_come_back_and_are_confined(find, unit):
+    lines = find(f"system/{unit}").read_text().splitlines()
+    assert {"Restart=always", "NoNewPrivileges=yes", "ProtectSystem=strict", "RestrictNamespaces=yes"} <= set(lines)
+    assert any(line.startswith("CapabilityBoundingSet=CAP_") for line in lines)
+
+
+def address_twins(tmp_path, text, wait_s=1):
+    """Runs the script beside an `ip` that knows slf0 alone, and notes its batch."""
+    ip = tmp_path / "ip"
+    ip.write_text(f'#!/bin/sh\ncase "$*" in\n"link show dev slf0") exit 0;;\n"-force -batch "*) cat "$3" > {tmp_path}/batch;;\n*) exit 1;;\nesac\n')
+    ip.chmod(0o755)
+    path = tmp_path / "edge1.addresses"
+    if text is not None:
+        path.write_text(text)
+    return subprocess.run([ROOT / "config/systemd/address-twins", path], text=True, capture_output=True, timeout=30,
+                          env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLUICE_TWINS_WAIT": str(wait_s)})
+
+
+def test_twins_are_addressed_when_they_are_there(tmp_path):
+    text = "# slx0 is no device here\naddress replace 192.0.2.25/32 dev slf0\nlink set slf0 up\n"
+    done = address_twins(tmp_path, text)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "batch").read_text() == text
+
+
+def test_a_twin_that_does_not_come_is_named(tmp_path):
+    done = address_twins(tmp_path, "address replace 192.0.2.25/32 dev slf0\nlink set slb9 up\n")
+    assert done.returncode == 1 and "no interface slb9" in done.stderr
+    assert not (tmp_path / "batch").exists()
+
+
+def test_without_a_file_the_twins_are_left_to_others(tmp_path):
+    done = address_twins(tmp_path, None)
+    assert done.returncode == 0 and "left to others" in done.stdout
