@@ -18,7 +18,8 @@ def test_programs_pages_units_completion_and_examples_are_installed(installed, f
         assert done.returncode == 0 and done.stdout.startswith(program), done.stderr
     for suffix in ("man8/sluicectl.8", "man8/sluice-control.8", "man8/sluice-dataplane.8", "man5/sluice.cfg.5",
                    "bash-completion/completions/sluicectl", "libexec/sluice/address-twins", "examples/edge.cfg", "examples/edge.addresses",
-                   "system/sluice-control@.service", "system/sluice-dataplane@.service"):
+                   "system/sluice-control@.service", "system/sluice-dataplane@.service",
+                   "share/sluice/grafana/sluice.json", "share/sluice/prometheus/alerts.yml"):
         assert find(suffix).stat().st_size > 0
     names = {path.name for path in installed.rglob("*") if path.is_file()}
     assert not names & {"sluicectl-documents", "config-reference", "perf_mail"}, "tools of the build do not belong to an installation"

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """sluicectl dns-zone on a running balancer, its output judged by BIND's own check."""
 import json
+import subprocess
 
 import pytest
 
 from lab.network import VIP4, VIP6
-from lab.shell import CommandError, run, wait_until
+from lab.shell import CommandError, Service, in_namespace, run, wait_until
 
 NAME = "mail.example.net"
 HEAD = f"""$TTL 300
@@ -64,3 +65,36 @@ def test_bad_arguments_are_named(lab, arguments, wanted):
     with pytest.raises(CommandError, match=f"exit code 2.*{wanted}"):
         lab.start_balancer(healthy=False)
         lab.balancer.ctl("dns-zone", *arguments)
+
+
+NAMED_CONF = """\
+options { directory "%(root)s"; listen-on port 5300 { 127.0.0.1; }; listen-on-v6 { none; }; recursion no; pid-file none; session-keyfile none; };
+controls { };
+zone "%(name)s" { type primary; file "%(root)s/zone"; allow-update { 127.0.0.1; }; };
+"""
+
+
+def start_name_server(lab):
+    """BIND in the balancer's namespace, with a zone whose name has an address that is out of date."""
+    root = lab.directory / "named"
+    root.mkdir()
+    (root / "zone").write_text(HEAD + "@ IN A 203.0.113.99\n@ IN MX 10 @\n")
+    (root / "named.conf").write_text(NAMED_CONF % {"root": root, "name": NAME})
+    lab.services.append(Service("named", ["named", "-g", "-c", root / "named.conf"], root / "log", lab.network.balancer))
+    wait_until(lambda: "203.0.113.99" in look_up(lab, "A"), 20, "name server answers")
+
+
+def look_up(lab, kind):
+    done = subprocess.run(in_namespace(lab.network.balancer, ["dig", "+short", "+time=1", "+tries=1", "@127.0.0.1", "-p", "5300", NAME, kind]),
+                          text=True, capture_output=True, timeout=20)
+    return done.stdout.split()
+
+
+def test_a_name_server_takes_the_update_script(lab):
+    lab.start_greeters()
+    lab.start_balancer()
+    start_name_server(lab)
+    script = lab.balancer.ctl("dns-zone", NAME, "--nsupdate")
+    run("nsupdate", namespace=lab.network.balancer, stdin="server 127.0.0.1 5300\n" + script)
+    assert look_up(lab, "A") == [VIP4] and look_up(lab, "AAAA") == [VIP6]
+    assert look_up(lab, "MX") == ["10", f"{NAME}."], "other records of the name stay"
