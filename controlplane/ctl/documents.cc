@@ -164,12 +164,20 @@ _sluicectl() {
   fi
 )";
 
+/// The words of a list such as "pause, resume or rollback".
+std::string enumerated(const std::string& help) {
+  std::string out;
+  for (const char c : help) out += c == ',' ? ' ' : c;
+  if (const size_t last = out.find(" or "); last != std::string::npos) out.erase(last, 3);
+  return out;
+}
+
 /// What the shell offers for the word at that place.
 std::string candidates(const Argument& argument) {
   if (argument.name == "BACKEND") return "$(_sluicectl_names backends)";
   if (argument.name == "POOL") return "$(_sluicectl_names pools)";
   if (argument.name == "SERVICE") return "$(_sluicectl_names services)";
-  if (argument.name == "FORMAT") return argument.help;
+  if (argument.name == "FORMAT" || argument.name == "ACTION") return enumerated(argument.help);
   return "";
 }
 

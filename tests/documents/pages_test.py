@@ -88,6 +88,7 @@ def test_completion_knows_options_values_and_files(find, tmp_path):
     assert completions(find, "sluicectl import haproxy ha", tmp_path) == ["haproxy.cfg"]
     assert completions(find, "sluicectl --config ha", tmp_path) == ["haproxy.cfg"]
     assert completions(find, "sluicectl --config haproxy.cfg stat", tmp_path) == ["status"]
+    assert completions(find, "sluicectl warmup mta/mta1 r", tmp_path) == ["resume", "rollback"]
     assert "--ttl" in completions(find, "sluicectl dns-zone mail.example.net --ttl 60 --")
 
 
