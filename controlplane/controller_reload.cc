@@ -29,7 +29,7 @@ std::vector<std::string> faults_of(const LoadedConfig& loaded) {
 
 Reloaded Controller::compare(const LoadedConfig& wanted) const {
   if (auto faults = faults_of(wanted); !faults.empty()) return std::unexpected(std::move(faults));
-  return plan_reload(config_, *wanted, model_, flow_counts());
+  return plan_reload(config_, *wanted, model_, flow_counts(), journal_.now());
 }
 
 Reloaded Controller::reload() {

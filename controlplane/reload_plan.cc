@@ -8,10 +8,12 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "config/choices.h"
 #include "controlplane/maglev.h"
+#include "controlplane/warm_up.h"
 
 namespace sluice::control {
 
@@ -219,14 +221,21 @@ std::vector<ReloadPlan::Share> compare_shares(const Model& before, const Model& 
   return out;
 }
 
-/// The model of `wanted`, with backends that `model` does not have taken as good.
-Model model_after(const config::Config& wanted, const Model& model, Journal& silent) {
-  std::unordered_set<uint64_t> known;
-  for (const Member& member : model.members()) known.insert(member.key);
+/// The model of `wanted`, with backends that `model` does not have taken as good. A warm-up that is new, or another
+/// one, goes by its dates.
+Model model_after(const config::Config& wanted, const Model& model, SystemTime now, Journal& silent) {
+  std::unordered_map<uint64_t, const Member*> known;
+  for (const Member& member : model.members()) known.emplace(member.key, &member);
   Model out(wanted, silent);
   out.take_over(model);
   for (size_t i = 0; i < out.members().size(); i++) {
-    if (known.contains(out.members()[i].key)) continue;
+    const Member& member = out.members()[i];
+    const auto before = known.find(member.key);
+    if (before == known.end() || before->second->warm_up_plan != member.warm_up_plan) {
+      out.set_factor(i, &Member::warm_up,
+                     member.warm_up_plan ? warm_up_factor(*member.warm_up_plan, {}, now) : Factor{});
+    }
+    if (before != known.end()) continue;
     out.set_health(i, Health::kUp, "assumed");
     out.set_next_hop(i, NextHop{});
   }
@@ -278,7 +287,7 @@ std::string ReloadPlan::summary() const {
 }
 
 ReloadPlan plan_reload(const config::Config& running, const config::Config& wanted, const Model& model,
-                       const FlowCounts& flows) {
+                       const FlowCounts& flows, SystemTime now) {
   ReloadPlan plan;
   compare_log(running.control, wanted.control, plan.changes);
   compare_lists("check", "", running.checks, wanted.checks, plan.changes);
@@ -286,8 +295,8 @@ ReloadPlan plan_reload(const config::Config& running, const config::Config& want
   compare_lists("service", "", running.services, wanted.services, plan.changes);
   plan.dataplane_restart = dataplane_differences(running.dataplane, wanted.dataplane);
   plan.control_restart = control_differences(running, wanted);
-  Journal silent = Journal::silent(std::chrono::system_clock::now);
-  const Model after = model_after(wanted, model, silent);
+  Journal silent = Journal::silent([now] { return now; });
+  const Model after = model_after(wanted, model, now, silent);
   plan.shares = compare_shares(model, after);
   count_cuts(model, after, flows, plan);
   return plan;

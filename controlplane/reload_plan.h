@@ -55,7 +55,7 @@ struct ReloadPlan {
 
 /// From `running`, of which `model` was made, to `wanted`.
 ReloadPlan plan_reload(const config::Config& running, const config::Config& wanted, const Model& model,
-                       const FlowCounts& flows);
+                       const FlowCounts& flows, SystemTime now);
 
 /// `wanted`, but with what only a restart of either process can change left as in `running`.
 config::Config without_restart(const config::Config& running, config::Config wanted);

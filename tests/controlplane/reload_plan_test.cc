@@ -23,7 +23,8 @@ class ReloadPlanTest : public ModelTest {
   ReloadPlan plan() {
     return plan_reload(running_, config_, model_,
                        {[this](const Member& member) { return count("backend " + member.label()); },
-                        [this](const ServiceState& service) { return count("service " + service.config.name); }});
+                        [this](const ServiceState& service) { return count("service " + service.config.name); }},
+                       now_);
   }
   std::optional<uint64_t> count(const std::string& what) const {
     const auto known = flows_.find(what);
@@ -79,6 +80,13 @@ TEST_F(ReloadPlanTest, TakesABackendThatIsNewAsGoodAndOneThatIsDownAsDown) {
   EXPECT_EQ(words(plan), "+ backend mta/mta4\n");
   EXPECT_NEAR(after(plan, "mta/mta4:25"), 1 / 3.0, 0.001);
   EXPECT_EQ(after(plan, "mta/mta2:25"), -1) << "had nothing, and gets nothing";
+}
+
+TEST_F(ReloadPlanTest, ReckonsWithTheWarmUpOfABackendThatIsNew) {
+  config::Backend fresh{.name = "mta4", .address = *config::IpAddress::parse("10.0.1.4")};
+  fresh.warm_up = config::WarmUp{.start = std::chrono::floor<std::chrono::days>(now_), .from = 0.1, .table = {}};
+  config_.pools[0].backends.push_back(fresh);
+  EXPECT_NEAR(after(plan(), "mta/mta4:25"), 0.1 / 3.1, 0.001);
 }
 
 TEST_F(ReloadPlanTest, CountsTheFlowsOfWhatIsRemoved) {
