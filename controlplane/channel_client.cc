@@ -98,6 +98,8 @@ std::string_view words_for(uint32_t reason) {
       return "port that the data plane does not have; both processes must read the same file";
     case channel::RejectReason::kServiceEndpointTaken:
       return "another service has this address and port";
+    case channel::RejectReason::kLocalIndexTaken:
+      return "index of another address of ours";
     case channel::RejectReason::kServiceTableFull:
       return "too many services";
   }

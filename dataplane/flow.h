@@ -34,11 +34,16 @@ constexpr bool is_closing(TcpState state) {
   return state >= TcpState::kClientFin;
 }
 
+/// Adds to what counts up to 2^32 - 1 and stays there.
+inline void add_saturating(uint32_t& sum, uint32_t n) {
+  if (__builtin_add_overflow(sum, n, &sum)) sum = UINT32_MAX;
+}
+
 /// Bits of `Flow::flags`.
 enum FlowFlags : uint8_t {
-  kFlowCut = 1,           // we reset it: packets are answered with RST
-  kFlowCounted = 2,       // counted in flows_now of its backend and service
-  kFlowSpecial = 4,       // more than NAT is to be done: a PROXY header shifts its sequence numbers
+  kFlowCut = 1,      // we reset it: packets are answered with RST
+  kFlowCounted = 2,  // counted in flows_now of its backend and service
+  kFlowSpecial = 4,  // more than NAT is to be done: another forwarding, or a PROXY header that shifts sequence numbers
   kFlowProxyPending = 8,  // the header is not yet acknowledged; bytes_up is its place among the pending
 };
 

@@ -52,10 +52,14 @@ void FlowTable::adopt() noexcept {
   for (uint32_t i = capacity_; i-- > 0;) {
     Flow& flow = flows_[i];
     const bool valid = flow.state != TcpState::kFree && flow.state <= TcpState::kReset &&
-                       flow.service < channel::kMaxServices && flow.backend < channel::kMaxBackends;
+                       flow.service < channel::kMaxServices && flow.backend < channel::kMaxBackends &&
+                       flow.forwarding() <= channel::Forwarding::kGue;
     if (valid && index_flow(place(hash(flow.client_endpoint())), i)) {
-      adopted_++;
-      continue;
+      if (flow.forwarding() != channel::Forwarding::kFullnat || index_local(i)) {
+        adopted_++;
+        continue;
+      }
+      unindex(place(hash(flow.client_endpoint())), i);
     }
     flow.state = TcpState::kFree;
     next_free(flow) = free_;
@@ -152,6 +156,8 @@ void FlowTable::unindex(FlowPlace place, FlowIndex index) noexcept {
 void FlowTable::erase(FlowIndex index) noexcept {
   Flow& flow = flows_[index];
   unindex(place(hash(flow.client_endpoint())), index);
+  if (flow.forwarding() == channel::Forwarding::kFullnat) [[unlikely]]
+    unindex(local_place(flow), index);
   flow.state = TcpState::kFree;
   next_free(flow) = erased_;
   if (erased_ == kNoFlow) erased_last_ = index;

@@ -4,10 +4,12 @@
 // partial keys: Pagh and Rodler 2001; Fan et al., MemC3, NSDI'13), and the flows themselves beside it.
 //
 // A flow is indexed by its client endpoint alone, so one entry serves both directions; several flows of
-// one client endpoint (to different services) share a tag and are told apart by a predicate.
+// one client endpoint (to different services) share a tag and are told apart by a predicate. A fullnat flow, whose
+// backend does not know the client's endpoint, has a second place under our endpoint towards the backend.
 //
 // Invariants:
-//   1. Every flow whose state is not kFree has exactly one place, in its primary or its secondary bucket.
+//   1. Every flow whose state is not kFree has exactly one place under its client endpoint, in its primary or its
+//      secondary bucket, and likewise one under its local endpoint if it is a fullnat flow.
 //   2. bucket.overflowed counts the flows with that primary bucket that live in their secondary one, so a
 //      look-up visits the second bucket only when it can help.
 //   3. A flow freed in a burst is not reused before end_burst(): indices held by the burst stay harmless.
@@ -37,6 +39,11 @@ class FlowTable {
   FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_seed, uint64_t boot_id) noexcept;
 
   uint64_t hash(const Endpoint& client) const noexcept { return hash_endpoint(client, seed_); }
+
+  /// Of our endpoint towards a backend, by the address' index.
+  uint64_t hash_local(uint8_t local_index, Be16 port) const noexcept {
+    return fold_multiply((uint64_t{local_index} << 16 | port.raw) ^ seed_ ^ kMixA, seed_ ^ kMixC);
+  }
 
   FlowPlace place(uint64_t hash) const noexcept {
     const auto tag = static_cast<uint32_t>(hash >> 48);
@@ -68,7 +75,10 @@ class FlowTable {
   /// place is free. Cost: at most 22 buckets visited.
   FlowIndex insert(FlowPlace place) noexcept;
 
-  /// Frees a flow whose client fields are still those it was inserted under.
+  /// Gives a flow that is whole its second place, under its local endpoint. Returns whether there was room.
+  bool index_local(FlowIndex index) noexcept { return index_flow(local_place(flows_[index]), index); }
+
+  /// Frees a flow whose client and local fields are still those it was inserted under.
   void erase(FlowIndex index) noexcept;
 
   /// Makes what was erased in this burst available.
@@ -112,6 +122,10 @@ class FlowTable {
   static uint32_t free_place(const FlowBucket& bucket) noexcept {
     const uint32_t mask = match(bucket, 0);
     return mask == 0 ? FlowBucket::kPlaces : static_cast<uint32_t>(__builtin_ctz(mask));
+  }
+
+  FlowPlace local_place(const Flow& flow) const noexcept {
+    return place(hash_local(flow.local_index(), flow.local_port));
   }
 
   void format(uint64_t hash_seed, uint64_t boot_id) noexcept;

@@ -41,6 +41,7 @@ ForwardingState::ForwardingState(Service* services, Backend* backends, Local* lo
     stats_.local_ids[id] = {locals_[id].in_use ? locals_[id].key : 0, locals_[id].generation, {}};
   }
   rebuild_slots();
+  list_locals();
 }
 
 void ForwardingState::attach(const ChannelAttachment& attachment) noexcept {
@@ -73,6 +74,17 @@ void ForwardingState::rebuild_slots() noexcept {
   slots_.fill(channel::kNoService);
   for (uint16_t id = 0; id < channel::kMaxServices; id++) {
     if (services_[id].in_use) insert_slot(id);
+  }
+}
+
+void ForwardingState::list_locals() noexcept {
+  all_locals_ = LocalList{};
+  for (auto& families : locals_at_) families.fill(LocalList{});
+  for (uint8_t id = 0; id < channel::kMaxLocals; id++) {
+    if (!locals_[id].in_use) continue;
+    for (LocalList* list : {&all_locals_, &locals_at_[locals_[id].port_index][locals_[id].address.is_v4() ? 0 : 1]}) {
+      list->index[list->count++] = id;
+    }
   }
 }
 
@@ -213,9 +225,13 @@ std::optional<RejectReason> ForwardingState::put_local(const channel::PutLocal& 
   if (id >= channel::kMaxLocals) return RejectReason::kIdOutOfRange;
   if (message.port_index >= ports_) return RejectReason::kBadPortIndex;
   Local& local = locals_[id];
+  if (local.in_use && (local.address != message.address || local.port_index != message.port_index)) {
+    return RejectReason::kLocalIndexTaken;
+  }
   local = {message.address, address_sum(message.address), message.generation, message.port_index, true, message.key};
   stats_.local_ids[id] = {message.key, message.generation, {}};
   local_named_[id] = true;
+  list_locals();
   return std::nullopt;
 }
 
@@ -224,6 +240,7 @@ std::optional<RejectReason> ForwardingState::drop_local(uint16_t id) noexcept {
   if (!locals_[id].in_use) return std::nullopt;
   locals_[id].in_use = false;
   stats_.local_ids[id].key = 0;
+  list_locals();
   backends_lost_ = true;
   return std::nullopt;
 }

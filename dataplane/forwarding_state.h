@@ -69,17 +69,40 @@ class ForwardingState {
 
   const Local& local(uint32_t index) const noexcept { return locals_[index]; }
 
+  /// Indices of our addresses of one family behind a port, ascending.
+  std::span<const uint8_t> locals_at(uint32_t port, bool v4) const noexcept {
+    const LocalList& list = locals_at_[port][v4 ? 0 : 1];
+    return {list.index.data(), list.count};
+  }
+
+  /// Our address towards a backend, the source of a tunnel to it; null if we have none.
+  const Local* local_towards(const Backend& backend) const noexcept {
+    const auto indices = locals_at(backend.port_index, backend.endpoint.address.is_v4());
+    return indices.empty() ? nullptr : &locals_[indices.front()];
+  }
+
+  /// Which of our addresses this is; kMaxLocals if none.
+  uint32_t find_local(const Address& address) const noexcept {
+    for (uint32_t i = 0; i < all_locals_.count; i++) {
+      if (locals_[all_locals_.index[i]].address == address) return all_locals_.index[i];
+    }
+    return channel::kMaxLocals;
+  }
+
   /// Whether the backend that a flow was placed on is still that backend.
   bool is_current(const Flow& flow) const noexcept {
     const Backend& backend = backends_[flow.backend];
     return backend.in_use && backend.generation == flow.backend_generation;
   }
 
-  /// Whether a flow has lost its backend: it is gone, to be cut, or down with a service that resets.
+  /// Whether a flow has lost its backend: it is gone, to be cut, or down with a service that resets; or
+  /// our address that it was reached from is gone.
   bool is_lost(const Flow& flow) const noexcept {
     if (!is_current(flow) || !services_[flow.service].in_use) return true;
     const uint8_t flags = backends_[flow.backend].flags;
     if ((flags & channel::kBackendCut) != 0) return true;
+    const bool is_fullnat = flow.forwarding() == channel::Forwarding::kFullnat;
+    if (is_fullnat && !locals_[flow.local_index()].in_use) return true;
     return (flags & channel::kBackendDown) != 0 &&
            services_[flow.service].on_backend_down == channel::OnBackendDown::kReset;
   }
@@ -98,9 +121,15 @@ class ForwardingState {
   static constexpr uint32_t kSlots = 4 * channel::kMaxServices;  // load at most 1/4
   static constexpr uint32_t kSlotMask = kSlots - 1;
 
+  struct LocalList {
+    uint32_t count = 0;
+    std::array<uint8_t, channel::kMaxLocals> index;
+  };
+
   static uint32_t slot_of(const Endpoint& vip) noexcept;
   void insert_slot(channel::ServiceId id) noexcept;
   void rebuild_slots() noexcept;
+  void list_locals() noexcept;
   std::optional<channel::RejectReason> put_service(const channel::PutService& message) noexcept;
   std::optional<channel::RejectReason> put_backend(const channel::PutBackend& message) noexcept;
   std::optional<channel::RejectReason> drop_service(uint16_t id) noexcept;
@@ -125,6 +154,8 @@ class ForwardingState {
   std::array<bool, channel::kMaxServices> service_named_;  // in the snapshot under way
   std::array<bool, channel::kMaxBackends> backend_named_;
   std::array<bool, channel::kMaxLocals> local_named_;
+  LocalList all_locals_;
+  std::array<std::array<LocalList, 2>, channel::kMaxPorts> locals_at_;  // by port and family
 };
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "dataplane/checksum.h"
+#include "dataplane/encapsulate.h"
 
 namespace sluice {
 namespace {
@@ -55,6 +56,41 @@ uint32_t read_quoted_ipv6(const uint8_t* header, uint32_t bytes, IcmpError& erro
     offset += (header[offset + 1] + 1U) * 8U;
   }
   return next == kProtocolTcp ? offset : 0;
+}
+
+/// The quoted segment whose IP header is at `l3`, with at least its ports and sequence number before `end`.
+bool read_quoted(const uint8_t* data, uint32_t l3, uint32_t end, bool v6, IcmpError& error) {
+  if (l3 >= end) return false;
+  const uint32_t header_bytes =
+      v6 ? read_quoted_ipv6(data + l3, end - l3, error) : read_quoted_ipv4(data + l3, end - l3, error);
+  if (header_bytes == 0 || l3 + header_bytes + kQuotedAtLeast > end) return false;
+  const uint8_t* header = data + l3 + header_bytes;
+  error.source.port = Be16{load<uint16_t>(header + tcp::kSourcePort)};
+  error.destination.port = Be16{load<uint16_t>(header + tcp::kDestinationPort)};
+  error.sequence = Be32{load<uint32_t>(header + tcp::kSequence)}.host();
+  error.l3_offset = static_cast<uint16_t>(l3);
+  error.l4_offset = static_cast<uint16_t>(l3 + header_bytes);
+  error.l4_bytes = static_cast<uint16_t>(end - l3 - header_bytes);
+  return true;
+}
+
+/// The quoted outer header of a tunnel, `bytes` of which are present. Returns its length with UDP, 0 if it is none.
+uint32_t read_quoted_tunnel(const uint8_t* header, uint32_t bytes, bool v6, Address& source, Address& destination) {
+  const uint32_t ip_bytes = v6 ? ipv6::kBytes : ipv4::kBytes;
+  const uint8_t first = v6 ? 0x60 : 0x45;
+  if (bytes < ip_bytes + udp::kBytes || (v6 ? header[0] & 0xf0 : header[0]) != first) return 0;
+  if (v6) {
+    std::memcpy(source.bytes.data(), header + ipv6::kSource, 16);
+    std::memcpy(destination.bytes.data(), header + ipv6::kDestination, 16);
+  } else {
+    source = Address::v4(Be32{load<uint32_t>(header + ipv4::kSource)});
+    destination = Address::v4(Be32{load<uint32_t>(header + ipv4::kDestination)});
+  }
+  const uint8_t protocol = header[v6 ? ipv6::kNextHeader : ipv4::kProtocol];
+  if (protocol == kProtocolIpv4 || protocol == kProtocolIpv6) return ip_bytes;
+  const bool is_gue =
+      protocol == kProtocolUdp && load<uint16_t>(header + ip_bytes + udp::kDestinationPort) == Be16::of(kGuePort).raw;
+  return is_gue ? ip_bytes + udp::kBytes : 0;
 }
 
 /// Writes an address as the family has it.
@@ -119,17 +155,28 @@ bool read_icmp_error(const rte_mbuf& mbuf, const Packet& packet, IcmpError& erro
   const uint32_t end = std::min<uint32_t>(packet.l3_offset + packet.ip_bytes, rte_pktmbuf_data_len(&mbuf));
   const uint32_t l3 = packet.l4_offset + icmp::kBytes;
   if (l3 >= end || !is_error(data[packet.l4_offset + icmp::kType], packet.v6)) return false;
-  const uint32_t header_bytes =
-      packet.v6 ? read_quoted_ipv6(data + l3, end - l3, error) : read_quoted_ipv4(data + l3, end - l3, error);
-  if (header_bytes == 0 || l3 + header_bytes + kQuotedAtLeast > end) return false;
-  const uint8_t* header = data + l3 + header_bytes;
-  error.source.port = Be16{load<uint16_t>(header + tcp::kSourcePort)};
-  error.destination.port = Be16{load<uint16_t>(header + tcp::kDestinationPort)};
-  error.sequence = Be32{load<uint32_t>(header + tcp::kSequence)}.host();
-  error.l3_offset = static_cast<uint16_t>(l3);
-  error.l4_offset = static_cast<uint16_t>(l3 + header_bytes);
-  error.l4_bytes = static_cast<uint16_t>(end - l3 - header_bytes);
-  return error.source.address == packet.destination.address;
+  return read_quoted(data, l3, end, packet.v6, error) && error.source.address == packet.destination.address;
+}
+
+bool read_tunnel_too_big(const rte_mbuf& mbuf, const Packet& packet, TunnelTooBig& out) noexcept {
+  const auto* data = rte_pktmbuf_mtod(&mbuf, const uint8_t*);
+  const uint32_t end = std::min<uint32_t>(packet.l3_offset + packet.ip_bytes, rte_pktmbuf_data_len(&mbuf));
+  const uint8_t* message = data + packet.l4_offset;
+  const uint32_t outer = packet.l4_offset + icmp::kBytes;
+  if (outer >= end) return false;
+  const bool is_too_big = packet.v6
+                              ? message[icmp::kType] == kTooBig6
+                              : message[icmp::kType] == kUnreachable4 && message[icmp::kCode] == kFragmentationNeeded;
+  if (!is_too_big) return false;
+  Address source;
+  const uint32_t overhead = read_quoted_tunnel(data + outer, end - outer, packet.v6, source, out.tunnel_destination);
+  if (overhead == 0 || source != packet.destination.address || outer + overhead >= end) return false;
+  out.inner_v6 = data[outer + overhead] >> 4 == 6;
+  const uint32_t mtu = packet.v6 ? Be32{load<uint32_t>(message + icmp::kMtu6)}.host()
+                                 : Be16{load<uint16_t>(message + icmp::kMtu4)}.host();
+  if (mtu <= overhead || mtu > 0xffff) return false;
+  out.mtu = static_cast<uint16_t>(mtu - overhead);
+  return read_quoted(data, outer + overhead, end, out.inner_v6, out.inner);
 }
 
 void rewrite_icmp_error(rte_mbuf& mbuf, const Packet& packet, const IcmpError& error,

@@ -34,6 +34,18 @@ struct IcmpError {
 /// or does not quote the start of a TCP segment sent by the station that the error is addressed to.
 bool read_icmp_error(const rte_mbuf& mbuf, const Packet& packet, IcmpError& error) noexcept;
 
+/// What a router says of a packet of one of our tunnels: that it was too big.
+struct TunnelTooBig {
+  Address tunnel_destination;
+  IcmpError inner;  // what is quoted of the segment within
+  bool inner_v6;
+  uint16_t mtu = 0;  // that is left to what goes through the tunnel
+};
+
+/// Reads a "too big" in `mbuf` (verdict kIcmp in `packet`) that quotes an outer header that `packet.destination` sent
+/// (see encapsulate.h), and the start of a TCP segment in it. False if it is not that.
+bool read_tunnel_too_big(const rte_mbuf& mbuf, const Packet& packet, TunnelTooBig& out) noexcept;
+
 /// What an error is to say on the other side.
 struct IcmpRewrite {
   Address source;  // of the error itself; it goes to `quoted_source`

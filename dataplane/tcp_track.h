@@ -88,4 +88,20 @@ inline TcpState after_server_segment(const Flow& flow, const Packet& packet) {
   return flow.state;
 }
 
+/// The state after a segment from the client of a flow of which nothing else is seen (dsr, tunnels): the client's
+/// acknowledgements tell of the server. Its FIN ends the flow: nobody tells of the server's, and an SMTP client sends
+/// none before it has the server's last reply. `flow.client_next` and `flow.server_next` not yet advanced.
+inline TcpState after_lone_client_segment(const Flow& flow, const Packet& packet) {
+  if ((packet.tcp_flags & kTcpRst) != 0) return after_client_segment(flow, packet);
+  if ((packet.tcp_flags & (kTcpSyn | kTcpAck)) != kTcpAck) return flow.state;
+  const bool open = flow.state == TcpState::kEstablished || flow.state == TcpState::kAdopted;
+  if ((packet.tcp_flags & kTcpFin) != 0 && open) return TcpState::kClosed;
+  if (flow.state == TcpState::kSynSent && packet.sequence - flow.client_next < kBelievable) {
+    return TcpState::kEstablished;
+  }
+  // A stranger's single segment does not make a connection: the dialogue has to go on.
+  if (flow.state == TcpState::kAdopted && sequence_before(flow.server_next, packet.ack)) return TcpState::kEstablished;
+  return flow.state;
+}
+
 }  // namespace sluice

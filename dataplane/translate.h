@@ -79,4 +79,30 @@ inline void to_client(rte_mbuf& mbuf, const Packet& packet, const Service& servi
                                   service.address_sum);
 }
 
+/// Replaces both endpoints of a TCP packet, for fullnat, and takes one hop off. All addresses are of one family.
+inline void rewrite_both(rte_mbuf& mbuf, const Packet& packet, const Endpoint& source,
+                         const Endpoint& destination) noexcept {
+  auto* data = rte_pktmbuf_mtod(&mbuf, uint8_t*);
+  uint8_t* l3 = data + packet.l3_offset;
+  uint8_t* l4 = data + packet.l4_offset;
+  const uint32_t bytes = packet.v6 ? 16 : 4;
+  uint8_t* addresses = l3 + (packet.v6 ? ipv6::kSource : ipv4::kSource);
+  const uint64_t ports_before = uint64_t{packet.source.port.raw} + packet.destination.port.raw;
+  const uint16_t before = fold(sum_words(addresses, 2 * bytes));
+  __builtin_memcpy(addresses, source.address.bytes.data() + 16 - bytes, bytes);
+  __builtin_memcpy(addresses + bytes, destination.address.bytes.data() + 16 - bytes, bytes);
+  const uint16_t after = fold(sum_words(addresses, 2 * bytes));
+  if (packet.v6) {
+    l3[ipv6::kHopLimit]--;
+  } else {
+    l3[ipv4::kTtl]--;
+    store(l3 + ipv4::kChecksum, update_checksum_and_ttl(load<uint16_t>(l3 + ipv4::kChecksum), before, after));
+  }
+  store(l4 + tcp::kSourcePort, source.port.raw);
+  store(l4 + tcp::kDestinationPort, destination.port.raw);
+  const uint64_t ports_after = uint64_t{source.port.raw} + destination.port.raw;
+  store(l4 + tcp::kChecksum,
+        update_checksum(load<uint16_t>(l4 + tcp::kChecksum), fold(before + ports_before), fold(after + ports_after)));
+}
+
 }  // namespace sluice

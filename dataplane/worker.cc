@@ -19,10 +19,6 @@ constexpr uint8_t kUnusual = kFlowCut | kFlowSpecial;
 constexpr uint32_t kCommandsPerTurn = 32;
 constexpr uint32_t kResetsPerTurn = 32;
 
-void add_saturating(uint32_t& sum, uint32_t n) {
-  if (__builtin_add_overflow(sum, n, &sum)) sum = UINT32_MAX;
-}
-
 /// Adds one packet of `bytes` to a pair of counters, packets and bytes, side by side and aligned.
 void count_packet(uint64_t* packets, uint32_t bytes) {
   auto* pair = reinterpret_cast<__m128i*>(packets);
@@ -136,6 +132,7 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
   rte_mbuf** const mbufs = burst.mbuf.data() + burst.count;
   const Faces faces = setup_.port[port].faces;
   const uint64_t mac_word = mac_word_[port];
+  const bool has_fullnat = has_fullnat_;
   for (uint32_t i = 0; i < std::min(received, kPrefetchAhead); i++) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
   uint32_t kept = burst.count;
   for (uint32_t i = 0; i < received; i++) {
@@ -148,7 +145,9 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
     }
     const bool from_client = faces == Faces::kClients ||
                              (faces == Faces::kBoth && state_.find_service(packet.destination) != channel::kNoService);
-    const FlowPlace place = flows_.place(flows_.hash(from_client ? packet.source : packet.destination));
+    FlowPlace place = flows_.place(flows_.hash(from_client ? packet.source : packet.destination));
+    if (has_fullnat && !from_client) [[unlikely]]
+      place = place_of_reply(packet);
     flows_.prefetch_bucket(place);
     burst.mbuf[kept] = mbuf;
     burst.port[kept] = static_cast<uint8_t>(port);
@@ -164,7 +163,8 @@ FlowIndex Worker::find_from_client(FlowPlace place, const Packet& packet) const 
 }
 
 FlowIndex Worker::find_from_backend(FlowPlace place, const Packet& packet) const noexcept {
-  return flows_.find(place, [&](const Flow& flow) { return is_from_backend(flow, packet); });
+  return flows_.find(
+      place, [&](const Flow& flow) { return is_from_backend(flow, packet) || is_from_backend_to_local(flow, packet); });
 }
 
 void Worker::look_up_flows() noexcept {
@@ -223,6 +223,16 @@ void Worker::track_client(Flow& flow, const Packet& packet) noexcept {
   flow.deadline_ms = static_cast<uint32_t>(now_ms_) + timeout_ms_[static_cast<size_t>(flow.state)];
 }
 
+void Worker::count_towards_backend(const Flow& flow, uint32_t bytes) noexcept {
+  count_packet(&setup_.stats->services[flow.service].packets_in, bytes);
+  count_packet(&setup_.stats->backends[flow.backend].packets_in, bytes);
+}
+
+void Worker::count_towards_client(const Flow& flow, uint32_t bytes) noexcept {
+  count_packet(&setup_.stats->services[flow.service].packets_out, bytes);
+  count_packet(&setup_.stats->backends[flow.backend].packets_out, bytes);
+}
+
 void Worker::learn_return_path(Flow& flow, uint32_t i) noexcept {
   // Six bytes of MAC and, in place of the type that follows them, VLAN and port.
   const auto from = load<uint64_t>(rte_pktmbuf_mtod(burst_.mbuf[i], const uint8_t*) + 6) & 0x0000ffffffffffff;
@@ -252,8 +262,7 @@ void Worker::translate_from_client(uint32_t i) noexcept {
   watch_client(i, expected);
   learn_return_path(flow, i);
 
-  count_packet(&setup_.stats->services[flow.service].packets_in, packet.ip_bytes);
-  count_packet(&setup_.stats->backends[flow.backend].packets_in, packet.ip_bytes);
+  count_towards_backend(flow, packet.ip_bytes);
   to_backend(*mbuf, packet, state_.service(flow.service), backend);
   write_ethernet(*mbuf, packet, backend.next_hop, mac_word_[backend.port_index], backend.vlan);
   send(backend.port_index, mbuf);
@@ -294,8 +303,7 @@ void Worker::translate_from_backend(uint32_t i) noexcept {
   const uint32_t expected = flow.server_next;
   track_backend(flow, packet);
   watch_backend(i, expected);
-  count_packet(&setup_.stats->services[flow.service].packets_out, packet.ip_bytes);
-  count_packet(&setup_.stats->backends[flow.backend].packets_out, packet.ip_bytes);
+  count_towards_client(flow, packet.ip_bytes);
   to_client(*mbuf, packet, state_.service(flow.service), backend);
   write_ethernet(*mbuf, packet, flow.client_mac, mac_word_[out_port], flow.vlan_and_port & 0x0fff);
   send(out_port, mbuf);

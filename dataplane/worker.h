@@ -59,6 +59,12 @@ struct Aside {
   ParseVerdict verdict;  // kIcmp or kFragment
 };
 
+/// Our endpoint towards a backend: an address' index and a port; port 0: none.
+struct LocalPort {
+  uint8_t index = 0;
+  Be16 port;
+};
+
 class Worker {
  public:
   /// `now_ms`: CLOCK_MONOTONIC.
@@ -96,11 +102,14 @@ class Worker {
     return flow.is_of(packet.source) && state_.service(flow.service).vip == packet.destination;
   }
   bool is_from_backend(const Flow& flow, const Packet& packet) const noexcept {
-    return flow.is_of(packet.destination) && state_.backend(flow.backend).endpoint == packet.source;
+    return flow.is_of(packet.destination) && flow.forwarding() == channel::Forwarding::kNat &&
+           state_.backend(flow.backend).endpoint == packet.source;
   }
   bool may_go_to_backend(uint32_t i) noexcept;
   void track_client(Flow& flow, const Packet& packet) noexcept;
   void track_backend(Flow& flow, const Packet& packet) noexcept;
+  void count_towards_backend(const Flow& flow, uint32_t bytes) noexcept;
+  void count_towards_client(const Flow& flow, uint32_t bytes) noexcept;
   void learn_return_path(Flow& flow, uint32_t i) noexcept;
   /// Shows a tracked packet to the observer. `expected`: the sequence number its sender was to use next before it.
   void watch_client(uint32_t i, uint32_t expected) noexcept {
@@ -123,7 +132,33 @@ class Worker {
   void drop(rte_mbuf* mbuf, Counter reason) noexcept;
   void answer_with_reset(uint32_t i, Counter reason) noexcept;
 
-  // worker_proxy.cc: flows into which a PROXY header is injected.
+  // worker_modes.cc: forwarding other than nat.
+  static bool sees_both_ways(const Flow& flow) noexcept { return flow.forwarding() <= channel::Forwarding::kFullnat; }
+  static bool is_tunnelled(const Flow& flow) noexcept { return flow.forwarding() >= channel::Forwarding::kIpip; }
+  bool is_from_backend_to_local(const Flow& flow, const Packet& packet) const noexcept {
+    return flow.forwarding() == channel::Forwarding::kFullnat && flow.local_port == packet.destination.port &&
+           state_.local(flow.local_index()).address == packet.destination.address &&
+           state_.backend(flow.backend).endpoint == packet.source;
+  }
+  FlowPlace place_of_reply(const Packet& packet) const noexcept;
+  FlowIndex find_reply_flow(const Packet& packet) const noexcept;
+  Endpoint client_at_backend(const Flow& flow) const noexcept;
+  Endpoint service_at_backend(const Flow& flow) const noexcept;
+  /// Makes a flow, all of whose other fields are filled in, one of `forwarding`. False, and it is gone, if the table
+  /// has no room for its second place.
+  bool prepare_mode(FlowIndex index, channel::Forwarding forwarding, LocalPort local) noexcept;
+  LocalPort take_local_port(const Backend& backend) noexcept;
+  bool may_reuse(const Flow& flow) const noexcept;
+  void translate_to_backend(rte_mbuf& mbuf, const Packet& packet, const Flow& flow) noexcept;
+  void translate_to_client(rte_mbuf& mbuf, const Packet& packet, const Flow& flow) noexcept;
+  void forward_one_way(uint32_t i) noexcept;
+  void track_lone_client(Flow& flow, const Packet& packet) noexcept;
+  uint32_t overhead_to(const Flow& flow) const noexcept;
+  bool wrap(rte_mbuf& mbuf, Packet& packet, const Flow& flow) noexcept;
+  void send_one_way(rte_mbuf* mbuf, Packet& packet, const Flow& flow) noexcept;
+  void send_reset_through_tunnel(const Flow& flow, MadeSegment reset) noexcept;
+
+  // worker_proxy.cc: flows for which more is to be done than NAT; PROXY headers.
   void translate_special_from_client(uint32_t i) noexcept;
   void translate_special_from_backend(uint32_t i) noexcept;
   void prepare_proxy(Flow& flow, bool opening) noexcept;
@@ -145,6 +180,9 @@ class Worker {
   void pass_fragment_to_backend(Aside& aside, const Flow& flow) noexcept;
   void pass_fragment_to_client(Aside& aside, const Flow& flow) noexcept;
   void answer_too_big(uint32_t i, uint16_t mtu) noexcept;
+  /// Null if there have been too many lately, or there is no memory.
+  rte_mbuf* make_too_big(const rte_mbuf& mbuf, const Packet& packet, uint16_t mtu) noexcept;
+  void pass_icmp_of_tunnel(Aside& aside) noexcept;
 
   // worker_stateless.cc: connections without an entry.
   /// Deals with a client's packet that has no entry and finds no room for one.
@@ -194,6 +232,7 @@ class Worker {
   rte_ring* events_ = nullptr;
   Burst burst_;
   std::array<OutQueue, channel::kMaxPorts> out_;
+  bool has_fullnat_ = false;  // there are, or were, fullnat flows: replies may be to an address of ours
 
   // Embryonic flows, oldest first: a new one takes the place of the one that has been here longest.
   static constexpr uint32_t kEmbryonicRing = 1U << 17;

@@ -8,6 +8,11 @@
 #include "dataplane/worker.h"
 
 namespace sluice {
+namespace {
+
+constexpr uint32_t kUnseenInFlight = 1U << 22;
+
+}  // namespace
 
 bool Worker::put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept {
   switch (verdict) {
@@ -49,7 +54,7 @@ void Worker::deal_with_asides() noexcept {
 
 void Worker::pass_icmp(Aside& aside) noexcept {
   IcmpError error;
-  if (!read_icmp_error(*aside.mbuf, aside.packet, error)) return punt(aside.port, aside.mbuf);
+  if (!read_icmp_error(*aside.mbuf, aside.packet, error)) return pass_icmp_of_tunnel(aside);
   // What it quotes was sent by the balancer: by a VIP to a client, or by a client to a backend.
   if (state_.find_service(error.source) != channel::kNoService) return pass_icmp_to_backend(aside, error);
   if (setup_.port[aside.port].faces != Faces::kClients) return pass_icmp_to_client(aside, error);
@@ -66,14 +71,23 @@ void Worker::pass_icmp_to_backend(Aside& aside, const IcmpError& error) noexcept
   if (index == kNoFlow) return punt(aside.port, mbuf);
   const Flow& flow = flows_[index];
   if ((flow.flags & kFlowCut) != 0 || state_.is_lost(flow)) return drop(mbuf, Counter::kDropNoFlow);
-  if (!believable_quote(flow.server_next, error.sequence)) return drop(mbuf, Counter::kDropIcmp);
+  // Of a server that is not seen, what the client has acknowledged is known, not what is in flight.
+  const uint32_t unseen = sees_both_ways(flow) ? 0 : kUnseenInFlight;
+  if (!believable_quote(flow.server_next + unseen, error.sequence)) return drop(mbuf, Counter::kDropIcmp);
   const Backend& backend = state_.backend(flow.backend);
   if ((backend.flags & channel::kBackendReachable) == 0) return drop(mbuf, Counter::kDropBackendUnreachable);
   if (hop_limit(*mbuf, aside.packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
+  if (!sees_both_ways(flow)) {
+    count(Counter::kIcmpPassedOn);
+    return send_one_way(mbuf, aside.packet, flow);
+  }
+  // A backend of fullnat need not have a way to anybody but us.
+  const bool by_local = flow.forwarding() == channel::Forwarding::kFullnat;
+  const Endpoint client = client_at_backend(flow);
   rewrite_icmp_error(*mbuf, aside.packet, error,
-                     {.source = aside.packet.source.address,
+                     {.source = by_local ? client.address : aside.packet.source.address,
                       .quoted_source = backend.endpoint,
-                      .quoted_destination = error.destination,
+                      .quoted_destination = client,
                       .sequence_shift = 0,
                       .ack_shift = flow.proxy_bytes});
   count(Counter::kIcmpPassedOn);
@@ -86,7 +100,7 @@ void Worker::pass_icmp_to_client(Aside& aside, const IcmpError& error) noexcept 
   Packet answer;
   answer.source = error.destination;
   answer.destination = error.source;
-  const FlowIndex index = find_from_backend(flows_.place(flows_.hash(answer.destination)), answer);
+  const FlowIndex index = find_reply_flow(answer);
   if (index == kNoFlow) return punt(aside.port, mbuf);
   const Flow& flow = flows_[index];
   if ((flow.flags & kFlowCut) != 0 || !state_.is_current(flow)) return drop(mbuf, Counter::kDropNoFlow);
@@ -129,7 +143,7 @@ void Worker::pass_fragment(Aside& aside) noexcept {
     if (index != kNoFlow) return pass_fragment_to_backend(aside, flows_[index]);
     return drop(mbuf, Counter::kDropFragment);
   }
-  const FlowIndex index = find_from_backend(flows_.place(flows_.hash(packet.destination)), packet);
+  const FlowIndex index = find_reply_flow(packet);
   if (faces != Faces::kClients && index != kNoFlow) return pass_fragment_to_client(aside, flows_[index]);
   punt(aside.port, mbuf);
 }
@@ -141,14 +155,12 @@ void Worker::pass_fragment_to_backend(Aside& aside, const Flow& flow) noexcept {
   const Backend& backend = state_.backend(flow.backend);
   if ((backend.flags & channel::kBackendReachable) == 0) return drop(mbuf, Counter::kDropBackendUnreachable);
   if (hop_limit(*mbuf, aside.packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
-  if (aside.packet.ip_bytes > setup_.port[backend.port_index].mtu) return drop(mbuf, Counter::kDropTooBig);
-  channel::ServiceCounters& service_counters = setup_.stats->services[flow.service];
-  channel::BackendCounters& backend_counters = setup_.stats->backends[flow.backend];
-  service_counters.packets_in++;
-  service_counters.bytes_in += aside.packet.ip_bytes;
-  backend_counters.packets_in++;
-  backend_counters.bytes_in += aside.packet.ip_bytes;
-  rewrite_fragment(*mbuf, aside.packet, flow.client, backend.endpoint.address);
+  if (aside.packet.ip_bytes + overhead_to(flow) > setup_.port[backend.port_index].mtu) {
+    return drop(mbuf, Counter::kDropTooBig);
+  }
+  count_towards_backend(flow, aside.packet.ip_bytes);
+  if (!sees_both_ways(flow)) return send_one_way(mbuf, aside.packet, flow);
+  rewrite_fragment(*mbuf, aside.packet, client_at_backend(flow).address, backend.endpoint.address);
   write_ethernet(*mbuf, aside.packet, backend.next_hop, mac_word_[backend.port_index], backend.vlan);
   send(backend.port_index, mbuf);
 }
@@ -159,28 +171,27 @@ void Worker::pass_fragment_to_client(Aside& aside, const Flow& flow) noexcept {
   if ((flow.flags & kFlowCut) != 0 || !state_.is_current(flow)) return drop(mbuf, Counter::kDropFragment);
   if (hop_limit(*mbuf, aside.packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
   if (aside.packet.ip_bytes > setup_.port[out_port].mtu) return drop(mbuf, Counter::kDropTooBig);
-  channel::ServiceCounters& service_counters = setup_.stats->services[flow.service];
-  channel::BackendCounters& backend_counters = setup_.stats->backends[flow.backend];
-  service_counters.packets_out++;
-  service_counters.bytes_out += aside.packet.ip_bytes;
-  backend_counters.packets_out++;
-  backend_counters.bytes_out += aside.packet.ip_bytes;
+  count_towards_client(flow, aside.packet.ip_bytes);
   rewrite_fragment(*mbuf, aside.packet, state_.service(flow.service).vip.address, flow.client);
   write_ethernet(*mbuf, aside.packet, flow.client_mac, mac_word_[out_port], flow.vlan_and_port & 0x0fff);
   send(out_port, mbuf);
 }
 
-void Worker::answer_too_big(uint32_t i, uint16_t mtu) noexcept {
-  if (icmp_tokens_.take(now_ms_)) {
-    rte_mbuf* answer = rte_pktmbuf_alloc(setup_.pool);
-    if (answer == nullptr) {
-      count(Counter::kDropMade);
-    } else {
-      write_too_big(*answer, *burst_.mbuf[i], burst_.packet[i], mtu);
-      send_made(burst_.port[i], answer);
-      count(Counter::kIcmpSent);
-    }
+rte_mbuf* Worker::make_too_big(const rte_mbuf& mbuf, const Packet& packet, uint16_t mtu) noexcept {
+  if (!icmp_tokens_.take(now_ms_)) return nullptr;
+  rte_mbuf* answer = rte_pktmbuf_alloc(setup_.pool);
+  if (answer == nullptr) {
+    count(Counter::kDropMade);
+    return nullptr;
   }
+  write_too_big(*answer, mbuf, packet, mtu);
+  count(Counter::kIcmpSent);
+  return answer;
+}
+
+void Worker::answer_too_big(uint32_t i, uint16_t mtu) noexcept {
+  rte_mbuf* answer = make_too_big(*burst_.mbuf[i], burst_.packet[i], mtu);
+  if (answer != nullptr) send_made(burst_.port[i], answer);
   drop(burst_.mbuf[i], Counter::kDropTooBig);
 }
 

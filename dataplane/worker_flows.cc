@@ -60,6 +60,7 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
     if (flow.state == TcpState::kFree) continue;
     setup_.stats->counters[static_cast<size_t>(gauge_of(flow.state))]++;
     if (is_embryonic(flow.state)) join_embryonic_ring(i);
+    has_fullnat_ |= flow.forwarding() == channel::Forwarding::kFullnat;
     if ((flow.flags & kFlowCounted) == 0) continue;
     setup_.stats->services[flow.service].flows_now++;
     setup_.stats->backends[flow.backend].flows_now++;
@@ -118,6 +119,10 @@ void Worker::place_one(uint32_t i, channel::ServiceId service_id) noexcept {
   }
   if (!opening) {
     if ((packet.tcp_flags & (kTcpSyn | kTcpRst)) != 0) return drop(burst_.mbuf[i], Counter::kDropNoFlow);
+    // A fullnat flow had an endpoint at the backend that nobody knows any more.
+    if (state_.service(service_id).forwarding == channel::Forwarding::kFullnat) {
+      return answer_with_reset(i, Counter::kDropNoFlow);
+    }
     if (!may_adopt()) return drop(burst_.mbuf[i], Counter::kDropAdoptQuota);
   }
   Counter refusal = Counter::kDropNoBackend;
@@ -126,10 +131,19 @@ void Worker::place_one(uint32_t i, channel::ServiceId service_id) noexcept {
     setup_.stats->services[service_id].flows_refused++;
     return answer_with_reset(i, refusal);
   }
+  Backend& backend = state_.backend(backend_id);
+  const channel::Forwarding forwarding = state_.service(service_id).forwarding;
+  LocalPort local;
+  if (forwarding == channel::Forwarding::kFullnat) [[unlikely]] {
+    local = take_local_port(backend);
+    if (local.port.raw == 0) {
+      setup_.stats->services[service_id].flows_refused++;
+      return answer_with_reset(i, Counter::kDropNoLocalPort);
+    }
+  }
   const FlowIndex index = take_flow(burst_.place[i]);
   if (index == kNoFlow) return meet_full_table(i, service_id);
 
-  Backend& backend = state_.backend(backend_id);
   Flow& flow = flows_[index];
   flow = Flow{};
   flow.client = packet.source.address;
@@ -143,6 +157,9 @@ void Worker::place_one(uint32_t i, channel::ServiceId service_id) noexcept {
   flow.server_next = packet.ack;
   flow.flags = kFlowCounted;
   prepare_proxy(flow, opening);
+  if (forwarding != channel::Forwarding::kNat && !prepare_mode(index, forwarding, local)) {
+    return meet_full_table(i, service_id);
+  }
   join_embryonic_ring(index);
   // The entry is whole from here on: a successor of this process may adopt it.
   __atomic_store_n(reinterpret_cast<uint8_t*>(&flow.state),
@@ -236,7 +253,7 @@ channel::BackendId Worker::choose_backend(channel::ServiceId service_id, const P
       refusal = Counter::kDropBackendLimit;
       continue;
     }
-    if (collides(place, packet, backend)) {
+    if (service.forwarding == channel::Forwarding::kNat && collides(place, packet, backend)) {
       refusal = Counter::kDropBackendCollision;
       continue;
     }
@@ -247,8 +264,8 @@ channel::BackendId Worker::choose_backend(channel::ServiceId service_id, const P
 
 bool Worker::collides(FlowPlace place, const Packet& packet, const Backend& candidate) noexcept {
   const FlowIndex other = flows_.find(place, [&](const Flow& flow) {
-    return flow.client_port == packet.source.port && flow.client == packet.source.address &&
-           state_.backend(flow.backend).endpoint == candidate.endpoint;
+    return flow.forwarding() == channel::Forwarding::kNat && flow.client_port == packet.source.port &&
+           flow.client == packet.source.address && state_.backend(flow.backend).endpoint == candidate.endpoint;
   });
   if (other == kNoFlow) return false;
   const TcpState state = flows_[other].state;
@@ -366,14 +383,15 @@ void Worker::reset_to_backend(const Flow& flow) noexcept {
   const Backend& backend = state_.backend(flow.backend);
   if ((backend.flags & channel::kBackendReachable) == 0) return;
   MadeSegment reset;
-  reset.source = flow.client_endpoint();
-  reset.destination = backend.endpoint;
+  reset.source = client_at_backend(flow);
+  reset.destination = service_at_backend(flow);
   reset.source_mac = setup_.port[backend.port_index].mac;
   reset.destination_mac = backend.next_hop;
   reset.vlan = backend.vlan;
   reset.flags = kTcpRst | kTcpAck;
   reset.sequence = flow.client_next + flow.proxy_bytes;
   reset.ack = flow.server_next;
+  if (is_tunnelled(flow)) return send_reset_through_tunnel(flow, reset);
   send_reset(backend.port_index, reset, Counter::kResetsToBackend);
 }
 

@@ -86,7 +86,7 @@ void Worker::send_proxy_header(uint32_t entry) noexcept {
   std::memcpy(&options[4], &header.timestamp_value, 4);
   std::memcpy(&options[8], &header.timestamp_echo, 4);
   MadeSegment segment;
-  segment.source = flow.client_endpoint();
+  segment.source = client_at_backend(flow);
   segment.destination = backend.endpoint;
   segment.source_mac = setup_.port[backend.port_index].mac;
   segment.destination_mac = backend.next_hop;
@@ -131,6 +131,7 @@ void Worker::resend_proxy_headers() noexcept {
 void Worker::translate_special_from_client(uint32_t i) noexcept {
   const FlowIndex index = burst_.flow[i];
   Flow& flow = flows_[index];
+  if (!sees_both_ways(flow)) return forward_one_way(i);
   Packet& packet = burst_.packet[i];
   rte_mbuf* mbuf = burst_.mbuf[i];
   const bool was_pending = (flow.flags & kFlowProxyPending) != 0;
@@ -143,22 +144,21 @@ void Worker::translate_special_from_client(uint32_t i) noexcept {
     flow.bytes_up = entry;
     pending_[entry].payload_bytes += packet.payload_bytes;
   }
-  const bool completes = before == TcpState::kSynReceived && flow.state != before && flow.state != TcpState::kReset;
+  const bool wants_header = state_.service(flow.service).proxy != channel::ProxyHeader::kNone;
+  const bool completes =
+      wants_header && before == TcpState::kSynReceived && flow.state != before && flow.state != TcpState::kReset;
   if (completes && !start_proxy(index, *mbuf, packet)) {
     cut(index, Counter::kFlowsCutProxy);
     return answer_with_reset(i, Counter::kDropProxyPending);
   }
   learn_return_path(flow, i);
-  setup_.stats->services[flow.service].packets_in++;
-  setup_.stats->services[flow.service].bytes_in += packet.ip_bytes;
-  setup_.stats->backends[flow.backend].packets_in++;
-  setup_.stats->backends[flow.backend].bytes_in += packet.ip_bytes;
+  count_towards_backend(flow, packet.ip_bytes);
 
   // A bare ACK goes before the header and so is not shifted; anything more comes after it.
   const bool header_first = completes && packet.sequence_length() != 0;
   if (header_first) send_proxy_header(flow.bytes_up);
   const Backend& backend = state_.backend(flow.backend);
-  to_backend(*mbuf, packet, state_.service(flow.service), backend);
+  translate_to_backend(*mbuf, packet, flow);
   if (flow.proxy_bytes != 0 && (packet.tcp_flags & kTcpSyn) == 0) {
     shift_towards_backend(rte_pktmbuf_mtod(mbuf, uint8_t*) + packet.l4_offset, flow.proxy_bytes);
   }
@@ -175,10 +175,7 @@ void Worker::translate_special_from_backend(uint32_t i) noexcept {
   const uint32_t expected = flow.server_next;
   track_backend(flow, packet);
   watch_backend(i, expected);
-  setup_.stats->services[flow.service].packets_out++;
-  setup_.stats->services[flow.service].bytes_out += packet.ip_bytes;
-  setup_.stats->backends[flow.backend].packets_out++;
-  setup_.stats->backends[flow.backend].bytes_out += packet.ip_bytes;
+  count_towards_client(flow, packet.ip_bytes);
   const bool pending = (flow.flags & kFlowProxyPending) != 0;
   if (flow.proxy_bytes != 0) {
     const uint32_t first = pending ? pending_[flow.bytes_up].sequence : 0;
@@ -186,7 +183,7 @@ void Worker::translate_special_from_backend(uint32_t i) noexcept {
                          pending, first);
     if (pending && (packet.tcp_flags & kTcpAck) != 0) confirm_proxy(flow, packet.ack);
   }
-  to_client(*mbuf, packet, state_.service(flow.service), state_.backend(flow.backend));
+  translate_to_client(*mbuf, packet, flow);
   const uint32_t out_port = flow.vlan_and_port >> 12;
   write_ethernet(*mbuf, packet, flow.client_mac, mac_word_[out_port], flow.vlan_and_port & 0x0fff);
   send(out_port, mbuf);

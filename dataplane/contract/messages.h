@@ -102,7 +102,7 @@ struct PutBackend {
 
 /// An address of ours towards backends: the source of fullnat and of tunnels. At most one per port and family is
 /// needed; more give fullnat more ports. The kernel must leave alone the TCP ports from kFirstLocalPort to
-/// kLastLocalPort. An index that gets another address makes the fullnat flows at it lost.
+/// kLastLocalPort. An index keeps its address until it is dropped, and its fullnat flows are lost then.
 struct PutLocal {
   CommandHeader header;  // id: its index, below kMaxLocals
   uint64_t key;          // hash of address and port index
@@ -142,6 +142,7 @@ enum class RejectReason : uint32_t {
   kBadPortIndex,
   kServiceEndpointTaken,
   kServiceTableFull,
+  kLocalIndexTaken,
 };
 
 /// An event as it lies in a ring.

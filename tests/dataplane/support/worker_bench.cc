@@ -147,6 +147,16 @@ void WorkerBench::put_service(uint16_t id, const Endpoint& vip, const std::vecto
   command(channel::Command(message));
 }
 
+void WorkerBench::put_local(uint16_t id, const Address& address) {
+  channel::PutLocal message{};
+  message.header = {channel::CommandType::kPutLocal, 0, id, 0};
+  message.key = 5000U + id;
+  message.address = address;
+  message.generation = 1;
+  message.port_index = kBack;
+  command(channel::Command(message));
+}
+
 void WorkerBench::turn(uint64_t advance_ms) {
   now_ms_ += advance_ms;
   worker_->turn(now_ms_);

@@ -51,6 +51,8 @@ class WorkerBench {
   /// The same with every field to choose: `message`'s header, key, endpoint and table are filled in here.
   void put_service(uint16_t id, const Endpoint& vip, const std::vector<uint16_t>& table, channel::PutService message);
   void put_backend(uint16_t id, const Endpoint& endpoint, uint16_t weight, uint32_t max_connections);
+  /// An address of ours towards backends, behind the back port.
+  void put_local(uint16_t id, const Address& address);
   void command(const channel::Command& command);
   void command(channel::CommandType type, uint16_t id = 0);
 
