@@ -6,6 +6,7 @@ import pty
 import re
 import selectors
 import signal
+import socket
 import subprocess
 import termios
 import time
@@ -178,11 +179,52 @@ control: {{ http = "0.0.0.0:9125"; token_file = "{secret}"; http_names = ["lab.e
     assert api.request("/api/v1/status", Host="attacker.example")[0] == 421
     status, headers, _ = api.request("/api/v1/status", Origin="http://attacker.example")
     assert status == 200 and not [name for name in headers if name.lower().startswith("access-control")]
+    drain = json.dumps({"action": "drain", "backend": "mta/mta1"})
+
+    def state():
+        return {each["state"] for each in api.get("/api/v1/backends/mta/mta1")["backends"]}
+    assert api.request("/api/v1/by-hand", "POST", drain)[0] == 403
+    assert api.request("/api/v1/by-hand", "POST", drain, Authorization="Bearer wrong-token-of-some-length")[0] == 401
+    assert api.request("/api/v1/by-hand", "POST", drain, Authorization=bearer, Host="attacker.example")[0] == 421
+    assert state() == {"up"}
+    assert api.request("/api/v1/by-hand", "POST", drain, Authorization=bearer)[0] == 200
+    wait_until(lambda: state() == {"draining"}, 10, "the backend drains")
     # From another host reading needs the token too; what it says of its life does not.
     elsewhere = Api(lab.network.clients[0], (BALANCER_FRONT[0], 9125))
     assert elsewhere.request("/api/v1/status")[0] == 401
     assert elsewhere.request("/api/v1/status", Authorization=bearer)[0] == 200
     assert elsewhere.request("/healthz")[0] == elsewhere.request("/readyz")[0] == 200
+
+
+BAD_BODIES = {
+    "empty": "", "cut short": '{"action": "dra', "no object": "[1]", "deep": "[" * 300_000, "zeros": "\0" * 1000,
+    "huge number": '{"action": "weight", "backend": "mta/mta1", "weight": 1e400}',
+    "large number": '{"action": "weight", "backend": "mta/mta1", "weight": 18446744073709551616}',
+    "negative number": '{"action": "weight", "backend": "mta/mta1", "weight": -1}',
+    "unknown action": '{"action": "explode", "backend": "mta/mta1"}',
+    "unknown member": '{"action": "drain", "backend": "mta/mta1", "force": true}',
+    "wrong type": '{"action": "drain", "backend": ["mta/mta1"]}',
+    "unknown backend": '{"action": "drain", "backend": "mta/nobody"}',
+    "longer than allowed": "x" * (5 << 20),
+}
+
+
+def test_bad_bodies_change_nothing(lab, balancer):
+    control = str(balancer.runtime / "lab" / "control.sock")
+    for kind, body in BAD_BODIES.items():
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(20)
+            connection.connect(control)
+            try:
+                connection.sendall(f"POST /api/v1/by-hand HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+                                   .encode())
+            except OSError:
+                pass  # cut before it had said all
+            (answer,) = read_answers([connection], 30) if kind == "longer than allowed" else [connection.recv(1 << 16).decode()]
+        expected = "404" if kind == "unknown backend" else "400"
+        assert answer.startswith(f"HTTP/1.1 {expected}") or (kind == "longer than allowed" and not answer), (kind, answer)
+    assert {each["state"] for each in balancer.status()["backends"]} == {"up"}
+    assert json.loads(balancer.ctl("backends", "mta/mta1", "--json"))["backends"][0]["weight"]["by_hand"] is None
 
 
 def test_a_token_that_others_can_read_is_refused(lab, config):
