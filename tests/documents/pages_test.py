@@ -56,6 +56,14 @@ def test_the_page_of_sluicectl_has_every_command_and_option(find):
         assert not missing, f"{command}: {missing}"
 
 
+@pytest.mark.parametrize("program", ["sluice-control", "sluice-dataplane"])
+def test_the_page_of_a_program_has_every_option(find, program):
+    options = set(re.findall(r"^  (?:-\w,)?(--[a-z0-9-]+)", run(find(f"sbin/{program}"), "--help"), re.MULTILINE))
+    assert {"--config", "--version"} <= options
+    text = shown(find(f"man8/{program}.8"))
+    assert not [option for option in options if option not in text]
+
+
 def completions(find, line, directory=None):
     """What bash offers at the end of a command line."""
     script = f"""
