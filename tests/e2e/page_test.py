@@ -123,6 +123,8 @@ def test_the_page_on_a_phone_in_the_dark_and_by_keyboard(lab, chromium):
     assert driver.execute_script("return getComputedStyle(document.body).color") == "rgb(228, 235, 241)"
     assert "State" in driver.execute_script(
         "return getComputedStyle(document.querySelector('#pools td[data-label=State]'), '::before').content")
+    narrowest = driver.execute_script("return Math.min(...[...document.querySelectorAll('#pools td')].map((one) => one.clientWidth))")
+    assert narrowest > 300, f"a cell of {narrowest} px on a screen of 380"
     # Rows that are laid out as blocks are still rows to a screen reader.
     roles = driver.execute_script("return [...document.querySelectorAll('#services [role]')].map((one) => one.getAttribute('role'))")
     assert {"table", "row", "columnheader", "rowheader", "cell"} <= set(roles)
