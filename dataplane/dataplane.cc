@@ -9,6 +9,7 @@
 #include <rte_mbuf.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #include <algorithm>
 #include <csignal>
@@ -35,12 +36,17 @@ int socket_of(uint32_t worker) {
   return static_cast<int>(rte_lcore_to_socket_id(worker_lcore(worker)));
 }
 
+const char* rss_name(const PortPlan& plan) {
+  if (plan.rss_types == 0) return "no RSS";
+  return plan.by_client ? "RSS by client" : "RSS";
+}
+
 std::string describe(const PortPlan& plan) {
   const auto plural = [](uint16_t n, const char* what) {
     return fmt::format("{} {} queue{}", n, what, n == 1 ? "" : "s");
   };
   return fmt::format("{} and {}, {}, {}", plural(plan.receive_queues, "receive"),
-                     plural(plan.transmit_queues, "transmit"), plan.rss_types == 0 ? "no RSS" : "RSS by client",
+                     plural(plan.transmit_queues, "transmit"), rss_name(plan),
                      plan.checksum_offload ? "checksum offload" : "no checksum offload");
 }
 
@@ -54,6 +60,13 @@ rte_mempool* make_pool(const std::string& name, uint32_t mbufs, uint16_t data_ro
   return rte_mempool_create(name.c_str(), mbufs, static_cast<unsigned>(sizeof(rte_mbuf) + data_room), kPoolCache,
                             sizeof sizes, rte_pktmbuf_pool_init, &sizes, rte_pktmbuf_init, nullptr, socket,
                             packed ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
+}
+
+/// A secret that clients cannot guess, so that they cannot aim at one bucket.
+uint64_t draw_hash_seed() {
+  uint64_t seed = 0;
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = rte_rdtsc();
+  return seed;
 }
 
 int populate_on_lcore(void* memory) {
@@ -91,10 +104,21 @@ Dataplane::~Dataplane() {
 }
 
 void Dataplane::open_devices() {
+  spread_ = options_.workers == 1 ? Spread::kAlone : Spread::kRss;
   for (const PortOptions& port : options_.ports) {
     devices_.push_back(std::make_unique<Device>(port));
-    plans_.push_back(plan_port(devices_.back()->capabilities(), port.faces, options_.workers));
+    if (options_.workers == 1 || can_spread(devices_.back()->capabilities(), port.faces, options_.workers)) continue;
+    spdlog::info("port {}: {} cannot hash flows by client over {} queues, so workers hand packets over to each other",
+                 port.name, devices_.back()->driver(), options_.workers);
+    spread_ = Spread::kHandover;
   }
+  for (const auto& device : devices_) {
+    plans_.push_back(plan_port(device->capabilities(), device->options().faces, options_.workers, spread_));
+  }
+}
+
+uint32_t Dataplane::first_worker(size_t port) const {
+  return spread_ == Spread::kHandover ? static_cast<uint32_t>(port) % options_.workers : 0;
 }
 
 void Dataplane::make_pools() {
@@ -107,10 +131,12 @@ void Dataplane::make_pools() {
     std::vector<QueueDemand> queues;
     for (size_t i = 0; i < devices_.size(); i++) {
       QueueDemand demand = devices_[i]->queue_demand();
-      if (queue_of(worker, plans_[i].receive_queues) == WorkerPort::kNoQueue) demand.receive_descriptors = 0;
+      const uint16_t queue = queue_of(worker, plans_[i].receive_queues, first_worker(i), options_.workers);
+      if (queue == WorkerPort::kNoQueue) demand.receive_descriptors = 0;
       queues.push_back(demand);
     }
-    const uint32_t mbufs = pool_mbufs(queues, worker == 0 ? static_cast<uint32_t>(devices_.size()) : 0);
+    const uint32_t mbufs =
+        pool_mbufs(queues, worker == 0 ? static_cast<uint32_t>(devices_.size()) : 0, options_.workers - 1);
     needed += pool_bytes(mbufs, data_room, packed || options_.hugepages);
     pools_.push_back(make_pool(fmt::format("worker-{}", worker), mbufs, data_room, packed, socket_of(worker)));
     if (pools_.back() == nullptr) {
@@ -123,7 +149,11 @@ void Dataplane::make_pools() {
 
 void Dataplane::start_devices() {
   for (size_t i = 0; i < devices_.size(); i++) {
-    devices_[i]->start(plans_[i], pools_);
+    std::vector<rte_mempool*> pools;  // by queue
+    for (uint32_t queue = 0; queue < options_.workers; queue++) {
+      pools.push_back(pools_[(first_worker(i) + queue) % options_.workers]);
+    }
+    devices_[i]->start(plans_[i], pools);
     const PortOptions& port = options_.ports[i];
     spdlog::info("port {}: {}, {}, twin {}", port.name, devices_[i]->describe(), describe(plans_[i]),
                  port.twin.empty() ? "none" : port.twin);
@@ -132,15 +162,23 @@ void Dataplane::start_devices() {
 
 void Dataplane::make_rings() {
   constexpr unsigned kFlags = RING_F_SP_ENQ | RING_F_SC_DEQ;
-  const auto make = [](const std::string& name, int socket) {
-    rte_ring* ring = rte_ring_create(name.c_str(), kTwinRingEntries, socket, kFlags);
+  const auto make = [](const std::string& name, unsigned entries, int socket) {
+    rte_ring* ring = rte_ring_create(name.c_str(), entries, socket, kFlags);
     if (ring == nullptr) throw SetupError(fmt::format("ring {}: {}; raise memory_mb", name, rte_strerror(rte_errno)));
     return ring;
   };
   for (uint32_t worker = 0; worker < options_.workers; worker++) {
-    relay_.to_main.push_back(make(fmt::format("to-main-{}", worker), socket_of(worker)));
+    relay_.to_main.push_back(make(fmt::format("to-main-{}", worker), kTwinRingEntries, socket_of(worker)));
+    relay_.from_main.push_back(make(fmt::format("from-main-{}", worker), kTwinRingEntries, socket_of(worker)));
   }
-  relay_.from_main = make("from-main", socket_of(0));
+  for (size_t i = 0; i < devices_.size(); i++) relay_.sender[i] = first_worker(i);
+  if (spread_ == Spread::kAlone) return;
+  for (uint32_t from = 0; from < options_.workers; from++) {
+    for (uint32_t to = 0; to < options_.workers; to++) {
+      handover_rings_.push_back(
+          from == to ? nullptr : make(fmt::format("hand-{}-{}", from, to), kHandoverRingEntries, socket_of(to)));
+    }
+  }
 }
 
 void Dataplane::make_twins() {
@@ -176,6 +214,12 @@ void Dataplane::make_flow_memory() {
                  options_.flow_capacity, memory.mapping.bytes() >> 20, memory.where,
                  memory.kept ? ", kept from before" : "");
   }
+  hash_seed_ = draw_hash_seed();
+  for (const FlowMemory& memory : flow_memory_) {
+    if (!memory.kept) continue;
+    hash_seed_ = kept_hash_seed(memory.mapping.data()).value_or(hash_seed_);
+    break;
+  }
   remove_flow_files(options_.flow_store, options_.instance, options_.workers);
 }
 
@@ -184,6 +228,12 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
   setup.index = worker;
   setup.workers = options_.workers;
   setup.burst = options_.burst;
+  setup.spread = spread_;
+  setup.hash_seed = hash_seed_;
+  for (uint32_t other = 0; other < options_.workers && spread_ != Spread::kAlone; other++) {
+    setup.hand_to[other] = handover_rings_[size_t{worker} * options_.workers + other];
+    setup.hand_from[other] = handover_rings_[size_t{other} * options_.workers + worker];
+  }
   setup.idle = options_.idle;
   setup.timers = options_.timers;
   setup.on_table_full = options_.on_table_full;
@@ -192,16 +242,17 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
   setup.ports = static_cast<uint32_t>(devices_.size());
   for (size_t i = 0; i < devices_.size(); i++) {
     setup.port[i] = {.device = devices_[i]->id(),
-                     .receive_queue = queue_of(worker, plans_[i].receive_queues),
-                     .transmit_queue = queue_of(worker, plans_[i].transmit_queues),
+                     .receive_queue = queue_of(worker, plans_[i].receive_queues, first_worker(i), options_.workers),
+                     .transmit_queue = queue_of(worker, plans_[i].transmit_queues, first_worker(i), options_.workers),
                      .mtu = devices_[i]->mtu(),
                      .vlan = options_.ports[i].vlan,
                      .faces = options_.ports[i].faces,
                      .mac = devices_[i]->mac(),
-                     .checksum_offload = plans_[i].checksum_offload};
+                     .checksum_offload = plans_[i].checksum_offload,
+                     .sender = static_cast<uint8_t>(first_worker(i))};
   }
   setup.to_main = relay_.to_main[worker];
-  setup.from_main = worker == 0 ? relay_.from_main : nullptr;
+  setup.from_main = relay_.from_main[worker];
   setup.pool = pools_[worker];
   setup.stats = &statistics_->worker(worker);
   madvise(setup.stats, sizeof *setup.stats, MADV_POPULATE_WRITE);  // no page fault is to meet the worker

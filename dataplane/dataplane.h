@@ -37,6 +37,8 @@ class Dataplane {
   void make_rings();
   void make_twins();
   void make_flow_memory();
+  /// The worker that has a port's first queues.
+  uint32_t first_worker(size_t port) const;
   WorkerSetup worker_setup(uint32_t worker);
   void start_workers();
   void stop_workers();
@@ -49,6 +51,9 @@ class Dataplane {
   std::vector<rte_mempool*> pools_;  // one per worker; EAL's memory ends with the process
   std::vector<std::unique_ptr<Device>> devices_;
   std::vector<PortPlan> plans_;
+  Spread spread_ = Spread::kAlone;
+  std::vector<rte_ring*> handover_rings_;  // of worker a to b at a * workers + b
+  uint64_t hash_seed_ = 0;
   Relay relay_;
   std::vector<FlowMemory> flow_memory_;
   std::unique_ptr<Statistics> statistics_;

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "dataplane/contract/messages.h"
 #include "dataplane/contract/segment.h"
@@ -91,13 +92,21 @@ struct alignas(64) FlowMemoryHeader {
   uint32_t version;
   uint32_t flow_capacity;
   uint32_t bucket_count;  // power of two
-  uint32_t reserved;
-  uint64_t hash_seed;  // secret of this table
-  uint64_t boot_id;    // of the kernel whose CLOCK_MONOTONIC the deadlines count in
+  uint32_t workers;       // between whom the flows were spread
+  uint64_t hash_seed;     // secret of this table
+  uint64_t boot_id;       // of the kernel whose CLOCK_MONOTONIC the deadlines count in
 };
 
 static_assert(sizeof(Service) == 64 && sizeof(Backend) == 64 && sizeof(Local) == 32 && sizeof(FlowBucket) == 64);
 static_assert(sizeof(FlowMemoryHeader) == 64);
+
+/// The seed that an earlier run of the same boot used: as long as flows are kept, they stay with their workers. Nothing
+/// if there was none.
+inline std::optional<uint64_t> kept_hash_seed(const std::byte* memory) {
+  const auto* header = reinterpret_cast<const FlowMemoryHeader*>(memory);
+  if (header->magic != kFlowMemoryMagic || header->version != kFlowMemoryVersion) return std::nullopt;
+  return header->hash_seed;
+}
 
 /// Buckets for `flow_capacity` flows: the power of two at which at most 85 % of the places are taken.
 constexpr uint32_t bucket_count(uint32_t flow_capacity) {

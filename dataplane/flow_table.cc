@@ -6,7 +6,8 @@
 
 namespace sluice {
 
-FlowTable::FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_seed, uint64_t boot_id) noexcept
+FlowTable::FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_seed, uint64_t boot_id,
+                     uint32_t workers) noexcept
     : header_(reinterpret_cast<FlowMemoryHeader*>(memory)),
       services_(reinterpret_cast<Service*>(memory + kServicesOffset)),
       backends_(reinterpret_cast<Backend*>(memory + kBackendsOffset)),
@@ -17,15 +18,15 @@ FlowTable::FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_se
       capacity_(flow_capacity) {
   const bool ours = header_->magic == kFlowMemoryMagic && header_->version == kFlowMemoryVersion &&
                     header_->flow_capacity == flow_capacity && header_->bucket_count == bucket_mask_ + 1 &&
-                    header_->boot_id == boot_id;
+                    header_->workers == workers && header_->boot_id == boot_id;
   if (ours) {
-    adopt();
+    adopt(hash_seed);
   } else {
-    format(hash_seed, boot_id);
+    format(hash_seed, boot_id, workers);
   }
 }
 
-void FlowTable::format(uint64_t hash_seed, uint64_t boot_id) noexcept {
+void FlowTable::format(uint64_t hash_seed, uint64_t boot_id, uint32_t workers) noexcept {
   const bool fresh = header_->magic == 0;  // never formatted: the mapping is all zero
   header_->magic = 0;
   if (!fresh) {
@@ -38,15 +39,16 @@ void FlowTable::format(uint64_t hash_seed, uint64_t boot_id) noexcept {
   header_->version = kFlowMemoryVersion;
   header_->flow_capacity = capacity_;
   header_->bucket_count = bucket_mask_ + 1;
+  header_->workers = workers;
   header_->hash_seed = hash_seed;
   header_->boot_id = boot_id;
   seed_ = hash_seed;
   __atomic_store_n(&header_->magic, kFlowMemoryMagic, __ATOMIC_RELEASE);
 }
 
-void FlowTable::adopt() noexcept {
+void FlowTable::adopt(uint64_t hash_seed) noexcept {
   // The index may be torn, the flows are not (see flow.h): build it anew from them.
-  seed_ = header_->hash_seed;
+  seed_ = header_->hash_seed = hash_seed;
   std::memset(buckets_, 0, size_t{bucket_mask_ + 1} * sizeof(FlowBucket));
   never_used_ = capacity_;
   for (uint32_t i = capacity_; i-- > 0;) {

@@ -34,9 +34,11 @@ struct FlowPlace {
 
 class FlowTable {
  public:
-  /// Lays a table of `flow_capacity` flows over flow memory. Memory with a valid header of the same geometry is
-  /// adopted: `adopted()` flows were found in it. Otherwise it is formatted with `hash_seed`.
-  FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_seed, uint64_t boot_id) noexcept;
+  /// Lays a table of `flow_capacity` flows over flow memory, to be hashed with `hash_seed`. Memory with a valid header
+  /// of the same geometry, and of as many workers, is adopted: `adopted()` flows were found in it. Otherwise it is
+  /// formatted.
+  FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_seed, uint64_t boot_id,
+            uint32_t workers = 1) noexcept;
 
   uint64_t hash(const Endpoint& client) const noexcept { return hash_endpoint(client, seed_); }
 
@@ -128,8 +130,8 @@ class FlowTable {
     return place(hash_local(flow.local_index(), flow.local_port));
   }
 
-  void format(uint64_t hash_seed, uint64_t boot_id) noexcept;
-  void adopt() noexcept;
+  void format(uint64_t hash_seed, uint64_t boot_id, uint32_t workers) noexcept;
+  void adopt(uint64_t hash_seed) noexcept;
   bool index_flow(FlowPlace place, FlowIndex index) noexcept;
   bool make_room(uint32_t bucket_index) noexcept;
   void unindex(FlowPlace place, FlowIndex index) noexcept;

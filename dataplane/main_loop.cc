@@ -63,7 +63,8 @@ bool relay_to_kernel(Relay& relay) {
 
 bool relay_from_kernel(Relay& relay) {
   bool any = false;
-  for (const auto& twin : relay.twins) {
+  for (size_t port = 0; port < relay.twins.size(); port++) {
+    Twin* twin = relay.twins[port].get();
     if (twin == nullptr) continue;
     std::array<rte_mbuf*, kBurst> mbufs;
     const uint16_t n = twin->take(mbufs);
@@ -71,7 +72,7 @@ bool relay_from_kernel(Relay& relay) {
     any = true;
     std::array<void*, kBurst> packets;
     std::copy_n(mbufs.begin(), n, packets.begin());
-    const unsigned put = rte_ring_sp_enqueue_burst(relay.from_main, packets.data(), n, nullptr);
+    const unsigned put = rte_ring_sp_enqueue_burst(relay.from_main[relay.sender[port]], packets.data(), n, nullptr);
     if (put == n) continue;
     rte_pktmbuf_free_bulk(&mbufs[put], n - put);
     twin->count_lost_from_kernel(n - put);

@@ -22,13 +22,14 @@ namespace sluice {
 /// The rings and twins between which main moves packets.
 struct Relay {
   std::vector<rte_ring*> to_main;                                 // one per worker
-  rte_ring* from_main = nullptr;                                  // of the worker that sends for main
+  std::vector<rte_ring*> from_main;                               // likewise
+  std::array<uint32_t, channel::kMaxPorts> sender{};              // by port index: the worker that sends for main
   std::array<std::unique_ptr<Twin>, channel::kMaxPorts> twins{};  // by port index; null = the port has none
 };
 
 /// Gives what workers punted to the twins. Returns whether there was any.
 bool relay_to_kernel(Relay& relay);
-/// Gives what the twins have to the worker that sends for main. Returns whether there was any.
+/// Gives what the twins have to the workers that send for main. Returns whether there was any.
 bool relay_from_kernel(Relay& relay);
 
 class MainLoop {

@@ -23,16 +23,17 @@ uint32_t driver_extra_mbufs(const char* driver) {
   return std::strcmp(driver, "net_af_xdp") == 0 ? 2048 : 0;
 }
 
-uint32_t pool_mbufs(std::span<const QueueDemand> queues, uint32_t twins) {
+uint32_t pool_mbufs(std::span<const QueueDemand> queues, uint32_t twins, uint32_t peers) {
   uint32_t mbufs = 0;
   for (const QueueDemand& queue : queues) {
     mbufs += uint32_t{queue.receive_descriptors} + queue.transmit_descriptors + queue.driver_extra;
     mbufs += 2 * kMaxBurst;  // in the worker's hands: received, and waiting to be sent on this port
   }
-  mbufs += 2 * kTwinRingEntries;                    // on their way to main and back
-  mbufs += twins * (kTwinDescriptors + kMaxBurst);  // at the ready for the kernel, and in main's hands
-  mbufs += kLcoresPerPool * kPoolCache * 3 / 2;     // a cache is flushed at one and a half times its size
-  return std::bit_ceil(mbufs + 1) - 1;              // what a ring-based pool stores without waste
+  mbufs += 2 * kTwinRingEntries;                            // on their way to main and back
+  mbufs += peers * 2 * (kHandoverRingEntries + kMaxBurst);  // handed over to other workers, and back to be sent
+  mbufs += twins * (kTwinDescriptors + kMaxBurst);          // at the ready for the kernel, and in main's hands
+  mbufs += kLcoresPerPool * kPoolCache * 3 / 2;             // a cache is flushed at one and a half times its size
+  return std::bit_ceil(mbufs + 1) - 1;                      // what a ring-based pool stores without waste
 }
 
 uint16_t pool_data_room(uint16_t mtu) {

@@ -28,8 +28,8 @@ struct QueueDemand {
 uint32_t driver_extra_mbufs(const char* driver);
 
 /// Buffers of a worker's pool, 2^n - 1: `queues` are the queue pairs that worker serves, `twins` the twins that
-/// take from this pool (all from worker 0's).
-uint32_t pool_mbufs(std::span<const QueueDemand> queues, uint32_t twins);
+/// take from this pool (all from worker 0's), `peers` the other workers to whom packets may be handed.
+uint32_t pool_mbufs(std::span<const QueueDemand> queues, uint32_t twins, uint32_t peers);
 
 /// Room for data in a buffer, headroom included, so that a frame of `mtu` bytes of IP fits into one.
 uint16_t pool_data_room(uint16_t mtu);

@@ -23,14 +23,23 @@ uint64_t client_rss_types(Faces faces) {
   return 0;
 }
 
-PortPlan plan_port(const DeviceCapabilities& device, Faces faces, uint32_t workers) {
-  PortPlan plan;
+bool can_spread(const DeviceCapabilities& device, Faces faces, uint32_t workers) {
   const uint64_t rss = client_rss_types(faces);
-  const bool can_spread = rss != 0 && (device.rss_types & rss) == rss;
-  if (workers > 1 && can_spread && device.receive_queues_max >= workers && device.transmit_queues_max >= workers) {
-    plan.receive_queues = plan.transmit_queues = static_cast<uint16_t>(workers);
-    plan.rss_types = rss;
-  } else if (!device.queues_in_pairs) {
+  return rss != 0 && (device.rss_types & rss) == rss && device.receive_queues_max >= workers &&
+         device.transmit_queues_max >= workers;
+}
+
+PortPlan plan_port(const DeviceCapabilities& device, Faces faces, uint32_t workers, Spread spread) {
+  PortPlan plan;
+  const uint32_t pairs = std::min<uint32_t>(device.receive_queues_max, device.transmit_queues_max);
+  plan.receive_queues = plan.transmit_queues = static_cast<uint16_t>(std::clamp<uint32_t>(workers, 1, pairs));
+  if (spread == Spread::kRss) {
+    plan.rss_types = client_rss_types(faces);
+    plan.by_client = true;
+  } else if (plan.receive_queues > 1) {
+    plan.rss_types = device.rss_types & kRssTcp;
+  }
+  if (!device.queues_in_pairs) {
     plan.transmit_queues = static_cast<uint16_t>(std::clamp<uint32_t>(workers, 1, device.transmit_queues_max));
   }
   if ((device.transmit_offloads & kChecksums) == kChecksums) {

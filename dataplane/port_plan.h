@@ -27,6 +27,7 @@ struct PortPlan {
   uint64_t rss_types = 0;  // 0 = no RSS: everything arrives on queue 0
   uint64_t transmit_offloads = 0;
   bool checksum_offload = false;  // IPv4 and TCP checksums on transmit
+  bool by_client = false;         // RSS leads a flow's packets, both ways, to one worker
 
   friend bool operator==(const PortPlan&, const PortPlan&) = default;
 };
@@ -35,13 +36,17 @@ struct PortPlan {
 /// client.
 uint64_t client_rss_types(Faces faces);
 
-/// A queue pair per worker where the device can spread flows by client endpoint; else one receive queue, which is
-/// worker 0's, and transmit queues for as many workers as the device has them.
-PortPlan plan_port(const DeviceCapabilities& device, Faces faces, uint32_t workers);
+/// Whether the device can put a flow's packets before one of `workers` workers by its client endpoint.
+bool can_spread(const DeviceCapabilities& device, Faces faces, uint32_t workers);
 
-/// The queue of `worker` among `queues`: its own index, or WorkerPort::kNoQueue.
-constexpr uint16_t queue_of(uint32_t worker, uint16_t queues) {
-  return worker < queues ? static_cast<uint16_t>(worker) : WorkerPort::kNoQueue;
+/// Queues and offloads. With Spread::kRss, which requires that every port `can_spread`, worker w has the queues w; with
+/// kHandover as many workers have queue pairs as the device can give, and any RSS it has spreads the work of receiving.
+PortPlan plan_port(const DeviceCapabilities& device, Faces faces, uint32_t workers, Spread spread);
+
+/// The queue of `worker` among `queues`, of which `first_worker` has the first: or WorkerPort::kNoQueue.
+constexpr uint16_t queue_of(uint32_t worker, uint16_t queues, uint32_t first_worker, uint32_t workers) {
+  const uint32_t queue = worker >= first_worker ? worker - first_worker : worker + workers - first_worker;
+  return queue < queues ? static_cast<uint16_t>(queue) : WorkerPort::kNoQueue;
 }
 
 }  // namespace sluice

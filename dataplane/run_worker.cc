@@ -3,7 +3,6 @@
 // The loop around Worker::turn: time, idling, and how much of the time was work.
 #include <rte_cycles.h>
 #include <rte_pause.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -32,13 +31,6 @@ uint64_t read_boot_id() {
   return hash;
 }
 
-/// A secret that clients cannot guess, so that they cannot aim at one bucket.
-uint64_t draw_hash_seed() {
-  uint64_t seed = 0;
-  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = rte_rdtsc();
-  return seed;
-}
-
 /// Sleeps longer the longer there was nothing to do.
 class Idler {
  public:
@@ -65,7 +57,7 @@ class Idler {
 int run_worker(const WorkerSetup& setup) {
   Clock clock;
   uint64_t begin = rte_rdtsc();
-  const auto worker = std::make_unique<Worker>(setup, draw_hash_seed(), read_boot_id(), clock.ms_at(begin));
+  const auto worker = std::make_unique<Worker>(setup, setup.hash_seed, read_boot_id(), clock.ms_at(begin));
   Idler idler(setup.idle);
   uint64_t* counters = setup.stats->counters;
   while (!setup.stop->load(std::memory_order_relaxed)) {

@@ -10,6 +10,7 @@
 #include "dataplane/mss.h"
 #include "dataplane/tcp_track.h"
 #include "dataplane/translate.h"
+#include "dataplane/worker_enter.h"
 
 namespace sluice {
 namespace {
@@ -43,12 +44,14 @@ bool Worker::turn(uint64_t now_ms) noexcept {
     busy |= receive(port);
     if (burst_.count + aside_count_ > Burst::kSize - kMaxBurst) process();
   }
+  if (setup_.spread != Spread::kAlone) busy |= take_handed();
   process();
   busy |= send_for_main();
   resend_proxy_headers();
   busy |= expire_some();
   end_stage(Counter::kStageExpireSome);
   for (uint32_t port = 0; port < setup_.ports; port++) transmit(port);
+  if (setup_.spread != Spread::kAlone) flush_handovers();
   flows_.end_burst();
   end_stage(Counter::kStageTransmit);
   return busy;
@@ -128,34 +131,15 @@ bool Worker::receive(uint32_t port) noexcept {
 }
 
 void Worker::parse(uint32_t port, uint32_t received) noexcept {
-  Burst& burst = burst_;
-  rte_mbuf** const mbufs = burst.mbuf.data() + burst.count;
-  const Faces faces = setup_.port[port].faces;
-  const uint64_t mac_word = mac_word_[port];
-  const bool has_fullnat = has_fullnat_;
+  rte_mbuf** const mbufs = burst_.mbuf.data() + burst_.count;
   for (uint32_t i = 0; i < std::min(received, kPrefetchAhead); i++) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
-  uint32_t kept = burst.count;
+  const bool mine = setup_.spread == Spread::kAlone;
+  uint32_t kept = burst_.count;
   for (uint32_t i = 0; i < received; i++) {
     if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
-    rte_mbuf* mbuf = mbufs[i];
-    Packet& packet = burst.packet[kept];
-    const ParseVerdict verdict = sluice::parse(*mbuf, setup_.port[port].mac, mac_word, packet);
-    if (verdict != ParseVerdict::kTcp) [[unlikely]] {
-      if (!put_aside(port, mbuf, packet, verdict)) continue;
-    }
-    const bool from_client = faces == Faces::kClients ||
-                             (faces == Faces::kBoth && state_.find_service(packet.destination) != channel::kNoService);
-    FlowPlace place = flows_.place(flows_.hash(from_client ? packet.source : packet.destination));
-    if (has_fullnat && !from_client) [[unlikely]]
-      place = place_of_reply(packet);
-    flows_.prefetch_bucket(place);
-    burst.mbuf[kept] = mbuf;
-    burst.port[kept] = static_cast<uint8_t>(port);
-    burst.from_client[kept] = from_client;
-    burst.place[kept] = place;
-    kept++;
+    kept = enter(kept, port, mbufs[i], mine, setup_.index);
   }
-  burst.count = kept;
+  burst_.count = kept;
 }
 
 FlowIndex Worker::find_from_client(FlowPlace place, const Packet& packet) const noexcept {
@@ -362,10 +346,9 @@ void Worker::transmit(uint32_t port) noexcept {
   OutQueue& queue = out_[port];
   if (queue.count == 0) return;
   const WorkerPort& attached = setup_.port[port];
-  const uint16_t sent = attached.transmit_queue == WorkerPort::kNoQueue
-                            ? uint16_t{0}
-                            : rte_eth_tx_burst(attached.device, attached.transmit_queue, queue.mbufs.data(),
-                                               static_cast<uint16_t>(queue.count));
+  if (attached.transmit_queue == WorkerPort::kNoQueue) return hand_to_sender(port);
+  const uint16_t sent = rte_eth_tx_burst(attached.device, attached.transmit_queue, queue.mbufs.data(),
+                                         static_cast<uint16_t>(queue.count));
   uint64_t made_sent = 0;
   uint64_t made_lost = 0;
   for (uint32_t i = 0; i < queue.made.size(); i++) {

@@ -17,6 +17,7 @@
 #include "dataplane/flow_table.h"
 #include "dataplane/forwarding_state.h"
 #include "dataplane/fragments.h"
+#include "dataplane/handover.h"
 #include "dataplane/icmp.h"
 #include "dataplane/packet.h"
 #include "dataplane/proxy_pending.h"
@@ -57,6 +58,7 @@ struct Aside {
   rte_mbuf* mbuf;
   uint8_t port;
   ParseVerdict verdict;  // kIcmp or kFragment
+  uint8_t asker;         // the worker that asked first whose it is
 };
 
 /// Our endpoint towards a backend: an address' index and a port; port 0: none.
@@ -88,6 +90,9 @@ class Worker {
   void reject(const channel::Command& command, channel::RejectReason reason) noexcept;
   bool receive(uint32_t port) noexcept;
   void parse(uint32_t port, uint32_t received) noexcept;
+  /// Takes one frame apart and enters it into the burst at place `kept`, unless it is dealt with at once, put aside or
+  /// handed over. Returns the next place. `mine`: no other worker is to be considered. `asker`: who met it first.
+  uint32_t enter(uint32_t kept, uint32_t port, rte_mbuf* mbuf, bool mine, uint32_t asker) noexcept;
   void process() noexcept;
   void end_stage(Counter stage) noexcept;
   void look_up_flows() noexcept;
@@ -170,12 +175,12 @@ class Worker {
 
   // worker_aside.cc: frames that are not whole TCP segments.
   /// Sees to a frame that is not kTcp, unless it returns true: then it goes on as a segment.
-  bool put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept;
+  bool put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict, bool mine,
+                 uint32_t asker) noexcept;
   void deal_with_asides() noexcept;
   void pass_icmp(Aside& aside) noexcept;
   void pass_icmp_to_backend(Aside& aside, const IcmpError& error) noexcept;
   void pass_icmp_to_client(Aside& aside, const IcmpError& error) noexcept;
-  void remember_fragment(uint32_t port, const Packet& packet) noexcept;
   void pass_fragment(Aside& aside) noexcept;
   void pass_fragment_to_backend(Aside& aside, const Flow& flow) noexcept;
   void pass_fragment_to_client(Aside& aside, const Flow& flow) noexcept;
@@ -183,6 +188,26 @@ class Worker {
   /// Null if there have been too many lately, or there is no memory.
   rte_mbuf* make_too_big(const rte_mbuf& mbuf, const Packet& packet, uint16_t mtu) noexcept;
   void pass_icmp_of_tunnel(Aside& aside) noexcept;
+
+  // worker_handover.cc: packets for and from other workers.
+  /// The worker that owns the flows of a client; under RSS, of one whose packet a device has put before this worker.
+  uint32_t owner_of_client(uint64_t client_hash) const noexcept {
+    return setup_.spread == Spread::kHandover ? owner_of(client_hash, setup_.workers) : setup_.index;
+  }
+  /// Likewise of a backend's packet to `to`, whose hash is `hash`: a client, or fullnat's endpoint of ours.
+  uint32_t owner_of_reply(const Endpoint& to, uint64_t hash) const noexcept;
+  bool take_handed() noexcept;
+  void hand_over(uint32_t worker, uint32_t port, rte_mbuf* mbuf, HandoverNote note) noexcept;
+  /// Hands a frame to the next worker that might know its flow. False if all have been asked.
+  bool ask_next(uint32_t port, rte_mbuf* mbuf, uint32_t asker) noexcept;
+  /// Hands an ICMP error to the owner of the flow that it is about. False if it is none, or is ours.
+  bool hand_over_icmp(uint32_t port, rte_mbuf* mbuf, const Packet& packet) noexcept;
+  /// Whether a first fragment goes on as a segment; if not, it has been handed to the worker that may know its flow.
+  bool take_first_fragment(uint32_t port, rte_mbuf* mbuf, const Packet& packet, FlowPlace place, bool from_client,
+                           uint32_t asker) noexcept;
+  void hand_to_sender(uint32_t port) noexcept;
+  void flush_handover(uint32_t worker) noexcept;
+  void flush_handovers() noexcept;
 
   // worker_stateless.cc: connections without an entry.
   /// Deals with a client's packet that has no entry and finds no room for one.
@@ -232,6 +257,7 @@ class Worker {
   rte_ring* events_ = nullptr;
   Burst burst_;
   std::array<OutQueue, channel::kMaxPorts> out_;
+  std::array<HandoverQueue, channel::kMaxWorkers> handover_;
   bool has_fullnat_ = false;  // there are, or were, fullnat flows: replies may be to an address of ours
 
   // Embryonic flows, oldest first: a new one takes the place of the one that has been here longest.

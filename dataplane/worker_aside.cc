@@ -14,16 +14,17 @@ constexpr uint32_t kUnseenInFlight = 1U << 22;
 
 }  // namespace
 
-bool Worker::put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept {
+bool Worker::put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict, bool mine,
+                       uint32_t asker) noexcept {
   switch (verdict) {
     case ParseVerdict::kTcp:
-      return true;
     case ParseVerdict::kFirstFragment:
-      remember_fragment(port, packet);
       return true;
-    case ParseVerdict::kFragment:
     case ParseVerdict::kIcmp:
-      aside_[aside_count_++] = {packet, mbuf, static_cast<uint8_t>(port), verdict};
+      if (!mine && hand_over_icmp(port, mbuf, packet)) break;
+      [[fallthrough]];
+    case ParseVerdict::kFragment:
+      aside_[aside_count_++] = {packet, mbuf, static_cast<uint8_t>(port), verdict, static_cast<uint8_t>(asker)};
       break;
     case ParseVerdict::kOther:
       punt(port, mbuf);
@@ -68,7 +69,11 @@ void Worker::pass_icmp_to_backend(Aside& aside, const IcmpError& error) noexcept
   answer.source = error.destination;
   answer.destination = error.source;
   const FlowIndex index = find_from_client(flows_.place(flows_.hash(answer.source)), answer);
-  if (index == kNoFlow) return punt(aside.port, mbuf);
+  if (index == kNoFlow) {
+    // Under RSS, devices do not know whose flow an error is about.
+    if (setup_.spread == Spread::kRss && ask_next(aside.port, mbuf, aside.asker)) return;
+    return punt(aside.port, mbuf);
+  }
   const Flow& flow = flows_[index];
   if ((flow.flags & kFlowCut) != 0 || state_.is_lost(flow)) return drop(mbuf, Counter::kDropNoFlow);
   // Of a server that is not seen, what the client has acknowledged is known, not what is in flight.
@@ -101,7 +106,11 @@ void Worker::pass_icmp_to_client(Aside& aside, const IcmpError& error) noexcept 
   answer.source = error.destination;
   answer.destination = error.source;
   const FlowIndex index = find_reply_flow(answer);
-  if (index == kNoFlow) return punt(aside.port, mbuf);
+  if (index == kNoFlow) {
+    // Under RSS, devices do not know whose flow an error is about.
+    if (setup_.spread == Spread::kRss && ask_next(aside.port, mbuf, aside.asker)) return;
+    return punt(aside.port, mbuf);
+  }
   const Flow& flow = flows_[index];
   if ((flow.flags & kFlowCut) != 0 || !state_.is_current(flow)) return drop(mbuf, Counter::kDropNoFlow);
   if (!believable_quote(flow.client_next + flow.proxy_bytes, error.sequence)) return drop(mbuf, Counter::kDropIcmp);
@@ -121,19 +130,13 @@ void Worker::pass_icmp_to_client(Aside& aside, const IcmpError& error) noexcept 
   send(out_port, mbuf);
 }
 
-void Worker::remember_fragment(uint32_t port, const Packet& packet) noexcept {
-  // Strangers among the clients get no place; the flow of one who comes in mid-stream is known at its next attempt.
-  const bool from_stranger = setup_.port[port].faces == Faces::kClients &&
-                             find_from_client(flows_.place(flows_.hash(packet.source)), packet) == kNoFlow;
-  if (!from_stranger) fragments_.remember(packet, now_ms_);
-}
-
 void Worker::pass_fragment(Aside& aside) noexcept {
   Packet& packet = aside.packet;
   rte_mbuf* mbuf = aside.mbuf;
   const Faces faces = setup_.port[aside.port].faces;
   const bool for_vip = state_.is_vip(packet.destination.address);
   if (!fragments_.complete(packet, fragment_offset_bytes(*mbuf, packet), now_ms_)) {
+    if (ask_next(aside.port, mbuf, aside.asker)) return;
     // Behind a backends' port even a stranger's may be part of a flow.
     if (for_vip || faces == Faces::kBackends) return drop(mbuf, Counter::kDropFragment);
     return punt(aside.port, mbuf);

@@ -37,7 +37,7 @@ uint32_t embryonic_limit(uint32_t flow_capacity, uint32_t ring) {
 
 Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, uint64_t now_ms) noexcept
     : setup_(setup),
-      flows_(setup.flow_memory, setup.flow_capacity, hash_seed, boot_id),
+      flows_(setup.flow_memory, setup.flow_capacity, hash_seed, boot_id, setup.workers),
       state_(flows_.services(), flows_.backends(), flows_.locals(), setup.ports, *setup.stats),
       observer_(*setup.stats),
       now_ms_(now_ms),

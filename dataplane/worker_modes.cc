@@ -209,6 +209,7 @@ void Worker::pass_icmp_of_tunnel(Aside& aside) noexcept {
   quoted.ip_bytes = static_cast<uint16_t>(aside.packet.l3_offset + aside.packet.ip_bytes - quoted.l3_offset);
   quoted.v6 = too_big.inner_v6;
   const FlowIndex index = find_from_client(flows_.place(flows_.hash(quoted.source)), quoted);
+  if (index == kNoFlow && ask_next(aside.port, mbuf, aside.asker)) return;
   if (index == kNoFlow || !is_tunnelled(flows_[index])) return punt(aside.port, mbuf);
   const Flow& flow = flows_[index];
   const bool is_ours = state_.backend(flow.backend).endpoint.address == too_big.tunnel_destination &&

@@ -27,6 +27,15 @@ enum class OnTableFull : uint8_t { kStateless, kReset, kSilence };
 /// What both ends hear when an established flow's idle time is up.
 enum class OnIdleExpiry : uint8_t { kSilence, kReset };
 
+/// How a packet gets to the worker that owns its flow.
+enum class Spread : uint8_t {
+  kAlone,     // there is only one
+  kRss,       // devices hash by client endpoint; only fragments and ICMP errors may come to another
+  kHandover,  // whoever receives it works out the owner, by the hash of the client endpoint, and hands it over
+};
+
+inline constexpr uint32_t kHandoverRingEntries = 2048;  // of each ordered pair of workers; usable: one less
+
 /// A port as one worker sees it. The index of a port is its place in dataplane.ports; rings between main and
 /// worker carry it in `mbuf->port`.
 struct WorkerPort {
@@ -40,6 +49,7 @@ struct WorkerPort {
   Faces faces = Faces::kBoth;
   MacAddress mac;
   bool checksum_offload = false;  // device computes IPv4 and TCP checksums on transmit
+  uint8_t sender = 0;             // the worker that sends for this one, if transmit_queue is kNoQueue
 };
 
 /// Idle times after which a flow in that state is forgotten, in milliseconds.
@@ -64,7 +74,12 @@ struct ChannelAttachment {
 struct WorkerSetup {
   uint32_t index = 0;
   uint32_t workers = 1;
-  uint32_t burst = 32;  // <= kMaxBurst
+  Spread spread = Spread::kAlone;
+  // Rings to and from each other worker, single producer and single consumer; null for itself.
+  std::array<rte_ring*, channel::kMaxWorkers> hand_to{};
+  std::array<rte_ring*, channel::kMaxWorkers> hand_from{};
+  uint64_t hash_seed = 0;  // of flow tables; the same for all workers, and for as long as flow memory is kept
+  uint32_t burst = 32;     // <= kMaxBurst
   Idle idle = Idle::kPoll;
   FlowTimers timers;
   OnTableFull on_table_full = OnTableFull::kStateless;

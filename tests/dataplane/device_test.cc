@@ -32,7 +32,7 @@ TEST(Device, OpensPlansAndReceives) {
   const std::array<rte_mempool*, 1> pools{testing::make_pool(8191)};
   Device device({.name = "front", .device = "net_null0,size=64", .faces = Faces::kClients});
   EXPECT_EQ(device.driver(), "net_null");
-  const PortPlan plan = plan_port(device.capabilities(), Faces::kClients, 1);
+  const PortPlan plan = plan_port(device.capabilities(), Faces::kClients, 1, Spread::kAlone);
   EXPECT_EQ(plan.receive_queues, 1);
   device.start(plan, pools);
   std::array<rte_mbuf*, 32> mbufs{};

@@ -110,64 +110,112 @@ constexpr uint64_t kPlainRss = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRA
 constexpr uint64_t kBothChecksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 constexpr uint64_t kFastFree = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 
-TEST(PortPlan, GivesEachWorkerAQueueOnlyWhereFlowsFollowTheClient) {
+TEST(PortPlan, KnowsWhichDevicesLeadFlowsToTheirWorkers) {
+  const DeviceCapabilities able{16, 16, kSourceOnly | kDestinationOnly, 0, false};
+  EXPECT_TRUE(can_spread(able, Faces::kClients, 4));
+  EXPECT_TRUE(can_spread(able, Faces::kBackends, 16));
+  EXPECT_FALSE(can_spread(able, Faces::kBackends, 17)) << "too few queues";
+  EXPECT_FALSE(can_spread(able, Faces::kBoth, 4)) << "either side may be the client";
+  EXPECT_FALSE(can_spread({16, 16, kPlainRss, 0, false}, Faces::kClients, 4)) << "RSS without the side";
+  EXPECT_FALSE(can_spread({16, 16, kSourceOnly, 0, false}, Faces::kBackends, 4)) << "RSS of the other side";
+}
+
+TEST(PortPlan, GivesQueuesToAsManyWorkersAsItCan) {
   const struct {
     const char* description;
     DeviceCapabilities device;
     Faces faces;
     uint32_t workers;
+    Spread spread;
     PortPlan plan;
   } cases[] = {
-      {"one worker needs no RSS", {16, 16, kSourceOnly, 0, false}, Faces::kClients, 1, {1, 1, 0, 0, false}},
+      {"one worker needs no RSS",
+       {16, 16, kSourceOnly, 0, false},
+       Faces::kClients,
+       1,
+       Spread::kAlone,
+       {.receive_queues = 1, .transmit_queues = 1}},
       {"clients are hashed by source",
        {16, 16, kSourceOnly, 0, false},
        Faces::kClients,
        4,
-       {4, 4, kSourceOnly, 0, false}},
+       Spread::kRss,
+       {.receive_queues = 4, .transmit_queues = 4, .rss_types = kSourceOnly, .by_client = true}},
       {"backends by destination",
        {16, 16, kSourceOnly | kDestinationOnly, 0, false},
        Faces::kBackends,
        4,
-       {4, 4, kDestinationOnly, 0, false}},
-      {"one arm cannot be hashed by client",
-       {16, 16, kSourceOnly | kDestinationOnly, 0, false},
-       Faces::kBoth,
+       Spread::kRss,
+       {.receive_queues = 4, .transmit_queues = 4, .rss_types = kDestinationOnly, .by_client = true}},
+      {"another port cannot: any RSS spreads the receiving",
+       {16, 16, kSourceOnly, 0, false},
+       Faces::kClients,
        4,
-       {1, 4, 0, 0, false}},
-      {"RSS without the side", {16, 16, kPlainRss, 0, false}, Faces::kClients, 4, {1, 4, 0, 0, false}},
-      {"too few queues", {2, 2, kSourceOnly, 0, false}, Faces::kClients, 4, {1, 2, 0, 0, false}},
-      {"AF_XDP: queues in pairs", {4, 4, 0, 0, true}, Faces::kClients, 4, {1, 1, 0, 0, false}},
-      {"checksums need both", {1, 1, 0, RTE_ETH_TX_OFFLOAD_TCP_CKSUM, false}, Faces::kClients, 1, {1, 1, 0, 0, false}},
+       Spread::kHandover,
+       {.receive_queues = 4, .transmit_queues = 4, .rss_types = kPlainRss}},
+      {"too few queues",
+       {2, 8, kPlainRss, 0, false},
+       Faces::kClients,
+       4,
+       Spread::kHandover,
+       {.receive_queues = 2, .transmit_queues = 4, .rss_types = kPlainRss}},
+      {"AF_XDP with one queue pair",
+       {1, 1, 0, 0, true},
+       Faces::kClients,
+       4,
+       Spread::kHandover,
+       {.receive_queues = 1, .transmit_queues = 1}},
+      {"AF_XDP with four",
+       {4, 4, 0, 0, true},
+       Faces::kClients,
+       3,
+       Spread::kHandover,
+       {.receive_queues = 3, .transmit_queues = 3}},
+      {"checksums need both",
+       {1, 1, 0, RTE_ETH_TX_OFFLOAD_TCP_CKSUM, false},
+       Faces::kClients,
+       1,
+       Spread::kAlone,
+       {.receive_queues = 1, .transmit_queues = 1}},
       {"all offloads, one worker",
        {1, 1, 0, kBothChecksums | kFastFree, false},
        Faces::kClients,
        1,
-       {1, 1, 0, kBothChecksums | kFastFree, true}},
+       Spread::kAlone,
+       {.receive_queues = 1,
+        .transmit_queues = 1,
+        .transmit_offloads = kBothChecksums | kFastFree,
+        .checksum_offload = true}},
       {"fast free is unsafe with more",
        {1, 1, 0, kBothChecksums | kFastFree, false},
        Faces::kClients,
        2,
-       {1, 1, 0, kBothChecksums, true}},
+       Spread::kHandover,
+       {.receive_queues = 1, .transmit_queues = 1, .transmit_offloads = kBothChecksums, .checksum_offload = true}},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.description);
-    EXPECT_EQ(plan_port(c.device, c.faces, c.workers), c.plan);
+    EXPECT_EQ(plan_port(c.device, c.faces, c.workers, c.spread), c.plan);
   }
 }
 
-TEST(PortPlan, QueuesBelongToTheWorkersOfTheirNumber) {
-  EXPECT_EQ(queue_of(0, 1), 0);
-  EXPECT_EQ(queue_of(1, 1), WorkerPort::kNoQueue);
-  EXPECT_EQ(queue_of(3, 4), 3);
+TEST(PortPlan, QueuesBelongToWorkersFromTheFirstOn) {
+  EXPECT_EQ(queue_of(0, 1, 0, 2), 0);
+  EXPECT_EQ(queue_of(1, 1, 0, 2), WorkerPort::kNoQueue);
+  EXPECT_EQ(queue_of(0, 1, 1, 2), WorkerPort::kNoQueue);
+  EXPECT_EQ(queue_of(1, 1, 1, 2), 0);
+  EXPECT_EQ(queue_of(0, 2, 1, 2), 1);
+  EXPECT_EQ(queue_of(3, 4, 0, 4), 3);
 }
 
 TEST(MemoryPlan, PoolCoversEveryPlaceWherePacketsWait) {
   const QueueDemand nic{.receive_descriptors = 1024, .transmit_descriptors = 1024, .driver_extra = 0};
-  const uint32_t one = pool_mbufs(std::vector{nic}, 1);
+  const uint32_t one = pool_mbufs(std::vector{nic}, 1, 0);
   EXPECT_EQ((one + 1) & one, 0u) << "2^n - 1";
   EXPECT_GE(one, 1024u + 1024u + 2 * kTwinRingEntries + 2 * kMaxBurst);
   const std::vector many(4, nic);
-  EXPECT_GE(pool_mbufs(many, 4), 4 * (1024u + 1024u) + 2 * kTwinRingEntries);
+  EXPECT_GE(pool_mbufs(many, 4, 3), 4 * (1024u + 1024u) + 2 * kTwinRingEntries + 3 * 2 * kHandoverRingEntries);
+  EXPECT_GE(pool_mbufs(many, 4, 0), 4 * (1024u + 1024u) + 2 * kTwinRingEntries);
   EXPECT_GT(driver_extra_mbufs("net_af_xdp"), 0u);
   EXPECT_EQ(driver_extra_mbufs("net_ixgbe"), 0u);
 }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <string>
 
 namespace sluice::testing {
 
@@ -18,19 +19,24 @@ rte_mempool* bench_pool() {
   return kPool;
 }
 
-rte_ring* main_ring() {
-  static rte_ring* const kRing = rte_ring_create("to_main", 1024, SOCKET_ID_ANY, 0);
-  return kRing;
-}
-
-std::byte* map_segment() {
-  void* base = mmap(nullptr, channel::segment_bytes(1), PROT_READ | PROT_WRITE,
+std::byte* map_segment(uint32_t workers) {
+  void* base = mmap(nullptr, channel::segment_bytes(workers), PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) abort();
-  for (rte_ring* ring : {channel::command_ring(base, 0), channel::event_ring(base, 0)}) {
-    if (rte_ring_init(ring, "bench", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) abort();
+  for (uint32_t worker = 0; worker < workers; worker++) {
+    for (rte_ring* ring : {channel::command_ring(base, worker), channel::event_ring(base, worker)}) {
+      if (rte_ring_init(ring, "bench", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) abort();
+    }
   }
   return static_cast<std::byte*>(base);
+}
+
+rte_ring* make_ring(unsigned entries) {
+  static int next = 0;
+  const std::string name = "bench" + std::to_string(next++);
+  rte_ring* ring = rte_ring_create(name.c_str(), entries, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+  if (ring == nullptr) abort();
+  return ring;
 }
 
 }  // namespace
@@ -39,47 +45,78 @@ WorkerBench::WorkerBench(const BenchOptions& options)
     : pool_(bench_pool()),
       front_(pool_),
       back_(pool_),
-      to_main_(main_ring()),
-      stats_(std::make_unique<channel::WorkerStats>()),
-      segment_(map_segment()),
-      attachment_{1, 0, segment_, channel::segment_bytes(1), channel::arena_offset(1)},
+      to_main_(make_ring(1024)),
+      segment_(map_segment(options.workers)),
+      attachment_{1, 0, segment_, channel::segment_bytes(options.workers), channel::arena_offset(options.workers)},
       expected_vips_(options.expected_vips) {
   attached_.store(&attachment_);
-  drain(to_main_);
-  const size_t bytes = channel::align_up(flow_memory_bytes(options.flow_capacity), 4096);
-  if (options.flow_memory == nullptr) {
-    flow_memory_.reset(static_cast<std::byte*>(aligned_alloc(4096, bytes)));
-    std::memset(flow_memory_.get(), 0, bytes);
+  for (uint32_t i = 0; i < options.workers * options.workers; i++) {
+    handover_rings_.push_back(i % (options.workers + 1) == 0 ? nullptr
+                                                             : make_ring(kHandoverRingEntries));  // none to itself
   }
-  setup_.ports = 2;
-  setup_.port[kFront] = {front_.device(), 0, 0, options.front_mtu, 0, options.front, front_mac(), false};
-  setup_.port[kBack] = {back_.device(), 0, 0, options.back_mtu, 0, options.back, back_mac(), false};
-  setup_.to_main = to_main_;
-  setup_.pool = pool_;
-  setup_.stats = stats_.get();
-  setup_.attachment = &attached_;
-  setup_.oldest_epoch_in_use = &oldest_epoch_;
-  setup_.stop = &stop_;
-  setup_.flow_memory = options.flow_memory == nullptr ? flow_memory_.get() : options.flow_memory;
-  setup_.flow_capacity = options.flow_capacity;
-  setup_.on_table_full = options.on_table_full;
-  setup_.on_idle_expiry = options.on_idle_expiry;
-  setup_.expected_vips = expected_vips_;
-  worker_ = std::make_unique<Worker>(setup_, 0x5eed, 1, now_ms_);
+  for (uint32_t worker = 0; worker < options.workers; worker++) {
+    of_.push_back(std::make_unique<OfWorker>());
+    set_up(*of_.back(), worker, options);
+  }
   if (!options.snapshot) return;
   command(channel::CommandType::kSnapshotBegin);
   command(channel::CommandType::kSnapshotEnd);
 }
 
+void WorkerBench::set_up(OfWorker& of, uint32_t index, const BenchOptions& options) {
+  const size_t bytes = channel::align_up(flow_memory_bytes(options.flow_capacity), 4096);
+  if (options.flow_memory == nullptr) {
+    of.flow_memory.reset(static_cast<std::byte*>(aligned_alloc(4096, bytes)));
+    std::memset(of.flow_memory.get(), 0, bytes);
+  }
+  WorkerSetup& setup = of.setup;
+  setup.index = index;
+  setup.workers = options.workers;
+  setup.spread = options.spread;
+  for (uint32_t other = 0; other < options.workers; other++) {
+    setup.hand_to[other] = handover_rings_[size_t{index} * options.workers + other];
+    setup.hand_from[other] = handover_rings_[size_t{other} * options.workers + index];
+  }
+  setup.ports = 2;
+  const auto back_worker = static_cast<uint8_t>(options.workers == 1 ? 0 : 1);
+  const uint16_t front_queue = index == 0 ? 0 : WorkerPort::kNoQueue;
+  const uint16_t back_queue = index == back_worker ? 0 : WorkerPort::kNoQueue;
+  setup.port[kFront] = {
+      front_.device(), front_queue, front_queue, options.front_mtu, 0, options.front, front_mac(), false, 0};
+  setup.port[kBack] = {back_.device(), back_queue, back_queue, options.back_mtu, 0,
+                       options.back,   back_mac(), false,      back_worker};
+  setup.to_main = to_main_;
+  setup.pool = pool_;
+  setup.stats = of.stats.get();
+  setup.attachment = &attached_;
+  setup.oldest_epoch_in_use = &of.oldest_epoch;
+  setup.stop = &stop_;
+  setup.flow_memory = options.flow_memory == nullptr ? of.flow_memory.get() : options.flow_memory;
+  setup.flow_capacity = options.flow_capacity;
+  setup.on_table_full = options.on_table_full;
+  setup.on_idle_expiry = options.on_idle_expiry;
+  setup.expected_vips = expected_vips_;
+  of.worker = std::make_unique<Worker>(setup, 0x5eed, 1, now_ms_);
+}
+
 WorkerBench::~WorkerBench() {
-  worker_.reset();
-  munmap(segment_, channel::segment_bytes(1));
+  for (const auto& of : of_) of->worker.reset();
+  handover_rings_.push_back(to_main_);
+  for (rte_ring* ring : handover_rings_) {
+    if (ring == nullptr) continue;
+    drain(ring);
+    rte_ring_free(ring);
+  }
+  munmap(segment_, channel::segment_bytes(workers()));
 }
 
 void WorkerBench::command(const channel::Command& command) {
   channel::Command numbered = command;
   numbered.header.sequence = ++sequence_;
-  ASSERT_TRUE(channel::put_all(channel::command_ring(segment_, 0), std::span<const channel::Command>(&numbered, 1)));
+  for (uint32_t worker = 0; worker < workers(); worker++) {
+    ASSERT_TRUE(
+        channel::put_all(channel::command_ring(segment_, worker), std::span<const channel::Command>(&numbered, 1)));
+  }
 }
 
 void WorkerBench::command(channel::CommandType type, uint16_t id) {
@@ -140,7 +177,7 @@ void WorkerBench::put_service(uint16_t id, const Endpoint& vip, const std::vecto
   message.table_offset = arena_used_;
   message.table_entries = static_cast<uint32_t>(table.size());
   if (!table.empty()) {
-    std::memcpy(segment_ + channel::arena_offset(1) + size_t{arena_used_} * channel::kArenaUnit, table.data(),
+    std::memcpy(segment_ + attachment_.arena_offset + size_t{arena_used_} * channel::kArenaUnit, table.data(),
                 table.size() * sizeof(uint16_t));
   }
   arena_used_ += static_cast<uint32_t>(table.size() * sizeof(uint16_t) / channel::kArenaUnit + 1);
@@ -159,7 +196,11 @@ void WorkerBench::put_local(uint16_t id, const Address& address) {
 
 void WorkerBench::turn(uint64_t advance_ms) {
   now_ms_ += advance_ms;
-  worker_->turn(now_ms_);
+  // What is handed over twice (to its owner, and back to be sent) is through after as many more rounds.
+  const uint32_t rounds = workers() == 1 ? 1 : workers() + 2;
+  for (uint32_t round = 0; round < rounds; round++) {
+    for (const auto& of : of_) of->worker->turn(now_ms_);
+  }
 }
 
 std::vector<Bytes> WorkerBench::punted() {
@@ -202,17 +243,36 @@ std::optional<Endpoint> WorkerBench::establish(const Endpoint& client, const End
   return backend;
 }
 
+uint64_t WorkerBench::counter(channel::Counter counter) const {
+  uint64_t sum = 0;
+  for (const auto& of : of_) sum += of->stats->counters[static_cast<size_t>(counter)];
+  return sum;
+}
+
 uint64_t WorkerBench::drops() const {
   uint64_t sum = 0;
   for (auto i = static_cast<size_t>(channel::kFirstDrop); i <= static_cast<size_t>(channel::kLastDrop); i++) {
-    sum += stats_->counters[i];
+    sum += counter(static_cast<Counter>(i));
   }
   return sum;
 }
 
+uint32_t WorkerBench::buffers_in_use() {
+  return rte_mempool_in_use_count(bench_pool());
+}
+
 void WorkerBench::expect_counter_law() const {
-  EXPECT_EQ(counter(Counter::kReceived) + counter(Counter::kHandedIn),
-            counter(Counter::kForwarded) + counter(Counter::kPunted) + counter(Counter::kHandedOut) + drops());
+  for (const auto& of : of_) {
+    const auto at = [&](size_t i) { return of->stats->counters[i]; };
+    const auto count = [&](Counter counter) { return at(static_cast<size_t>(counter)); };
+    uint64_t dropped = 0;
+    for (auto i = static_cast<size_t>(channel::kFirstDrop); i <= static_cast<size_t>(channel::kLastDrop); i++) {
+      dropped += at(i);
+    }
+    EXPECT_EQ(count(Counter::kReceived) + count(Counter::kHandedIn),
+              count(Counter::kForwarded) + count(Counter::kPunted) + count(Counter::kHandedOut) + dropped)
+        << "worker " << of->setup.index;
+  }
 }
 
 }  // namespace sluice::testing

@@ -26,6 +26,8 @@ struct BenchOptions {
   OnTableFull on_table_full = OnTableFull::kStateless;
   OnIdleExpiry on_idle_expiry = OnIdleExpiry::kSilence;
   std::vector<Endpoint> expected_vips;
+  uint32_t workers = 1;  // more: the front belongs to the first, the back to the second
+  Spread spread = Spread::kAlone;
 };
 
 class WorkerBench {
@@ -80,12 +82,17 @@ class WorkerBench {
   std::optional<Endpoint> establish(const Endpoint& client, const Endpoint& vip, uint32_t client_isn = 1000,
                                     uint32_t server_isn = 5000);
 
-  uint64_t counter(channel::Counter counter) const { return stats_->counters[static_cast<size_t>(counter)]; }
+  /// Of all workers together.
+  uint64_t counter(channel::Counter counter) const;
   uint64_t drops() const;
-  const channel::WorkerStats& stats() const { return *stats_; }
-  Worker& worker() { return *worker_; }
-  std::byte* flow_memory() { return setup_.flow_memory; }
+  const channel::WorkerStats& stats(uint32_t worker = 0) const { return *of_[worker]->stats; }
+  Worker& worker(uint32_t worker = 0) { return *of_[worker]->worker; }
+  uint32_t workers() const { return static_cast<uint32_t>(of_.size()); }
+  std::byte* flow_memory() { return of_[0]->setup.flow_memory; }
   rte_ring* events() { return channel::event_ring(attachment_.base, 0); }
+
+  /// Packet buffers of all benches that are not in their pool.
+  static uint32_t buffers_in_use();
 
   /// received + handed in = forwarded + punted + handed out + drops.
   void expect_counter_law() const;
@@ -94,20 +101,28 @@ class WorkerBench {
   static channel::PutBackend backend_message(uint16_t id, const Endpoint& endpoint);
   static std::vector<ReadFrame> read_all(const std::vector<Bytes>& frames);
 
+  /// What one worker has for itself.
+  struct OfWorker {
+    std::unique_ptr<channel::WorkerStats> stats = std::make_unique<channel::WorkerStats>();
+    std::unique_ptr<std::byte, decltype(&free)> flow_memory{nullptr, &free};
+    std::atomic<uint64_t> oldest_epoch{0};
+    WorkerSetup setup;
+    std::unique_ptr<Worker> worker;
+  };
+
+  void set_up(OfWorker& of, uint32_t index, const BenchOptions& options);
+
   rte_mempool* pool_;
   RingPort front_;
   RingPort back_;
   rte_ring* to_main_;
-  std::unique_ptr<channel::WorkerStats> stats_;
-  std::unique_ptr<std::byte, decltype(&free)> flow_memory_{nullptr, &free};
   std::byte* segment_;
   ChannelAttachment attachment_;
   std::atomic<const ChannelAttachment*> attached_{nullptr};
-  std::atomic<uint64_t> oldest_epoch_{0};
   std::atomic<bool> stop_{false};
   const std::vector<Endpoint> expected_vips_;
-  WorkerSetup setup_;
-  std::unique_ptr<Worker> worker_;
+  std::vector<rte_ring*> handover_rings_;
+  std::vector<std::unique_ptr<OfWorker>> of_;
   uint64_t now_ms_ = 1'000'000;
   uint32_t sequence_ = 0;
   uint32_t arena_used_ = 0;  // units

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Worker::enter, which two translation units need inline: worker.cc for what devices receive, worker_handover.cc for
+// what other workers hand over.
+#pragma once
+
+#include "dataplane/worker.h"
+
+namespace sluice {
+
+inline uint32_t Worker::enter(uint32_t kept, uint32_t port, rte_mbuf* mbuf, bool mine, uint32_t asker) noexcept {
+  Burst& burst = burst_;
+  Packet& packet = burst.packet[kept];
+  const Faces faces = setup_.port[port].faces;
+  const ParseVerdict verdict = sluice::parse(*mbuf, setup_.port[port].mac, mac_word_[port], packet);
+  if (verdict != ParseVerdict::kTcp) [[unlikely]] {
+    if (!put_aside(port, mbuf, packet, verdict, mine, asker)) return kept;
+  }
+  const bool from_client = faces == Faces::kClients ||
+                           (faces == Faces::kBoth && state_.find_service(packet.destination) != channel::kNoService);
+  const uint64_t hash = flows_.hash(from_client ? packet.source : packet.destination);
+  if (!mine) {
+    const uint32_t owner = from_client ? owner_of_client(hash) : owner_of_reply(packet.destination, hash);
+    if (owner != setup_.index) {
+      hand_over(owner, port, mbuf, {Handed::kProcess, 0});
+      return kept;
+    }
+  }
+  FlowPlace place = flows_.place(hash);
+  if (has_fullnat_ && !from_client) [[unlikely]]
+    place = place_of_reply(packet);
+  if (verdict == ParseVerdict::kFirstFragment) [[unlikely]] {
+    if (!take_first_fragment(port, mbuf, packet, place, from_client, asker)) return kept;
+  }
+  flows_.prefetch_bucket(place);
+  burst.mbuf[kept] = mbuf;
+  burst.port[kept] = static_cast<uint8_t>(port);
+  burst.from_client[kept] = from_client;
+  burst.place[kept] = place;
+  return kept + 1;
+}
+
+}  // namespace sluice
