@@ -14,10 +14,10 @@ FlowTable::FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_se
       locals_(reinterpret_cast<Local*>(memory + kLocalsOffset)),
       buckets_(reinterpret_cast<FlowBucket*>(memory + kBucketsOffset)),
       flows_(reinterpret_cast<Flow*>(memory + flows_offset(flow_capacity))),
-      bucket_mask_(sluice::bucket_count(flow_capacity) - 1),
+      bucket_count_(sluice::bucket_count(flow_capacity)),
       capacity_(flow_capacity) {
   const bool ours = header_->magic == kFlowMemoryMagic && header_->version == kFlowMemoryVersion &&
-                    header_->flow_capacity == flow_capacity && header_->bucket_count == bucket_mask_ + 1 &&
+                    header_->flow_capacity == flow_capacity && header_->bucket_count == bucket_count_ &&
                     header_->workers == workers && header_->boot_id == boot_id;
   if (ours) {
     adopt(hash_seed);
@@ -33,12 +33,12 @@ void FlowTable::format(uint64_t hash_seed, uint64_t boot_id, uint32_t workers) n
     std::fill_n(services_, channel::kMaxServices, Service{});
     std::fill_n(backends_, channel::kMaxBackends, Backend{});
     std::fill_n(locals_, channel::kMaxLocals, Local{});
-    std::memset(buckets_, 0, size_t{bucket_mask_ + 1} * sizeof(FlowBucket));
+    std::memset(buckets_, 0, size_t{bucket_count_} * sizeof(FlowBucket));
     for (uint32_t i = 0; i < capacity_; i++) flows_[i].state = TcpState::kFree;
   }
   header_->version = kFlowMemoryVersion;
   header_->flow_capacity = capacity_;
-  header_->bucket_count = bucket_mask_ + 1;
+  header_->bucket_count = bucket_count_;
   header_->workers = workers;
   header_->hash_seed = hash_seed;
   header_->boot_id = boot_id;
@@ -49,7 +49,7 @@ void FlowTable::format(uint64_t hash_seed, uint64_t boot_id, uint32_t workers) n
 void FlowTable::adopt(uint64_t hash_seed) noexcept {
   // The index may be torn, the flows are not (see flow.h): build it anew from them.
   seed_ = header_->hash_seed = hash_seed;
-  std::memset(buckets_, 0, size_t{bucket_mask_ + 1} * sizeof(FlowBucket));
+  std::memset(buckets_, 0, size_t{bucket_count_} * sizeof(FlowBucket));
   never_used_ = capacity_;
   for (uint32_t i = capacity_; i-- > 0;) {
     Flow& flow = flows_[i];

@@ -49,7 +49,7 @@ class FlowTable {
 
   FlowPlace place(uint64_t hash) const noexcept {
     const auto tag = static_cast<uint32_t>(hash >> 48);
-    return {static_cast<uint32_t>(hash) & bucket_mask_, tag == 0 ? 1 : tag};
+    return {scale(static_cast<uint32_t>(hash)), tag == 0 ? 1 : tag};
   }
 
   void prefetch_bucket(FlowPlace place) const noexcept { __builtin_prefetch(&buckets_[place.bucket]); }
@@ -87,7 +87,7 @@ class FlowTable {
   void end_burst() noexcept;
 
   uint32_t capacity() const noexcept { return capacity_; }
-  uint32_t bucket_count() const noexcept { return bucket_mask_ + 1; }
+  uint32_t bucket_count() const noexcept { return bucket_count_; }
   uint32_t size() const noexcept { return size_; }
   /// Flows at and beyond this index have never been taken.
   uint32_t used() const noexcept { return never_used_; }
@@ -117,8 +117,15 @@ class FlowTable {
   }
 
   uint32_t other_bucket(uint32_t bucket, uint32_t tag) const noexcept {
-    // Symmetric, and never the bucket itself: the multiplier and the or make an odd, well-spread distance.
-    return (bucket ^ ((tag * 0x5bd1e995U) | 1)) & bucket_mask_;
+    // The two buckets of a tag add up to a number that it names, modulo their count: a rule that works both ways. The
+    // number is odd and the count even, so no bucket is its own other.
+    const uint32_t sum = scale(tag * 0x5bd1e995U) | 1;
+    return sum - bucket + (sum < bucket ? bucket_count_ : 0);
+  }
+
+  /// 32 random bits as a number below the count of buckets (multiply-shift).
+  uint32_t scale(uint32_t random) const noexcept {
+    return static_cast<uint32_t>((uint64_t{random} * bucket_count_) >> 32);
   }
 
   static uint32_t free_place(const FlowBucket& bucket) noexcept {
@@ -147,7 +154,7 @@ class FlowTable {
   FlowBucket* buckets_;
   Flow* flows_;
   uint64_t seed_ = 0;
-  uint32_t bucket_mask_;
+  uint32_t bucket_count_;
   uint32_t capacity_;
   uint32_t size_ = 0;
   uint32_t adopted_ = 0;
