@@ -220,6 +220,22 @@ def test_explain_foretells_where_connections_go(shared_lab):
     assert "rule: hash of the client's address and port" in text and "its entries are others" in text, text
 
 
+def test_explain_knows_the_flow_that_is_open(shared_lab):
+    held = hold_open(shared_lab, 6)
+    shared_lab.balancer.ctl("drain", "mta/mta1")
+    try:
+        for event in held.opened:
+            client = "{}:{}".format(*event["local"])
+            answer = json.loads(shared_lab.balancer.ctl("explain", client, "relay", "--json"))
+            assert answer["live_flow"]["backend"] == f"mta/{event['backend']}", answer["live_flow"]
+            assert answer["backend"] != "mta/mta1:25", "a new one would go elsewhere"
+        assert "it stays there" in shared_lab.balancer.ctl("explain", client, "relay")
+    finally:
+        shared_lab.balancer.ctl("enable", "mta/mta1")
+    let_go(held)
+    assert held.outcomes == {"delivered": 6}, held.summary()
+
+
 def test_a_warm_up_is_previewed_paused_and_rolled_back(lab, config):
     lab.start_greeters()
     start = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 9 * 86400))
