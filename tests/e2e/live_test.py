@@ -221,6 +221,8 @@ def test_explain_foretells_where_connections_go(shared_lab):
 
 
 def test_explain_knows_the_flow_that_is_open(shared_lab):
+    if "flows" not in shared_lab.balancer.ctl("--help"):
+        pytest.skip("this build does not list flows")
     held = hold_open(shared_lab, 6)
     shared_lab.balancer.ctl("drain", "mta/mta1")
     try:
