@@ -133,11 +133,11 @@ bool Worker::receive(uint32_t port) noexcept {
 void Worker::parse(uint32_t port, uint32_t received) noexcept {
   rte_mbuf** const mbufs = burst_.mbuf.data() + burst_.count;
   for (uint32_t i = 0; i < std::min(received, kPrefetchAhead); i++) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
-  const bool mine = setup_.spread == Spread::kAlone;
+  const Arrival how = arrival(port, setup_.spread == Spread::kAlone, setup_.index);
   uint32_t kept = burst_.count;
   for (uint32_t i = 0; i < received; i++) {
     if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
-    kept = enter(kept, port, mbufs[i], mine, setup_.index);
+    kept = enter(kept, how, mbufs[i]);
   }
   burst_.count = kept;
 }

@@ -90,9 +90,20 @@ class Worker {
   void reject(const channel::Command& command, channel::RejectReason reason) noexcept;
   bool receive(uint32_t port) noexcept;
   void parse(uint32_t port, uint32_t received) noexcept;
+  /// How frames arrive: what a burst of them has in common.
+  struct Arrival {
+    uint32_t port;
+    Faces faces;
+    uint64_t mac_word;
+    bool mine;       // no other worker is to be considered
+    uint32_t asker;  // the worker that met it first
+  };
+  Arrival arrival(uint32_t port, bool mine, uint32_t asker) const noexcept {
+    return {port, setup_.port[port].faces, mac_word_[port], mine, asker};
+  }
   /// Takes one frame apart and enters it into the burst at place `kept`, unless it is dealt with at once, put aside or
-  /// handed over. Returns the next place. `mine`: no other worker is to be considered. `asker`: who met it first.
-  uint32_t enter(uint32_t kept, uint32_t port, rte_mbuf* mbuf, bool mine, uint32_t asker) noexcept;
+  /// handed over. Returns the next place.
+  uint32_t enter(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept;
   void process() noexcept;
   void end_stage(Counter stage) noexcept;
   void look_up_flows() noexcept;

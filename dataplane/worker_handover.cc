@@ -60,7 +60,7 @@ bool Worker::take_handed() noexcept {
         made++;
         send_made(mbuf->port, mbuf);
       } else {
-        kept = enter(kept, mbuf->port, mbuf, true, note.what == Handed::kAsk ? note.asker : setup_.index);
+        kept = enter(kept, arrival(mbuf->port, true, note.what == Handed::kAsk ? note.asker : setup_.index), mbuf);
       }
     }
     burst_.count = kept;
