@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// IpAddress of config/model.h: text to bytes and back.
+// IpAddress and SocketAddress of config/model.h: text to bytes and back.
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "config/model.h"
 
@@ -35,6 +36,28 @@ std::string IpAddress::to_string() const {
   else
     inet_ntop(AF_INET6, bytes.data(), text.data(), text.size());
   return text.data();
+}
+
+std::expected<SocketAddress, std::string> SocketAddress::parse(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return std::unexpected("has no port");
+  std::string host = text.substr(0, colon);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto address = IpAddress::parse(host);
+  if (!address || address->is_v4() == bracketed)
+    return std::unexpected("has " + text.substr(0, colon) + " where an address should stand");
+  unsigned port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, port);
+  if (error != std::errc{} || stop != end || port == 0 || port > 65535)
+    return std::unexpected("has " + text.substr(colon + 1) + " where a port should stand");
+  return SocketAddress{*address, static_cast<uint16_t>(port)};
+}
+
+std::string SocketAddress::to_string() const {
+  const std::string host = address.to_string();
+  return (address.is_v4() ? host : "[" + host + "]") + ":" + std::to_string(port);
 }
 
 }  // namespace sluice::config

@@ -32,6 +32,7 @@ inline constexpr int64_t kMaxMss = 65495;                // the longest IPv4 pac
 inline constexpr uint32_t kMinEstablishedSeconds = 660;  // RFC 5321 section 4.5.3.2.6: 10 minutes, and a margin
 inline constexpr size_t kMaxWarmUpDays = 366;
 inline constexpr size_t kMaxHttpNames = 32;
+inline constexpr int64_t kMaxTier = 7;
 inline constexpr size_t kMaxKeywords = 32;  // that a check requires
 
 }  // namespace sluice::config

@@ -94,6 +94,12 @@ inline constexpr std::array kChoices<Curve>{
 };
 
 template <>
+inline constexpr std::array kChoices<OnSoft>{
+    Choice{"shed", OnSoft::kShed},
+    Choice{"down", OnSoft::kDown},
+};
+
+template <>
 inline constexpr std::array kChoices<LogLevel>{
     Choice{"debug", LogLevel::kDebug},
     Choice{"info", LogLevel::kInfo},

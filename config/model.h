@@ -8,6 +8,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,17 @@ struct IpAddress {
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 };
 
+/// "10.0.1.12:9707", "[2001:db8::12]:9707".
+struct SocketAddress {
+  IpAddress address;
+  uint16_t port = 0;
+
+  /// The address is numeric, in brackets if it is IPv6. The error says what is wrong: "has no port".
+  static std::expected<SocketAddress, std::string> parse(const std::string& text);
+  std::string to_string() const;
+  friend auto operator<=>(const SocketAddress&, const SocketAddress&) = default;
+};
+
 enum class Faces : uint8_t { kClients, kBackends, kBoth };
 enum class Idle : uint8_t { kPoll, kPause, kSleep };
 enum class Scheduler : uint8_t { kMaglev, kWrr, kLeastConn, kSource };
@@ -35,6 +47,7 @@ enum class OnTableFull : uint8_t { kStateless, kReset, kSilence };
 enum class OnIdleExpiry : uint8_t { kSilence, kReset };
 enum class CheckType : uint8_t { kTcp, kBanner, kEhlo, kStarttls, kSmtps };
 enum class Curve : uint8_t { kLinear, kExponential };
+enum class OnSoft : uint8_t { kShed, kDown };
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
 enum class LogFormat : uint8_t { kText, kJson };
 
@@ -110,6 +123,8 @@ struct Check {
   std::string ca_file;               // "" = the system's
   uint32_t certificate_warn_days = 21;  // fewer days left: reported
   uint32_t certificate_fail_days = 0;   // this few days left, or less: down
+  OnSoft on_soft = OnSoft::kShed;       // what follows from 4xx
+  double soft_weight = 0.1;             // kShed: share of its weight that the backend keeps
 
   friend bool operator==(const Check&, const Check&) = default;
 };
@@ -132,15 +147,37 @@ struct Backend {
   uint32_t max_connections = 0;  // open at once, of all workers together; 0 = no limit
   std::optional<uint16_t> port;  // default: the service's
   std::optional<WarmUp> warm_up;
+  uint32_t tier = 0;                   // takes traffic only when all lower tiers are out
+  std::optional<SocketAddress> agent;  // asked for its weight (healthcheck/agent_reply.h)
 
   friend bool operator==(const Backend&, const Backend&) = default;
+};
+
+/// What a pool's traffic may show before weight is taken from a backend. Ratios are of its new connections.
+struct Passive {
+  bool enabled = true;
+  uint32_t max_greeting_ms = 3000;
+  double max_greeting_ratio = 3;  // to the median of the others
+  double max_soft_ratio = 0.2;
+  double max_refused_ratio = 0.05;
+  double max_failed_ratio = 0.05;
+  uint32_t min_samples = 20;  // connections that it takes to judge
+  std::chrono::milliseconds interval{5000};
+  std::chrono::milliseconds cooldown{30000};  // from one change of a factor to the next step back
+
+  friend bool operator==(const Passive&, const Passive&) = default;
 };
 
 struct Pool {
   std::string name;
   std::string check;         // name of a check; "" = none, taken as healthy
   uint32_t min_healthy = 0;  // below this the pool is out of service
+  double max_shed = 0.5;     // how much of its weight `passive` may take away
   std::vector<Backend> backends;
+  std::chrono::milliseconds slow_start{0};     // from recovery to full weight
+  std::chrono::milliseconds tier_hold{10000};  // a lower tier has to be back for so long
+  std::chrono::milliseconds agent_interval{5000};
+  Passive passive;
 
   friend bool operator==(const Pool&, const Pool&) = default;
 };

@@ -193,6 +193,24 @@ Field<T> address(std::string name, IpAddress T::* member, std::string help) {
   return out;
 }
 
+/// A unicast address and a port.
+template <class T>
+Field<T> socket_address(std::string name, std::optional<SocketAddress> T::* member, std::string help) {
+  const std::string allowed = "ADDRESS:PORT with a numeric unicast address (\"10.0.1.12:9707\")";
+  Field<T> out{{std::move(name), "string", allowed, "none", std::move(help)}, {}};
+  out.read = [=](const Value& value, T& into) {
+    const auto read = read_string(value, allowed);
+    if (!read) return;
+    const auto parsed = SocketAddress::parse(*read);
+    const std::string wrong = parsed ? address_fault(parsed->address.to_string()) : parsed.error();
+    if (wrong.empty())
+      into.*member = *parsed;
+    else
+      value.fault(fmt::format("\"{}\" {}; allowed: {}", *read, wrong, allowed));
+  };
+  return out;
+}
+
 /// One of the words in `kChoices<E>`.
 template <class T, class E>
 Field<T> choice(std::string name, E T::* member, std::string help) {

@@ -104,6 +104,10 @@ Group<Check> check_settings() {
   const auto secure = [](Field<Check> field) {
     return only_with("type", "type = \"starttls\" or \"smtps\"", speaks_tls, std::move(field));
   };
+  const auto shedding = [](Field<Check> field) {
+    const auto sheds = [](const Check& check) { return check.on_soft == OnSoft::kShed; };
+    return only_with<Check>("on_soft", "on_soft = \"shed\"", sheds, std::move(field));
+  };
   return {
       choice("type", &Check::type,
              "how far the probe goes: the handshake, the greeting, EHLO, or TLS (by STARTTLS, or from the first byte)"),
@@ -135,6 +139,11 @@ Group<Check> check_settings() {
                      "fewer days of validity left are reported")),
       secure(integer("certificate_fail_days", &Check::certificate_fail_days, {0, 3650},
                      "so few days of validity left, or fewer, make the backend down")),
+      speaking(
+          choice("on_soft", &Check::on_soft,
+                 "what follows when the server goes on to answer 4xx: it keeps `soft_weight` of its weight and all "
+                 "its sessions, or it is down")),
+      shedding(number("soft_weight", &Check::soft_weight, {0, 1}, "share of its weight that it keeps then")),
   };
 }
 
@@ -161,6 +170,26 @@ Group<Backend> backend_settings() {
       integer("max_connections", &Backend::max_connections, {0, 10'000'000},
               "open at once, at each of its ports; 0 = no limit"),
       optional_group("warm_up", &Backend::warm_up, warm_up_settings(), "the slow start of a new address, in days"),
+      integer("tier", &Backend::tier, {0, kMaxTier},
+              "it takes traffic only when the backends of all lower tiers are out"),
+      socket_address("agent", &Backend::agent,
+                     "a program on the mail server that says how much it can take (HAProxy's agent-check protocol)"),
+  };
+}
+
+Group<Passive> passive_settings() {
+  return {
+      boolean("enabled", &Passive::enabled, "false: the pool's dialogues are not watched, and their figures stay at 0"),
+      integer("max_greeting_ms", &Passive::max_greeting_ms, {1, 600'000, "ms"}, "time to the greeting, on average"),
+      number("max_greeting_ratio", &Passive::max_greeting_ratio, {1, 1000},
+             "time to the greeting, over the median of the other backends"),
+      number("max_soft_ratio", &Passive::max_soft_ratio, {0, 1},
+             "share that is put off: 4xx greetings, 421 in mid-session"),
+      number("max_refused_ratio", &Passive::max_refused_ratio, {0, 1}, "share that is refused: 5xx greetings"),
+      number("max_failed_ratio", &Passive::max_failed_ratio, {0, 1}, "share of handshakes that it does not complete"),
+      integer("min_samples", &Passive::min_samples, {1, 1'000'000}, "connections that it takes to judge a backend"),
+      seconds("interval", &Passive::interval, {0.1, 3600, "s"}, "between two judgements"),
+      seconds("cooldown", &Passive::cooldown, {0, 86400, "s"}, "after a change, until weight is given back"),
   };
 }
 
@@ -170,7 +199,15 @@ Group<Pool> pool_settings() {
       defaults_to("none, taken as healthy", text("check", &Pool::check, check_rule(), "a check of `checks`")),
       integer("min_healthy", &Pool::min_healthy, {0, kMaxBackends},
               "with fewer backends up, the pool is out of service"),
+      number("max_shed", &Pool::max_shed, {0, 1}, "share of the pool's weight that `passive` may take away"),
       list("backends", &Pool::backends, backend_settings(), kMaxBackends, "its members"),
+      seconds("slow_start", &Pool::slow_start, {0, 3600, "s"},
+              "from a backend's recovery to its full weight; 0 = at once"),
+      seconds("tier_hold", &Pool::tier_hold, {0, 3600, "s"},
+              "a lower tier has to be back for so long before it takes the traffic again"),
+      seconds("agent_interval", &Pool::agent_interval, {0.1, 3600, "s"}, "between two questions to an agent"),
+      group("passive", &Pool::passive, passive_settings(),
+            "what the traffic may show before weight is taken from a backend"),
   };
 }
 

@@ -72,20 +72,8 @@ std::string socket_path_fault(const std::string& text) {
 
 std::string listen_address_fault(const std::string& text) {
   if (text.empty()) return "";
-  const size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return "has no port";
-  std::string host = text.substr(0, colon);
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  const auto address = IpAddress::parse(host);
-  if (!address || address->is_v4() == bracketed)
-    return fmt::format("has {} where an address should stand", text.substr(0, colon));
-  unsigned port = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, port);
-  if (error != std::errc{} || stop != end || port == 0 || port > 65535)
-    return fmt::format("has {} where a port should stand", text.substr(colon + 1));
-  return "";
+  const auto address = SocketAddress::parse(text);
+  return address ? "" : address.error();
 }
 
 std::string pattern_text_fault(const std::string& text) {

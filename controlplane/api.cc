@@ -17,6 +17,7 @@ void add_api(Router& router, const ApiContext& context) {
   add_by_hand_routes(router, context);
   add_warm_up_routes(router, context);
   add_explain_routes(router, context);
+  add_check_routes(router, context);
 }
 
 }  // namespace sluice::control

@@ -75,6 +75,8 @@ void add_view_routes(Router& router, const ApiContext& context);
 void add_history_routes(Router& router, const ApiContext& context);
 /// /healthz, /readyz, /api/v1/openapi.json
 void add_service_routes(Router& router, const ApiContext& context);
+/// /api/v1/backends/{pool}/{name}/check
+void add_check_routes(Router& router, const ApiContext& context);
 /// /api/v1/events
 void add_event_routes(Router& router, const ApiContext& context);
 /// /metrics

@@ -39,6 +39,8 @@ Health to_ours(health::Health health) {
   switch (health) {
     case health::Health::kUp:
       return Health::kUp;
+    case health::Health::kSoft:
+      return Health::kSoft;
     case health::Health::kDown:
       return Health::kDown;
     case health::Health::kUnknown:
@@ -76,6 +78,8 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
           config_, model_, journal_, [this](const Member& member) { return flow_counts().of_member(member); },
           config_.control.state),
       tick_(io),
+      steering_(io, model_, channel_, journal_, [this] { something_changed(); }),
+      step_(io),
       patience_(io),
       hold_(io),
       sampler_(io, model_, channel_),
@@ -105,6 +109,7 @@ void Controller::start() {
   neighbors_.follow(addresses());
   neighbors_.start();
   start_checks();
+  steering_.follow(config_);
   channel_.start();
   sampler_.start();
   journal_.record(Severity::kInfo, "control", config_.instance,
@@ -117,11 +122,14 @@ void Controller::start() {
 void Controller::stop() {
   journal_.record(Severity::kInfo, "control", config_.instance, "stopping; packets go by the last state");
   prober_.set_on_change({});
+  prober_.set_on_result({});
   (void)prober_.set_targets({});
   http_.stop();
   neighbors_.stop();
   channel_.stop();
   sampler_.stop();
+  steering_.stop();
+  step_.cancel();
   patience_.cancel();
   hold_.cancel();
   tick_.cancel();
@@ -163,6 +171,7 @@ std::vector<health::Target> Controller::targets_of(const config::Config& config,
 
 void Controller::start_checks() {
   prober_.set_on_change([this](const std::string& key, const health::Change& change) { on_health(key, change); });
+  prober_.set_on_result([this](const std::string& key, const health::Verdict& verdict) { on_probed(key, verdict); });
   if (const auto set = prober_.set_targets(targets_of(config_, model_)); !set) throw std::runtime_error(set.error());
 }
 
@@ -186,6 +195,13 @@ void Controller::on_health(const std::string& key, const health::Change& change)
   if (holding_ && change.to == health::Health::kDown) return;  // end_hold() asks again
   // Before the first publication every verdict counts: it may be the one that was waited for.
   if (model_.set_health(member->second, to_ours(change.to), change.reason) || !published_) something_changed();
+}
+
+void Controller::on_probed(const std::string& key, const health::Verdict& verdict) {
+  const auto member = member_by_key_.find(key);
+  if (member == member_by_key_.end() || !verdict.certificate) return;
+  const config::Check* check = config_.find_check(model_.members()[member->second].check);
+  if (check != nullptr) model_.set_certificate(member->second, verdict, check->server_name);
 }
 
 void Controller::on_reachability(const config::IpAddress& address, const Reachability& reachability) {
@@ -260,7 +276,20 @@ void Controller::refresh() {
   if (!may_publish()) return;
   published_ = true;
   model_.refresh();
+  wait_for_step();
   channel_.publish(model_.desired(), cause);
+}
+
+void Controller::wait_for_step() {
+  const auto due = model_.next_step();
+  if (!due) {
+    step_.cancel();
+    return;
+  }
+  step_.expires_after(std::max<SystemTime::duration>(*due - journal_.now(), 1ms));
+  step_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (!cancelled) something_changed();
+  });
 }
 
 }  // namespace sluice::control

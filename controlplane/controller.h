@@ -25,6 +25,7 @@
 #include "controlplane/reload_plan.h"
 #include "controlplane/router.h"
 #include "controlplane/sampler.h"
+#include "controlplane/steering.h"
 #include "healthcheck/prober.h"
 
 namespace sluice::control {
@@ -66,6 +67,7 @@ class Controller {
   FlowCounts flow_counts() const;
   void tick();
   void on_health(const std::string& key, const health::Change& change);
+  void on_probed(const std::string& key, const health::Verdict& verdict);
   void on_reachability(const config::IpAddress& address, const Reachability& reachability);
   void on_connected(uint32_t workers);
   void on_disconnected(const std::string& reason);
@@ -73,6 +75,7 @@ class Controller {
   void something_changed(Clock::time_point cause = Clock::now());
   void refresh();
   bool may_publish() const;
+  void wait_for_step();
   void begin_hold();
   void end_hold();
 
@@ -89,6 +92,8 @@ class Controller {
   ChannelClient channel_;
   Overrides overrides_;
   boost::asio::steady_timer tick_;
+  Steering steering_;
+  boost::asio::steady_timer step_;      // when the model has something to do by itself
   boost::asio::steady_timer patience_;  // how long to wait for the first verdicts before the first publication
   boost::asio::steady_timer hold_;
   // Probes and neighbours go through the data plane's twins. While it is away, and until checks have had time to

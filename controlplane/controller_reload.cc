@@ -70,6 +70,7 @@ void Controller::adopt(config::Config config, Model model) {
   std::erase_if(held_, [this](const auto& held) { return !members_by_address_.contains(held.first); });
   take_verdicts();
   overrides_.apply();
+  steering_.follow(config_);
   neighbors_.follow(addresses());
 }
 

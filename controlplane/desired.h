@@ -44,6 +44,7 @@ struct DesiredService {
   channel::HashOn hash_on = channel::HashOn::kConnection;
   channel::ProxyHeader proxy = channel::ProxyHeader::kNone;
   channel::OnBackendDown on_backend_down = channel::OnBackendDown::kReset;
+  uint8_t flags = 0;  // channel::ServiceFlags
   uint16_t mss = 0;
   uint32_t total_weight = 0;           // of the backends in the table
   std::shared_ptr<const Table> table;  // never null

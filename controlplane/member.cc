@@ -23,6 +23,8 @@ std::string_view name_of(Health health) {
       return "unknown";
     case Health::kUp:
       return "up";
+    case Health::kSoft:
+      return "soft";
     case Health::kDown:
       return "down";
   }
@@ -50,7 +52,7 @@ WeightFactors Member::factors() const {
   out.by_hand = weight_by_hand;
   out.warm_up = warm_up.value;
   out.slow_start = slow_start.value;
-  out.health = is_healthy() ? 1 : 0;
+  out.health = !is_healthy() ? 0 : health == Health::kSoft ? soft_weight : 1;
   out.passive = passive.value;
   out.agent = agent.value;
   out.tier = tier.value;
@@ -73,14 +75,20 @@ std::vector<NamedFactor> Member::explained_factors() const {
   };
 }
 
+bool Member::is_healthy() const {
+  return health == Health::kUp || health == Health::kSoft || (health == Health::kUnknown && presumed_up);
+}
+
 bool Member::is_usable() const {
-  return admin == Admin::kEnabled && is_healthy() && next_hop.has_value();
+  return admin == Admin::kEnabled && factors().health > 0 && next_hop.has_value() && agent.value > 0;
 }
 
 std::string_view Member::state() const {
   if (admin != Admin::kEnabled) return name_of(admin);
   if (health == Health::kDown) return "down";
   if (!next_hop) return "unreachable";
+  if (agent.value <= 0) return "draining";
+  if (health == Health::kSoft) return "soft";
   return health == Health::kUp ? "up" : "checking";
 }
 
@@ -88,7 +96,7 @@ std::string Member::reason() const {
   if (admin != Admin::kEnabled) return admin_reason;
   if (health == Health::kDown) return health_reason;
   if (!next_hop) return next_hop.error();
-  return health_reason;
+  return agent.value <= 0 ? agent.reason : health_reason;
 }
 
 Address to_wire(const config::IpAddress& address) {

@@ -16,6 +16,7 @@
 #include "config/model.h"
 #include "controlplane/weight.h"
 #include "dataplane/contract/address.h"
+#include "healthcheck/verdict.h"
 
 namespace sluice::control {
 
@@ -24,11 +25,11 @@ using SystemTime = std::chrono::system_clock::time_point;
 /// What the operator wants, the stricter the greater. Draining: no new flows. Disabled: and those that are open are
 /// cut.
 enum class Admin : uint8_t { kEnabled, kDraining, kDisabled };
-enum class Health : uint8_t { kUnknown, kUp, kDown };
+enum class Health : uint8_t { kUnknown, kUp, kSoft, kDown };
 
 /// "enabled", "draining", "disabled".
 std::string_view name_of(Admin admin);
-/// "unknown", "up", "down".
+/// "unknown", "up", "soft", "down".
 std::string_view name_of(Health health);
 
 /// Where packets for a backend go: out of a port, to a MAC address.
@@ -55,6 +56,8 @@ struct MemberSettings {
   uint64_t key = 0;              // desired.h
   uint64_t sole_service = 0;     // desired.h
   std::optional<config::WarmUp> warm_up_plan;
+  uint32_t tier_number = 0;  // in its pool
+  double soft_weight = 1;    // factor while its health is soft
 };
 
 /// The rest is what is known of it: what a reload keeps.
@@ -74,6 +77,12 @@ struct Member : MemberSettings {
   Factor passive;
   Factor agent;
   Factor tier;
+  std::optional<uint32_t> agent_max_connections;  // stands in for max_connections
+  bool was_out = false;                           // it could not take traffic, but for the time before it first could
+  std::optional<SystemTime> recovering_since;     // for slow start
+
+  std::optional<health::Certificate> certificate;  // that the last check under TLS was shown
+  bool certificate_expiring = false;               // as the check sees it
 
   /// Goes on with what is known of `before`, the same member under earlier settings. Under another check its health is
   /// presumed to be what it was until the first verdict.
@@ -84,11 +93,11 @@ struct Member : MemberSettings {
   WeightFactors factors() const;
   /// Every factor with its name and reason, in the order of `WeightFactors`.
   std::vector<NamedFactor> explained_factors() const;
-  /// Up, or presumed to be until the first verdict.
-  bool is_healthy() const { return health == Health::kUp || (health == Health::kUnknown && presumed_up); }
-  /// Whether it can take traffic: enabled, healthy, reachable.
+  /// Up, soft, or presumed to be up until the first verdict.
+  bool is_healthy() const;
+  /// Whether it can take traffic: enabled, healthy, reachable, and its agent has nothing against it.
   bool is_usable() const;
-  /// "up", "checking" (no verdict yet), "down", "unreachable", "draining" or "disabled": what stands out most.
+  /// "up", "soft", "checking" (no verdict yet), "down", "unreachable", "draining" or "disabled": what stands out most.
   std::string_view state() const;
   /// Why it is in that state.
   std::string reason() const;

@@ -7,8 +7,11 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <ranges>
+#include <utility>
 
 #include "controlplane/maglev.h"
+#include "controlplane/slow_start.h"
 #include "controlplane/turns.h"
 #include "dataplane/contract/segment.h"
 
@@ -34,6 +37,14 @@ uint16_t message_weight(double effective) {
   return static_cast<uint16_t>(std::clamp(std::round(effective), 1.0, 65535.0));
 }
 
+/// The weight as it is but for tier and slow start, which follow from it.
+double own_weight(const Member& member) {
+  WeightFactors factors = member.factors();
+  factors.tier = 1;
+  factors.slow_start = 1;
+  return effective_weight(factors);
+}
+
 DesiredBackend desired_backend(const Member& member) {
   DesiredBackend out;
   out.key = member.key;
@@ -48,8 +59,8 @@ DesiredBackend desired_backend(const Member& member) {
   if (member.health == Health::kDown) out.flags |= channel::kBackendDown;
   if (member.admin == Admin::kDisabled) out.flags |= channel::kBackendCut;
   out.weight = message_weight(effective_weight(member.factors()));
-  out.max_connections = member.max_connections;
   out.sole_service = member.sole_service;
+  out.max_connections = member.agent_max_connections.value_or(member.max_connections);
   return out;
 }
 
@@ -64,10 +75,19 @@ DesiredService desired_service(const ServiceState& state, const Placement& place
   out.hash_on = static_cast<channel::HashOn>(service.hash_on);
   out.proxy = static_cast<channel::ProxyHeader>(service.proxy);
   out.on_backend_down = static_cast<channel::OnBackendDown>(service.on_backend_down);
+  if (!placement.observed) out.flags |= channel::kServiceUnobserved;
   out.mss = service.mss;
   out.total_weight = placement.total_weight;
   out.table = placement.table;
   return out;
+}
+
+/// Call after a change: one that could not take traffic and now can begins its slow start.
+void note_recovery(Member& member, bool was_usable, SystemTime now) {
+  const bool usable = member.is_usable();
+  if ((was_usable && !usable) || member.health == Health::kDown) member.was_out = true;
+  if (!usable) member.recovering_since.reset();
+  if (!was_usable && usable && std::exchange(member.was_out, false)) member.recovering_since = now;
 }
 
 }  // namespace
@@ -85,7 +105,7 @@ Model::Model(const config::Config& config, Journal& journal) : journal_(&journal
     const config::Pool* pool = config.find_pool(service.pool);
     if (pool == nullptr) continue;  // load() refuses this
     const Endpoint vip{to_wire(service.vip), Be16::of(service.port)};
-    services_.push_back({service, add_placement(service, *pool), service_key(vip)});
+    services_.push_back({service, add_placement(config, service, *pool), service_key(vip)});
   }
   name_sole_services();
 }
@@ -102,7 +122,7 @@ void Model::name_sole_services() {
   for (Member& member : members_) member.sole_service = by_endpoint[endpoint_of(member)];
 }
 
-size_t Model::add_placement(const config::Service& service, const config::Pool& pool) {
+size_t Model::add_placement(const config::Config& config, const config::Service& service, const config::Pool& pool) {
   const std::string& check = check_of(service, pool);
   Placement placement;
   placement.pool = pool.name;
@@ -115,9 +135,14 @@ size_t Model::add_placement(const config::Service& service, const config::Pool& 
     if (known.is_like(placement) && known.check == check) return i;
   }
   placement.min_healthy = pool.min_healthy;
+  placement.slow_start = pool.slow_start;
+  placement.tier_hold = pool.tier_hold;
+  placement.observed = pool.passive.enabled;
   placement.since = journal_->now();
+  const config::Check* known_check = config.find_check(check);
   for (const config::Backend& backend : pool.backends) {
     placement.members.push_back(add_member(service, pool, backend, check));
+    if (known_check != nullptr) members_[placement.members.back()].soft_weight = known_check->soft_weight;
   }
   placements_.push_back(std::move(placement));
   return placements_.size() - 1;
@@ -141,6 +166,7 @@ size_t Model::add_member(const config::Service& service, const config::Pool& poo
   member.weight = backend.weight;
   member.max_connections = backend.max_connections;
   member.warm_up_plan = backend.warm_up;
+  member.tier_number = backend.tier;
   member.key = backend_key(pool.name, backend.name, {to_wire(backend.address), Be16::of(port)}, member.variant);
   member.since = journal_->now();
   if (check.empty()) {
@@ -177,6 +203,9 @@ void Model::take_over(const Model& before) {
 }
 
 void Model::take_over(Placement& placement, const Placement& earlier, const Model& before) const {
+  placement.tiers = earlier.tiers;
+  placement.tier_is_provisional = earlier.tier_is_provisional;
+  placement.certificate_fault = earlier.certificate_fault;
   placement.in_service = earlier.in_service;
   placement.reason = earlier.reason;
   placement.since = earlier.since;
@@ -203,16 +232,18 @@ bool Model::change(size_t index, Change apply) {
   Member& member = members_[index];
   const std::string_view state = member.state();
   const DesiredBackend before = desired_backend(member);
-  const uint32_t weight = table_weight(effective_weight(member.factors()));
+  const double weight = own_weight(member);
+  const bool was_usable = member.is_usable();
   apply(member);
+  note_recovery(member, was_usable, journal_->now());
   if (member.state() != state) {
     member.since = journal_->now();
     const bool good = member.state() == "up" || member.state() == "checking";
     journal_->record(good ? Severity::kInfo : Severity::kWarning, "backend", member.label(),
                      fmt::format("{} (was {}): {}", member.state(), state, member.reason()));
   }
-  // The table takes weights more finely than workers do.
-  return desired_backend(member) != before || table_weight(effective_weight(member.factors())) != weight;
+  // The table takes weights more finely than workers do, and one in a tier that does not take traffic counts too.
+  return desired_backend(member) != before || own_weight(member) != weight || member.is_usable() != was_usable;
 }
 
 bool Model::set_health(size_t member, Health health, std::string reason) {
@@ -241,11 +272,19 @@ bool Model::set_factor(size_t member, Factor Member::* which, Factor factor) {
   return change(member, [&](Member& m) { m.*which = std::move(factor); });
 }
 
+bool Model::set_agent_max_connections(size_t member, std::optional<uint32_t> limit) {
+  return change(member, [&](Member& m) { m.agent_max_connections = limit; });
+}
+
 void Model::refresh() {
-  for (Placement& placement : placements_) refresh(placement);
+  next_step_.reset();
+  // Backwards: what is shown of a member in several placements is what the first one makes of it.
+  for (Placement& placement : std::views::reverse(placements_)) refresh(placement);
 }
 
 void Model::refresh(Placement& placement) {
+  choose_tier(placement);
+  ease_in(placement);
   judge(placement);
   std::vector<uint32_t> weights;
   for (const size_t i : placement.members) {
@@ -267,6 +306,63 @@ void Model::refresh(Placement& placement) {
   }
   placement.table = std::move(table);
   placement.table_weights = std::move(weights);
+}
+
+void Model::choose_tier(Placement& placement) {
+  std::optional<uint32_t> lowest;
+  bool active_is_out = true;
+  for (const size_t i : placement.members) {
+    const Member& member = members_[i];
+    if (own_weight(member) <= 0) continue;
+    lowest = std::min(lowest.value_or(member.tier_number), member.tier_number);
+    if (member.tier_number == placement.tiers.active()) active_is_out = false;
+  }
+  const auto before = placement.tiers.active();
+  const auto hold = placement.tier_is_provisional ? std::chrono::milliseconds(0) : placement.tier_hold;
+  const auto moved = placement.tiers.update(lowest, active_is_out, hold, journal_->now());
+  if (placement.tiers.active() != before) {
+    placement.tier_is_provisional = std::ranges::any_of(placement.members, [&](size_t i) {
+      return members_[i].tier_number < placement.tiers.active() && members_[i].health == Health::kUnknown;
+    });
+  }
+  if (moved) journal_->record(active_is_out ? Severity::kWarning : Severity::kInfo, "pool", placement.label(), *moved);
+  if (placement.tiers.due()) step_due(*placement.tiers.due());
+  const uint32_t active = placement.tiers.active().value_or(0);
+  for (const size_t i : placement.members) {
+    Member& member = members_[i];
+    member.tier = member.tier_number == active
+                      ? Factor{}
+                      : Factor{0, fmt::format("tier {}, and tier {} takes the traffic", member.tier_number, active)};
+  }
+}
+
+void Model::ease_in(Placement& placement) {
+  const SystemTime now = journal_->now();
+  std::vector<double> shares(placement.members.size(), 1);
+  double most = 0;  // of those that take traffic
+  for (size_t i = 0; i < shares.size(); i++) {
+    Member& member = members_[placement.members[i]];
+    if (member.recovering_since) {
+      member.recovering_since = std::min(*member.recovering_since, now);  // a clock that was set back
+      const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(now - *member.recovering_since);
+      if (placement.slow_start.count() > 0) shares[i] = slow_start_share(elapsed, placement.slow_start);
+      const auto step = next_slow_start_step(elapsed, placement.slow_start);
+      if (step) step_due(*member.recovering_since + *step);
+    }
+    if (member.tier.value > 0 && own_weight(member) > 0) most = std::max(most, shares[i]);
+  }
+  for (size_t i = 0; i < shares.size(); i++) {
+    Member& member = members_[placement.members[i]];
+    member.slow_start = {};
+    if (shares[i] >= 1 || most <= 0) continue;
+    // Held against the one that is furthest: where all come back at once, none takes from another.
+    member.slow_start = {std::min(1.0, shares[i] / most),
+                         fmt::format("{:.0f}% of its way back after it was out", 100 * shares[i])};
+  }
+}
+
+void Model::step_due(SystemTime time) {
+  next_step_ = std::min(next_step_.value_or(time), time);
 }
 
 void Model::judge(Placement& placement) {
@@ -299,7 +395,7 @@ Desired Model::desired() const {
 
 bool Model::is_settled() const {
   return std::all_of(members_.begin(), members_.end(), [](const Member& member) {
-    return member.health == Health::kDown || (member.health == Health::kUp && member.next_hop);
+    return member.health == Health::kDown || (member.health != Health::kUnknown && member.next_hop);
   });
 }
 

@@ -16,6 +16,7 @@
 #include "controlplane/desired.h"
 #include "controlplane/journal.h"
 #include "controlplane/member.h"
+#include "controlplane/tier.h"
 
 namespace sluice::control {
 
@@ -26,7 +27,14 @@ struct Placement {
   std::string check;  // "" = none
   uint32_t table_size = 0;
   uint32_t min_healthy = 0;
+  std::chrono::milliseconds slow_start{0};
+  std::chrono::milliseconds tier_hold{0};
+  bool observed = true;         // the data plane watches its dialogues
   std::vector<size_t> members;  // index into Model::members()
+
+  TierChoice tiers;
+  bool tier_is_provisional = false;  // when it was chosen, a lower one had not been checked yet
+  std::string certificate_fault;     // members show different certificates for one name, in words; "" = they agree
 
   std::shared_ptr<const Table> table = std::make_shared<const Table>();
   bool in_turn = false;                 // scheduler wrr: the table is a sequence of turns, not for hashing
@@ -70,6 +78,12 @@ class Model {
   bool set_weight_by_hand(size_t member, std::optional<uint32_t> weight);
   /// One of the member's factors that are decided elsewhere: `set_factor(i, &Member::agent, {0.5, "agent: 50%"})`.
   bool set_factor(size_t member, Factor Member::* which, Factor factor);
+  /// What the agent says of the limit of connections; nothing: the configured one again.
+  bool set_agent_max_connections(size_t member, std::optional<uint32_t> limit);
+
+  /// What a check found under TLS, by which the pool's members are held against each other: a TLSA record of DANE
+  /// matches one certificate or key only. `server_name` is the name that was asked for.
+  void set_certificate(size_t member, const health::Verdict& verdict, const std::string& server_name);
 
   /// The data plane knew backends with these keys before it knew us: they are taken as healthy until their first
   /// verdict, so that a restart of control does not stop the mail. Returns how many of ours are among them.
@@ -77,6 +91,8 @@ class Model {
 
   /// Builds the tables that are out of date and decides which pools are in service.
   void refresh();
+  /// When `refresh()` has something to do though no fact has changed: the next step of a slow start or of a tier.
+  std::optional<SystemTime> next_step() const { return next_step_; }
 
   /// What the data plane should know, as of the last refresh.
   Desired desired() const;
@@ -87,11 +103,15 @@ class Model {
  private:
   size_t add_member(const config::Service& service, const config::Pool& pool, const config::Backend& backend,
                     const std::string& check);
-  size_t add_placement(const config::Service& service, const config::Pool& pool);
+  size_t add_placement(const config::Config& config, const config::Service& service, const config::Pool& pool);
   void take_over(Placement& placement, const Placement& earlier, const Model& before) const;
   /// Finds out, for every member, whether one service alone forwards to its endpoint.
   void name_sole_services();
   void refresh(Placement& placement);
+  void choose_tier(Placement& placement);
+  void ease_in(Placement& placement);
+  void step_due(SystemTime time);
+  void compare_certificates(Placement& placement, const std::string& server_name);
   void judge(Placement& placement);
   template <typename Change>
   bool change(size_t member, Change change);
@@ -101,6 +121,7 @@ class Model {
   std::unordered_map<std::string, std::vector<size_t>> members_by_endpoint_;  // pool, name, port: one per check
   std::vector<Placement> placements_;
   std::vector<ServiceState> services_;
+  std::optional<SystemTime> next_step_;
 };
 
 /// "": the tables of this configuration fit into the channel's memory. Otherwise what to change, in words.

@@ -39,6 +39,7 @@ channel::PutService message_for(const DesiredService& service) {
   message.hash_on = service.hash_on;
   message.proxy = service.proxy;
   message.on_backend_down = service.on_backend_down;
+  message.flags = service.flags;
   message.mss = service.mss;
   message.total_weight = service.total_weight;
   return message;

@@ -12,6 +12,7 @@
 #include "controlplane/by_hand_json.h"
 #include "controlplane/figures_json.h"
 #include "controlplane/sampler.h"
+#include "healthcheck/prober.h"
 
 namespace sluice::control {
 
@@ -59,6 +60,8 @@ json pool_json(const ApiContext& context, const Placement& placement) {
           {"since", to_rfc3339(placement.since)},
           {"min_healthy", placement.min_healthy},
           {"usable", usable},
+          {"tier", placement.tiers.active() ? json(*placement.tiers.active()) : json(nullptr)},
+          {"certificate_fault", placement.certificate_fault},
           {"backends", placement.members.size()},
           {"table_size", placement.table_size},
           {"rates", last_rates(context, placement)}};
@@ -93,6 +96,30 @@ json factors_json(const Member& member) {
   return out;
 }
 
+json certificate_json(const Member& member, SystemTime now) {
+  if (!member.certificate) return nullptr;
+  const health::Certificate& certificate = *member.certificate;
+  const auto left = std::chrono::floor<std::chrono::days>(certificate.not_after - now);
+  return {{"subject", certificate.subject},
+          {"not_after", to_rfc3339(certificate.not_after)},
+          {"days_left", left.count()},
+          {"sha256", certificate.sha256},
+          {"key_sha256", certificate.key_sha256}};
+}
+
+json last_check_json(const ApiContext& context, const Member& member) {
+  const auto state = context.prober == nullptr ? std::nullopt : context.prober->state(member.label());
+  if (!state || !state->last) return nullptr;
+  json times = json::object();
+  for (const health::StepTime& time : state->last->times) times[std::string(health::name_of(time.step))] = time.us;
+  return {{"at", to_rfc3339(state->last_at)},
+          {"fact", health::name_of(state->last->fact)},
+          {"probes", state->probes},
+          {"passed_in_a_row", state->successes},
+          {"failed_in_a_row", state->failures},
+          {"step_us", std::move(times)}};
+}
+
 }  // namespace
 
 json backend_json(const ApiContext& context, const Member& member, double share) {
@@ -108,6 +135,8 @@ json backend_json(const ApiContext& context, const Member& member, double share)
           {"admin", name_of(member.admin)},
           {"health", name_of(member.health)},
           {"health_reason", member.health_reason},
+          {"last_check", last_check_json(context, member)},
+          {"certificate", certificate_json(member, context.journal.now())},
           {"next_hop", next_hop_json(member, context.config)},
           {"weight",
            {{"configured", factors.configured},

@@ -5,11 +5,11 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <utility>
+
+#include "healthcheck/sockets.h"
 
 namespace sluice::health {
 
@@ -25,16 +25,8 @@ Dialogue::Time now() {
   return std::chrono::steady_clock::now();
 }
 
-asio::ip::address to_asio(const config::IpAddress& address) {
-  const asio::ip::address_v6 v6(address.bytes);
-  if (address.is_v4()) return asio::ip::make_address_v4(asio::ip::v4_mapped, v6);
-  return v6;
-}
-
-Endpoint from_asio(const tcp::endpoint& endpoint) {
-  const asio::ip::address address = endpoint.address();
-  const auto v6 = address.is_v4() ? asio::ip::make_address_v6(asio::ip::v4_mapped, address.to_v4()) : address.to_v6();
-  return {.address = {.bytes = v6.to_bytes()}, .port = endpoint.port()};
+Endpoint to_endpoint(const tcp::endpoint& endpoint) {
+  return {.address = from_asio(endpoint.address()), .port = endpoint.port()};
 }
 
 /// Errors of this machine that say nothing about the backend.
@@ -52,15 +44,6 @@ bool is_local(const error_code& error) {
     default:
       return false;
   }
-}
-
-std::string in_words(const error_code& error) {
-  if (error == asio::error::eof || error == asio::ssl::error::stream_truncated)
-    return "the server closed the connection";
-  if (error == asio::error::connection_reset || error == asio::error::broken_pipe)
-    return "the server reset the connection";
-  if (error == asio::error::connection_refused) return "connection refused";
-  return error.message();
 }
 
 }  // namespace
@@ -97,7 +80,7 @@ asio::awaitable<Action> Probe::connect() {
     co_return dialogue_.on_connect_failed(is_local(error) ? Fact::kNotRun : Fact::kDead, in_words(error), now());
   socket_.set_option(tcp::no_delay(true), error);  // a PROXY header and a ClientHello follow each other at once
   const tcp::endpoint local = socket_.local_endpoint(error);
-  co_return dialogue_.on_connected(from_asio(local), from_asio(remote), now());
+  co_return dialogue_.on_connected(to_endpoint(local), to_endpoint(remote), now());
 }
 
 asio::awaitable<Action> Probe::perform(Action action) {

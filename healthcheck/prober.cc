@@ -127,7 +127,8 @@ void Prober::commit(Entries entries) {
 std::expected<void, std::string> Prober::check_now(const std::string& key, OnReport on_report) {
   const auto found = by_key_.find(key);
   if (found == by_key_.end()) return std::unexpected("nothing is checked under the name \"" + key + "\"");
-  found->second->check_now(std::move(on_report));
+  if (!found->second->check_now(std::move(on_report)))
+    return std::unexpected("too many wait for the next check of \"" + key + "\" already");
   return {};
 }
 

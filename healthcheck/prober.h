@@ -58,7 +58,8 @@ class Prober final : private Listener {
   std::expected<void, std::string> set_targets(std::vector<Target> targets);
 
   /// Probes `key` now, or right after its probe under way. It counts like any other probe. `on_report` is called when
-  /// the farewell is said, within the check's timeouts. The error is an unknown key.
+  /// the farewell is said, within the check's timeouts. The error is an unknown key, or that too many wait for this
+  /// probe.
   std::expected<void, std::string> check_now(const std::string& key, OnReport on_report);
 
   /// Nothing for an unknown key.

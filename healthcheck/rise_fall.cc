@@ -9,6 +9,8 @@ std::string_view name_of(Health health) {
       return "unknown";
     case Health::kUp:
       return "up";
+    case Health::kSoft:
+      return "soft";
     case Health::kDown:
       return "down";
   }
@@ -17,16 +19,22 @@ std::string_view name_of(Health health) {
 
 RiseFall::RiseFall(uint32_t rise, uint32_t fall, Time now) : rise_(rise), fall_(fall), since_(now) {}
 
-bool RiseFall::on_result(bool passed, Time now) {
-  if (passed) {
-    failures_ = 0;
-    successes_++;
-    const bool enough = health_ == Health::kUnknown || successes_ >= rise_;
-    return enough && move_to(Health::kUp, now);
-  }
+bool RiseFall::on_result(Outcome outcome, Time now) {
+  hard_failures_ = outcome == Outcome::kFail ? hard_failures_ + 1 : 0;
+  answers_ = outcome == Outcome::kFail ? 0 : answers_ + 1;
+  if (outcome != Outcome::kPass) return on_failure(outcome, now);
+  failures_ = 0;
+  successes_++;
+  const bool enough = health_ == Health::kUnknown || successes_ >= rise_;
+  return enough && move_to(Health::kUp, now);
+}
+
+bool RiseFall::on_failure(Outcome outcome, Time now) {
   successes_ = 0;
   failures_++;
-  return failures_ >= fall_ && move_to(Health::kDown, now);
+  if (hard_failures_ >= fall_) return move_to(Health::kDown, now);
+  if (health_ == Health::kDown) return outcome == Outcome::kSoft && answers_ >= rise_ && move_to(Health::kSoft, now);
+  return failures_ >= fall_ && move_to(Health::kSoft, now);
 }
 
 void RiseFall::set_bounds(uint32_t rise, uint32_t fall) {
@@ -40,8 +48,10 @@ bool RiseFall::is_changing() const {
       return true;
     case Health::kUp:
       return failures_ > 0;
+    case Health::kSoft:
+      return successes_ > 0 || hard_failures_ > 0;
     case Health::kDown:
-      return successes_ > 0;
+      return answers_ > 0;
   }
   return false;
 }

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // From single results to a state: `fall` failures in a row take a backend down, `rise` successes in a row bring it
-// back. At the start nothing is known and the first success is enough: `rise` guards against flapping, and a backend
-// that has not failed yet has not flapped. Control keeps an unknown backend out of service.
+// back. A backend that puts us off (4xx) `fall` times in a row, or by turns with failures, is soft: it lives, and its
+// sessions go on; one that was down is soft again after `rise` such answers. At the start nothing is known and the
+// first success is enough: `rise` guards against flapping, and a backend that has not failed yet has not flapped.
+// Control keeps an unknown backend out of service.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <string_view>
 
+#include "healthcheck/verdict.h"
+
 namespace sluice::health {
 
-enum class Health : uint8_t { kUnknown, kUp, kDown };
+enum class Health : uint8_t { kUnknown, kUp, kSoft, kDown };
 
-/// "unknown", "up", "down".
+/// "unknown", "up", "soft", "down".
 std::string_view name_of(Health health);
 
 class RiseFall {
@@ -24,18 +28,19 @@ class RiseFall {
   RiseFall(uint32_t rise, uint32_t fall, Time now);
 
   /// Takes one result; true if the health changed by it.
-  bool on_result(bool passed, Time now);
+  bool on_result(Outcome outcome, Time now);
   /// New bounds after a reload; they count from the next result on.
   void set_bounds(uint32_t rise, uint32_t fall);
 
   Health health() const { return health_; }
   Time since() const { return since_; }
   uint32_t successes() const { return successes_; }  // in a row, ending with the last result
-  uint32_t failures() const { return failures_; }
+  uint32_t failures() const { return failures_; }    // in a row, soft ones included
   /// The health may be about to change, or is not known: worth a faster look.
   bool is_changing() const;
 
  private:
+  bool on_failure(Outcome outcome, Time now);
   bool move_to(Health health, Time now);
 
   uint32_t rise_;
@@ -44,6 +49,8 @@ class RiseFall {
   Health health_ = Health::kUnknown;
   uint32_t successes_ = 0;
   uint32_t failures_ = 0;
+  uint32_t hard_failures_ = 0;  // in a row
+  uint32_t answers_ = 0;        // successes and soft ones, in a row
 };
 
 }  // namespace sluice::health

@@ -45,6 +45,11 @@ bool passes(Fact fact) {
   return fact == Fact::kHealthy || fact == Fact::kCertificateExpiring;
 }
 
+Outcome outcome_of(Fact fact, config::OnSoft on_soft) {
+  if (passes(fact)) return Outcome::kPass;
+  return fact == Fact::kSoft && on_soft == config::OnSoft::kShed ? Outcome::kSoft : Outcome::kFail;
+}
+
 std::string describe(const Verdict& verdict) {
   std::string out{name_of(verdict.fact)};
   if (verdict.fact != Fact::kHealthy) out.append(" at ").append(name_of(verdict.step));

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "config/model.h"
+
 namespace sluice::health {
 
 enum class Fact : uint8_t {
@@ -36,6 +38,12 @@ std::string_view name_of(Step step);
 
 /// True for a backend that can take mail now: healthy, or with a certificate that is still valid.
 bool passes(Fact fact);
+
+/// What a fact counts for: for the backend, against some of its weight, or against it.
+enum class Outcome : uint8_t { kPass, kSoft, kFail };
+
+/// The check's policy: 4xx costs weight (`on_soft` = "shed") or counts as a failure ("down"). Not for kNotRun.
+Outcome outcome_of(Fact fact, config::OnSoft on_soft);
 
 struct StepTime {
   Step step = Step::kConnect;

@@ -37,9 +37,11 @@ void Watch::update(std::shared_ptr<const ProbeSettings> settings) {
   rise_fall_.set_bounds(settings_->plan.check.rise, settings_->plan.check.fall);
 }
 
-void Watch::check_now(OnReport on_report) {
+bool Watch::check_now(OnReport on_report) {
+  if (wanted_.size() >= kMaxReports) return false;
   wanted_.push_back(std::move(on_report));
   timer_.cancel();  // of no effect while a probe is under way: sleep() then returns at once
+  return true;
 }
 
 TargetState Watch::state() const {
@@ -89,7 +91,8 @@ void Watch::take(const Verdict& verdict) {
   last_at_ = settings_->wall_clock();
   const Health before = rise_fall_.health();
   // What this machine could not do is no mark against the backend.
-  const bool changed = verdict.fact != Fact::kNotRun && rise_fall_.on_result(passes(verdict.fact), last_at_);
+  const Outcome outcome = outcome_of(verdict.fact, settings_->plan.check.on_soft);
+  const bool changed = verdict.fact != Fact::kNotRun && rise_fall_.on_result(outcome, last_at_);
   Change change{.from = before, .to = rise_fall_.health(), .verdict = verdict};
   if (changed) {
     const uint32_t in_a_row = std::max(rise_fall_.successes(), rise_fall_.failures());

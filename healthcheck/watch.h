@@ -58,6 +58,8 @@ class Listener {
 
 class Watch : public std::enable_shared_from_this<Watch> {
  public:
+  static constexpr size_t kMaxReports = 16;
+
   /// `listener` outlives the watch or its retire().
   Watch(const boost::asio::any_io_executor& executor, std::shared_ptr<const ProbeSettings> settings,
         Listener& listener);
@@ -69,8 +71,9 @@ class Watch : public std::enable_shared_from_this<Watch> {
   /// New settings for the same endpoint, from the next probe on; the state stays.
   void update(std::shared_ptr<const ProbeSettings> settings);
   void set_keys(std::vector<std::string> keys) { keys_ = std::move(keys); }
-  /// Probes at once, or right after the probe under way, and reports when its farewell is said.
-  void check_now(OnReport on_report);
+  /// Probes at once, or right after the probe under way, and reports when its farewell is said. False if kMaxReports
+  /// wait for the next probe already.
+  bool check_now(OnReport on_report);
 
   TargetState state() const;
 

@@ -14,6 +14,7 @@ std::vector<Command> all_commands();
 
 Command dns_zone_command();
 Command import_command();
+Command check_command();
 Command status_command();
 Command services_command();
 Command pools_command();

@@ -97,6 +97,41 @@ services = ( { name = "s"; vip = "192.0.2.1"; pool = "mta"; proxy = "v2"; schedu
   EXPECT_EQ(config.services[2].proxy, Proxy::kV1);
 }
 
+TEST_F(Load, ReadsWhatSteersWeights) {
+  const Config config = load_text(R"(
+dataplane: { ports = ( { name = "wire"; device = "net_null0"; } ); };
+checks: { relay: { type = "ehlo"; soft_weight = 0.25; }; strict: { type = "banner"; on_soft = "down"; }; };
+pools = ( { name = "mta"; check = "relay"; max_shed = 0.3; slow_start = 60; tier_hold = 2.5; agent_interval = 1;
+            passive: { enabled = false; max_greeting_ms = 2000; max_greeting_ratio = 4; max_soft_ratio = 0.3;
+                       max_refused_ratio = 0.1; max_failed_ratio = 0.2; min_samples = 9; interval = 1; cooldown = 7; };
+            backends = ( { name = "a"; address = "10.0.0.1"; agent = "10.0.0.1:9707"; },
+                         { name = "b"; address = "10.0.0.2"; tier = 1; agent = "[2001:db8::2]:9707"; } ); } );
+services = ( { name = "s"; vip = "192.0.2.1"; pool = "mta"; } );
+)");
+  EXPECT_EQ(config.checks[0].on_soft, OnSoft::kShed);
+  EXPECT_EQ(config.checks[0].soft_weight, 0.25);
+  EXPECT_EQ(config.checks[1].on_soft, OnSoft::kDown);
+  const Pool& pool = config.pools[0];
+  EXPECT_EQ(pool.max_shed, 0.3);
+  EXPECT_EQ(pool.slow_start, milliseconds(60000));
+  EXPECT_EQ(pool.tier_hold, milliseconds(2500));
+  EXPECT_EQ(pool.agent_interval, milliseconds(1000));
+  const Passive wanted{.enabled = false,
+                       .max_greeting_ms = 2000,
+                       .max_greeting_ratio = 4,
+                       .max_soft_ratio = 0.3,
+                       .max_refused_ratio = 0.1,
+                       .max_failed_ratio = 0.2,
+                       .min_samples = 9,
+                       .interval = milliseconds(1000),
+                       .cooldown = milliseconds(7000)};
+  EXPECT_EQ(pool.passive, wanted);
+  EXPECT_EQ(pool.backends[0].tier, 0U);
+  EXPECT_EQ(pool.backends[1].tier, 1U);
+  EXPECT_EQ(pool.backends[0].agent->to_string(), "10.0.0.1:9707");
+  EXPECT_EQ(pool.backends[1].agent->to_string(), "[2001:db8::2]:9707");
+}
+
 TEST_F(Load, FillsInDefaults) {
   const Config config = load_text(kSmallest);
   EXPECT_EQ(config.instance, "sluice");
@@ -114,6 +149,11 @@ TEST_F(Load, FillsInDefaults) {
   EXPECT_EQ(config.pools[0].check, "");
   EXPECT_EQ(config.pools[0].backends.at(0).weight, 100U);
   EXPECT_FALSE(config.pools[0].backends.at(0).port);
+  EXPECT_FALSE(config.pools[0].backends.at(0).agent);
+  EXPECT_EQ(config.pools[0].backends.at(0).tier, 0U);
+  EXPECT_EQ(config.pools[0].slow_start, milliseconds(0));
+  EXPECT_EQ(config.pools[0].max_shed, 0.5);
+  EXPECT_TRUE(config.pools[0].passive.enabled);
   ASSERT_EQ(config.services.size(), 1U);
   EXPECT_EQ(config.services[0].port, 25);
   EXPECT_EQ(config.services[0].table_size, 65537U);

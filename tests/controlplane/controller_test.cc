@@ -247,7 +247,8 @@ TEST_F(ControllerTest, ReloadsLeaveNothingBehindInMemory) {
   }
   const auto grown = static_cast<int64_t>(mallinfo2().uordblks) - static_cast<int64_t>(before);
   std::printf("%u reloads: %lld bytes more in use than after half of them\n", reloads, static_cast<long long>(grown));
-  EXPECT_LT(grown, 1'000'000) << "a twentieth of a kilobyte for each backend";
+  // What is under way (probes, journal entries) differs by a megabyte; a model that is left behind has more than that.
+  EXPECT_LT(grown, 2'000'000);
 }
 
 }  // namespace

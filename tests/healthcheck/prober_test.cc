@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -74,13 +75,26 @@ TEST_F(ProberTest, TakesABackendDownAndBringsItBack) {
   ScriptedServer server(io_, testing::smtp_server());
   ASSERT_TRUE(prober_.set_targets({target("mta1", server.port())}));
   ASSERT_TRUE(run_until(io_, [&] { return changes_.size() == 1; }));
-  server.play(testing::smtp_server("421 4.3.2 busy\r\n"));
+  server.play(testing::smtp_server("554 5.3.2 closed\r\n"));
   ASSERT_TRUE(run_until(io_, [&] { return changes_.size() == 2; }));
-  EXPECT_EQ(changes_[1], "mta1 up->down: soft at greeting: 421 4.3.2 busy (3 in a row)");
+  EXPECT_EQ(changes_[1], "mta1 up->down: refused at greeting: 554 5.3.2 closed (3 in a row)");
   EXPECT_EQ(prober_.state("mta1")->failures, 3u);
   server.play(testing::smtp_server());
   ASSERT_TRUE(run_until(io_, [&] { return changes_.size() == 3; }));
   EXPECT_EQ(changes_[2], "mta1 down->up: healthy: 220 mx ESMTP (2 in a row)");
+}
+
+TEST_F(ProberTest, TakesABackendThatPutsOffAsSoftOrAsDownByTheChecksPolicy) {
+  ScriptedServer server(io_, testing::smtp_server());
+  config::Check strict = quick_check("strict");
+  strict.on_soft = config::OnSoft::kDown;
+  ASSERT_TRUE(prober_.set_targets({target("a", server.port()), target("b", server.port(), strict)}));
+  ASSERT_TRUE(run_until(io_, [&] { return changes_.size() == 2; }));
+  server.play(testing::smtp_server("421 4.3.2 busy\r\n"));
+  ASSERT_TRUE(run_until(io_, [&] { return changes_.size() == 4; }));
+  std::ranges::sort(changes_);
+  EXPECT_EQ(changes_[1], "a up->soft: soft at greeting: 421 4.3.2 busy (3 in a row)");
+  EXPECT_EQ(changes_[3], "b up->down: soft at greeting: 421 4.3.2 busy (3 in a row)");
 }
 
 TEST_F(ProberTest, ProbesOnceForAllWhoShareAnEndpoint) {
@@ -179,6 +193,19 @@ TEST_F(ProberTest, RunsAForcedCheckAtOnceAndReportsTheDialogue) {
   for (const auto& line : report.transcript) said += static_cast<char>(line.speaker) + line.text + "\n";
   EXPECT_NE(said.find("<220 mx ESMTP\n"), std::string::npos) << said;
   EXPECT_NE(said.find(">QUIT\n<221 bye\n"), std::string::npos) << said;
+}
+
+TEST_F(ProberTest, BoundsHowManyWaitForAForcedCheck) {
+  ScriptedServer server(io_, [](Peer& peer) -> asio::awaitable<void> { co_await peer.read_to_end(); });
+  ASSERT_TRUE(prober_.set_targets({target("mta1", server.port())}));
+  size_t reports = 0;
+  for (size_t i = 0; i < Watch::kMaxReports; i++)
+    ASSERT_TRUE(prober_.check_now("mta1", [&](const CheckReport&) { reports++; }));
+  const auto one_more = prober_.check_now("mta1", [&](const CheckReport&) { reports++; });
+  ASSERT_FALSE(one_more);
+  EXPECT_EQ(one_more.error(), "too many wait for the next check of \"mta1\" already");
+  ASSERT_TRUE(prober_.set_targets({}));
+  ASSERT_TRUE(run_until(io_, [&] { return reports == Watch::kMaxReports; }));
 }
 
 TEST_F(ProberTest, SaysWhenNothingIsCheckedUnderAName) {

@@ -19,11 +19,15 @@ RiseFall::Time at(int second) {
   return RiseFall::Time(seconds(second));
 }
 
-/// '+' a success, '-' a failure; expected is one letter per result: u(nknown), U(p), D(own).
+/// '+' a success, '~' put off, '-' a failure; expected is one letter per result: u(nknown), U(p), S(oft), D(own).
 struct Case {
   uint32_t rise, fall;
   std::string results, expected;
 };
+
+Outcome outcome(char letter) {
+  return letter == '+' ? Outcome::kPass : letter == '~' ? Outcome::kSoft : Outcome::kFail;
+}
 
 TEST(RiseFall, CountsResultsInARow) {
   const std::vector<Case> cases{
@@ -35,6 +39,14 @@ TEST(RiseFall, CountsResultsInARow) {
       {2, 3, "+---+-+-++", "UUUDDDDDDU"},  // and so does a failure on the way up
       {1, 1, "+-+-", "UDUD"},              //
       {3, 1, "-+++-", "DDDUD"},            // recovery needs `rise`, also when it was never up
+      {2, 3, "+~~~", "UUUS"},              // put off `fall` times
+      {2, 3, "~~~~", "uuSS"},              //
+      {2, 3, "+~-~", "UUUS"},              // by turns with failures
+      {2, 3, "+~~~++", "UUUSSU"},          // recovers like any other
+      {2, 3, "+~~~---", "UUUSSSD"},        // and goes down like any other
+      {2, 3, "+---~~", "UUUDDS"},          // lives again after `rise` answers
+      {2, 3, "---~+", "uuDDD"},            // answers, but is not up before `rise` successes
+      {2, 3, "---+~~", "uuDDSS"},          //
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.results);
@@ -42,10 +54,10 @@ TEST(RiseFall, CountsResultsInARow) {
     std::string seen;
     for (size_t i = 0; i < c.results.size(); i++) {
       const Health before = machine.health();
-      const bool changed = machine.on_result(c.results[i] == '+', at(static_cast<int>(i) + 1));
+      const bool changed = machine.on_result(outcome(c.results[i]), at(static_cast<int>(i) + 1));
       EXPECT_EQ(changed, machine.health() != before);
       EXPECT_EQ(machine.since() == at(static_cast<int>(i) + 1), changed);
-      seen += "uUD"[static_cast<size_t>(machine.health())];
+      seen += "uUSD"[static_cast<size_t>(machine.health())];
     }
     EXPECT_EQ(seen, c.expected);
   }
@@ -54,24 +66,24 @@ TEST(RiseFall, CountsResultsInARow) {
 TEST(RiseFall, IsChangingWhileTheNextResultsMayTipIt) {
   RiseFall machine(2, 2, at(0));
   EXPECT_TRUE(machine.is_changing()) << "unknown";
-  machine.on_result(true, at(1));
+  machine.on_result(Outcome::kPass, at(1));
   EXPECT_FALSE(machine.is_changing()) << "up";
-  machine.on_result(false, at(2));
+  machine.on_result(Outcome::kFail, at(2));
   EXPECT_TRUE(machine.is_changing()) << "up, one failure";
-  machine.on_result(false, at(3));
+  machine.on_result(Outcome::kFail, at(3));
   EXPECT_FALSE(machine.is_changing()) << "down";
-  machine.on_result(true, at(4));
+  machine.on_result(Outcome::kPass, at(4));
   EXPECT_TRUE(machine.is_changing()) << "down, one success";
 }
 
 TEST(RiseFall, KeepsItsCountUnderNewBounds) {
   RiseFall machine(2, 5, at(0));
-  machine.on_result(true, at(1));
-  machine.on_result(false, at(2));
-  machine.on_result(false, at(3));
+  machine.on_result(Outcome::kPass, at(1));
+  machine.on_result(Outcome::kFail, at(2));
+  machine.on_result(Outcome::kFail, at(3));
   machine.set_bounds(2, 3);
   EXPECT_EQ(machine.health(), Health::kUp);
-  EXPECT_TRUE(machine.on_result(false, at(4)));
+  EXPECT_TRUE(machine.on_result(Outcome::kFail, at(4)));
   EXPECT_EQ(machine.health(), Health::kDown);
   EXPECT_EQ(machine.failures(), 3u);
 }

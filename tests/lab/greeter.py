@@ -8,6 +8,8 @@ Writes the count of connections it accepted to COUNT_FILE when it is told to end
     GREETING        what it says to everyone, instead of 220
     GREETER_MOODS   how it treats mail clients (the balancer's own probes are greeted as ever): JSON, remainder of the
                     connection's number by MOODS -> a greeting, "close" (without one), or "late" (greeted after LATE_S)
+
+While a file COUNT_FILE.temper exists, it says how everyone is treated: {"delay_s": 0.2, "greeting": "421 4.3.2 busy"}.
 """
 import asyncio
 import json
@@ -27,13 +29,17 @@ class Greeter(asyncio.Protocol):
     name = "greeter"
     moods = {int(remainder): mood for remainder, mood in json.loads(os.environ.get("GREETER_MOODS", "{}")).items()}
     clients = 0
+    temper_file = pathlib.Path()
 
     def connection_made(self, transport):
         Greeter.accepted += 1
         self._transport = transport
         self._line = b""
-        greeting = os.environ.get("GREETING", f"220 {Greeter.name}.lab.test ESMTP greeter")
+        temper = self._temper()
+        greeting = temper.get("greeting", os.environ.get("GREETING", f"220 {Greeter.name}.lab.test ESMTP greeter"))
         match self._mood():
+            case None if "delay_s" in temper:
+                asyncio.get_running_loop().call_later(temper["delay_s"], self._greet, greeting)
             case None:
                 self._greet(greeting)
             case "close":
@@ -48,6 +54,13 @@ class Greeter(asyncio.Protocol):
             return None
         Greeter.clients += 1
         return Greeter.moods.get(Greeter.clients % MOODS)
+
+    @staticmethod
+    def _temper():
+        try:
+            return json.loads(Greeter.temper_file.read_text())
+        except FileNotFoundError:
+            return {}
 
     def _greet(self, line):
         self._transport.write(line.encode() + b"\r\n")
@@ -64,6 +77,7 @@ class Greeter(asyncio.Protocol):
 
 async def main(name, count_file, *ports):
     Greeter.name = name
+    Greeter.temper_file = pathlib.Path(count_file + ".temper")
     loop = asyncio.get_running_loop()
     servers = [await loop.create_server(Greeter, host, int(port), backlog=4096)
                for port in ports or ("25",) for host in ("0.0.0.0", "::")]

@@ -7,6 +7,7 @@ removes those whose owner is gone.
 import atexit
 import concurrent.futures
 import fcntl
+import json
 import os
 import pathlib
 import resource
@@ -117,6 +118,27 @@ class Lab:
         command = [sys.executable, "-m", "lab.greeter", name, self._count_file(name), *ports]
         self.services.append(Service(f"greeter {name}", command, self.directory / f"greeter-{name}.log", namespace,
                                      {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}))
+
+    def set_temper(self, name, **temper):
+        """How a greeter behaves from now on (see lab.greeter): delay_s, greeting. Nothing: as at first."""
+        path = self._count_file(name).with_name(f"accepted-{name}.temper")
+        if not temper:
+            return path.unlink(missing_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(temper))
+        fresh.rename(path)
+
+    def start_agent(self, index, port=9707):
+        """An agent of HAProxy's protocol beside backend 0, 1, ...; it says what the file that is returned holds."""
+        path = self.directory / f"agent-mta{index + 1}"
+        path.write_text("up 100%\n")
+        namespace = self.network.backends[index]
+        service = Service(f"agent mta{index + 1}", [sys.executable, "-m", "lab.agent", path, port],
+                          self.directory / f"agent-mta{index + 1}.log", namespace,
+                          {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"})
+        self.services.append(service)
+        wait_until(lambda: f":{port} " in run("ss", "-Hltn", namespace=namespace), 10, "the agent listens")
+        return path, service
 
     def _count_file(self, name):
         return self.directory / f"accepted-{name}"
