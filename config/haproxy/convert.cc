@@ -152,22 +152,38 @@ class Converter {
     const bool weighted =
         std::ranges::any_of(backend.servers, [](const Server& each) { return each.settings.weight.has_value(); });
     if (weighted && !out.weight) out.weight = 1;  // HAProxy's default
-    if (settings.slow_start)
-      pool.slow_start = std::max(pool.slow_start.value_or(Milliseconds{}),
-                                 *within(settings.slow_start, Milliseconds{1000}, Milliseconds{3'600'000}));
-    if (settings.agent && settings.agent_port) {
-      const auto address = IpAddress::parse(settings.agent_address).value_or(server.at.address).to_string();
-      out.agent = fmt::format(fmt::runtime(address.find(':') == std::string::npos ? "{}:{}" : "[{}]:{}"), address,
-                              *settings.agent_port);
-    } else if (settings.agent) {
-      remarks_.leave_out(server.line, "agent-check without agent-port");
-    }
+    take_slow_start(server, pool);
+    out.agent = agent_of(server, pool);
     if (settings.proxy != backend.servers.front().settings.proxy)
       remarks_.warn(
           server.line,
           "servers of one backend differ in send-proxy; here it belongs to the service, and the first server's is "
           "taken");
     return out;
+  }
+
+  /// Ours belongs to the pool: the longest of its servers'.
+  void take_slow_start(const Server& server, DraftPool& pool) {
+    const auto own = within(server.settings.slow_start, Milliseconds{1000}, Milliseconds{3'600'000});
+    if (!own) return;
+    if (pool.slow_start && pool.slow_start != own)
+      remarks_.leave_out(server.line, "its own slowstart: the longest is that of the whole pool");
+    pool.slow_start = std::max(pool.slow_start.value_or(*own), *own);
+  }
+
+  /// "ADDRESS:PORT" of a server's agent, "" if it has none.
+  std::string agent_of(const Server& server, DraftPool& pool) {
+    const ServerSettings& settings = server.settings;
+    if (!settings.agent) return "";
+    if (!settings.agent_port) {
+      remarks_.leave_out(server.line, "agent-check without agent-port");
+      return "";
+    }
+    if (const auto interval = within(settings.agent_interval, Milliseconds{100}, Milliseconds{3'600'000}))
+      pool.agent_interval = interval;
+    const IpAddress address = IpAddress::parse(settings.agent_address).value_or(server.at.address);
+    return address.is_v4() ? fmt::format("{}:{}", address.to_string(), *settings.agent_port)
+                           : fmt::format("[{}]:{}", address.to_string(), *settings.agent_port);
   }
 
   /// A port that is that of every service of its pool need not be written.

@@ -75,6 +75,7 @@ std::string backend_text(const DraftBackend& backend) {
 std::string pool_text(const DraftPool& pool) {
   Settings head;
   head.text("name", pool.name).text("check", pool.check).time("slow_start", pool.slow_start);
+  head.time("agent_interval", pool.agent_interval);
   std::string out = fmt::format("  {{\n    {}\n    backends =\n    (\n", head.str());
   for (const DraftBackend& backend : pool.backends)
     out += backend_text(backend) + (&backend == &pool.backends.back() ? "\n" : ",\n");

@@ -32,7 +32,7 @@ struct DraftBackend {
 
 struct DraftPool {
   std::string name, check;
-  std::optional<Milliseconds> slow_start;
+  std::optional<Milliseconds> slow_start, agent_interval;
   std::vector<DraftBackend> backends;
 };
 

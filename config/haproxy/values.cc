@@ -158,6 +158,7 @@ const std::map<std::string_view, Setting>& settings_of_server() {
       {"inter", {true, time(&S::interval)}},
       {"fastinter", {true, time(&S::fast_interval)}},
       {"slowstart", {true, time(&S::slow_start)}},
+      {"agent-inter", {true, time(&S::agent_interval)}},
       {"on-marked-down",
        {true,
         [](S& s, const std::string& value) {
@@ -192,7 +193,6 @@ const std::map<std::string_view, std::pair<bool, std::string_view>>& settings_le
       {"on-marked-up", {true, "sessions stay where they are when a backend comes back"}},
       {"maxqueue", {true, "there is no queue: a connection beyond max_connections goes to another backend"}},
       {"minconn", {true, "max_connections does not vary"}},
-      {"agent-inter", {true, "the agent is asked at the pace of the check"}},
       {"agent-send", {true, "nothing is sent to the agent"}},
       {"cookie", {true, kHttp}},
       {"id", {true, "a backend is known by its name"}},

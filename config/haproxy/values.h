@@ -52,7 +52,7 @@ struct ServerSettings {
   std::optional<uint16_t> check_port, agent_port;
   std::string agent_address;
   bool agent = false;
-  std::optional<Milliseconds> interval, fast_interval, slow_start;
+  std::optional<Milliseconds> interval, fast_interval, slow_start, agent_interval;
 };
 
 /// Takes the settings of `line` from word `first` on; they come on top of those that `settings` has.

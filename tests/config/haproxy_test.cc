@@ -68,7 +68,7 @@ TEST_P(Golden, ConvertsAsItDid) {
   EXPECT_EQ(shown(imported, name + ".cfg"), read(path));
 }
 
-INSTANTIATE_TEST_SUITE_P(HaproxyImport, Golden, testing::Values("relay", "frontends"));
+INSTANTIATE_TEST_SUITE_P(HaproxyImport, Golden, testing::Values("relay", "frontends", "shares"));
 
 TEST(HaproxyImport, TakesServersWithTheirWeightsLimitsAndPorts) {
   const Config config = converted(listen(25,
@@ -94,6 +94,19 @@ struct CheckCase {
   const char* expect;
   const char* helo;
 };
+
+TEST(HaproxyImport, TakesTiersAgentsAndSlowStart) {
+  const Config config = converted(listen(25,
+                                         "  server a 10.0.1.10 slowstart 30s agent-check agent-port 9707\n"
+                                         "  server b 10.0.1.11 slowstart 1m backup\n"));
+  const Pool& pool = config.pools.at(0);
+  EXPECT_EQ(pool.slow_start, std::chrono::seconds(60));
+  EXPECT_EQ(pool.backends.at(0).tier, 0U);
+  EXPECT_EQ(pool.backends.at(1).tier, 1U);
+  ASSERT_TRUE(pool.backends.at(0).agent);
+  EXPECT_EQ(pool.backends.at(0).agent->address.to_string(), "10.0.1.10");
+  EXPECT_EQ(pool.backends.at(0).agent->port, 9707);
+}
 
 TEST(HaproxyImport, TurnsChecksIntoOurs) {
   const CheckCase cases[] = {
