@@ -29,22 +29,19 @@ constexpr auto kStuckAfter = 5s;
 
 struct Received {
   channel::Hello hello;
-  Descriptor segment;
-  Descriptor stats;
+  std::vector<Descriptor> descriptors;  // as in contract/segment.h
 };
 
-/// Takes what the kernel passed along out of `message`. Descriptors beyond the second are closed.
-std::array<Descriptor, 2> take_descriptors(msghdr& message) {
-  std::array<Descriptor, 2> out;
-  size_t n = 0;
+/// Takes what the kernel passed along out of `message`.
+std::vector<Descriptor> take_descriptors(msghdr& message) {
+  std::vector<Descriptor> out;
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < count; i++) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
-      Descriptor owned(fd);
-      if (n < out.size()) out[n++] = std::move(owned);
+      out.emplace_back(fd);
     }
   }
   return out;
@@ -53,7 +50,7 @@ std::array<Descriptor, 2> take_descriptors(msghdr& message) {
 std::expected<Received, std::string> receive_hello(int socket) {
   Received out;
   iovec bytes{&out.hello, sizeof out.hello};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(8 * sizeof(int))> control{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(channel::kMaxDescriptors * sizeof(int))> control{};
   msghdr message{};
   message.msg_iov = &bytes;
   message.msg_iovlen = 1;
@@ -62,8 +59,8 @@ std::expected<Received, std::string> receive_hello(int socket) {
   const ssize_t n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (n == 0) return std::unexpected("the data plane closed the connection before it greeted");
   if (n < 0) return std::unexpected(fmt::format("no greeting from the data plane: {}", std::strerror(errno)));
-  auto descriptors = take_descriptors(message);
-  if (n != sizeof out.hello || out.hello.magic != channel::kSegmentMagic || !descriptors[1]) {
+  out.descriptors = take_descriptors(message);
+  if (n != sizeof out.hello || out.hello.magic != channel::kSegmentMagic || out.descriptors.size() < 2) {
     return std::unexpected("what listens on the channel socket does not speak Sluice's channel");
   }
   if (out.hello.abi_version != channel::kAbiVersion) {
@@ -72,8 +69,9 @@ std::expected<Received, std::string> receive_hello(int socket) {
                     "sluice-dataplane of one version",
                     out.hello.abi_version, channel::kAbiVersion));
   }
-  out.segment = std::move(descriptors[0]);
-  out.stats = std::move(descriptors[1]);
+  if (out.descriptors.size() != 2 + size_t{out.hello.flow_memories}) {
+    return std::unexpected("the data plane's greeting came without the memory that it names");
+  }
   return out;
 }
 
@@ -102,6 +100,8 @@ std::string_view words_for(uint32_t reason) {
       return "index of another address of ours";
     case channel::RejectReason::kServiceTableFull:
       return "too many services";
+    case channel::RejectReason::kBadTap:
+      return "tap that is not as it should be";
   }
   return "unknown reason";
 }
@@ -212,7 +212,7 @@ asio::awaitable<std::optional<std::string>> ChannelClient::receive_mapping(Socke
   if (error) co_return "the data plane does not greet";
   auto received = receive_hello(socket.native_handle());
   if (!received) co_return received.error();
-  auto mapping = ChannelMapping::map(received->segment, received->stats);
+  auto mapping = ChannelMapping::map(received->descriptors);
   if (!mapping) co_return mapping.error();
   mapping_.emplace(std::move(*mapping));
   co_return std::nullopt;

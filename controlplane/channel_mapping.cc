@@ -34,14 +34,12 @@ std::expected<void, std::string> check_segment(const Mapping& mapping) {
       header.segment_bytes > mapping.size()) {
     return wrong("channel segment is laid out differently from ours");
   }
-  for (uint32_t worker = 0; worker < header.workers; worker++) {
-    for (const rte_ring* ring :
-         {channel::command_ring(mapping.data(), worker), channel::event_ring(mapping.data(), worker)}) {
-      // The inline functions index by these; the rest of a ring's header is masked before use.
-      if (ring->size != channel::kRingEntries || ring->mask != channel::kRingEntries - 1 ||
-          ring->capacity != channel::kRingEntries - 1) {
-        return wrong(fmt::format("channel ring of worker {} has another size", worker));
-      }
+  for (size_t i = 0; i < header.workers * channel::kRingsPerWorker + 1; i++) {
+    const rte_ring* ring = channel::ring_at(mapping.data(), i);
+    // The inline functions index by these; the rest of a ring's header is masked before use.
+    if (ring->size != channel::kRingEntries || ring->mask != channel::kRingEntries - 1 ||
+        ring->capacity != channel::kRingEntries - 1) {
+      return wrong(fmt::format("channel ring {} has another size", i));
     }
   }
   return {};
@@ -88,19 +86,27 @@ std::expected<Mapping, std::string> Mapping::map(const Descriptor& fd, bool writ
   return out;
 }
 
-std::expected<ChannelMapping, std::string> ChannelMapping::map(const Descriptor& segment, const Descriptor& stats) {
-  auto mapped_segment = Mapping::map(segment, true);
-  if (!mapped_segment) return std::unexpected(mapped_segment.error());
-  if (auto checked = check_segment(*mapped_segment); !checked) return std::unexpected(checked.error());
-  auto mapped_stats = Mapping::map(stats, false);
-  if (!mapped_stats) return std::unexpected(mapped_stats.error());
-  const auto& header = *reinterpret_cast<const channel::SegmentHeader*>(mapped_segment->data());
-  if (auto checked = check_stats(*mapped_stats, header.workers); !checked) return std::unexpected(checked.error());
-  return ChannelMapping(std::move(*mapped_segment), std::move(*mapped_stats));
+std::expected<ChannelMapping, std::string> ChannelMapping::map(std::span<const Descriptor> descriptors) {
+  if (descriptors.size() < 2) return wrong("greeting came without memory");
+  auto segment = Mapping::map(descriptors[0], true);
+  if (!segment) return std::unexpected(segment.error());
+  if (auto checked = check_segment(*segment); !checked) return std::unexpected(checked.error());
+  auto stats = Mapping::map(descriptors[1], false);
+  if (!stats) return std::unexpected(stats.error());
+  const auto& header = *reinterpret_cast<const channel::SegmentHeader*>(segment->data());
+  if (auto checked = check_stats(*stats, header.workers); !checked) return std::unexpected(checked.error());
+  std::vector<Mapping> flow_memories;
+  for (const Descriptor& descriptor : descriptors.subspan(2)) {
+    auto memory = Mapping::map(descriptor, false);
+    if (!memory) return std::unexpected(memory.error());
+    flow_memories.push_back(std::move(*memory));
+  }
+  if (flow_memories.size() != header.workers) return wrong("greeting lacks a worker's flow memory");
+  return ChannelMapping(std::move(*segment), std::move(*stats), std::move(flow_memories));
 }
 
-ChannelMapping::ChannelMapping(Mapping segment, Mapping stats)
-    : segment_(std::move(segment)), stats_(std::move(stats)) {
+ChannelMapping::ChannelMapping(Mapping segment, Mapping stats, std::vector<Mapping> flow_memories)
+    : segment_(std::move(segment)), stats_(std::move(stats)), flow_memories_(std::move(flow_memories)) {
   const auto& header = *reinterpret_cast<const channel::SegmentHeader*>(segment_.data());
   workers_ = header.workers;
   arena_bytes_ = header.arena_bytes;

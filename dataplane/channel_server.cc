@@ -53,11 +53,13 @@ pid_t peer_pid(const Descriptor& connection) {
 }  // namespace
 
 void lay_out_segment(std::byte* base, uint32_t workers) {
+  constexpr unsigned kFlags = RING_F_SP_ENQ | RING_F_SC_DEQ;
   for (uint32_t worker = 0; worker < workers; worker++) {
-    constexpr unsigned kFlags = RING_F_SP_ENQ | RING_F_SC_DEQ;
     rte_ring_init(channel::command_ring(base, worker), "commands", channel::kRingEntries, kFlags);
     rte_ring_init(channel::event_ring(base, worker), "events", channel::kRingEntries, kFlags);
+    rte_ring_init(channel::trace_ring(base, worker), "trace", channel::kRingEntries, kFlags);
   }
+  rte_ring_init(channel::main_ring(base, workers), "main", channel::kRingEntries, kFlags);
   *reinterpret_cast<channel::SegmentHeader*>(base) = {.magic = channel::kSegmentMagic,
                                                       .abi_version = channel::kAbiVersion,
                                                       .workers = workers,
@@ -68,13 +70,14 @@ void lay_out_segment(std::byte* base, uint32_t workers) {
                                                       .arena_bytes = channel::kArenaBytes};
 }
 
-ChannelServer::ChannelServer(std::string socket_path, uint32_t workers, Statistics& statistics)
+ChannelServer::ChannelServer(std::string socket_path, Statistics& statistics, std::vector<Descriptor> flow_memories)
     : socket_path_(std::move(socket_path)),
-      workers_(workers),
+      workers_(static_cast<uint32_t>(flow_memories.size())),
       statistics_(statistics),
+      flow_memories_(std::move(flow_memories)),
       events_(epoll_create1(EPOLL_CLOEXEC)),
       listener_(listen_on(socket_path_)),
-      in_use_(workers) {
+      in_use_(workers_) {
   if (!events_) throw SetupError(fmt::format("channel: epoll: {}", std::strerror(errno)));
   watch(events_, listener_, EPOLLIN);
 }
@@ -106,6 +109,8 @@ void ChannelServer::watch_connection() {
 void ChannelServer::close_connection(const char* reason) {
   spdlog::info("channel: connection {} ended: {}; packets go by the last state", epoch_, reason);
   connection_ = Descriptor();
+  // Pairs with nothing: a worker whose taps are to end may see it a moment later.
+  __atomic_store_n(&segments_.back()->attachment.ended, true, __ATOMIC_RELAXED);
 }
 
 void ChannelServer::accept_connection() {
@@ -150,19 +155,22 @@ bool ChannelServer::hand_over(const Descriptor& connection, const Segment& segme
   // Pairs with control's acquire load after it received the descriptors.
   __atomic_store_n(&statistics_.header().segment_epoch, segment.attachment.epoch, __ATOMIC_RELEASE);
   channel::Hello hello;
+  hello.flow_memories = workers_;
   iovec words{.iov_base = &hello, .iov_len = sizeof hello};
-  const std::array<int, 2> descriptors{segment.memory.descriptor.get(), statistics_.read_only_descriptor().get()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof descriptors)> control{};
+  std::vector<int> descriptors{segment.memory.descriptor.get(), statistics_.read_only_descriptor().get()};
+  for (const Descriptor& memory : flow_memories_) descriptors.push_back(memory.get());
+  const size_t bytes = descriptors.size() * sizeof(int);
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(channel::kMaxDescriptors * sizeof(int))> control{};
   msghdr message{};
   message.msg_iov = &words;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
-  message.msg_controllen = control.size();
+  message.msg_controllen = CMSG_SPACE(bytes);
   cmsghdr* rights = CMSG_FIRSTHDR(&message);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof descriptors);
-  std::memcpy(CMSG_DATA(rights), descriptors.data(), sizeof descriptors);
+  rights->cmsg_len = CMSG_LEN(bytes);
+  std::memcpy(CMSG_DATA(rights), descriptors.data(), bytes);
   return sendmsg(connection.get(), &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof hello);
 }
 

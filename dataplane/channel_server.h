@@ -29,8 +29,8 @@ class ChannelServer {
   static constexpr size_t kSegmentsMax = 8;
 
   /// Listens on `socket_path` (made with mode 0660; whatever lay there is removed). `statistics` has to outlive
-  /// this. Throws SetupError.
-  ChannelServer(std::string socket_path, uint32_t workers, Statistics& statistics);
+  /// this. `flow_memories`: of each worker, to be read only. Throws SetupError.
+  ChannelServer(std::string socket_path, Statistics& statistics, std::vector<Descriptor> flow_memories);
   ~ChannelServer();
 
   /// Readable (for poll or epoll) when poll() has something to do.
@@ -42,6 +42,10 @@ class ChannelServer {
 
   const std::atomic<const ChannelAttachment*>* attachment() const { return &attachment_; }
   std::atomic<uint64_t>* oldest_epoch_in_use(uint32_t worker) { return &in_use_[worker].oldest_epoch; }
+  /// Control's commands to the main lcore; null while it is not connected.
+  rte_ring* main_commands() const {
+    return connection_ ? channel::main_ring(segments_.back()->memory.mapping.data(), workers_) : nullptr;
+  }
   bool connected() const { return static_cast<bool>(connection_); }
   size_t segments() const { return segments_.size(); }
 
@@ -65,6 +69,7 @@ class ChannelServer {
   std::string socket_path_;
   uint32_t workers_;
   Statistics& statistics_;
+  std::vector<Descriptor> flow_memories_;
   Descriptor events_;
   Descriptor listener_;
   Descriptor connection_;

@@ -95,8 +95,11 @@ Dataplane::Dataplane(DataplaneOptions options) : options_(std::move(options)), l
   std::vector<MacAddress> macs;
   macs.reserve(devices_.size());
   for (const auto& device : devices_) macs.push_back(device->mac());
-  statistics_ = std::make_unique<Statistics>(options_.workers, rte_get_tsc_hz(), macs);
-  channel_ = std::make_unique<ChannelServer>(options_.channel_socket, options_.workers, *statistics_);
+  statistics_ = std::make_unique<Statistics>(options_.workers, rte_get_tsc_hz(), macs, options_.timers);
+  std::vector<Descriptor> flow_memories;
+  flow_memories.reserve(flow_memory_.size());
+  for (const FlowMemory& memory : flow_memory_) flow_memories.push_back(reopen_read_only(memory.file));
+  channel_ = std::make_unique<ChannelServer>(options_.channel_socket, *statistics_, std::move(flow_memories));
 }
 
 Dataplane::~Dataplane() {

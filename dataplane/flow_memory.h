@@ -9,14 +9,13 @@
 #include <cstdint>
 #include <optional>
 
+#include "dataplane/contract/flow.h"
 #include "dataplane/contract/messages.h"
 #include "dataplane/contract/segment.h"
-#include "dataplane/flow.h"
 
 namespace sluice {
 
-inline constexpr uint64_t kFlowMemoryMagic = 0x31574f4c46554c53;  // "SLUFLOW1"
-inline constexpr uint32_t kFlowMemoryVersion = 6;                 // raise with any change of layout or meaning
+inline constexpr uint32_t kFlowMemoryVersion = 7;  // raise with any change of layout or meaning
 
 /// A service as a worker keeps it. Tables of backends lie in the channel's arena and are not part of this.
 struct alignas(64) Service {
@@ -87,18 +86,7 @@ struct alignas(64) FlowBucket {
   uint32_t slot[kPlaces];
 };
 
-struct alignas(64) FlowMemoryHeader {
-  uint64_t magic;  // written last
-  uint32_t version;
-  uint32_t flow_capacity;
-  uint32_t bucket_count;  // even
-  uint32_t workers;       // between whom the flows were spread
-  uint64_t hash_seed;     // secret of this table
-  uint64_t boot_id;       // of the kernel whose CLOCK_MONOTONIC the deadlines count in
-};
-
 static_assert(sizeof(Service) == 64 && sizeof(Backend) == 64 && sizeof(Local) == 32 && sizeof(FlowBucket) == 64);
-static_assert(sizeof(FlowMemoryHeader) == 64);
 
 /// The seed that an earlier run of the same boot used: as long as flows are kept, they stay with their workers. Nothing
 /// if there was none.

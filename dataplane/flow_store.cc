@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
+#include <linux/memfd.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -21,29 +22,32 @@ namespace sluice {
 namespace {
 
 constexpr size_t kHugePageBytes = size_t{2} << 20;
+constexpr int kMadvCollapse = 25;  // MADV_COLLAPSE of Linux 6.1, which the C library does not know yet
+
+/// A mapped file without a name; without mapping, and errno, if it cannot be had.
+FlowMemory map_nameless(size_t bytes, unsigned memfd_flags, const char* where) {
+  FlowMemory memory{.mapping = {}, .file = {}, .kept = false, .where = where};
+  memory.file = Descriptor(memfd_create("sluice-flows", MFD_CLOEXEC | MFD_ALLOW_SEALING | memfd_flags));
+  if (!memory.file || ftruncate(memory.file.get(), static_cast<off_t>(bytes)) != 0) return memory;
+  fcntl(memory.file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+  memory.mapping = Mapping(bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.file.get());
+  return memory;
+}
 
 FlowMemory map_anonymous(const FlowStoreOptions& options) {
-  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
   const size_t bytes = channel::align_up(options.bytes, kHugePageBytes);
   if (options.hugepages) {
-    FlowMemory memory{.mapping = Mapping(bytes, PROT_READ | PROT_WRITE, kFlags | MAP_HUGETLB, -1),
-                      .file = {},
-                      .kept = false,
-                      .where = "huge pages"};
+    FlowMemory memory = map_nameless(bytes, MFD_HUGETLB | MFD_HUGE_2MB, "huge pages");
     if (memory.mapping) return memory;
     spdlog::warn(
         "flow memory of worker {}: no {} MiB of huge pages are left; ordinary pages serve, with more TLB misses",
         options.worker, bytes >> 20);
   }
-  FlowMemory memory{.mapping = Mapping(bytes, PROT_READ | PROT_WRITE, kFlags, -1),
-                    .file = {},
-                    .kept = false,
-                    .where = "ordinary pages"};
+  FlowMemory memory = map_nameless(bytes, 0, "ordinary pages");
   if (!memory.mapping) {
     throw SetupError(fmt::format("flow memory of worker {}: {} MiB: {}; lower flow_capacity", options.worker,
                                  bytes >> 20, std::strerror(errno)));
   }
-  madvise(memory.mapping.data(), bytes, MADV_HUGEPAGE);
   return memory;
 }
 
@@ -64,8 +68,21 @@ size_t page_bytes(const FlowStoreOptions& options) {
   return kHugePageBytes;
 }
 
-/// Brings the file to `bytes`. Returns whether it had that size before.
-bool size_file(const FlowMemory& memory, const FlowStoreOptions& options, size_t bytes) {
+Descriptor open_locked(const std::string& path, int flags) {
+  Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
+  if (!file) throw SetupError(fmt::format("flow memory {}: {}", path, std::strerror(errno)));
+  if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    throw SetupError(
+        fmt::format("flow memory {} is in use by another process; stop it, or give this one another instance "
+                    "name or flow_store",
+                    path));
+  }
+  return file;
+}
+
+/// Brings the file to `bytes`. Returns whether it had that size before. One of another size makes way for a new
+/// file and is not cut: control may still read it.
+bool size_file(FlowMemory& memory, const FlowStoreOptions& options, size_t bytes) {
   struct stat now{};
   fstat(memory.file.get(), &now);
   if (now.st_size == static_cast<off_t>(bytes)) return true;
@@ -74,8 +91,10 @@ bool size_file(const FlowMemory& memory, const FlowStoreOptions& options, size_t
         "flow memory of worker {}: {} has {} bytes and not {}, as after a change of flow_capacity; it is replaced, "
         "its flows are forgotten",
         options.worker, memory.where, now.st_size, bytes);
+    unlink(memory.where.c_str());
+    memory.file = open_locked(memory.where, O_EXCL);
   }
-  if (ftruncate(memory.file.get(), 0) != 0 || ftruncate(memory.file.get(), static_cast<off_t>(bytes)) != 0) {
+  if (ftruncate(memory.file.get(), static_cast<off_t>(bytes)) != 0) {
     throw SetupError(fmt::format("flow memory {}: {}", memory.where, std::strerror(errno)));
   }
   return false;
@@ -91,14 +110,7 @@ FlowMemory map_flow_memory(const FlowStoreOptions& options) {
   if (options.directory.empty()) return map_anonymous(options);
   const size_t bytes = channel::align_up(options.bytes, page_bytes(options));
   FlowMemory memory{.mapping = {}, .file = {}, .kept = false, .where = flow_file(options)};
-  memory.file = Descriptor(open(memory.where.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!memory.file) throw SetupError(fmt::format("flow memory {}: {}", memory.where, std::strerror(errno)));
-  if (flock(memory.file.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw SetupError(
-        fmt::format("flow memory {} is in use by another process; stop it, or give this one another instance "
-                    "name or flow_store",
-                    memory.where));
-  }
+  memory.file = open_locked(memory.where, 0);
   memory.kept = size_file(memory, options, bytes);
   memory.mapping = Mapping(bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.file.get());
   if (!memory.mapping) {
@@ -111,7 +123,10 @@ FlowMemory map_flow_memory(const FlowStoreOptions& options) {
 }
 
 int populate(const FlowMemory& memory) noexcept {
-  return madvise(memory.mapping.data(), memory.mapping.bytes(), MADV_POPULATE_WRITE) == 0 ? 0 : errno;
+  if (madvise(memory.mapping.data(), memory.mapping.bytes(), MADV_POPULATE_WRITE) != 0) return errno;
+  // Ordinary pages become huge ones where there are such; it is as good a table if not.
+  madvise(memory.mapping.data(), memory.mapping.bytes(), kMadvCollapse);
+  return 0;
 }
 
 void remove_flow_files(const std::string& directory, const std::string& instance, uint32_t first) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The memory in which a worker keeps its flows: anonymous, or a file that outlives the process, in hugetlbfs or
-// tmpfs (DESIGN.md section 8). What lies in it is dataplane/flow_memory.h's.
+// The memory in which a worker keeps its flows, which control may read: a file without a name, or one that outlives the
+// process, in hugetlbfs or tmpfs (DESIGN.md section 8). What lies in it is dataplane/flow_memory.h's.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ struct FlowStoreOptions {
 /// A worker's flow memory.
 struct FlowMemory {
   Mapping mapping;
-  Descriptor file;    // holds the lock on the file, if there is one
+  Descriptor file;    // holds the lock on it, if it has a name
   bool kept = false;  // was there before, of the right size
   std::string where;  // for the log: a path, "huge pages" or "ordinary pages"
 };

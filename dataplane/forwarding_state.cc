@@ -115,6 +115,11 @@ std::optional<RejectReason> ForwardingState::apply(const channel::Command& comma
       return put_local(command.put_local);
     case CommandType::kDropLocal:
       return drop_local(command.header.id);
+    case CommandType::kPutTap:  // the worker's own
+    case CommandType::kDropTap:
+    case CommandType::kStartCapture:  // the main lcore's
+    case CommandType::kStopCapture:
+      break;
   }
   return RejectReason::kUnknownType;
 }

@@ -10,7 +10,7 @@
 #include <array>
 #include <cstdint>
 
-#include "dataplane/flow.h"
+#include "dataplane/contract/flow.h"
 
 namespace sluice {
 

@@ -9,25 +9,10 @@
 #include <cstring>
 #include <string_view>
 
+#include "dataplane/contract/flow.h"
 #include "dataplane/contract/observation.h"
 
 namespace sluice {
-
-/// What a reply answers.
-enum class SmtpCommand : uint8_t {
-  kNone = 0,
-  kConnect,  // the greeting answers the connection itself
-  kEhlo,     // HELO and LHLO too
-  kStartTls,
-  kAuth,  // and the lines of the exchange that follows it
-  kMail,
-  kRcpt,
-  kData,
-  kChunk,      // BDAT, but for the last
-  kEndOfData,  // the end of a message: the dot, or the last BDAT
-  kQuit,
-  kOther,
-};
 
 constexpr channel::SmtpStep step_of(SmtpCommand command) {
   using channel::SmtpStep;

@@ -9,43 +9,12 @@
 #include <array>
 #include <cstdint>
 
-#include "dataplane/flow.h"
+#include "dataplane/contract/flow.h"
 #include "dataplane/smtp_command.h"
 #include "dataplane/smtp_reply.h"
 #include "dataplane/tls_record.h"
 
 namespace sluice {
-
-/// Values of `Flow::smtp_phase`. Zero is that of a flow just made.
-enum class SmtpPhase : uint8_t {
-  kNew = 0,
-  kAnswered,      // the backend has answered the SYN
-  kCommands,      // commands and replies, the greeting being the first reply
-  kCommandsLost,  // likewise, but which reply answers what is not known; 354 puts that right
-  kMessage,       // between DATA's 354 and the reply to the end of data
-  kMessageEdge,   // likewise, and the client's last segment ended in what may begin the end of data
-  kClosing,       // the server has said that it closes: nothing more to see but the end
-  kTlsHello,      // the client's first record is awaited
-  kTlsHandshake,  // begun
-  kTlsConfirm,    // the client has sent application data
-  kTlsEstablished,
-  kTlsFailed,
-  kLost,   // cannot be followed any more
-  kEnded,  // counted
-  kOff,    // not watched
-  kCount
-};
-
-static_assert(static_cast<uint32_t>(SmtpPhase::kCount) <= 16);
-
-/// Bits of `Flow::smtp_detail`.
-enum SmtpDetail : uint8_t {
-  kSmtpLow = 0x0f,       // kCommands, kCommandsLost: the SmtpCommand whose reply is due; kMessageEdge: an EndOfData
-  kSmtpDialogue = 0x10,  // it has a Dialogue
-  kSmtpEarly = 0x20,     // the client did not wait for the greeting
-  kSmtpAuth = 0x40,      // the client's next line continues AUTH
-  kSmtpQuit = 0x80,      // QUIT or 221 was seen; with kClosing and not set: the server refused
-};
 
 /// Commands that wait for their replies, in runs of equal ones: a client may pipeline hundreds of RCPT.
 class CommandQueue {

@@ -8,7 +8,8 @@
 
 namespace sluice {
 
-Statistics::Statistics(uint32_t workers, uint64_t tsc_hz, std::span<const MacAddress> port_macs)
+Statistics::Statistics(uint32_t workers, uint64_t tsc_hz, std::span<const MacAddress> port_macs,
+                       const FlowTimers& timers)
     : memory_(make_shared_memory("sluice-statistics", channel::stats_bytes(workers))),
       read_only_(reopen_read_only(memory_.descriptor)) {
   using std::chrono::duration_cast, std::chrono::milliseconds, std::chrono::system_clock;
@@ -22,6 +23,7 @@ Statistics::Statistics(uint32_t workers, uint64_t tsc_hz, std::span<const MacAdd
   head.pid = static_cast<uint32_t>(getpid());
   head.ports = static_cast<uint32_t>(port_macs.size());
   std::ranges::copy(port_macs, head.port_macs);
+  head.timers = timers;
   head.magic = channel::kStatsMagic;
 }
 

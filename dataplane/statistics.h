@@ -15,7 +15,7 @@ namespace sluice {
 class Statistics {
  public:
   /// `port_macs`: by port index, at most channel::kMaxPorts. Throws SetupError.
-  Statistics(uint32_t workers, uint64_t tsc_hz, std::span<const MacAddress> port_macs);
+  Statistics(uint32_t workers, uint64_t tsc_hz, std::span<const MacAddress> port_macs, const FlowTimers& timers = {});
 
   channel::StatsHeader& header() { return *reinterpret_cast<channel::StatsHeader*>(memory_.mapping.data()); }
   channel::WorkerStats& worker(uint32_t index);

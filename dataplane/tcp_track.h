@@ -7,34 +7,14 @@
 
 #include <cstdint>
 
-#include "dataplane/flow.h"
+#include "dataplane/contract/flow.h"
 #include "dataplane/packet.h"
 #include "dataplane/sequence.h"
-#include "dataplane/worker_setup.h"
 
 namespace sluice {
 
 /// Sequence numbers further ahead than this of what was seen are not believed: more than any real window in flight.
 inline constexpr uint32_t kBelievable = 1U << 26;
-
-inline uint32_t timeout_ms(TcpState state, const FlowTimers& timers) {
-  switch (state) {
-    case TcpState::kEstablished:
-    case TcpState::kAdopted:
-      return timers.established_ms;
-    case TcpState::kClientFin:
-    case TcpState::kServerFin:
-    case TcpState::kClosed:
-      return timers.closing_ms;
-    case TcpState::kReset:
-      return timers.after_reset_ms;
-    case TcpState::kFree:
-    case TcpState::kSynSent:
-    case TcpState::kSynReceived:
-      break;
-  }
-  return timers.handshake_ms;
-}
 
 /// The number that one side will use next, moved on by its segment (not a reset).
 inline uint32_t advance(uint32_t next, const Packet& packet) {

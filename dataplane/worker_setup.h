@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 
+#include "dataplane/contract/flow.h"
 #include "dataplane/contract/segment.h"
 
 namespace sluice {
@@ -52,14 +53,6 @@ struct WorkerPort {
   uint8_t sender = 0;             // the worker that sends for this one, if transmit_queue is kNoQueue
 };
 
-/// Idle times after which a flow in that state is forgotten, in milliseconds.
-struct FlowTimers {
-  uint32_t handshake_ms = 60'000;
-  uint32_t established_ms = 7'440'000;
-  uint32_t closing_ms = 240'000;
-  uint32_t after_reset_ms = 10'000;
-};
-
 /// One connection of control: a mapped channel segment. Made by the main lcore, handed to every worker through
 /// `WorkerSetup::attachment`. A worker publishes the epoch it has moved to in `WorkerStats::segment_epoch`, and in
 /// `oldest_epoch_in_use` the oldest whose arena it still reads; main unmaps what no worker reads.
@@ -69,6 +62,7 @@ struct ChannelAttachment {
   std::byte* base = nullptr;
   uint64_t bytes = 0;
   uint64_t arena_offset = 0;  // channel::arena_offset(workers)
+  bool ended = false;         // stored by the main lcore when the connection ends; taps end with it
 };
 
 struct WorkerSetup {

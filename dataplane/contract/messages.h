@@ -21,6 +21,7 @@ inline constexpr uint16_t kMaxServices = 1024;
 inline constexpr uint16_t kMaxBackends = 16384;
 inline constexpr uint16_t kMaxPorts = 16;
 inline constexpr uint16_t kMaxLocals = 32;
+inline constexpr uint16_t kMaxTaps = 8;
 inline constexpr BackendId kNoBackend = 0xffff;
 inline constexpr ServiceId kNoService = 0xffff;
 
@@ -33,6 +34,10 @@ enum class CommandType : uint8_t {
   kDropBackend,
   kPutLocal,  // one of our own addresses, by index
   kDropLocal,
+  kPutTap,  // see contract/trace.h
+  kDropTap,
+  kStartCapture,  // to the main lcore, which is to open the file before taps with kTapCapture are put
+  kStopCapture,   // the file goes
 };
 
 enum class Forwarding : uint8_t { kNat = 0, kFullnat, kDsr, kIpip, kGue };
@@ -115,6 +120,39 @@ struct PutLocal {
 inline constexpr uint16_t kFirstLocalPort = 1024;
 inline constexpr uint16_t kLastLocalPort = 32767;  // Linux takes its own from 32768 on
 
+/// Bits of `PutTap::flags`.
+enum TapFlags : uint8_t {
+  kTapTrace = 1,    // tell what is decided
+  kTapCapture = 2,  // copy frames as received and as sent
+};
+
+/// A tap on packets: those whose client endpoint is in `client`/`prefix_bits` and `client_port`, and whose flow, if
+/// they have one, is of `service` and `backend`.
+struct PutTap {
+  CommandHeader header;  // id: its place, below kMaxTaps
+  uint64_t key;          // of this tap, never 0: figures in its place are its own only with this key
+  uint64_t deadline_ms;  // CLOCK_MONOTONIC; at most kMaxTapMs ahead
+  Address client;
+  uint8_t prefix_bits;  // of 128
+  uint8_t flags;        // TapFlags
+  Be16 client_port;     // 0 = any
+  ServiceId service;    // kNoService = any
+  BackendId backend;    // kNoBackend = any
+  uint32_t packets;     // after which this worker ends it
+  uint32_t snap_bytes;  // of a captured frame; 0 = up to the end of its headers
+};
+
+inline constexpr uint64_t kMaxTapMs = 3'600'000;
+
+/// A capture: the file that the main lcore writes, in the runtime directory (`capture_file_name`).
+struct StartCapture {
+  CommandHeader header;
+  uint64_t key;
+  uint64_t deadline_ms;
+  uint64_t packets;
+  uint64_t bytes;  // of the file
+};
+
 /// A command as it lies in a ring. Exactly one cache line.
 union alignas(64) Command {
   uint8_t bytes[64];
@@ -122,12 +160,16 @@ union alignas(64) Command {
   PutService put_service;
   PutBackend put_backend;
   PutLocal put_local;
+  PutTap put_tap;
+  StartCapture start_capture;
 
   Command() : bytes{} {}
   explicit Command(const CommandHeader& message) : Command() { header = message; }
   explicit Command(const PutService& message) : Command() { put_service = message; }
   explicit Command(const PutBackend& message) : Command() { put_backend = message; }
   explicit Command(const PutLocal& message) : Command() { put_local = message; }
+  explicit Command(const PutTap& message) : Command() { put_tap = message; }
+  explicit Command(const StartCapture& message) : Command() { start_capture = message; }
 };
 
 enum class EventType : uint8_t {
@@ -143,6 +185,7 @@ enum class RejectReason : uint32_t {
   kServiceEndpointTaken,
   kServiceTableFull,
   kLocalIndexTaken,
+  kBadTap,
 };
 
 /// An event as it lies in a ring.
@@ -159,7 +202,7 @@ struct alignas(64) Event {
 inline constexpr uint32_t kArenaUnit = 64;
 
 static_assert(sizeof(CommandHeader) == 8);
-static_assert(sizeof(PutService) <= 64 && sizeof(PutBackend) <= 64);
+static_assert(sizeof(PutService) <= 64 && sizeof(PutBackend) <= 64 && sizeof(PutTap) <= 64);
 static_assert(sizeof(Command) == 64 && alignof(Command) == 64);
 static_assert(sizeof(Event) == 64);
 static_assert(std::is_trivially_copyable_v<Command> && std::is_trivially_copyable_v<Event>);

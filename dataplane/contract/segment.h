@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Shared memory between data plane and control (DESIGN.md section 3). Two memfds go over the Unix
+// Shared memory between data plane and control (DESIGN.md section 3). Descriptors go over the Unix
 // socket in one SCM_RIGHTS message with the `Hello` below:
 //   1. the channel segment, fresh for every connection, read and written by both: rings and arena;
 //   2. the statistics, one for the life of the data plane, read-only to control: counters must not
-//      start again when control does.
+//      start again when control does;
+//   3. and following: the flow memory of each worker, read-only to control (contract/flow.h).
 // Everything is at offsets; both sides check every offset against the mapped size.
 #pragma once
 
@@ -16,6 +17,7 @@
 #include <span>
 
 #include "dataplane/contract/counters.h"
+#include "dataplane/contract/flow.h"
 #include "dataplane/contract/messages.h"
 #include "dataplane/contract/observation.h"
 
@@ -23,18 +25,20 @@ namespace sluice::channel {
 
 inline constexpr uint64_t kSegmentMagic = 0x314c484345554c53;  // "SLUECHL1"
 inline constexpr uint64_t kStatsMagic = 0x315441535345554c;
-inline constexpr uint32_t kAbiVersion = 10;     // raise with any change to this directory
+inline constexpr uint32_t kAbiVersion = 11;     // raise with any change to this directory
 inline constexpr uint32_t kRingEntries = 4096;  // usable: one less
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint64_t kArenaBytes = 256ULL << 20;  // sparse: costs what is written
 
-/// The data plane's only words on the socket; two descriptors ride along. The connection then stays
+/// The data plane's only words on the socket; the descriptors ride along. The connection then stays
 /// open and silent; its end tells either side that the other is gone.
 struct Hello {
   uint64_t magic = kSegmentMagic;
   uint32_t abi_version = kAbiVersion;
-  uint32_t reserved = 0;
+  uint32_t flow_memories = 0;  // how many follow the first two descriptors: one per worker
 };
+
+inline constexpr uint32_t kMaxDescriptors = 2 + kMaxWorkers;
 
 /// At offset 0 of the channel segment. Written by the data plane before it sends the descriptor.
 struct alignas(64) SegmentHeader {
@@ -42,7 +46,7 @@ struct alignas(64) SegmentHeader {
   uint32_t abi_version;
   uint32_t workers;
   uint64_t segment_bytes;
-  uint64_t rings_offset;  // workers x (command ring, event ring), each ring_stride bytes
+  uint64_t rings_offset;  // workers x (command, event and trace ring), main's commands; each ring_stride bytes
   uint64_t ring_stride;
   uint64_t arena_offset;
   uint64_t arena_bytes;
@@ -54,6 +58,16 @@ struct Identity {
   uint64_t key;  // 0 = free
   uint16_t generation;
   uint16_t reserved[3];
+};
+
+/// What became of a tap on one worker.
+struct alignas(64) TapStats {
+  uint64_t key;      // of the tap that this is about; 0 = none yet
+  uint64_t active;   // 0 once it has ended
+  uint64_t packets;  // seen by it
+  uint64_t skipped;  // that were its own and came faster than the tap may take them
+  uint64_t lost;     // records or copies that found their ring or pool full
+  uint64_t reserved[3];
 };
 
 /// One per worker. Written by that worker alone.
@@ -69,6 +83,24 @@ struct alignas(64) WorkerStats {
   Identity local_ids[kMaxLocals];
   SmtpCounters service_smtp[kMaxServices];
   SmtpCounters backend_smtp[kMaxBackends];
+  TapStats taps[kMaxTaps];
+};
+
+enum class CaptureState : uint32_t {
+  kNone = 0,
+  kRunning,  // the file is open: taps may be put
+  kEnded,    // the file is whole
+  kFailed,   // see `error`
+};
+
+/// The capture that was started last. Written by the main lcore; `key` and `state` last, with release.
+struct alignas(64) CaptureStatus {
+  uint64_t key;
+  uint64_t packets;
+  uint64_t bytes;
+  CaptureState state;
+  uint32_t error;  // errno of kFailed
+  uint64_t reserved[4];
 };
 
 /// At offset 0 of the statistics, followed by `workers` WorkerStats at kWorkerStatsOffset.
@@ -83,6 +115,8 @@ struct alignas(64) StatsHeader {
   uint32_t pid;
   uint32_t ports;
   MacAddress port_macs[kMaxPorts];
+  FlowTimers timers;
+  CaptureStatus capture;
 };
 
 inline constexpr size_t align_up(size_t n, size_t alignment) {
@@ -101,8 +135,10 @@ inline constexpr size_t kRingBytes = align_up(sizeof(rte_ring) + size_t{kRingEnt
 inline constexpr size_t kRingStride = align_up(kRingBytes, 4096);
 inline constexpr size_t kRingsOffset = align_up(sizeof(SegmentHeader), 4096);
 
+inline constexpr size_t kRingsPerWorker = 3;
+
 inline constexpr size_t arena_offset(uint32_t workers) {
-  return kRingsOffset + size_t{workers} * 2 * kRingStride;
+  return kRingsOffset + (size_t{workers} * kRingsPerWorker + 1) * kRingStride;
 }
 
 inline constexpr size_t segment_bytes(uint32_t workers) {
@@ -124,15 +160,29 @@ unsigned take_some(rte_ring* ring, std::span<T> items) {
   return rte_ring_sc_dequeue_burst_elem(ring, items.data(), sizeof(T), static_cast<unsigned>(items.size()), nullptr);
 }
 
-/// The command ring of `worker` in a mapped segment that starts at `base`.
+/// The ring at place `index` in a mapped segment that starts at `base`.
+inline rte_ring* ring_at(void* base, size_t index) {
+  return reinterpret_cast<rte_ring*>(static_cast<std::byte*>(base) + kRingsOffset + index * kRingStride);
+}
+
+/// The command ring of `worker`.
 inline rte_ring* command_ring(void* base, uint32_t worker) {
-  return reinterpret_cast<rte_ring*>(static_cast<std::byte*>(base) + kRingsOffset + size_t{worker} * 2 * kRingStride);
+  return ring_at(base, size_t{worker} * kRingsPerWorker);
 }
 
 /// The event ring of `worker`.
 inline rte_ring* event_ring(void* base, uint32_t worker) {
-  return reinterpret_cast<rte_ring*>(static_cast<std::byte*>(base) + kRingsOffset +
-                                     (size_t{worker} * 2 + 1) * kRingStride);
+  return ring_at(base, size_t{worker} * kRingsPerWorker + 1);
+}
+
+/// The ring of `worker`'s trace records.
+inline rte_ring* trace_ring(void* base, uint32_t worker) {
+  return ring_at(base, size_t{worker} * kRingsPerWorker + 2);
+}
+
+/// The ring of commands to the main lcore of a data plane with `workers`.
+inline rte_ring* main_ring(void* base, uint32_t workers) {
+  return ring_at(base, size_t{workers} * kRingsPerWorker);
 }
 
 /// The statistics of `worker` in a mapping that starts at `base`.

@@ -62,6 +62,19 @@ class FakeDataplane {
     header.magic = channel::kStatsMagic;
     header.abi_version = channel::kAbiVersion;
     header.workers = workers;
+    hello.flow_memories = workers;
+    for (uint32_t w = 0; w < workers; w++) {
+      flows_.push_back(std::make_unique<Memory>("flows", sizeof(FlowMemoryHeader) + kFlows * sizeof(Flow)));
+      auto& flows = *reinterpret_cast<FlowMemoryHeader*>(flows_.back()->data);
+      flows = {.magic = kFlowMemoryMagic,
+               .version = 0,
+               .flow_capacity = kFlows,
+               .bucket_count = 0,
+               .flows_used = 0,
+               .hash_seed = 0,
+               .boot_id = 0,
+               .flows_offset = sizeof(FlowMemoryHeader)};
+    }
     listen();
   }
   ~FakeDataplane() {
@@ -150,6 +163,12 @@ class FakeDataplane {
   }
   uint64_t epoch() const { return epoch_; }
 
+  static constexpr uint32_t kFlows = 64;
+  FlowMemoryHeader& flow_header(uint32_t w) { return *reinterpret_cast<FlowMemoryHeader*>(flows_[w]->data); }
+  Flow& flow(uint32_t w, uint32_t index) {
+    return reinterpret_cast<Flow*>(flows_[w]->data + flow_header(w).flows_offset)[index];
+  }
+
   channel::Hello hello;
   std::function<void(channel::Hello&, Memory& segment, Memory& stats)> spoil;
 
@@ -158,7 +177,9 @@ class FakeDataplane {
     for (uint32_t w = 0; w < workers_; w++) {
       rte_ring_init(channel::command_ring(base, w), "c", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);
       rte_ring_init(channel::event_ring(base, w), "e", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);
+      rte_ring_init(channel::trace_ring(base, w), "t", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);
     }
+    rte_ring_init(channel::main_ring(base, workers_), "m", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);
     *reinterpret_cast<channel::SegmentHeader*>(base) = {.magic = channel::kSegmentMagic,
                                                         .abi_version = channel::kAbiVersion,
                                                         .workers = workers_,
@@ -171,18 +192,20 @@ class FakeDataplane {
 
   void send_hello() {
     iovec words{&hello, sizeof hello};
-    const std::array<int, 2> fds{segments_.back()->fd, stats_->fd};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fds)> control{};
+    std::vector<int> fds{segments_.back()->fd, stats_->fd};
+    for (const auto& memory : flows_) fds.push_back(memory->fd);
+    const size_t bytes = fds.size() * sizeof(int);
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(channel::kMaxDescriptors * sizeof(int))> control{};
     msghdr message{};
     message.msg_iov = &words;
     message.msg_iovlen = 1;
     message.msg_control = control.data();
-    message.msg_controllen = control.size();
+    message.msg_controllen = CMSG_SPACE(bytes);
     cmsghdr* rights = CMSG_FIRSTHDR(&message);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof fds);
-    std::memcpy(CMSG_DATA(rights), fds.data(), sizeof fds);
+    rights->cmsg_len = CMSG_LEN(bytes);
+    std::memcpy(CMSG_DATA(rights), fds.data(), bytes);
     EXPECT_EQ(sendmsg(connection_, &message, MSG_NOSIGNAL), static_cast<ssize_t>(sizeof hello));
   }
 
@@ -270,6 +293,7 @@ class FakeDataplane {
   int connection_ = -1;
   uint64_t epoch_ = 0;
   std::unique_ptr<Memory> stats_;
+  std::vector<std::unique_ptr<Memory>> flows_;  // by worker
   std::vector<std::unique_ptr<Memory>> segments_;
   std::vector<Worker> state_;
 };

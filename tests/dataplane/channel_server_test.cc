@@ -35,6 +35,7 @@ struct FakeControl {
   channel::Hello hello;
   Descriptor segment;
   Descriptor statistics;
+  std::array<Descriptor, kWorkers> flow_memories;
 };
 
 Descriptor connect_to(const std::string& path) {
@@ -53,11 +54,12 @@ bool readable(int descriptor) {
   return ::poll(&waiting, 1, kDeadlineMs) == 1;
 }
 
-/// Receives the greeting and its two descriptors.
+/// Receives the greeting and its descriptors.
 void receive_hello(FakeControl& control) {
   ASSERT_TRUE(readable(control.socket.get()));
   iovec words{.iov_base = &control.hello, .iov_len = sizeof control.hello};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> space{};
+  std::array<int, 2 + kWorkers> descriptors{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof descriptors)> space{};
   msghdr message{};
   message.msg_iov = &words;
   message.msg_iovlen = 1;
@@ -66,11 +68,13 @@ void receive_hello(FakeControl& control) {
   ASSERT_EQ(recvmsg(control.socket.get(), &message, MSG_CMSG_CLOEXEC), static_cast<ssize_t>(sizeof control.hello));
   const cmsghdr* rights = CMSG_FIRSTHDR(&message);
   ASSERT_NE(rights, nullptr);
-  ASSERT_EQ(rights->cmsg_len, CMSG_LEN(2 * sizeof(int)));
-  std::array<int, 2> descriptors{};
+  ASSERT_EQ(rights->cmsg_len, CMSG_LEN(sizeof descriptors));
   std::memcpy(descriptors.data(), CMSG_DATA(rights), sizeof descriptors);
   control.segment = Descriptor(descriptors[0]);
   control.statistics = Descriptor(descriptors[1]);
+  for (uint32_t worker = 0; worker < kWorkers; worker++) {
+    control.flow_memories[worker] = Descriptor(descriptors[2 + worker]);
+  }
 }
 
 class Channel : public ::testing::Test {
@@ -86,8 +90,19 @@ class Channel : public ::testing::Test {
     std::filesystem::remove_all(directory_);
   }
 
-  void open_server() { server_ = std::make_unique<ChannelServer>(path(), kWorkers, statistics_); }
+  void open_server() { server_ = std::make_unique<ChannelServer>(path(), statistics_, flow_memories()); }
   std::string path() const { return directory_ + "/channel.sock"; }
+
+  /// One page per worker, with the worker's number in it.
+  static std::vector<Descriptor> flow_memories() {
+    std::vector<Descriptor> out;
+    for (uint32_t worker = 0; worker < kWorkers; worker++) {
+      const SharedMemory memory = make_shared_memory("flows", 4096);
+      memory.mapping.data()[0] = std::byte(worker + 1);
+      out.push_back(reopen_read_only(memory.descriptor));
+    }
+    return out;
+  }
 
   FakeControl connect() {
     FakeControl control;
@@ -174,6 +189,37 @@ TEST_F(Channel, StatisticsAreReadOnlyAndOneForAllConnections) {
   EXPECT_EQ(channel::worker_stats(second.data(), 1).counters[3], 42u);
 }
 
+TEST_F(Channel, FlowMemoryOfEachWorkerCanOnlyBeRead) {
+  const FakeControl control = connect();
+  ASSERT_EQ(control.hello.flow_memories, kWorkers);
+  for (uint32_t worker = 0; worker < kWorkers; worker++) {
+    const Descriptor& memory = control.flow_memories[worker];
+    EXPECT_FALSE(Mapping(4096, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get()));
+    const Mapping mapping(4096, PROT_READ, MAP_SHARED, memory.get());
+    ASSERT_TRUE(mapping);
+    EXPECT_EQ(std::to_integer<uint32_t>(mapping.data()[0]), worker + 1);
+  }
+}
+
+TEST_F(Channel, MainCommandsAreTakenWhileControlIsConnected) {
+  EXPECT_EQ(server_->main_commands(), nullptr);
+  {
+    const FakeControl control = connect();
+    const Mapping segment(channel::segment_bytes(kWorkers), PROT_READ | PROT_WRITE, MAP_SHARED, control.segment.get());
+    std::array<channel::Command, 1> command;
+    command[0].header = {channel::CommandType::kStopCapture, 0, 0, 0};
+    ASSERT_TRUE(
+        channel::put_all(channel::main_ring(segment.data(), kWorkers), std::span<const channel::Command>(command)));
+    std::array<channel::Command, 4> taken;
+    ASSERT_EQ(channel::take_some(server_->main_commands(), std::span<channel::Command>(taken)), 1u);
+    EXPECT_EQ(taken[0].header.type, channel::CommandType::kStopCapture);
+  }
+  ASSERT_TRUE(readable(server_->descriptor()));
+  server_->poll();
+  EXPECT_EQ(server_->main_commands(), nullptr);
+  EXPECT_TRUE(server_->attachment()->load()->ended) << "by which the workers end their taps";
+}
+
 TEST_F(Channel, NewConnectionReplacesTheOld) {
   const FakeControl first = connect();
   const FakeControl second = connect();
@@ -249,8 +295,8 @@ TEST_F(Channel, SocketIsForItsGroupAndReplacesAStaleOne) {
 
 TEST(ChannelServer, RefusesAPathThatIsTooLong) {
   Statistics statistics(1, 1, {});
-  EXPECT_THROW(ChannelServer("/tmp/" + std::string(200, 'x'), 1, statistics), SetupError);
-  EXPECT_THROW(ChannelServer("/nonexistent/channel.sock", 1, statistics), SetupError);
+  EXPECT_THROW(ChannelServer("/tmp/" + std::string(200, 'x'), statistics, {}), SetupError);
+  EXPECT_THROW(ChannelServer("/nonexistent/channel.sock", statistics, {}), SetupError);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "dataplane/flow_store.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cstring>
 #include <filesystem>
@@ -38,6 +39,32 @@ TEST_F(FlowStore, AnonymousMemoryIsZeroedAndLargeEnough) {
   EXPECT_FALSE(memory.kept);
   EXPECT_EQ(populate(memory), 0);
   EXPECT_EQ(std::to_integer<int>(memory.mapping.data()[4'999'999]), 0);
+}
+
+TEST_F(FlowStore, MemoryCanBeReadThroughItsDescriptor) {
+  for (const bool with_name : {false, true}) {
+    SCOPED_TRACE(with_name);
+    FlowStoreOptions chosen = options(3'000'000);
+    if (!with_name) chosen.directory.clear();
+    const FlowMemory memory = map_flow_memory(chosen);
+    std::memcpy(memory.mapping.data() + 2'000'000, "flows", 5);
+    const Descriptor reader = reopen_read_only(memory.file);
+    const Mapping seen(memory.mapping.bytes(), PROT_READ, MAP_SHARED, reader.get());
+    ASSERT_TRUE(seen);
+    EXPECT_EQ(std::memcmp(seen.data() + 2'000'000, "flows", 5), 0);
+    EXPECT_FALSE(Mapping(memory.mapping.bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, reader.get()));
+  }
+}
+
+TEST_F(FlowStore, FileThatIsReplacedStaysWholeForWhoReadsIt) {
+  Mapping seen;
+  {
+    const FlowMemory memory = map_flow_memory(options(3'000'000));
+    std::memcpy(memory.mapping.data() + 2'000'000, "flows", 5);
+    seen = Mapping(memory.mapping.bytes(), PROT_READ, MAP_SHARED, memory.file.get());
+  }
+  const FlowMemory memory = map_flow_memory(options(30'000'000));
+  EXPECT_EQ(std::memcmp(seen.data() + 2'000'000, "flows", 5), 0) << "reading it would have been a bus error";
 }
 
 TEST_F(FlowStore, FileOfTheRightSizeIsKeptAsItIs) {

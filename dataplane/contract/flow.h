@@ -2,7 +2,9 @@
 //
 // One flow: everything a worker knows about a TCP connection, in one cache line without pointers, so that it
 // may lie in memory that outlives the process. Written by one worker only. `state` is cleared
-// before and set after the other fields, so an entry torn by a crash reads as free.
+// before and set after the other fields, so an entry torn by a crash reads as free. Control may read entries
+// while they change: an entry is of one flow if `state` was not free before and after it was read, and a second
+// reading finds the same flow in it.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +39,33 @@ constexpr bool is_closing(TcpState state) {
 /// Adds to what counts up to 2^32 - 1 and stays there.
 inline void add_saturating(uint32_t& sum, uint32_t n) {
   if (__builtin_add_overflow(sum, n, &sum)) sum = UINT32_MAX;
+}
+
+/// Idle times after which a flow in that state is forgotten, in milliseconds.
+struct FlowTimers {
+  uint32_t handshake_ms = 60'000;
+  uint32_t established_ms = 7'440'000;
+  uint32_t closing_ms = 240'000;
+  uint32_t after_reset_ms = 10'000;
+};
+
+inline uint32_t timeout_ms(TcpState state, const FlowTimers& timers) {
+  switch (state) {
+    case TcpState::kEstablished:
+    case TcpState::kAdopted:
+      return timers.established_ms;
+    case TcpState::kClientFin:
+    case TcpState::kServerFin:
+    case TcpState::kClosed:
+      return timers.closing_ms;
+    case TcpState::kReset:
+      return timers.after_reset_ms;
+    case TcpState::kFree:
+    case TcpState::kSynSent:
+    case TcpState::kSynReceived:
+      break;
+  }
+  return timers.handshake_ms;
 }
 
 /// Bits of `Flow::flags`.
@@ -88,7 +117,77 @@ static_assert(static_cast<uint8_t>(channel::Forwarding::kGue) < 8 && channel::kM
 static_assert(sizeof(Flow) == 64 && alignof(Flow) == 64);
 static_assert(std::is_trivially_copyable_v<Flow> && std::is_standard_layout_v<Flow>);
 
+/// What `state` is of a flow that another process writes. Pairs with the worker's release store in a new flow.
+inline TcpState read_state(const Flow& flow) {
+  return static_cast<TcpState>(__atomic_load_n(reinterpret_cast<const uint8_t*>(&flow.state), __ATOMIC_ACQUIRE));
+}
+
 using FlowIndex = uint32_t;
 inline constexpr FlowIndex kNoFlow = 0xffffffff;
+
+/// Values of `Flow::smtp_phase`. Zero is that of a flow just made.
+enum class SmtpPhase : uint8_t {
+  kNew = 0,
+  kAnswered,      // the backend has answered the SYN
+  kCommands,      // commands and replies, the greeting being the first reply
+  kCommandsLost,  // likewise, but which reply answers what is not known; 354 puts that right
+  kMessage,       // between DATA's 354 and the reply to the end of data
+  kMessageEdge,   // likewise, and the client's last segment ended in what may begin the end of data
+  kClosing,       // the server has said that it closes: nothing more to see but the end
+  kTlsHello,      // the client's first record is awaited
+  kTlsHandshake,  // begun
+  kTlsConfirm,    // the client has sent application data
+  kTlsEstablished,
+  kTlsFailed,
+  kLost,   // cannot be followed any more
+  kEnded,  // counted
+  kOff,    // not watched
+  kCount
+};
+
+static_assert(static_cast<uint32_t>(SmtpPhase::kCount) <= 16);
+
+/// What a reply answers.
+enum class SmtpCommand : uint8_t {
+  kNone = 0,
+  kConnect,  // the greeting answers the connection itself
+  kEhlo,     // HELO and LHLO too
+  kStartTls,
+  kAuth,  // and the lines of the exchange that follows it
+  kMail,
+  kRcpt,
+  kData,
+  kChunk,      // BDAT, but for the last
+  kEndOfData,  // the end of a message: the dot, or the last BDAT
+  kQuit,
+  kOther,
+};
+
+/// Bits of `Flow::smtp_detail`.
+enum SmtpDetail : uint8_t {
+  kSmtpLow = 0x0f,       // kCommands, kCommandsLost: the SmtpCommand whose reply is due; kMessageEdge: an EndOfData
+  kSmtpDialogue = 0x10,  // it has a Dialogue
+  kSmtpEarly = 0x20,     // the client did not wait for the greeting
+  kSmtpAuth = 0x40,      // the client's next line continues AUTH
+  kSmtpQuit = 0x80,      // QUIT or 221 was seen; with kClosing and not set: the server refused
+};
+
+/// At the start of a worker's flow memory. Read by control too, which has the memory from `Hello` on, read-only.
+struct alignas(64) FlowMemoryHeader {
+  uint64_t magic;  // written last
+  uint32_t version;
+  uint32_t flow_capacity;
+  uint32_t bucket_count;  // even
+  uint32_t workers;       // between whom the flows were spread
+  uint64_t hash_seed;     // secret of this table
+  uint64_t boot_id;       // of the kernel whose CLOCK_MONOTONIC the deadlines count in
+  uint64_t flows_offset;  // of the first of flow_capacity flows
+  uint32_t flows_used;    // flows at and beyond this index have never been taken
+  uint32_t reserved;
+};
+
+static_assert(sizeof(FlowMemoryHeader) == 64);
+
+inline constexpr uint64_t kFlowMemoryMagic = 0x31574f4c46554c53;  // "SLUFLOW1"
 
 }  // namespace sluice
