@@ -18,6 +18,8 @@ void add_api(Router& router, const ApiContext& context) {
   add_warm_up_routes(router, context);
   add_explain_routes(router, context);
   add_check_routes(router, context);
+  add_flow_routes(router, context);
+  add_tap_routes(router, context);
 }
 
 }  // namespace sluice::control

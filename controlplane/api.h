@@ -26,6 +26,8 @@ class Prober;
 namespace sluice::control {
 
 class History;
+class FlowLister;
+class TapSessions;
 
 /// State of the connection to the data plane, as the operator sees it.
 struct DataplaneState {
@@ -62,6 +64,8 @@ struct ApiContext {
   Overrides* overrides = nullptr;
   std::function<Reloaded()> reload = {};
   std::function<Reloaded(const LoadedConfig&)> compare = {};
+  FlowLister* flows = nullptr;         // null: flows cannot be listed
+  TapSessions* taps = nullptr;         // null: nothing can be traced or captured
 };
 
 /// All of them. `context` outlives the router.
@@ -89,5 +93,9 @@ void add_by_hand_routes(Router& router, const ApiContext& context);
 void add_warm_up_routes(Router& router, const ApiContext& context);
 /// /api/v1/explain
 void add_explain_routes(Router& router, const ApiContext& context);
+/// /api/v1/flows
+void add_flow_routes(Router& router, const ApiContext& context);
+/// /api/v1/traces, /api/v1/captures
+void add_tap_routes(Router& router, const ApiContext& context);
 
 }  // namespace sluice::control

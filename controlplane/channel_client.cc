@@ -139,6 +139,20 @@ void ChannelClient::publish(Desired desired, Clock::time_point cause) {
   pump();
 }
 
+bool ChannelClient::tell_workers(std::vector<channel::Command> commands) {
+  if (!session_) return false;
+  if (is_settled()) progress_ = Clock::now();
+  session_->publisher.number(commands);
+  session_->feed.append(commands);
+  poll_interval_ = kFirstPoll;
+  pump();
+  return true;
+}
+
+bool ChannelClient::tell_main(const channel::Command& command) {
+  return attached_ && channel::put_all(mapping_->main_ring(), std::span<const channel::Command>(&command, 1));
+}
+
 std::unordered_set<uint64_t> ChannelClient::known_backends() const {
   std::unordered_set<uint64_t> out;
   if (!attached_) return out;

@@ -53,6 +53,11 @@ class ChannelClient {
   /// The state to be reached. `cause`: when the verdict or event that led to it was known.
   void publish(Desired desired, Clock::time_point cause);
 
+  /// Commands to every worker beside what is published, and to the data plane's main lcore. False while there is no
+  /// connection, or if main has left too many lying.
+  bool tell_workers(std::vector<channel::Command> commands);
+  bool tell_main(const channel::Command& command);
+
   /// The current connection's memory; null while there is none.
   const ChannelMapping* mapping() const { return mapping_ ? &*mapping_ : nullptr; }
   /// Ids that are in use on the current connection; null before its snapshot.

@@ -83,6 +83,8 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       patience_(io),
       hold_(io),
       sampler_(io, model_, channel_),
+      flows_(io, channel_),
+      taps_(io, channel_, config_.runtime_directory()),
       api_{config_, model_, channel_, journal_, dataplane_, journal_.now(), &sampler_.history(), &prober_, [this] {
              something_changed();
            }} {
@@ -91,6 +93,8 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
   api_.overrides = &overrides_;
   api_.reload = [this] { return reload(); };
   api_.compare = [this](const LoadedConfig& wanted) { return compare(wanted); };
+  api_.flows = &flows_;
+  api_.taps = &taps_;
   index_members();
   add_api(router_, api_);
 }
@@ -126,6 +130,7 @@ void Controller::stop() {
   (void)prober_.set_targets({});
   http_.stop();
   neighbors_.stop();
+  taps_.stop();
   channel_.stop();
   sampler_.stop();
   steering_.stop();

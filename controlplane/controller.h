@@ -16,6 +16,7 @@
 #include "config/model.h"
 #include "controlplane/api.h"
 #include "controlplane/channel_client.h"
+#include "controlplane/flow_lister.h"
 #include "controlplane/http_server.h"
 #include "controlplane/journal.h"
 #include "controlplane/journal_file.h"
@@ -26,6 +27,7 @@
 #include "controlplane/router.h"
 #include "controlplane/sampler.h"
 #include "controlplane/steering.h"
+#include "controlplane/tap_sessions.h"
 #include "healthcheck/prober.h"
 
 namespace sluice::control {
@@ -102,6 +104,8 @@ class Controller {
   std::map<config::IpAddress, Reachability> held_;
   DataplaneState dataplane_;
   Sampler sampler_;
+  FlowLister flows_;
+  TapSessions taps_;
   ApiContext api_;
   bool out_of_patience_ = false;
   bool published_ = false;

@@ -86,6 +86,10 @@ std::vector<Command> Publisher::advance() {
   return out;
 }
 
+void Publisher::number(std::span<Command> commands) {
+  for (Command& command : commands) command.header.sequence = static_cast<uint32_t>(++sequence_);
+}
+
 void Publisher::acknowledge(uint64_t sequence) {
   acknowledged_ = sequence;
   allocator_.acknowledge(sequence);

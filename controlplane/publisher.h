@@ -45,6 +45,9 @@ class Publisher {
   /// Every worker has applied all commands up to `sequence`.
   void acknowledge(uint64_t sequence);
 
+  /// Gives commands that are not of the desired state their sequences: they are the next to be sent.
+  void number(std::span<channel::Command> commands);
+
   uint64_t last_sequence() const { return sequence_; }
   uint64_t acknowledged() const { return acknowledged_; }
   /// Whether a table still waits for room in the arena.

@@ -96,6 +96,10 @@ Dataplane::Dataplane(DataplaneOptions options) : options_(std::move(options)), l
   macs.reserve(devices_.size());
   for (const auto& device : devices_) macs.push_back(device->mac());
   statistics_ = std::make_unique<Statistics>(options_.workers, rte_get_tsc_hz(), macs, options_.timers);
+  uint16_t mtu = 0;
+  for (const auto& device : devices_) mtu = std::max(mtu, device->mtu());
+  capture_ = std::make_unique<Capture>(options_.runtime_directory, options_.workers, pool_data_room(mtu),
+                                       statistics_->header().capture);
   std::vector<Descriptor> flow_memories;
   flow_memories.reserve(flow_memory_.size());
   for (const FlowMemory& memory : flow_memory_) flow_memories.push_back(reopen_read_only(memory.file));
@@ -261,6 +265,7 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
   madvise(setup.stats, sizeof *setup.stats, MADV_POPULATE_WRITE);  // no page fault is to meet the worker
   setup.attachment = channel_->attachment();
   setup.oldest_epoch_in_use = channel_->oldest_epoch_in_use(worker);
+  setup.capture = capture_->sink(worker);
   setup.stop = &stop_;
   setup.flow_memory = flow_memory_[worker].mapping.data();
   setup.flow_capacity = options_.flow_capacity;
@@ -281,7 +286,7 @@ void Dataplane::stop_workers() {
 }
 
 int Dataplane::run() {
-  MainLoop loop(relay_, *channel_);
+  MainLoop loop(relay_, *channel_, *capture_);
   start_workers();
   std::vector<unsigned> lcores;
   lcores.reserve(options_.workers);

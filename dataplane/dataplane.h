@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/capture.h"
 #include "dataplane/channel_server.h"
 #include "dataplane/device.h"
 #include "dataplane/eal.h"
@@ -57,6 +58,7 @@ class Dataplane {
   Relay relay_;
   std::vector<FlowMemory> flow_memory_;
   std::unique_ptr<Statistics> statistics_;
+  std::unique_ptr<Capture> capture_;
   std::unique_ptr<ChannelServer> channel_;
   std::vector<WorkerSetup> setups_;
   std::atomic<bool> stop_{false};

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 
 #include "dataplane/setup_error.h"
 
@@ -29,6 +30,12 @@ sigset_t stop_signals() {
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   return set;
+}
+
+uint64_t monotonic_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
 bool any_ended(const std::vector<unsigned>& lcores) {
@@ -80,7 +87,8 @@ bool relay_from_kernel(Relay& relay) {
   return any;
 }
 
-MainLoop::MainLoop(Relay& relay, ChannelServer& channel) : relay_(relay), channel_(channel) {
+MainLoop::MainLoop(Relay& relay, ChannelServer& channel, Capture& capture)
+    : relay_(relay), channel_(channel), capture_(capture) {
   const sigset_t set = stop_signals();
   signals_ = Descriptor(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
   events_ = Descriptor(epoll_create1(EPOLL_CLOEXEC));
@@ -104,7 +112,8 @@ int MainLoop::run(const std::vector<unsigned>& lcores) {
   while (true) {
     const bool to_kernel = relay_to_kernel(relay_);
     const bool from_kernel = relay_from_kernel(relay_);
-    nap_us = to_kernel || from_kernel ? 0 : std::clamp(nap_us * 2, kNapMinUs, kNapMaxUs);
+    const bool captured = capture_.poll(channel_.main_commands(), monotonic_ms());
+    nap_us = to_kernel || from_kernel || captured ? 0 : std::clamp(nap_us * 2, kNapMinUs, kNapMaxUs);
     const int signal = wait(nap_us);
     if (signal != 0) return signal;
     channel_.reap();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the main lcore does while workers run: moves packets between the workers' rings and the kernel twins, serves
-// the channel, waits for the signal to stop. The twins, the channel and signals wake it at once; rings cannot, so
-// it looks at them after naps that grow from 50 us to 1 ms while nothing comes.
+// the channel, writes captures, waits for the signal to stop. The twins, the channel and signals wake it at once; rings
+// cannot, so it looks at them after naps that grow from 50 us to 1 ms while nothing comes.
 #pragma once
 
 #include <rte_ring.h>
@@ -12,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/capture.h"
 #include "dataplane/channel_server.h"
 #include "dataplane/contract/messages.h"
 #include "dataplane/shared_memory.h"
@@ -35,7 +36,7 @@ bool relay_from_kernel(Relay& relay);
 class MainLoop {
  public:
   /// SIGINT and SIGTERM have to be blocked in every thread (block_stop_signals). Throws SetupError.
-  MainLoop(Relay& relay, ChannelServer& channel);
+  MainLoop(Relay& relay, ChannelServer& channel, Capture& capture);
 
   /// Runs until SIGINT or SIGTERM, whose number it returns, or until a worker's lcore of `lcores` ends by itself: 0.
   int run(const std::vector<unsigned>& lcores);
@@ -47,6 +48,7 @@ class MainLoop {
 
   Relay& relay_;
   ChannelServer& channel_;
+  Capture& capture_;
   Descriptor signals_;
   Descriptor events_;
 };

@@ -57,7 +57,8 @@ void Taps::end(uint32_t id) noexcept {
 
 void Taps::expire(uint64_t now_ms) noexcept {
   for (uint32_t id = 0; id < channel::kMaxTaps; id++) {
-    if ((active_ >> id & 1) != 0 && taps_[id].wanted.deadline_ms <= now_ms) end(id);
+    const bool over = taps_[id].wanted.deadline_ms <= now_ms || taps_[id].left == 0;
+    if ((active_ >> id & 1) != 0 && over) end(id);
   }
 }
 

@@ -25,7 +25,7 @@ class Taps {
   std::optional<channel::RejectReason> put(const channel::PutTap& message, uint64_t now_ms) noexcept;
   std::optional<channel::RejectReason> drop(uint16_t id) noexcept;
   void drop_all() noexcept;
-  /// Ends those whose time has come.
+  /// Ends those whose time has come, or that had all their packets. To be called between bursts: what they told is out.
   void expire(uint64_t now_ms) noexcept;
 
   bool any() const noexcept { return active_ != 0; }

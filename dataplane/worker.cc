@@ -65,6 +65,8 @@ void Worker::end_stage(Counter stage) noexcept {
 }
 
 void Worker::process() noexcept {
+  if (taps_.any()) [[unlikely]]
+    return process_tapped();
   look_up_flows();
   end_stage(Counter::kStageLookUpFlows);
   place_new_flows();
@@ -84,6 +86,8 @@ bool Worker::poll_control() noexcept {
     epoch_ = attachment->epoch;
     commands_ = channel::command_ring(attachment->base, setup_.index);
     events_ = channel::event_ring(attachment->base, setup_.index);
+    trace_ = channel::trace_ring(attachment->base, setup_.index);
+    taps_.drop_all();
     state_.attach(*attachment);
     __atomic_store_n(&setup_.stats->applied_sequence, 0, __ATOMIC_RELAXED);
     // Pairs with control's acquire load of segment_epoch: the sequence above counts this connection's commands.
@@ -94,7 +98,7 @@ bool Worker::poll_control() noexcept {
   const uint32_t n = channel::take_some(commands_, std::span<channel::Command>(commands));
   if (n == 0) return false;
   for (uint32_t i = 0; i < n; i++) {
-    const auto refused = state_.apply(commands[i]);
+    const auto refused = apply(commands[i]);
     count(refused ? Counter::kCommandsRejected : Counter::kCommandsApplied);
     if (refused) reject(commands[i], *refused);
   }
@@ -171,14 +175,7 @@ void Worker::look_up_flows() noexcept {
 }
 
 void Worker::translate() noexcept {
-  for (uint32_t i = 0; i < burst_.count; i++) {
-    if (burst_.flow[i] == kNoFlow) continue;  // dealt with when it was not placed
-    if (burst_.from_client[i]) {
-      translate_from_client(i);
-    } else {
-      translate_from_backend(i);
-    }
-  }
+  for (uint32_t i = 0; i < burst_.count; i++) translate_one(i);
 }
 
 bool Worker::may_go_to_backend(uint32_t i) noexcept {

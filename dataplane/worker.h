@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 
+#include "dataplane/contract/trace.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/forwarding_state.h"
 #include "dataplane/fragments.h"
@@ -24,6 +25,7 @@
 #include "dataplane/reset.h"
 #include "dataplane/return_paths.h"
 #include "dataplane/smtp_observer.h"
+#include "dataplane/taps.h"
 #include "dataplane/token_bucket.h"
 #include "dataplane/worker_setup.h"
 
@@ -108,6 +110,14 @@ class Worker {
   void end_stage(Counter stage) noexcept;
   void look_up_flows() noexcept;
   void translate() noexcept;
+  void translate_one(uint32_t i) noexcept {
+    if (burst_.flow[i] == kNoFlow) return;  // dealt with when it was not placed
+    if (burst_.from_client[i]) {
+      translate_from_client(i);
+    } else {
+      translate_from_backend(i);
+    }
+  }
   bool send_for_main() noexcept;
   void transmit(uint32_t port) noexcept;
 
@@ -174,6 +184,25 @@ class Worker {
   void send_one_way(rte_mbuf* mbuf, Packet& packet, const Flow& flow) noexcept;
   void send_reset_through_tunnel(const Flow& flow, MadeSegment reset) noexcept;
 
+  // worker_tap.cc: packets that taps want. They take the same way, one at a time, and what they cause is noted by
+  // the counters that move and the frames that are queued.
+  struct TapNotes;
+  std::optional<channel::RejectReason> apply(const channel::Command& command) noexcept;
+  void process_tapped() noexcept;
+  uint8_t taps_for(uint32_t i) noexcept;
+  uint8_t taps_for_aside(const Aside& aside) noexcept;
+  uint8_t taps_between(const Endpoint& one, const Endpoint& other) noexcept;
+  void dispose_tapped(uint32_t port, rte_mbuf* mbuf, ParseVerdict verdict) noexcept;
+  void step(uint32_t i, uint8_t taps) noexcept;
+  void begin_notes(TapNotes& notes, uint8_t taps, uint32_t port, const rte_mbuf& mbuf) noexcept;
+  void note_flow(TapNotes& notes, uint32_t i, bool was_known, uint64_t created_before) noexcept;
+  channel::PlacedBy placed_by(uint32_t i) const noexcept;
+  void note_frame(TapNotes& notes, channel::TraceStage stage, uint32_t port, const rte_mbuf& mbuf) noexcept;
+  void note_sent(TapNotes& notes) noexcept;
+  void end_notes(TapNotes& notes, uint8_t taps) noexcept;
+  rte_mbuf* copy_for_capture(const TapNotes& notes, uint32_t port, const rte_mbuf& mbuf, uint32_t header_bytes,
+                             bool in) noexcept;
+
   // worker_proxy.cc: flows for which more is to be done than NAT; PROXY headers.
   void translate_special_from_client(uint32_t i) noexcept;
   void translate_special_from_backend(uint32_t i) noexcept;
@@ -188,7 +217,10 @@ class Worker {
   /// Sees to a frame that is not kTcp, unless it returns true: then it goes on as a segment.
   bool put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict, bool mine,
                  uint32_t asker) noexcept;
+  /// Of no further use here: what is `kOther` goes to the kernel, the rest is dropped.
+  void dispose(uint32_t port, rte_mbuf* mbuf, ParseVerdict verdict) noexcept;
   void deal_with_asides() noexcept;
+  void deal_with_aside(Aside& aside) noexcept;
   void pass_icmp(Aside& aside) noexcept;
   void pass_icmp_to_backend(Aside& aside, const IcmpError& error) noexcept;
   void pass_icmp_to_client(Aside& aside, const IcmpError& error) noexcept;
@@ -230,6 +262,10 @@ class Worker {
 
   // worker_flows.cc: the life of flows.
   void place_new_flows() noexcept;
+  void place_if_new(uint32_t i) noexcept {
+    if (burst_.flow[i] == kNoFlow || (burst_.from_client[i] && is_opening(burst_.packet[i]))) place_new(i);
+  }
+  void place_new(uint32_t i) noexcept;
   void place_one(uint32_t i, channel::ServiceId service_id) noexcept;
   /// A packet for none of the services, and of no flow.
   void pass_stranger(uint32_t i) noexcept;
@@ -260,12 +296,15 @@ class Worker {
   FlowTable flows_;
   ForwardingState state_;
   SmtpObserver observer_;
+  Taps taps_;
   std::array<uint32_t, static_cast<size_t>(TcpState::kReset) + 1> timeout_ms_;  // by state
   std::array<uint64_t, channel::kMaxPorts> mac_word_;  // a port's MAC in the low 48 bits, as it lies in memory
   uint64_t now_ms_;
   uint64_t epoch_ = 0;
   rte_ring* commands_ = nullptr;
   rte_ring* events_ = nullptr;
+  rte_ring* trace_ = nullptr;
+  uint32_t tapped_packets_ = 0;
   Burst burst_;
   std::array<OutQueue, channel::kMaxPorts> out_;
   std::array<HandoverQueue, channel::kMaxWorkers> handover_;

@@ -27,30 +27,36 @@ bool Worker::put_aside(uint32_t port, rte_mbuf* mbuf, const Packet& packet, Pars
       aside_[aside_count_++] = {packet, mbuf, static_cast<uint8_t>(port), verdict, static_cast<uint8_t>(asker)};
       break;
     case ParseVerdict::kOther:
-      punt(port, mbuf);
-      break;
     case ParseVerdict::kOtherHost:
-      drop(mbuf, Counter::kDropOtherHost);
-      break;
     case ParseVerdict::kTruncated:
-      drop(mbuf, Counter::kDropTruncated);
-      break;
     case ParseVerdict::kMalformed:
-      drop(mbuf, Counter::kDropMalformed);
+      if (taps_.any()) {
+        dispose_tapped(port, mbuf, verdict);
+      } else {
+        dispose(port, mbuf, verdict);
+      }
       break;
   }
   return false;
 }
 
+void Worker::dispose(uint32_t port, rte_mbuf* mbuf, ParseVerdict verdict) noexcept {
+  if (verdict == ParseVerdict::kOther) return punt(port, mbuf);
+  if (verdict == ParseVerdict::kOtherHost) return drop(mbuf, Counter::kDropOtherHost);
+  drop(mbuf, verdict == ParseVerdict::kTruncated ? Counter::kDropTruncated : Counter::kDropMalformed);
+}
+
 void Worker::deal_with_asides() noexcept {
-  for (uint32_t i = 0; i < aside_count_; i++) {
-    if (aside_[i].verdict == ParseVerdict::kIcmp) {
-      pass_icmp(aside_[i]);
-    } else {
-      pass_fragment(aside_[i]);
-    }
-  }
+  for (uint32_t i = 0; i < aside_count_; i++) deal_with_aside(aside_[i]);
   aside_count_ = 0;
+}
+
+void Worker::deal_with_aside(Aside& aside) noexcept {
+  if (aside.verdict == ParseVerdict::kIcmp) {
+    pass_icmp(aside);
+  } else {
+    pass_fragment(aside);
+  }
 }
 
 void Worker::pass_icmp(Aside& aside) noexcept {

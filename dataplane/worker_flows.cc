@@ -40,6 +40,7 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
       flows_(setup.flow_memory, setup.flow_capacity, hash_seed, boot_id, setup.workers),
       state_(flows_.services(), flows_.backends(), flows_.locals(), setup.ports, *setup.stats),
       observer_(*setup.stats),
+      taps_(setup.stats->taps),
       now_ms_(now_ms),
       embryonic_limit_(embryonic_limit(setup.flow_capacity, kEmbryonicRing)),
       swept_ms_(now_ms),
@@ -69,35 +70,31 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
 }
 
 void Worker::place_new_flows() noexcept {
-  for (uint32_t i = 0; i < burst_.count; i++) {
-    const Packet& packet = burst_.packet[i];
-    FlowIndex& index = burst_.flow[i];
-    if (index != kNoFlow) {
-      if (!burst_.from_client[i] || !is_opening(packet)) continue;
-      // A client may use a port again once its last connection is over (RFC 9293 section 3.6.1).
-      const Flow& flow = flows_[index];
-      const bool over = flow.state == TcpState::kClosed || flow.state == TcpState::kReset ||
-                        (flow.state == TcpState::kSynSent && state_.is_lost(flow));
-      if (!over) continue;
-      forget(index);
-      index = kNoFlow;
-    }
-    const channel::ServiceId service = state_.find_service(packet.destination);
-    if (service == channel::kNoService) {
-      pass_stranger(i);
-      continue;
-    }
-    if (!state_.has_snapshot()) {  // which backends there are, and which are well, has yet to come
-      drop(burst_.mbuf[i], Counter::kDropNotReady);
-      continue;
-    }
-    if (!burst_.from_client[i]) {
-      burst_.from_client[i] = true;
-      burst_.place[i] = flows_.place(flows_.hash(packet.source));
-    }
-    index = find_from_client(burst_.place[i], packet);  // an earlier packet of this burst may have placed it
-    if (index == kNoFlow) place_one(i, service);
+  for (uint32_t i = 0; i < burst_.count; i++) place_if_new(i);
+}
+
+void Worker::place_new(uint32_t i) noexcept {
+  const Packet& packet = burst_.packet[i];
+  FlowIndex& index = burst_.flow[i];
+  if (index != kNoFlow) {
+    // A client may use a port again once its last connection is over (RFC 9293 section 3.6.1).
+    const Flow& flow = flows_[index];
+    const bool over = flow.state == TcpState::kClosed || flow.state == TcpState::kReset ||
+                      (flow.state == TcpState::kSynSent && state_.is_lost(flow));
+    if (!over) return;
+    forget(index);
+    index = kNoFlow;
   }
+  const channel::ServiceId service = state_.find_service(packet.destination);
+  if (service == channel::kNoService) return pass_stranger(i);
+  // Which backends there are, and which are well, has yet to come.
+  if (!state_.has_snapshot()) return drop(burst_.mbuf[i], Counter::kDropNotReady);
+  if (!burst_.from_client[i]) {
+    burst_.from_client[i] = true;
+    burst_.place[i] = flows_.place(flows_.hash(packet.source));
+  }
+  index = find_from_client(burst_.place[i], packet);  // an earlier packet of this burst may have placed it
+  if (index == kNoFlow) place_one(i, service);
 }
 
 void Worker::pass_stranger(uint32_t i) noexcept {

@@ -65,6 +65,13 @@ struct ChannelAttachment {
   bool ended = false;         // stored by the main lcore when the connection ends; taps end with it
 };
 
+/// Where a worker's copies of captured frames go. The main lcore makes it when a capture is first asked for; then it
+/// stays.
+struct CaptureSink {
+  std::atomic<rte_mempool*> pool{nullptr};  // stored with release by main, when `ring` is there
+  rte_ring* ring = nullptr;                 // single producer, single consumer; made by rte_pcapng_copy
+};
+
 struct WorkerSetup {
   uint32_t index = 0;
   uint32_t workers = 1;
@@ -88,6 +95,7 @@ struct WorkerSetup {
   channel::WorkerStats* stats = nullptr;
   const std::atomic<const ChannelAttachment*>* attachment = nullptr;  // stored with release by main
   std::atomic<uint64_t>* oldest_epoch_in_use = nullptr;               // stored with release by the worker
+  const CaptureSink* capture = nullptr;                               // null: there is none
   const std::atomic<bool>* stop = nullptr;
   // Flow memory: see dataplane/flow_memory.h. `flow_memory_bytes(flow_capacity)` bytes, zeroed or of an earlier run.
   std::byte* flow_memory = nullptr;

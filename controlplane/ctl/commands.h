@@ -31,5 +31,8 @@ Command pool_command();
 Command clear_command();
 Command warm_up_command();
 Command explain_command();
+Command flows_command();
+Command trace_command();
+Command capture_command();
 
 }  // namespace sluice::ctl

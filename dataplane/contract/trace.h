@@ -6,8 +6,8 @@
 // connection of the control that asked for it. Records hold addresses, numbers and decisions, never payload.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -73,8 +73,19 @@ struct alignas(64) TraceRecord {
     uint16_t counter;  // Counter
     uint8_t bytes[48];
   };
+
+  TraceRecord() : time_ns(0), packet(0), stage(TraceStage::kReceived), detail(0), port(0), taps(0), bytes{} {}
 };
 
 static_assert(sizeof(TraceRecord) == 64 && std::is_trivially_copyable_v<TraceRecord>);
+
+inline constexpr std::string_view kCaptureFilePrefix = "capture-", kCaptureFileSuffix = ".pcapng";
+
+/// Name of a capture's file in the instance's runtime directory.
+inline std::string capture_file_name(uint64_t key) {
+  std::string digits(16, '0');
+  for (size_t i = 0; i < digits.size(); i++) digits[i] = "0123456789abcdef"[key >> (60 - 4 * i) & 0xf];
+  return std::string(kCaptureFilePrefix) + digits + std::string(kCaptureFileSuffix);
+}
 
 }  // namespace sluice::channel

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "dataplane/contract/segment.h"
+#include "dataplane/contract/trace.h"
 
 namespace sluice::control {
 
@@ -50,6 +51,7 @@ class FakeDataplane {
     std::map<uint16_t, channel::PutBackend> backends;
     std::map<uint16_t, channel::PutLocal> locals;
     std::map<uint16_t, uint64_t> table_sums;
+    std::map<uint16_t, channel::PutTap> taps;
     std::vector<channel::CommandType> log;  // since the connection began
     uint64_t epoch = 0;
     bool in_snapshot = false;
@@ -143,6 +145,19 @@ class FakeDataplane {
   void apply_all() {
     for (uint32_t w = 0; w < workers_; w++) apply(w);
   }
+
+  /// What control has told the main lcore.
+  std::vector<channel::Command> main_commands() {
+    std::vector<channel::Command> out(64);
+    out.resize(segments_.empty() ? 0
+                                 : channel::take_some(channel::main_ring(segments_.back()->data, workers_),
+                                                      std::span<channel::Command>(out)));
+    return out;
+  }
+  void trace(uint32_t w, const channel::TraceRecord& record) {
+    channel::put_all(channel::trace_ring(segments_.back()->data, w), std::span<const channel::TraceRecord>(&record, 1));
+  }
+  channel::CaptureStatus& capture() { return reinterpret_cast<channel::StatsHeader*>(stats_->data)->capture; }
 
   void reject(uint32_t w, uint32_t sequence, channel::RejectReason reason) {
     channel::Event event{};
@@ -277,6 +292,14 @@ class FakeDataplane {
       case channel::CommandType::kDropLocal:
         worker.locals.erase(id);
         stats.local_ids[id].key = 0;
+        break;
+      case channel::CommandType::kPutTap:
+        worker.taps[id] = command.put_tap;
+        stats.taps[id] = {command.put_tap.key, 1, 0, 0, 0, {}};
+        break;
+      case channel::CommandType::kDropTap:
+        worker.taps.erase(id);
+        stats.taps[id].active = 0;
         break;
       default:
         ADD_FAILURE() << "unknown command";

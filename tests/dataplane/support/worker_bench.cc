@@ -19,12 +19,18 @@ rte_mempool* bench_pool() {
   return kPool;
 }
 
+rte_ring* capture_ring() {
+  static rte_ring* const kRing = rte_ring_create("captured", 64, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+  return kRing;
+}
+
 std::byte* map_segment(uint32_t workers) {
   void* base = mmap(nullptr, channel::segment_bytes(workers), PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) abort();
   for (uint32_t worker = 0; worker < workers; worker++) {
-    for (rte_ring* ring : {channel::command_ring(base, worker), channel::event_ring(base, worker)}) {
+    for (rte_ring* ring :
+         {channel::command_ring(base, worker), channel::event_ring(base, worker), channel::trace_ring(base, worker)}) {
       if (rte_ring_init(ring, "bench", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) abort();
     }
   }
@@ -50,6 +56,9 @@ WorkerBench::WorkerBench(const BenchOptions& options)
       attachment_{1, 0, segment_, channel::segment_bytes(options.workers), channel::arena_offset(options.workers)},
       expected_vips_(options.expected_vips) {
   attached_.store(&attachment_);
+  drain(capture_ring());
+  sink_.ring = capture_ring();
+  sink_.pool.store(pool_);
   for (uint32_t i = 0; i < options.workers * options.workers; i++) {
     handover_rings_.push_back(i % (options.workers + 1) == 0 ? nullptr
                                                              : make_ring(kHandoverRingEntries));  // none to itself
@@ -90,6 +99,7 @@ void WorkerBench::set_up(OfWorker& of, uint32_t index, const BenchOptions& optio
   setup.stats = of.stats.get();
   setup.attachment = &attached_;
   setup.oldest_epoch_in_use = &of.oldest_epoch;
+  setup.capture = &sink_;
   setup.stop = &stop_;
   setup.flow_memory = options.flow_memory == nullptr ? of.flow_memory.get() : options.flow_memory;
   setup.flow_capacity = options.flow_capacity;
@@ -108,6 +118,27 @@ WorkerBench::~WorkerBench() {
     rte_ring_free(ring);
   }
   munmap(segment_, channel::segment_bytes(workers()));
+}
+
+void WorkerBench::put_tap(uint16_t id, channel::PutTap message) {
+  message.header = {channel::CommandType::kPutTap, 0, id, 0};
+  if (message.key == 0) message.key = 7000U + id;
+  if (message.deadline_ms == 0) message.deadline_ms = now_ms_ + 10'000;
+  command(channel::Command(message));
+}
+
+std::vector<channel::TraceRecord> WorkerBench::traced() {
+  std::vector<channel::TraceRecord> out(channel::kRingEntries);
+  out.resize(channel::take_some(channel::trace_ring(segment_, 0), std::span(out)));
+  return out;
+}
+
+std::vector<Bytes> WorkerBench::captured() {
+  return drain(capture_ring());
+}
+
+void WorkerBench::end_connection() {
+  attachment_.ended = true;
 }
 
 void WorkerBench::command(const channel::Command& command) {

@@ -58,6 +58,14 @@ class WorkerBench {
   void command(const channel::Command& command);
   void command(channel::CommandType type, uint16_t id = 0);
 
+  /// A tap at place `id`, with a key and ten seconds to live unless `message` says otherwise.
+  void put_tap(uint16_t id, channel::PutTap message);
+  /// What the taps have told since the last call: records, and copied frames as rte_pcapng writes them.
+  std::vector<channel::TraceRecord> traced();
+  std::vector<Bytes> captured();
+  /// Control is gone.
+  void end_connection();
+
   void client_sends(const Frame& frame) { front_.arrive(Frame(frame).to_mac(front_mac()).bytes()); }
   void backend_sends(const Frame& frame) { back_.arrive(Frame(frame).to_mac(back_mac()).bytes()); }
   RingPort& front() { return front_; }
@@ -85,6 +93,7 @@ class WorkerBench {
   /// Of all workers together.
   uint64_t counter(channel::Counter counter) const;
   uint64_t drops() const;
+  uint64_t now_ms() const { return now_ms_; }
   const channel::WorkerStats& stats(uint32_t worker = 0) const { return *of_[worker]->stats; }
   Worker& worker(uint32_t worker = 0) { return *of_[worker]->worker; }
   uint32_t workers() const { return static_cast<uint32_t>(of_.size()); }
@@ -121,6 +130,7 @@ class WorkerBench {
   std::atomic<const ChannelAttachment*> attached_{nullptr};
   std::atomic<bool> stop_{false};
   const std::vector<Endpoint> expected_vips_;
+  CaptureSink sink_;
   std::vector<rte_ring*> handover_rings_;
   std::vector<std::unique_ptr<OfWorker>> of_;
   uint64_t now_ms_ = 1'000'000;
