@@ -109,9 +109,9 @@ void flows(const ApiContext& context, FlowLister& lister, const ApiRequest& requ
 }  // namespace
 
 void add_flow_routes(Router& router, const ApiContext& context) {
-  if (context.flows == nullptr) return;
   router.add_later(http::verb::get, "/api/v1/flows", [&context](const ApiRequest& request, const Reply& reply) {
-    flows(context, *context.flows, request, reply);
+    if (context.flows != nullptr) return flows(context, *context.flows, request, reply);
+    reply(ApiResponse::error(http::status::service_unavailable, "flows cannot be listed here"));
   });
 }
 

@@ -231,18 +231,20 @@ json session_json(const TapSession& session) {
 }
 
 /// The session that a path names, if it is of that kind.
-std::expected<TapSession*, ApiResponse> session_of(TapSessions& taps, const ApiRequest& request, bool is_capture) {
+std::expected<TapSession*, ApiResponse> session_of(TapSessions* taps, const ApiRequest& request, bool is_capture) {
   if (!request.may_write) return refuse(http::status::forbidden, "this shows what clients do; use the Unix socket");
   const std::string& text = request.parameters[0];
   uint64_t id = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), id);
   const bool whole = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
-  TapSession* session = whole ? taps.find(id) : nullptr;
+  TapSession* session = whole && taps != nullptr ? taps->find(id) : nullptr;
   if (session != nullptr && session->is_capture == is_capture) return session;
   return refuse(http::status::not_found, fmt::format("there is no {} {}", is_capture ? "capture" : "trace", text));
 }
 
 ApiResponse begin(const ApiContext& context, const ApiRequest& request, bool is_capture) {
+  if (context.taps == nullptr)
+    return ApiResponse::error(http::status::service_unavailable, "nothing can be tapped here");
   auto wish = wish_of(context, request.body, is_capture);
   if (!wish) return wish.error();
   TapSessions& taps = *context.taps;
@@ -255,7 +257,7 @@ ApiResponse begin(const ApiContext& context, const ApiRequest& request, bool is_
 
 /// A trace with those of its records that have numbers from `after` on.
 ApiResponse trace(const ApiContext& context, const ApiRequest& request) {
-  const auto session = session_of(*context.taps, request, false);
+  const auto session = session_of(context.taps, request, false);
   if (!session) return session.error();
   const auto query = Query::parse(request.query, {"after"});
   if (!query) return ApiResponse::error(http::status::bad_request, query.error());
@@ -276,7 +278,7 @@ ApiResponse trace(const ApiContext& context, const ApiRequest& request) {
 }
 
 ApiResponse end(const ApiContext& context, const ApiRequest& request, bool is_capture) {
-  const auto session = session_of(*context.taps, request, is_capture);
+  const auto session = session_of(context.taps, request, is_capture);
   if (!session) return session.error();
   context.taps->stop((*session)->id);
   return ApiResponse::json(session_json(**session));
@@ -285,7 +287,6 @@ ApiResponse end(const ApiContext& context, const ApiRequest& request, bool is_ca
 }  // namespace
 
 void add_tap_routes(Router& router, const ApiContext& context) {
-  if (context.taps == nullptr) return;
   for (const bool is_capture : {false, true}) {
     const std::string path = is_capture ? "/api/v1/captures" : "/api/v1/traces";
     router.add(http::verb::post, path,
@@ -296,7 +297,7 @@ void add_tap_routes(Router& router, const ApiContext& context) {
   router.add(http::verb::get, "/api/v1/traces/{}",
              [&context](const ApiRequest& request) { return trace(context, request); });
   router.add(http::verb::get, "/api/v1/captures/{}", [&context](const ApiRequest& request) {
-    const auto session = session_of(*context.taps, request, true);
+    const auto session = session_of(context.taps, request, true);
     return session ? ApiResponse::json(session_json(**session)) : session.error();
   });
 }

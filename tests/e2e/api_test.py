@@ -67,6 +67,7 @@ def test_every_answer_is_as_the_description_says(lab, balancer, api):
         "/api/v1/pools/{name}": ["/api/v1/pools/mta"],
         "/api/v1/backends": ["/api/v1/backends"],
         "/api/v1/backends/{pool}/{name}": ["/api/v1/backends/mta/mta1", "/api/v1/backends/mta6/mta3"],
+        "/api/v1/flows": ["/api/v1/flows", "/api/v1/flows?limit=1&service=relay&client=192.0.2.0/24&backend=mta/mta1"],
         "/api/v1/history": ["/api/v1/history?step=1", "/api/v1/history", "/api/v1/history?backend=mta/mta1&step=1"],
         "/api/v1/by-hand": ["/api/v1/by-hand"],
         "/api/v1/explain": ["/api/v1/explain?client=192.0.2.7:40000&service=relay"],
@@ -87,6 +88,8 @@ def test_every_answer_is_as_the_description_says(lab, balancer, api):
             ("/api/v1/services/{name}", "/api/v1/services/nobody", 404),
             ("/api/v1/backends/{pool}/{name}", "/api/v1/backends/mta/nobody", 404),
             ("/api/v1/events", "/api/v1/events?limit=99999999999999999999", 400),
+            ("/api/v1/flows", "/api/v1/flows?client=nobody", 400),
+            ("/api/v1/flows", "/api/v1/flows?backend=nobody", 404),
             ("/api/v1/history", "/api/v1/history?step=7", 400)]:
         got, headers, body = api.request(target)
         assert got == status, body
