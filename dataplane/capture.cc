@@ -47,6 +47,11 @@ Capture::~Capture() {
 }
 
 bool Capture::poll(rte_ring* commands, uint64_t now_ms) {
+  if (commands != commands_) {  // who asked for it is gone, and nobody is left to fetch it
+    if (running()) finish(channel::CaptureState::kEnded);
+    remove_file();
+    commands_ = commands;
+  }
   std::array<channel::Command, 8> taken;
   const unsigned n = commands == nullptr ? 0 : channel::take_some(commands, std::span<channel::Command>(taken));
   for (unsigned i = 0; i < n; i++) {
@@ -65,9 +70,7 @@ bool Capture::poll(rte_ring* commands, uint64_t now_ms) {
   for (CaptureSink& sink : sinks_) {
     if (running()) write_some(sink.ring);
   }
-  const bool is_over = commands == nullptr || wanted_.deadline_ms <= now_ms;
-  if (running() && is_over) finish(channel::CaptureState::kEnded);
-  if (commands == nullptr) remove_file();  // nobody is left to fetch it
+  if (running() && wanted_.deadline_ms <= now_ms) finish(channel::CaptureState::kEnded);
   return n != 0 || status_.packets != packets_before;
 }
 

@@ -35,8 +35,8 @@ class Capture {
 
   const CaptureSink* sink(uint32_t worker) const { return &sinks_[worker]; }
 
-  /// Takes control's `commands` (null: control is not connected), and writes some of what the workers copied. `now_ms`:
-  /// CLOCK_MONOTONIC. Returns whether there was anything to do.
+  /// Takes control's `commands` (null: control is not connected; others than before: another one is), and writes some
+  /// of what the workers copied. `now_ms`: CLOCK_MONOTONIC. Returns whether there was anything to do.
   bool poll(rte_ring* commands, uint64_t now_ms);
 
   bool running() const { return writer_ != nullptr; }
@@ -55,6 +55,7 @@ class Capture {
   uint32_t frame_bytes_;
   channel::CaptureStatus& status_;
   std::vector<CaptureSink> sinks_;  // by worker
+  rte_ring* commands_ = nullptr;
   rte_mempool* pool_ = nullptr;
   channel::StartCapture wanted_{};
   Descriptor file_;

@@ -134,6 +134,14 @@ TEST_F(CaptureFile, EndsInTimeAndWithControl) {
   capture_->poll(nullptr, kNow);
   EXPECT_EQ(status_.state, CaptureState::kEnded);
   EXPECT_FALSE(std::filesystem::exists(path(0xdef))) << "nobody is left to fetch it";
+
+  start(0, 1 << 20, kNow + 1000, 0xfed);  // ends at once, and waits to be fetched
+  copy(60);
+  capture_->poll(commands_, kNow);
+  EXPECT_EQ(status_.state, CaptureState::kEnded);
+  EXPECT_TRUE(std::filesystem::exists(path(0xfed)));
+  capture_->poll(nullptr, kNow);
+  EXPECT_FALSE(std::filesystem::exists(path(0xfed)));
 }
 
 TEST_F(CaptureFile, SaysWhyItCannotBeWritten) {
