@@ -72,10 +72,12 @@ class FakeDataplane {
                .version = 0,
                .flow_capacity = kFlows,
                .bucket_count = 0,
-               .flows_used = 0,
+               .workers = 1,
                .hash_seed = 0,
                .boot_id = 0,
-               .flows_offset = sizeof(FlowMemoryHeader)};
+               .flows_offset = sizeof(FlowMemoryHeader),
+               .flows_used = 0,
+               .reserved = 0};
     }
     listen();
   }

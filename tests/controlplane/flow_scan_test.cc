@@ -43,10 +43,12 @@ struct Table {
                 .version = 1,
                 .flow_capacity = capacity,
                 .bucket_count = 0,
-                .flows_used = 0,
+                .workers = 1,
                 .hash_seed = 0,
                 .boot_id = 0,
-                .flows_offset = sizeof(FlowMemoryHeader)};
+                .flows_offset = sizeof(FlowMemoryHeader),
+                .flows_used = 0,
+                .reserved = 0};
   }
   FlowMemoryHeader& header() { return *reinterpret_cast<FlowMemoryHeader*>(memory.data()); }
   std::span<const std::byte> bytes() const { return std::as_bytes(std::span(memory)); }
