@@ -64,8 +64,8 @@ struct ApiContext {
   Overrides* overrides = nullptr;
   std::function<Reloaded()> reload = {};
   std::function<Reloaded(const LoadedConfig&)> compare = {};
-  FlowLister* flows = nullptr;         // null: flows cannot be listed
-  TapSessions* taps = nullptr;         // null: nothing can be traced or captured
+  FlowLister* flows = nullptr;  // null: flows cannot be listed
+  TapSessions* taps = nullptr;  // null: nothing can be traced or captured
 };
 
 /// All of them. `context` outlives the router.
