@@ -52,7 +52,8 @@ inline constexpr std::array kChoices<HashOn>{
 
 template <>
 inline constexpr std::array kChoices<Forwarding>{
-    Choice{"nat", Forwarding::kNat},
+    Choice{"nat", Forwarding::kNat},   Choice{"fullnat", Forwarding::kFullnat}, Choice{"dsr", Forwarding::kDsr},
+    Choice{"ipip", Forwarding::kIpip}, Choice{"gue", Forwarding::kGue},
 };
 
 template <>

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "config/bounds.h"
+#include "config/choices.h"
 #include "config/rules.h"
 #include "config/suggest.h"
 
@@ -83,16 +84,42 @@ struct ServiceView {
   std::string path;  // of the service
 };
 
+/// Whether packets reach the backend as the client sent them, and its answers do not pass us.
+bool is_one_way(Forwarding forwarding) {
+  return forwarding != Forwarding::kNat && forwarding != Forwarding::kFullnat;
+}
+
+void check_one_way(const ServiceView& view, Findings& findings) {
+  if (!is_one_way(view.service.forwarding)) return;
+  const std::string_view mode = name_of(view.service.forwarding);
+  if (view.service.proxy != Proxy::kNone)
+    findings.add(view.path + ".proxy",
+                 fmt::format("no header can be put into a connection of which one half is seen (forwarding = \"{}\"); "
+                             "allowed: \"none\", the backend sees the client's own address",
+                             mode));
+  for (size_t i = 0; i < view.pool.backends.size(); i++) {
+    const Backend& backend = view.pool.backends[i];
+    const std::string path = backend_path(view.pool_index, i) + ".port";
+    if (!backend.port || *backend.port == view.service.port || !findings.sound(view.path + ".port")) continue;
+    if (findings.sound(path))
+      findings.add(path,
+                   fmt::format("{} is not port {} of service \"{}\", whose forwarding = \"{}\" leaves the port as "
+                               "it is; allowed: {}, or none",
+                               *backend.port, view.service.port, view.service.name, mode, view.service.port));
+  }
+}
+
 void check_family(const ServiceView& view, Findings& findings) {
-  if (!is_set(view.service.vip) || view.service.forwarding != Forwarding::kNat) return;
+  if (!is_set(view.service.vip) || is_one_way(view.service.forwarding)) return;
   for (const Backend& backend : view.pool.backends) {
     if (!is_set(backend.address) || backend.address.is_v4() == view.service.vip.is_v4()) continue;
     const auto family = [](const IpAddress& address) { return address.is_v4() ? "IPv4" : "IPv6"; };
-    return findings.add(view.path + ".vip",
-                        fmt::format("{} is {}, but backend \"{}\" of pool \"{}\" is {} ({}); allowed with forwarding = "
-                                    "\"nat\": one family",
-                                    view.service.vip.to_string(), family(view.service.vip), backend.name,
-                                    view.pool.name, backend.address.to_string(), family(backend.address)));
+    return findings.add(
+        view.path + ".vip",
+        fmt::format("{} is {}, but backend \"{}\" of pool \"{}\" is {} ({}); allowed with forwarding = "
+                    "\"{}\": one family",
+                    view.service.vip.to_string(), family(view.service.vip), backend.name, view.pool.name,
+                    backend.address.to_string(), family(backend.address), name_of(view.service.forwarding)));
   }
 }
 
@@ -213,6 +240,7 @@ void check_services(const Config& config, Findings& findings) {
     if (pool == nullptr) continue;
     const ServiceView view{service, *pool, static_cast<size_t>(pool - config.pools.data()), path};
     check_family(view, findings);
+    check_one_way(view, findings);
     check_table(view, findings);
     check_mss(view, findings);
     check_meeting(view, findings);

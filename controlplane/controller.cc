@@ -62,6 +62,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
             on_reachability(address, reachability);
           },
           [this](const std::string& fault) { journal_.record(Severity::kWarning, "control", "neighbours", fault); }),
+      local_addresses_(io, [this](const std::vector<LocalAddress>& addresses) { on_local_addresses(addresses); }),
       prober_(io.get_executor()),
       channel_(
           io, config_.channel_socket(),
@@ -110,6 +111,8 @@ void Controller::start() {
     out_of_patience_ = true;
     something_changed();
   });
+  local_addresses_.follow(config_);
+  local_addresses_.start();
   neighbors_.follow(addresses());
   neighbors_.start();
   start_checks();
@@ -131,6 +134,7 @@ void Controller::stop() {
   http_.stop();
   neighbors_.stop();
   taps_.stop();
+  local_addresses_.stop();
   channel_.stop();
   sampler_.stop();
   steering_.stop();
@@ -222,6 +226,14 @@ void Controller::on_reachability(const config::IpAddress& address, const Reachab
   if (changed || !published_) something_changed();
 }
 
+void Controller::on_local_addresses(const std::vector<LocalAddress>& addresses) {
+  latest_addresses_ = addresses;
+  std::vector<LocalAddress> believed;
+  const std::vector<LocalAddress> none;
+  std::ranges::set_union(addresses, holding_ ? model_.local_addresses() : none, std::back_inserter(believed));
+  if (model_.set_local_addresses(std::move(believed)) || !published_) something_changed();
+}
+
 void Controller::on_connected(uint32_t workers) {
   dataplane_ = {true, "", journal_.now()};
   const size_t known = model_.presume(channel_.known_backends());
@@ -261,6 +273,7 @@ void Controller::end_hold() {
     model_.set_health(member, Health::kDown, state->last ? health::describe(*state->last) : state->reason);
   }
   for (auto& [address, reachability] : std::exchange(held_, {})) on_reachability(address, reachability);
+  on_local_addresses(latest_addresses_);
   something_changed();
 }
 

@@ -20,6 +20,7 @@
 #include "controlplane/http_server.h"
 #include "controlplane/journal.h"
 #include "controlplane/journal_file.h"
+#include "controlplane/local_addresses.h"
 #include "controlplane/model.h"
 #include "controlplane/neighbors.h"
 #include "controlplane/overrides.h"
@@ -71,6 +72,7 @@ class Controller {
   void on_health(const std::string& key, const health::Change& change);
   void on_probed(const std::string& key, const health::Verdict& verdict);
   void on_reachability(const config::IpAddress& address, const Reachability& reachability);
+  void on_local_addresses(const std::vector<LocalAddress>& addresses);
   void on_connected(uint32_t workers);
   void on_disconnected(const std::string& reason);
   /// `cause`: when it became known.
@@ -90,6 +92,7 @@ class Controller {
   Router router_;
   HttpServer http_;
   Neighbors neighbors_;
+  LocalAddresses local_addresses_;
   health::Prober prober_;
   ChannelClient channel_;
   Overrides overrides_;
@@ -102,6 +105,7 @@ class Controller {
   // succeed again, bad news says nothing about a backend: it is held back, or a restart would cost every flow.
   bool holding_ = true;
   std::map<config::IpAddress, Reachability> held_;
+  std::vector<LocalAddress> latest_addresses_;
   DataplaneState dataplane_;
   Sampler sampler_;
   FlowLister flows_;

@@ -71,6 +71,7 @@ void Controller::adopt(config::Config config, Model model) {
   take_verdicts();
   overrides_.apply();
   steering_.follow(config_);
+  local_addresses_.follow(config_);
   neighbors_.follow(addresses());
 }
 

@@ -57,12 +57,13 @@ WeightFactors Member::factors() const {
   out.agent = agent.value;
   out.tier = tier.value;
   out.admin = admin == Admin::kEnabled ? 1 : 0;
-  out.reachable = next_hop ? 1 : 0;
+  out.reachable = way() ? 1 : 0;
   return out;
 }
 
 std::vector<NamedFactor> Member::explained_factors() const {
   const WeightFactors values = factors();
+  const Reachability found = way();
   return {
       {"warm_up", values.warm_up, warm_up.reason},
       {"slow_start", values.slow_start, slow_start.reason},
@@ -71,8 +72,21 @@ std::vector<NamedFactor> Member::explained_factors() const {
       {"agent", values.agent, agent.reason},
       {"tier", values.tier, tier.reason},
       {"admin", values.admin, admin == Admin::kEnabled ? "" : fmt::format("{} by hand", name_of(admin))},
-      {"reachable", values.reachable, next_hop ? "" : next_hop.error()},
+      {"reachable", values.reachable, found ? "" : found.error()},
   };
+}
+
+Reachability Member::way() const {
+  if (!next_hop) return next_hop;
+  if (needs_link && next_hop->via_gateway) {
+    return std::unexpected(
+        fmt::format("{} is behind a gateway; forwarding = \"dsr\" needs it on our link", address.to_string()));
+  }
+  if (needs_local && !has_local) {
+    return std::unexpected(fmt::format("no {} address of ours on the twin through which {} is reached, to speak from",
+                                       address.is_v4() ? "IPv4" : "IPv6", address.to_string()));
+  }
+  return next_hop;
 }
 
 bool Member::is_healthy() const {
@@ -80,13 +94,13 @@ bool Member::is_healthy() const {
 }
 
 bool Member::is_usable() const {
-  return admin == Admin::kEnabled && factors().health > 0 && next_hop.has_value() && agent.value > 0;
+  return admin == Admin::kEnabled && factors().health > 0 && way().has_value() && agent.value > 0;
 }
 
 std::string_view Member::state() const {
   if (admin != Admin::kEnabled) return name_of(admin);
   if (health == Health::kDown) return "down";
-  if (!next_hop) return "unreachable";
+  if (!way()) return "unreachable";
   if (agent.value <= 0) return "draining";
   if (health == Health::kSoft) return "soft";
   return health == Health::kUp ? "up" : "checking";
@@ -95,7 +109,7 @@ std::string_view Member::state() const {
 std::string Member::reason() const {
   if (admin != Admin::kEnabled) return admin_reason;
   if (health == Health::kDown) return health_reason;
-  if (!next_hop) return next_hop.error();
+  if (const Reachability found = way(); !found) return found.error();
   return agent.value <= 0 ? agent.reason : health_reason;
 }
 

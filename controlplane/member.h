@@ -37,6 +37,7 @@ struct NextHop {
   MacAddress mac;
   uint8_t port_index = 0;
   uint16_t vlan = 0;
+  bool via_gateway = false;  // the MAC address is not the backend's own
   friend bool operator==(const NextHop&, const NextHop&) = default;
 };
 
@@ -55,6 +56,8 @@ struct MemberSettings {
   uint32_t max_connections = 0;  // 0 = no limit
   uint64_t key = 0;              // desired.h
   uint64_t sole_service = 0;     // desired.h
+  bool needs_link = false;       // dsr: the backend has to be on our link
+  bool needs_local = false;      // fullnat, tunnels: we have to have an address towards it
   std::optional<config::WarmUp> warm_up_plan;
   uint32_t tier_number = 0;  // in its pool
   double soft_weight = 1;    // factor while its health is soft
@@ -68,7 +71,8 @@ struct Member : MemberSettings {
   std::string health_reason = "not checked yet";
   bool presumed_up = false;  // while unknown: the data plane was already using it
   Reachability next_hop = std::unexpected("not resolved yet");
-  SystemTime since{};  // when `state()` last changed
+  bool has_local = false;  // there is an address of ours of its family behind its next hop's port
+  SystemTime since{};      // when `state()` last changed
 
   // What others make of its weight (weight.h).
   std::optional<uint32_t> weight_by_hand;
@@ -95,6 +99,8 @@ struct Member : MemberSettings {
   std::vector<NamedFactor> explained_factors() const;
   /// Up, soft, or presumed to be up until the first verdict.
   bool is_healthy() const;
+  /// The next hop, if the forwarding of its services can use it.
+  Reachability way() const;
   /// Whether it can take traffic: enabled, healthy, reachable, and its agent has nothing against it.
   bool is_usable() const;
   /// "up", "soft", "checking" (no verdict yet), "down", "unreachable", "draining" or "disabled": what stands out most.

@@ -50,10 +50,10 @@ DesiredBackend desired_backend(const Member& member) {
   out.key = member.key;
   out.address = to_wire(member.address);
   out.port = Be16::of(member.port);
-  if (member.next_hop) {
-    out.next_hop = member.next_hop->mac;
-    out.vlan = member.next_hop->vlan;
-    out.port_index = member.next_hop->port_index;
+  if (const Reachability way = member.way()) {
+    out.next_hop = way->mac;
+    out.vlan = way->vlan;
+    out.port_index = way->port_index;
     out.flags |= channel::kBackendReachable;
   }
   if (member.health == Health::kDown) out.flags |= channel::kBackendDown;
@@ -108,6 +108,18 @@ Model::Model(const config::Config& config, Journal& journal) : journal_(&journal
     services_.push_back({service, add_placement(config, service, *pool), service_key(vip)});
   }
   name_sole_services();
+  name_needs();
+}
+
+void Model::name_needs() {
+  for (const ServiceState& service : services_) {
+    const config::Forwarding forwarding = service.config.forwarding;
+    for (const size_t i : placements_[service.placement].members) {
+      members_[i].needs_link |= forwarding == config::Forwarding::kDsr;
+      members_[i].needs_local |= forwarding == config::Forwarding::kFullnat ||
+                                 forwarding == config::Forwarding::kIpip || forwarding == config::Forwarding::kGue;
+    }
+  }
 }
 
 void Model::name_sole_services() {
@@ -179,6 +191,7 @@ size_t Model::add_member(const config::Service& service, const config::Pool& poo
 }
 
 void Model::take_over(const Model& before) {
+  local_addresses_ = before.local_addresses_;
   std::unordered_map<uint64_t, const Member*> by_key;
   std::map<config::IpAddress, const Member*> by_address;
   for (const Member& member : before.members_) {
@@ -191,6 +204,7 @@ void Model::take_over(const Model& before) {
     } else if (const auto near = by_address.find(member.address); near != by_address.end()) {
       member.next_hop = near->second->next_hop;
     }
+    member.has_local = has_local(member);
   }
   for (Placement& placement : placements_) {
     const Placement* earlier = nullptr;
@@ -254,7 +268,31 @@ bool Model::set_health(size_t member, Health health, std::string reason) {
 }
 
 bool Model::set_next_hop(size_t member, Reachability next_hop) {
-  return change(member, [&](Member& m) { m.next_hop = std::move(next_hop); });
+  return change(member, [&](Member& m) {
+    m.next_hop = std::move(next_hop);
+    m.has_local = has_local(m);
+  });
+}
+
+bool Model::set_local_addresses(std::vector<LocalAddress> addresses) {
+  if (addresses.size() > channel::kMaxLocals) {
+    journal_->record(Severity::kWarning, "control", "addresses",
+                     fmt::format("{} addresses of ours face backends; the first {} are used", addresses.size(),
+                                 channel::kMaxLocals));
+    addresses.resize(channel::kMaxLocals);
+  }
+  bool changed = addresses != local_addresses_;
+  local_addresses_ = std::move(addresses);
+  for (size_t i = 0; i < members_.size(); i++) {
+    changed |= change(i, [&](Member& m) { m.has_local = has_local(m); });
+  }
+  return changed;
+}
+
+bool Model::has_local(const Member& member) const {
+  return member.next_hop && std::ranges::any_of(local_addresses_, [&](const LocalAddress& local) {
+           return local.port_index == member.next_hop->port_index && local.address.is_v4() == member.address.is_v4();
+         });
 }
 
 bool Model::set_admin(size_t member, Admin admin, std::string reason) {
@@ -390,12 +428,16 @@ Desired Model::desired() const {
   for (const ServiceState& service : services_) {
     out.services.push_back(desired_service(service, placements_[service.placement]));
   }
+  for (const LocalAddress& local : local_addresses_) {
+    const Address address = to_wire(local.address);
+    out.locals.push_back({local_key(address, local.port_index), address, local.port_index});
+  }
   return out;
 }
 
 bool Model::is_settled() const {
   return std::all_of(members_.begin(), members_.end(), [](const Member& member) {
-    return member.health == Health::kDown || (member.health != Health::kUnknown && member.next_hop);
+    return member.health == Health::kDown || (member.health != Health::kUnknown && member.way());
   });
 }
 

@@ -15,6 +15,7 @@
 #include "config/model.h"
 #include "controlplane/desired.h"
 #include "controlplane/journal.h"
+#include "controlplane/local_addresses.h"
 #include "controlplane/member.h"
 #include "controlplane/tier.h"
 
@@ -63,6 +64,7 @@ class Model {
   const std::vector<Member>& members() const { return members_; }
   const std::vector<Placement>& placements() const { return placements_; }
   const std::vector<ServiceState>& services() const { return services_; }
+  const std::vector<LocalAddress>& local_addresses() const { return local_addresses_; }
 
   /// Goes on where `before`, the model of an earlier configuration, stands: members keep what is known of them,
   /// addresses their next hops, placements their tables. Call before the first `refresh()`. Changes nothing in
@@ -73,6 +75,8 @@ class Model {
   // plane has to hear of it: then `refresh()`.
   bool set_health(size_t member, Health health, std::string reason);
   bool set_next_hop(size_t member, Reachability next_hop);
+  /// Of all members: what addresses we have towards backends.
+  bool set_local_addresses(std::vector<LocalAddress> addresses);
   bool set_admin(size_t member, Admin admin, std::string reason = "by hand");
   /// Stands in for the configured weight; nothing: the configured one again.
   bool set_weight_by_hand(size_t member, std::optional<uint32_t> weight);
@@ -107,6 +111,9 @@ class Model {
   void take_over(Placement& placement, const Placement& earlier, const Model& before) const;
   /// Finds out, for every member, whether one service alone forwards to its endpoint.
   void name_sole_services();
+  /// Finds out, for every member, what the forwarding of its services needs.
+  void name_needs();
+  bool has_local(const Member& member) const;
   void refresh(Placement& placement);
   void choose_tier(Placement& placement);
   void ease_in(Placement& placement);
@@ -121,6 +128,7 @@ class Model {
   std::unordered_map<std::string, std::vector<size_t>> members_by_endpoint_;  // pool, name, port: one per check
   std::vector<Placement> placements_;
   std::vector<ServiceState> services_;
+  std::vector<LocalAddress> local_addresses_;
   std::optional<SystemTime> next_step_;
 };
 

@@ -244,7 +244,8 @@ Reachability Neighbors::reach(const config::IpAddress& address, const Target& ta
   if (!target.hop) return std::unexpected(target.hop.error());
   const netlink::Neighbor* neighbor = find_neighbor(target);
   if (neighbor != nullptr && (neighbor->state & kUsable) != 0 && neighbor->mac) {
-    return NextHop{*neighbor->mac, target.hop->port_index, ports_[target.hop->port_index].vlan};
+    return NextHop{*neighbor->mac, target.hop->port_index, ports_[target.hop->port_index].vlan,
+                   target.hop->neighbor.second != address};
   }
   const auto& [link, hop] = target.hop->neighbor;
   const std::string whom =

@@ -3,6 +3,7 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/if.h>
+#include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
@@ -140,6 +141,28 @@ std::optional<Route> parse_route(const nlmsghdr* header) {
   return out;
 }
 
+std::optional<InterfaceAddress> parse_address(const nlmsghdr* header) {
+  const auto* info = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(header));
+  if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) return std::nullopt;
+  InterfaceAddress out;
+  out.link = static_cast<int>(info->ifa_index);
+  out.gone = header->nlmsg_type == RTM_DELADDR;
+  uint32_t flags = info->ifa_flags;
+  std::optional<config::IpAddress> address, local;  // with a peer, `address` is the peer's
+  each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
+    if (type == IFA_ADDRESS) address = address_in(attribute);
+    if (type == IFA_LOCAL) local = address_in(attribute);
+    if (type == IFA_FLAGS && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) flags = mnl_attr_get_u32(attribute);
+  });
+  // An IPv4 secondary address is as good as the first; in IPv6 the same bit marks one for privacy.
+  const uint32_t unfit = IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED |
+                         (info->ifa_family == AF_INET6 ? uint32_t{IFA_F_TEMPORARY} : 0U);
+  out.usable = info->ifa_scope == RT_SCOPE_UNIVERSE && (flags & unfit) == 0;
+  if (!local && !address) return std::nullopt;
+  out.address = local ? *local : *address;
+  return out;
+}
+
 template <typename Payload>
 bool holds(const nlmsghdr* header) {
   return mnl_nlmsg_get_payload_len(header) >= sizeof(Payload);
@@ -169,6 +192,11 @@ void parse_one(const nlmsghdr* header, std::vector<Message>& out) {
       if (!holds<rtmsg>(header)) return;
       if (auto route = parse_route(header)) out.emplace_back(std::move(*route));
       return;
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      if (!holds<ifaddrmsg>(header)) return;
+      if (auto address = parse_address(header)) out.emplace_back(std::move(*address));
+      return;
     default:
       return;
   }
@@ -186,6 +214,12 @@ Bytes dump_neighbors(uint32_t sequence) {
   ndmsg payload{};
   payload.ndm_family = AF_UNSPEC;
   return request(RTM_GETNEIGH, NLM_F_DUMP, sequence, payload);
+}
+
+Bytes dump_addresses(uint32_t sequence) {
+  ifaddrmsg payload{};
+  payload.ifa_family = AF_UNSPEC;
+  return request(RTM_GETADDR, NLM_F_DUMP, sequence, payload);
 }
 
 Bytes get_route(const config::IpAddress& destination, uint32_t sequence) {

@@ -45,6 +45,14 @@ struct Route {
   std::optional<config::IpAddress> gateway;  // none: the destination is on the link
 };
 
+/// An address of an interface, new or changed; or gone.
+struct InterfaceAddress {
+  int link = 0;
+  config::IpAddress address;
+  bool usable = false;  // global, and not waiting for duplicate detection, on its way out, or for privacy only
+  bool gone = false;
+};
+
 /// The kernel's verdict on a request: errno, 0 = done.
 struct Status {
   int error = 0;
@@ -53,10 +61,11 @@ struct Status {
 /// End of a dump.
 struct Done {};
 
-using Message = std::variant<Link, Neighbor, Route, Status, Done>;
+using Message = std::variant<Link, Neighbor, Route, InterfaceAddress, Status, Done>;
 
 Bytes dump_links(uint32_t sequence);
 Bytes dump_neighbors(uint32_t sequence);
+Bytes dump_addresses(uint32_t sequence);
 Bytes get_route(const config::IpAddress& destination, uint32_t sequence);
 /// Asks the kernel to resolve `address` now, as a packet to it would (NTF_USE).
 Bytes use_neighbor(int link, const config::IpAddress& address, uint32_t sequence);

@@ -51,6 +51,50 @@ TEST(Rules, NameWhatStandsTwice) {
   expect_faults(cases);
 }
 
+TEST(Rules, HoldEachForwardingToWhatItCanDo) {
+  const Case cases[] = {
+      {"service", R"(forwarding = "fullnat"; proxy = "v2";)", {}},
+      {"service", R"(forwarding = "dsr";)", {}},
+      {"service", R"(forwarding = "ipip"; mss = 1400; on_backend_down = "keep";)", {}},
+      {"service",
+       R"(forwarding = "dsr"; proxy = "v2";)",
+       {R"(11: services[0].proxy: no header can be put into a connection of which one half is seen (forwarding = "dsr"); allowed: "none", the backend sees the client's own address)"}},
+      {"service",
+       R"(forwarding = "gue"; proxy = "v1";)",
+       {R"(11: services[0].proxy: no header can be put into a connection of which one half is seen (forwarding = "gue")...)"}},
+      {"service",
+       R"(forwarding = "tunnel";)",
+       {R"(11: services[0].forwarding: "tunnel" is not one of its values; allowed: "nat", "fullnat", "dsr", "ipip", "gue")"}},
+      // Any family goes to any backend, but for the modes that rewrite addresses.
+      {"vip", "2001:db8::25\"; forwarding = \"dsr", {}},
+      {"vip", "2001:db8::25\"; forwarding = \"ipip", {}},
+      {"vip", "2001:db8::25\"; forwarding = \"gue", {}},
+      {"vip",
+       "2001:db8::25\"; forwarding = \"fullnat",
+       {R"(11: services[0].vip: 2001:db8::25 is IPv6, but backend "mta1" of pool "mta" is 10.0.1.10 (IPv4); allowed with forwarding = "fullnat": one family)"}},
+      {"backend", "port = 25;", {}},
+  };
+  expect_faults(cases);
+}
+
+TEST(Rules, RefuseAPortThatATunnelCannotReach) {
+  for (const char* mode : {"dsr", "ipip", "gue"}) {
+    const std::string text =
+        R"(, { name = "own"; backends = ( { name = "a"; address = "10.0.2.1"; port = 2525; } ); })";
+    std::string file = file_with("pools", text);
+    const std::string service =
+        std::string(R"(, { name = "direct"; vip = "192.0.2.26"; pool = "own"; forwarding = ")") + mode + R"("; })";
+    const size_t at = file.find(" );", file.find("services = ("));
+    file.insert(at, service);
+    EXPECT_EQ(
+        faults_of(file),
+        std::vector<std::string>{
+            std::string(
+                R"(10: pools[1].backends[0].port: 2525 is not port 25 of service "direct", whose forwarding = ")") +
+            mode + R"(" leaves the port as it is; allowed: 25, or none)"});
+  }
+}
+
 TEST(Rules, HoldTheSegmentSizeToWhatHostsTake) {
   const Case cases[] = {
       {"service", "mss = 0;", {}},

@@ -17,6 +17,60 @@ static_assert(static_cast<int>(config::HashOn::kClientPrefix) == static_cast<int
 static_assert(static_cast<int>(config::Proxy::kV2) == static_cast<int>(channel::ProxyHeader::kV2));
 static_assert(static_cast<int>(config::OnBackendDown::kKeep) == static_cast<int>(channel::OnBackendDown::kKeep));
 
+TEST_F(ModelTest, NeedsAnAddressOfOursForFullnatAndTunnels) {
+  const LocalAddress v4{1, *config::IpAddress::parse("10.0.1.1")}, elsewhere{0, *config::IpAddress::parse("10.9.9.1")};
+  const LocalAddress v6{1, *config::IpAddress::parse("fd00:1::1")};
+  for (const auto forwarding : {config::Forwarding::kFullnat, config::Forwarding::kIpip, config::Forwarding::kGue}) {
+    config_.services[0].forwarding = forwarding;
+    Model model = this->model();
+    bring_up(model);
+    EXPECT_EQ(model.members()[0].state(), "unreachable");
+    EXPECT_EQ(model.members()[0].reason(),
+              "no IPv4 address of ours on the twin through which 10.0.1.1 is reached, to speak from");
+    EXPECT_TRUE(model.desired().services[0].table->entries.empty());
+    EXPECT_TRUE(model.set_local_addresses({elsewhere, v6})) << "the data plane hears of them";
+    EXPECT_EQ(model.members()[0].state(), "unreachable") << "another port's, or another family's, is of no use";
+    EXPECT_TRUE(model.set_local_addresses({elsewhere, v4}));
+    model.refresh();
+    EXPECT_EQ(model.members()[0].state(), "up");
+    EXPECT_EQ(entries_of(model, 0, "mta1"), 34u);
+    EXPECT_FALSE(model.set_local_addresses({elsewhere, v4}));
+    const Desired desired = model.desired();
+    ASSERT_EQ(desired.locals.size(), 2u);
+    EXPECT_EQ(desired.locals[1].address, to_wire(v4.address));
+    EXPECT_EQ(desired.locals[1].port_index, 1);
+    EXPECT_NE(desired.locals[0].key, desired.locals[1].key);
+  }
+  config_.services[0].forwarding = config::Forwarding::kNat;
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_EQ(model.members()[0].state(), "up") << "nat speaks in the client's name";
+}
+
+TEST_F(ModelTest, UsesTheFirstAddressesOfTooMany) {
+  std::vector<LocalAddress> many;
+  for (int i = 1; i <= channel::kMaxLocals + 1; i++) {
+    many.push_back({1, *config::IpAddress::parse("10.0.3." + std::to_string(i))});
+  }
+  Model model = this->model();
+  EXPECT_TRUE(model.set_local_addresses(many));
+  EXPECT_EQ(model.desired().locals.size(), size_t{channel::kMaxLocals});
+  EXPECT_TRUE(journal_says("addresses", "33 addresses of ours face backends; the first 32 are used"));
+}
+
+TEST_F(ModelTest, NeedsBackendsOnTheLinkForDsr) {
+  config_.services[0].forwarding = config::Forwarding::kDsr;
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_EQ(model.members()[0].state(), "up");
+  NextHop behind = kHop;
+  behind.via_gateway = true;
+  EXPECT_TRUE(model.set_next_hop(0, behind));
+  EXPECT_EQ(model.members()[0].state(), "unreachable");
+  EXPECT_EQ(model.members()[0].reason(), "10.0.1.1 is behind a gateway; forwarding = \"dsr\" needs it on our link");
+  EXPECT_EQ(model.desired().backends[0].flags & channel::kBackendReachable, 0);
+}
+
 TEST_F(ModelTest, HandsTheSegmentSizeOn) {
   config_.services[0].mss = 1380;
   EXPECT_EQ(model().desired().services[0].mss, 1380);

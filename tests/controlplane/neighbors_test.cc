@@ -87,6 +87,7 @@ TEST_F(NeighborsTest, FindsWhatTheKernelAlreadyKnows) {
   follow({"10.9.1.2", "fd00:1::10"});
   wait_for_mac("10.9.1.2", 2);
   wait_for_mac("fd00:1::10", 6);
+  EXPECT_FALSE(last_.at("fd00:1::10")->via_gateway);
 }
 
 TEST_F(NeighborsTest, AsksTheKernelToResolveAndSaysWhenNobodyAnswers) {
@@ -128,6 +129,7 @@ TEST_F(NeighborsTest, FollowsRoutes) {
   wait_for_reason("10.20.3.4", "no route to 10.20.3.4");
   ASSERT_TRUE(run("ip route add 10.20.0.0/16 via 10.9.1.2"));
   wait_for_mac("10.20.3.4", 2);
+  EXPECT_TRUE(last_.at("10.20.3.4")->via_gateway);
   ASSERT_TRUE(run("ip route add 10.20.3.0/24 via 10.9.1.6"));
   wait_for_mac("10.20.3.4", 7);
 }

@@ -97,6 +97,16 @@ class Lab:
             list(pool.map(Postfix.start, self.backends))
         return self.backends
 
+    def start_decapsulators(self):
+        """The far end of tunnels in every backend namespace."""
+        for index, namespace in enumerate(self.network.backends):
+            log = self.directory / f"decapsulator-{index + 1}.log"
+            service = Service(f"decapsulator mta{index + 1}", [sys.executable, "-m", "lab.decapsulator", "tunnel"], log,
+                              namespace, {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"})
+            self.services.append(service)
+            wait_until(lambda s=service, path=log: s.require_running() or "ready" in path.read_text(), 15,
+                       f"{service.name} ready")
+
     def start_greeters(self, *ports, **environment):
         """A server that only greets, in every backend namespace. `stop_greeters()` tells the counts. `environment`: see
         lab.greeter."""

@@ -91,6 +91,21 @@ class Network:
         """Puts the balancer's addresses and the VIPs on the kernel twins, which must exist."""
         ip(self.balancer, *balancer_addresses(front, back))
 
+    def answer_directly(self):
+        """Gives every backend a link of its own to the clients, and the VIPs, of which it does not speak on any link: what
+        dsr and tunnels need. (The VIPs are on `lo`, as the lab's kernel may have no dummy devices.)"""
+        for index, namespace in enumerate(self.backends):
+            sysctl(namespace, "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2",
+                   *(f"net.ipv4.conf.{device}.rp_filter=0" for device in ("all", "default", "eth0")))
+            self._cable(namespace, "eth1", "front", f"direct{index + 1}")
+            ip(namespace, f"address add {VIP4}/32 dev lo", f"address add {VIP6}/128 dev lo nodad",
+               f"address add {FRONT4}.{200 + index}/24 dev eth1", f"address add {FRONT6}:{200 + index}/64 dev eth1 nodad")
+
+    def forget_the_way_back(self):
+        """Takes from the backends every route but that to their own network."""
+        for namespace in self.backends:
+            ip(namespace, "route del default", "-6 route del default")
+
     def route_without_balancer(self):
         """Baseline: the balancer's namespace is an ordinary router, by the kernel. Undone by `stop_routing()`."""
         sysctl(self.balancer, "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1",
