@@ -237,7 +237,11 @@ Model model_after(const config::Config& wanted, const Model& model, SystemTime n
     }
     if (before != known.end()) continue;
     out.set_health(i, Health::kUp, "assumed");
-    out.set_next_hop(i, NextHop{});
+    NextHop assumed;
+    for (const LocalAddress& local : out.local_addresses()) {
+      if (local.address.is_v4() == member.address.is_v4()) assumed.port_index = local.port_index;
+    }
+    out.set_next_hop(i, assumed);
   }
   out.refresh();
   return out;
