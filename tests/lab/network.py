@@ -104,7 +104,7 @@ class Network:
     def forget_the_way_back(self):
         """Takes from the backends every route but that to their own network."""
         for namespace in self.backends:
-            ip(namespace, "route del default", "-6 route del default")
+            ip(namespace, f"route del default via {BALANCER_BACK[0]}", f"route del default via {BALANCER_BACK[1]}")
 
     def route_without_balancer(self):
         """Baseline: the balancer's namespace is an ordinary router, by the kernel. Undone by `stop_routing()`."""
