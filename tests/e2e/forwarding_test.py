@@ -65,7 +65,7 @@ def test_fullnat_sessions_end_with_our_address_and_new_ones_take_another(lab, co
     lab.start_greeters(25, 587, 465)
     lab.start_balancer(with_forwarding(config, "fullnat"))
     before = lab.mailer(target=VIP4, sessions=6, hold=GREETED)
-    before.wait_held(6)
+    before.wait_open(6)
     run("ip", "-n", lab.network.balancer, "address", "add", f"{BACK4}.2/24", "dev", "slb0")
     run("ip", "-n", lab.network.balancer, "address", "del", f"{BACK4}.1/24", "dev", "slb0")
     # Deleting the first address of a network deletes the others, unless the kernel promotes them.
@@ -76,7 +76,7 @@ def test_fullnat_sessions_end_with_our_address_and_new_ones_take_another(lab, co
     assert before.outcomes == {"reset": 6}, before.summary()
     lab.balancer.wait_state("mta", "mta1", 25, up=True, timeout_s=30)
     after = lab.mailer(target=VIP4, sessions=6, hold=GREETED)
-    after.wait_held(6)
+    after.wait_open(6)
     after.kill()
     lab.balancer.require_counter_law()
 
@@ -115,7 +115,7 @@ def test_a_dead_backends_sessions_are_reset_though_only_half_of_them_was_seen(la
     lab.start_greeters(25, 587, 465)
     lab.start_balancer(with_forwarding(config, "dsr"))
     mailer = lab.mailer(target=VIP4, sessions=24, hold=GREETED)
-    mailer.wait_held(24)
+    mailer.wait_open(24)
     doomed = mailer.backends()["mta1"]
     assert doomed > 0
     lab.network.set_backend_link(0, False)
