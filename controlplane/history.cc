@@ -78,6 +78,8 @@ Point point_between(const Totals& before, const Totals& now, double seconds) {
 }
 
 void Track::add(const Point& point) {
+  // All of it at once: what control will need in an hour is known in its first second. Pages are taken as points come.
+  ring_.reserve(most_);
   if (ring_.size() < most_) {
     ring_.push_back(point);
     return;
