@@ -77,6 +77,9 @@ std::expected<std::pair<FlowFilter, size_t>, ApiResponse> filter_of(const ApiCon
   if (!limit) return bad(limit.error());
   const auto client = ClientFilter::parse(query.text("client").value_or(""));
   if (!client) return bad(client.error());
+  if (context.channel.mapping() == nullptr) {  // before names are looked up: without it no name has an id
+    return std::unexpected(ApiResponse::error(http::status::service_unavailable, "the data plane is not connected"));
+  }
   FlowFilter out;
   out.client = client->address;
   out.prefix_bits = client->prefix_bits;
