@@ -22,7 +22,8 @@
 
 namespace {
 
-constexpr std::chrono::seconds kFarewell{1};  // for probes under way to say QUIT
+constexpr std::chrono::seconds kFarewell{
+    8};  // at most, for probes under way to say QUIT: postscreen's greeting takes 6 s
 
 int run(const sluice::config::Config& config, const std::string& path) {
   const auto lock = sluice::control::claim_instance(config.runtime_directory());
@@ -34,12 +35,15 @@ int run(const sluice::config::Config& config, const std::string& path) {
     boost::asio::io_context io(1);
     sluice::control::Controller controller(io, config, path);
     boost::asio::signal_set signals(io, SIGTERM, SIGINT);
+    boost::asio::signal_set hang_up(io, SIGHUP);
     signals.async_wait([&](const boost::system::error_code& cancelled, int) {
       if (cancelled) return;
       controller.stop();
+      // A second signal ends at once. Nothing but probes keeps the loop running any more.
+      signals.clear();
+      hang_up.clear();
       io.stop();
     });
-    boost::asio::signal_set hang_up(io, SIGHUP);
     std::function<void()> wait_for_hang_up = [&] {
       hang_up.async_wait([&](const boost::system::error_code& cancelled, int) {
         if (cancelled) return;

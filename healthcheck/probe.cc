@@ -40,6 +40,7 @@ bool is_local(const error_code& error) {
     case EAFNOSUPPORT:
     case EACCES:
     case EPERM:
+    case ECANCELED:
       return error.category() == boost::system::system_category();
     default:
       return false;
@@ -70,11 +71,21 @@ asio::awaitable<void> Probe::run(OnVerdict on_verdict) {
   socket_.close(ignored);
 }
 
+void Probe::give_up_connecting() {
+  if (!connecting_) return;
+  error_code ignored;
+  socket_.cancel(ignored);
+}
+
 asio::awaitable<Action> Probe::connect() {
   const tcp::endpoint remote(to_asio(settings_->address), settings_->port);
   error_code error;
   socket_.open(remote.protocol(), error);
-  if (!error) std::tie(error) = co_await socket_.async_connect(remote, kAwait);
+  if (!error) {
+    connecting_ = true;
+    std::tie(error) = co_await socket_.async_connect(remote, kAwait);
+    connecting_ = false;
+  }
   if (error && deadline_passed()) co_return dialogue_.on_deadline(now());
   if (error)
     co_return dialogue_.on_connect_failed(is_local(error) ? Fact::kNotRun : Fact::kDead, in_words(error), now());

@@ -39,6 +39,9 @@ class Probe : public std::enable_shared_from_this<Probe> {
   /// Runs to the end of the farewell. `on_verdict` is called once, as soon as the verdict stands. Does not throw.
   boost::asio::awaitable<void> run(OnVerdict on_verdict);
 
+  /// Gives up if there is no connection yet: then there is nobody to say farewell to.
+  void give_up_connecting();
+
  private:
   boost::asio::awaitable<Action> connect();
   boost::asio::awaitable<Action> perform(Action action);
@@ -57,6 +60,7 @@ class Probe : public std::enable_shared_from_this<Probe> {
   Dialogue dialogue_;
   Dialogue::Time armed_for_{};
   bool expired_ = false;
+  bool connecting_ = false;
   std::array<char, 2048> buffer_;
 };
 

@@ -55,7 +55,7 @@ struct Certificate {
   std::string subject;     // RFC 2253 form, sanitised
   std::string sha256;      // of the certificate (DANE selector 0, matching type 1), lower-case hex
   std::string key_sha256;  // of its public key (DANE selector 1, matching type 1), lower-case hex
-  std::chrono::sys_seconds not_after{};
+  std::chrono::sys_seconds not_after;
   std::chrono::seconds left{};  // when it was seen; negative when expired
 
   int64_t days_left() const { return std::chrono::floor<std::chrono::days>(left).count(); }

@@ -30,6 +30,7 @@ void Watch::start(microseconds delay) {
 void Watch::retire() {
   listener_ = nullptr;
   timer_.cancel();
+  if (const auto probe = under_way_.lock()) probe->give_up_connecting();
 }
 
 void Watch::update(std::shared_ptr<const ProbeSettings> settings) {
@@ -79,6 +80,7 @@ asio::awaitable<void> Watch::probe() {
   const std::vector<OnReport> reports = std::exchange(wanted_, {});
   CheckReport report;
   const auto one = std::make_shared<Probe>(executor_, settings_, reports.empty() ? nullptr : &report.transcript);
+  under_way_ = one;
   co_await one->run([this](const Verdict& verdict) { take(verdict); });
   if (last_) report.verdict = *last_;
   for (const OnReport& on_report : reports) on_report(report);

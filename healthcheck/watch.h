@@ -66,7 +66,7 @@ class Watch : public std::enable_shared_from_this<Watch> {
 
   /// Starts probing after `delay`. Call once.
   void start(std::chrono::microseconds delay);
-  /// Stops probing and telling. A probe under way says its farewell first.
+  /// Stops probing and telling. A probe that has a connection says its farewell first.
   void retire();
   /// New settings for the same endpoint, from the next probe on; the state stays.
   void update(std::shared_ptr<const ProbeSettings> settings);
@@ -90,6 +90,7 @@ class Watch : public std::enable_shared_from_this<Watch> {
   Listener* listener_;  // null once retired
   std::vector<std::string> keys_;
   std::vector<OnReport> wanted_;  // reports to give after the next probe
+  std::weak_ptr<Probe> under_way_;
   RiseFall rise_fall_;
   uint64_t probes_ = 0;
   uint64_t passed_ = 0;

@@ -118,6 +118,34 @@ TEST_F(ProberTest, NeverOpensASecondConnectionToASlowServer) {
   EXPECT_EQ(server.open_at_once_max(), 1u);
 }
 
+TEST_F(ProberTest, SaysItsFarewellToAServerThatGreetsAfterItWasGivenUp) {
+  ScriptedServer server(io_, [](Peer& peer) -> asio::awaitable<void> {
+    co_await peer.wait(milliseconds(100));
+    co_await testing::smtp_server()(peer);
+  });
+  ASSERT_TRUE(prober_.set_targets({target("mta1", server.port())}));
+  ASSERT_TRUE(run_until(io_, [&] { return server.connections() == 1; }));
+  ASSERT_TRUE(prober_.set_targets({}));
+  ASSERT_TRUE(run_until(io_, [&] { return server.last().left != Left::kStillThere; }));
+  EXPECT_EQ(server.last().lines, std::vector<std::string>{"QUIT"});
+  EXPECT_EQ(server.last().left, Left::kFin);
+}
+
+TEST_F(ProberTest, GivesUpAConnectionThatDoesNotStand) {
+  // A queue of one that is full: the kernel answers no further SYN.
+  asio::ip::tcp::acceptor full(io_, {asio::ip::make_address("127.0.0.1"), 0});
+  full.listen(0);
+  asio::ip::tcp::socket first(io_);
+  first.connect(full.local_endpoint());
+  ASSERT_TRUE(prober_.set_targets({target("mta1", full.local_endpoint().port())}));
+  run_for(io_, milliseconds(100));
+  ASSERT_TRUE(prober_.set_targets({}));
+  io_.restart();
+  io_.run_for(milliseconds(1000));  // of the 2 s that connecting may take
+  EXPECT_TRUE(io_.stopped());
+  EXPECT_TRUE(results_.empty());
+}
+
 TEST_F(ProberTest, CountsTheProbesThatFail) {
   constexpr uint16_t kNobodyListens = 1;
   ASSERT_TRUE(prober_.set_targets({target("mta1", kNobodyListens)}));
