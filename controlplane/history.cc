@@ -77,9 +77,12 @@ Point point_between(const Totals& before, const Totals& now, double seconds) {
   return out;
 }
 
-void Track::add(const Point& point) {
-  // All of it at once: what control will need in an hour is known in its first second. Pages are taken as points come.
+Track::Track(size_t most) : most_(most) {
+  // All of it at once: what control will need in an hour is known from the start. Pages are taken as points come.
   ring_.reserve(most_);
+}
+
+void Track::add(const Point& point) {
   if (ring_.size() < most_) {
     ring_.push_back(point);
     return;

@@ -80,7 +80,7 @@ Point point_between(const Totals& before, const Totals& now, double seconds);
 /// The newest points of one resolution.
 class Track {
  public:
-  explicit Track(size_t most) : most_(most) {}
+  explicit Track(size_t most);
   void add(const Point& point);
   /// Oldest first.
   std::vector<Point> points() const;
