@@ -4,13 +4,14 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <regex>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "tests/controlplane/fake_dataplane.h"
 #include "tests/controlplane/model_fixture.h"
@@ -295,6 +296,20 @@ TEST_F(Metrics, PassPrometheusOwnLint) {
   EXPECT_EQ(read_file(directory_ + "/said"), "");
 }
 
+/// The longest runs of letters, digits and underscores.
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> out;
+  std::string word;
+  for (const char c : text) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_')
+      word += c;
+    else if (!word.empty())
+      out.push_back(std::exchange(word, {}));
+  }
+  if (!word.empty()) out.push_back(word);
+  return out;
+}
+
 TEST_F(Metrics, AreWhatRulesAndDashboardName) {
   start();
   connect();
@@ -305,12 +320,14 @@ TEST_F(Metrics, AreWhatRulesAndDashboardName) {
       for (const char* suffix : {"_bucket", "_sum", "_count"}) known.insert(name + suffix);
   }
   const std::filesystem::path config = std::filesystem::path(SLUICE_SOURCE) / "config";
-  const std::regex metric(R"(\b(sluice|process)_[a-z0-9_]+\b)");
   size_t named = 0;
   for (const char* file : {"prometheus/alerts.yml", "prometheus/recording.yml", "grafana/sluice.json"}) {
     const std::string text = read_file(config / file);
-    for (std::sregex_iterator match(text.begin(), text.end(), metric), end; match != end; ++match, named++)
-      EXPECT_TRUE(known.contains(match->str())) << file << " names " << match->str();
+    for (const std::string& word : words_of(text)) {
+      if (!word.starts_with("sluice_") && !word.starts_with("process_")) continue;
+      EXPECT_TRUE(known.contains(word)) << file << " names " << word;
+      named++;
+    }
   }
   EXPECT_GT(named, 100u);
 }
