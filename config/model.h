@@ -131,7 +131,7 @@ struct Check {
 
 /// A new address is given its share little by little: by day, the first beginning at `start` 00:00 UTC.
 struct WarmUp {
-  std::chrono::sys_days start{};
+  std::chrono::sys_days start;
   uint32_t days = 30;  // until the whole share
   double from = 0.02;  // factor of the first day
   Curve curve = Curve::kLinear;

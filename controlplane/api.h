@@ -33,13 +33,13 @@ class TapSessions;
 struct DataplaneState {
   bool connected = false;
   std::string reason = "not connected yet";
-  SystemTime since{};
+  SystemTime since;
 };
 
 /// Where the configuration came from, and how the last attempt to read it again went.
 struct ConfigurationState {
   std::string path;
-  SystemTime loaded{};                     // the one in use
+  SystemTime loaded;                       // the one in use
   std::optional<SystemTime> last_attempt;  // to reload
   std::string fault;                       // of that; "" = it went well
 };
@@ -55,15 +55,15 @@ struct ApiContext {
   const ChannelClient& channel;
   Journal& journal;
   const DataplaneState& dataplane;
-  SystemTime started{};
-  const History* history = nullptr;    // null in tests of what needs none
-  health::Prober* prober = nullptr;    // null in tests of what needs none
-  std::function<void()> changed = {};  // a fact in the model has changed: to be published
+  SystemTime started;
+  const History* history = nullptr;  // null in tests of what needs none
+  health::Prober* prober = nullptr;  // null in tests of what needs none
+  std::function<void()> changed;     // a fact in the model has changed: to be published
   // Null and empty in tests of what needs none.
   const ConfigurationState* configuration = nullptr;
   Overrides* overrides = nullptr;
-  std::function<Reloaded()> reload = {};
-  std::function<Reloaded(const LoadedConfig&)> compare = {};
+  std::function<Reloaded()> reload;
+  std::function<Reloaded(const LoadedConfig&)> compare;
   FlowLister* flows = nullptr;  // null: flows cannot be listed
   TapSessions* taps = nullptr;  // null: nothing can be traced or captured
 };

@@ -19,13 +19,13 @@ namespace sluice::control {
 
 struct ByHand {
   Admin admin = Admin::kEnabled;  // kEnabled: nothing was said
-  SystemTime admin_since{};
+  SystemTime admin_since;
   std::optional<SystemTime> deadline;  // of a drain: what is left then is cut
   uint64_t flows_cut = 0;              // when it was disabled, or at the deadline
   std::optional<uint32_t> weight;      // stands in for the configured one
-  SystemTime weight_since{};
+  SystemTime weight_since;
   WarmUpClock warm_up;
-  SystemTime warm_up_since{};
+  SystemTime warm_up_since;
 
   /// Whether there is nothing to keep.
   bool is_empty() const { return admin == Admin::kEnabled && !weight && warm_up == WarmUpClock{}; }

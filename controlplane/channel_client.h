@@ -118,7 +118,7 @@ class ChannelClient {
   std::optional<std::chrono::microseconds> last_latency_;
   LatencyHistogram latencies_;
   std::chrono::microseconds poll_interval_{};
-  Clock::time_point progress_{};  // when a worker last applied something
+  Clock::time_point progress_;  // when a worker last applied something
 };
 
 }  // namespace sluice::control

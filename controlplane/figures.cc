@@ -30,6 +30,18 @@ void take_off(Histogram& from, const Histogram& before) {
   from.sum_ms = grown(from.sum_ms, before.sum_ms);
 }
 
+/// What BackendCounters and ServiceCounters have in common.
+template <typename Block>
+void add_traffic(Block& sum, const Block& block) {
+  sum.flows_created += read_counter(block.flows_created);
+  sum.flows_now += read_counter(block.flows_now);
+  sum.packets_in += read_counter(block.packets_in);
+  sum.bytes_in += read_counter(block.bytes_in);
+  sum.packets_out += read_counter(block.packets_out);
+  sum.bytes_out += read_counter(block.bytes_out);
+  sum.flows_established += read_counter(block.flows_established);
+}
+
 /// The sums that `add_worker(worker's statistics)` builds up, if there is a connection on which the thing has an id.
 template <typename Figures, typename AddWorker>
 std::optional<Figures> sum_up(const ChannelMapping* mapping, bool is_known, AddWorker add_worker) {
@@ -42,24 +54,12 @@ std::optional<Figures> sum_up(const ChannelMapping* mapping, bool is_known, AddW
 }  // namespace
 
 void add(channel::BackendCounters& sum, const channel::BackendCounters& block) {
-  sum.flows_created += read_counter(block.flows_created);
-  sum.flows_now += read_counter(block.flows_now);
-  sum.packets_in += read_counter(block.packets_in);
-  sum.bytes_in += read_counter(block.bytes_in);
-  sum.packets_out += read_counter(block.packets_out);
-  sum.bytes_out += read_counter(block.bytes_out);
-  sum.flows_established += read_counter(block.flows_established);
+  add_traffic(sum, block);
   sum.last_new_flow_ms = std::max(sum.last_new_flow_ms, read_counter(block.last_new_flow_ms));
 }
 
 void add(channel::ServiceCounters& sum, const channel::ServiceCounters& block) {
-  sum.flows_created += read_counter(block.flows_created);
-  sum.flows_now += read_counter(block.flows_now);
-  sum.packets_in += read_counter(block.packets_in);
-  sum.bytes_in += read_counter(block.bytes_in);
-  sum.packets_out += read_counter(block.packets_out);
-  sum.bytes_out += read_counter(block.bytes_out);
-  sum.flows_established += read_counter(block.flows_established);
+  add_traffic(sum, block);
   sum.flows_refused += read_counter(block.flows_refused);
 }
 

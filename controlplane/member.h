@@ -72,7 +72,7 @@ struct Member : MemberSettings {
   bool presumed_up = false;  // while unknown: the data plane was already using it
   Reachability next_hop = std::unexpected("not resolved yet");
   bool has_local = false;  // there is an address of ours of its family behind its next hop's port
-  SystemTime since{};      // when `state()` last changed
+  SystemTime since;        // when `state()` last changed
 
   // What others make of its weight (weight.h).
   std::optional<uint32_t> weight_by_hand;

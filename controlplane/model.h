@@ -43,7 +43,7 @@ struct Placement {
   std::vector<uint32_t> table_weights;  // that the table was built from
   bool in_service = false;
   std::string reason = "not started yet";  // of in_service
-  SystemTime since{};                      // of in_service
+  SystemTime since;                        // of in_service
 
   /// "mta:25", with the check if there is one: "mta:25 (relay)".
   std::string label() const;

@@ -37,9 +37,9 @@ class Overrides {
   struct Change {
     Action action = Action::kClear;
     std::vector<std::string> names;  // of entries, as find_backend() gives them
-    std::optional<std::chrono::seconds> deadline = {};
-    std::optional<uint32_t> weight = {};
-    std::optional<uint32_t> days = {};
+    std::optional<std::chrono::seconds> deadline;
+    std::optional<uint32_t> weight;
+    std::optional<uint32_t> days;
   };
 
   /// A member's open flows; nothing while the data plane does not say.

@@ -31,7 +31,7 @@ struct ApiResponse {
   std::string content_type = "application/json";
   std::string allow;  // the header of that name; "" = none
   std::string body;
-  std::vector<std::pair<std::string, std::string>> headers = {};  // besides those that every answer has
+  std::vector<std::pair<std::string, std::string>> headers;  // besides those that every answer has
 
   static ApiResponse json(const nlohmann::json& value);
   /// {"error": text}

@@ -29,7 +29,7 @@ class TierChoice {
  private:
   std::optional<uint32_t> active_;
   std::optional<uint32_t> back_;  // a lower tier that is back
-  Time back_since_{};
+  Time back_since_;
   std::optional<Time> due_;
 };
 

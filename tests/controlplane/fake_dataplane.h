@@ -23,6 +23,7 @@
 
 #include "dataplane/contract/segment.h"
 #include "dataplane/contract/trace.h"
+#include "tests/controlplane/flow_memory_header.h"
 
 namespace sluice::control {
 
@@ -68,16 +69,7 @@ class FakeDataplane {
     for (uint32_t w = 0; w < workers; w++) {
       flows_.push_back(std::make_unique<Memory>("flows", sizeof(FlowMemoryHeader) + kFlows * sizeof(Flow)));
       auto& flows = *reinterpret_cast<FlowMemoryHeader*>(flows_.back()->data);
-      flows = {.magic = kFlowMemoryMagic,
-               .version = 0,
-               .flow_capacity = kFlows,
-               .bucket_count = 0,
-               .workers = 1,
-               .hash_seed = 0,
-               .boot_id = 0,
-               .flows_offset = sizeof(FlowMemoryHeader),
-               .flows_used = 0,
-               .reserved = 0};
+      flows = flow_memory_header(kFlows, 0);
     }
     listen();
   }

@@ -13,6 +13,8 @@
 #include <random>
 #include <thread>
 
+#include "tests/controlplane/flow_memory_header.h"
+
 namespace sluice::control {
 namespace {
 
@@ -38,18 +40,7 @@ Flow flow(uint32_t client, uint32_t age_ms, TcpState state = TcpState::kEstablis
 
 /// Memory as a worker lays it out, with room for `capacity` flows.
 struct Table {
-  explicit Table(uint32_t capacity) : memory(1 + capacity) {
-    header() = {.magic = kFlowMemoryMagic,
-                .version = 1,
-                .flow_capacity = capacity,
-                .bucket_count = 0,
-                .workers = 1,
-                .hash_seed = 0,
-                .boot_id = 0,
-                .flows_offset = sizeof(FlowMemoryHeader),
-                .flows_used = 0,
-                .reserved = 0};
-  }
+  explicit Table(uint32_t capacity) : memory(1 + capacity) { header() = flow_memory_header(capacity, 1); }
   FlowMemoryHeader& header() { return *reinterpret_cast<FlowMemoryHeader*>(memory.data()); }
   std::span<const std::byte> bytes() const { return std::as_bytes(std::span(memory)); }
 
