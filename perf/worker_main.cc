@@ -4,17 +4,20 @@
 // the same ring devices in the same run. Both run in turn, block by block; medians over blocks are reported, so drift
 // of the machine's speed hits both alike.
 #include <rte_cycles.h>
-#include <time.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdio>
-#include <memory>
+#include <exception>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "perf/lib/handover.h"
+#include "perf/lib/quantile.h"
 #include "perf/lib/worker_rig.h"
 
 namespace sluice::perf {
@@ -29,6 +32,8 @@ struct Options {
   uint32_t blocks = 41;
   uint32_t turns = 2'000;  // per block; 64 packets a turn
   uint32_t lcore = 1;
+  bool handover = false;
+  std::optional<uint32_t> second_lcore;
   bool json = false;
 };
 
@@ -39,11 +44,6 @@ struct Figures {
   double connections;                                  // per second; 0 where the mix has none
   std::vector<std::pair<std::string, double>> stages;  // cycles per packet in each
 };
-
-double quantile(std::vector<double> values, double q) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<size_t>(q * static_cast<double>(values.size() - 1))];
-}
 
 double floor_block(WorkerRig& rig, FlowChooser& chooser, uint32_t turns) {
   uint64_t cycles = 0;
@@ -110,7 +110,9 @@ double lifecycle_block(WorkerRig& rig, uint32_t& next_client, uint32_t turns) {
 /// The worker's own stage counters, of the turns that it timed.
 class Stages {
  public:
-  explicit Stages(const WorkerRig& rig) : rig_(rig), before_(rig.stats()) {}
+  explicit Stages(const WorkerRig& rig) : rig_(rig) {
+    for (size_t i = 0; i < before_.size(); i++) before_[i] = rig.counter(static_cast<channel::Counter>(i));
+  }
 
   /// Cycles per packet in each stage since construction; empty if no turn was timed.
   std::vector<std::pair<std::string, double>> since() const {
@@ -129,11 +131,11 @@ class Stages {
 
  private:
   double grown(channel::Counter counter) const {
-    return static_cast<double>(rig_.counter(counter) - before_.counters[static_cast<size_t>(counter)]);
+    return static_cast<double>(rig_.counter(counter) - before_[static_cast<size_t>(counter)]);
   }
 
   const WorkerRig& rig_;
-  const channel::WorkerStats before_;
+  std::array<uint64_t, channel::kCounterCount> before_;
 };
 
 Figures measure(const Options& options, uint32_t flows) {
@@ -148,7 +150,7 @@ Figures measure(const Options& options, uint32_t flows) {
     fprintf(stderr, "%u flows: establishing\n", flows);
     establish(rig, flows);
   }
-  const auto stages = std::make_unique<Stages>(rig);
+  const Stages stages(rig);
   std::vector<double> floor, worker;
   for (uint32_t block = 0; block < options.blocks; block++) {
     floor.push_back(floor_block(rig, chooser, options.turns));
@@ -168,7 +170,7 @@ Figures measure(const Options& options, uint32_t flows) {
     exit(1);
   }
   Figures out{quantile(floor, 0.5), quantile(worker, 0.5), quantile(worker, 0.25), quantile(worker, 0.75), 0,
-              stages->since()};
+              stages.since()};
   const auto hz = static_cast<double>(rte_get_tsc_hz());
   if (options.mix == "new") out.connections = hz / out.worker_cycles;
   if (options.mix == "lifecycle") out.connections = hz / (7 * out.worker_cycles);
@@ -208,12 +210,64 @@ void print_row(uint32_t flows, const Figures& f, double ns) {
   fflush(stdout);
 }
 
+std::string what_is_sent(const Options& options) {
+  return std::to_string(options.frame_bytes + 4) + "-byte frames, " + (options.v6 ? "IPv6" : "IPv4") + ", " +
+         (options.zipf ? "Zipf" : "uniform");
+}
+
+/// Measures at each number of flows, and prints rows or collects JSON.
+void run_mix(const Options& options, double ns, nlohmann::json& results) {
+  if (!options.json) {
+    printf("%12s %10s %10s %18s %10s %8s %8s %14s %10s\n", "flows", "floor ns", "worker ns", "(quartiles)", "added ns",
+           "cycles", "Mpps", "connections/s", "B/flow");
+  }
+  for (const uint32_t flows : options.flows) {
+    const Figures f = measure(options, flows);
+    results.push_back(to_json(flows, f, ns));
+    if (!options.json) print_row(flows, f, ns);
+  }
+}
+
+void run_handover(const Options& options, double ns, nlohmann::json& results) {
+  if (!options.json) {
+    printf("%12s %10s %18s %10s %18s %10s %8s %8s %18s\n", "flows", "own ns", "(quartiles)", "handed ns", "(quartiles)",
+           "added ns", "cycles", "ratio", "(quartiles)");
+  }
+  for (const uint32_t flows : options.flows) {
+    const HandoverFigures f = measure_handover(
+        {flows, options.frame_bytes, options.v6, options.zipf, options.blocks, options.turns, options.second_lcore});
+    results.push_back({{"flows", flows},
+                       {"own_ns", f.own.median * ns},
+                       {"own_ns_q1", f.own.low * ns},
+                       {"own_ns_q3", f.own.high * ns},
+                       {"handed_ns", f.handed.median * ns},
+                       {"handed_ns_q1", f.handed.low * ns},
+                       {"handed_ns_q3", f.handed.high * ns},
+                       {"own_cycles", f.own.median},
+                       {"handed_cycles", f.handed.median},
+                       {"added_ns", f.added.median * ns},
+                       {"added_cycles", f.added.median},
+                       {"ratio", f.ratio.median},
+                       {"ratio_q1", f.ratio.low},
+                       {"ratio_q3", f.ratio.high}});
+    if (options.json) continue;
+    printf("%12u %10.1f   (%6.1f, %6.1f) %10.1f   (%6.1f, %6.1f) %10.1f %8.1f %8.2f   (%6.2f, %6.2f)\n", flows,
+           f.own.median * ns, f.own.low * ns, f.own.high * ns, f.handed.median * ns, f.handed.low * ns,
+           f.handed.high * ns, f.added.median * ns, f.added.median, f.ratio.median, f.ratio.low, f.ratio.high);
+    fflush(stdout);
+  }
+}
+
 int run(const Options& options) {
   const uint64_t largest = *std::max_element(options.flows.begin(), options.flows.end());
   const bool huge =
-      start_eal(options.lcore, static_cast<uint32_t>(flow_memory_bytes(static_cast<uint32_t>(largest)) >> 20) + 128);
+      start_eal(options.lcore, static_cast<uint32_t>(flow_memory_bytes(static_cast<uint32_t>(largest)) >> 20) + 128,
+                options.second_lcore);
   const double ns = 1e9 / static_cast<double>(rte_get_tsc_hz());
-  nlohmann::json report = {{"mix", options.mix},
+  const std::string mix = !options.handover      ? options.mix
+                          : options.second_lcore ? "handover between two cores"
+                                                 : "handover on one core";
+  nlohmann::json report = {{"mix", mix},
                            {"frame_bytes", options.frame_bytes + 4},
                            {"family", options.v6 ? "ipv6" : "ipv4"},
                            {"distribution", options.zipf ? "zipf" : "uniform"},
@@ -221,16 +275,10 @@ int run(const Options& options) {
                            {"tsc_ghz", 1 / ns},
                            {"results", nlohmann::json::array()}};
   if (!options.json) {
-    printf("%s, %u-byte frames, %s, %s, %s pages, TSC %.2f GHz\n", options.mix.c_str(), options.frame_bytes + 4,
-           options.v6 ? "IPv6" : "IPv4", options.zipf ? "Zipf" : "uniform", huge ? "2 MiB" : "ordinary", 1 / ns);
-    printf("%12s %10s %10s %18s %10s %8s %8s %14s %10s\n", "flows", "floor ns", "worker ns", "(quartiles)", "added ns",
-           "cycles", "Mpps", "connections/s", "B/flow");
+    printf("%s, %s, %s pages, TSC %.2f GHz\n", mix.c_str(), what_is_sent(options).c_str(), huge ? "2 MiB" : "ordinary",
+           1 / ns);
   }
-  for (const uint32_t flows : options.flows) {
-    const Figures f = measure(options, flows);
-    report["results"].push_back(to_json(flows, f, ns));
-    if (!options.json) print_row(flows, f, ns);
-  }
+  options.handover ? run_handover(options, ns, report["results"]) : run_mix(options, ns, report["results"]);
   if (options.json) printf("%s\n", report.dump(2).c_str());
   return 0;
 }
@@ -238,7 +286,7 @@ int run(const Options& options) {
 }  // namespace
 }  // namespace sluice::perf
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   sluice::perf::Options options;
   CLI::App app{"Measures a Sluice worker on synthetic traffic, without a NIC."};
   app.add_option("--flows", options.flows, "flow counts to measure at");
@@ -249,7 +297,17 @@ int main(int argc, char** argv) {
   app.add_option("--blocks", options.blocks, "measured blocks of each, in turn")->check(CLI::Range(1, 10000));
   app.add_option("--turns", options.turns, "turns of the loop per block")->check(CLI::Range(1, 1000000));
   app.add_option("--lcore", options.lcore, "core to run on");
+  auto* handover = app.add_flag("--handover", options.handover,
+                                "two workers, packets of established flows: handed over by the worker that receives "
+                                "them to the one that has their flow, beside received by that one");
+  handover->excludes("--mix");
+  app.add_option("--second-lcore", options.second_lcore,
+                 "with --handover: the second worker's core (without: both on one, in turn)")
+      ->needs(handover);
   app.add_flag("--json", options.json, "report as JSON");
   CLI11_PARSE(app, argc, argv);
   return sluice::perf::run(options);
+} catch (const std::exception& error) {
+  fprintf(stderr, "perf_worker: %s\n", error.what());
+  return 1;
 }

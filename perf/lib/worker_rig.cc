@@ -38,6 +38,11 @@ std::string unique_name(const char* prefix) {
   return prefix + std::to_string(next++);
 }
 
+rte_ring* make_ring(const char* name, uint32_t entries) {
+  return must(rte_ring_create(unique_name(name).c_str(), entries, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ),
+              "rte_ring_create");
+}
+
 uint64_t free_huge_pages() {
   std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
   uint64_t n = 0;
@@ -56,15 +61,19 @@ Endpoint backend_endpoint(uint32_t n, bool v6) {
 
 }  // namespace
 
-bool start_eal(uint32_t lcore, uint32_t huge_mb) {
+bool start_eal(uint32_t lcore, uint32_t huge_mb, std::optional<uint32_t> second_lcore) {
   const bool huge = free_huge_pages() * 2 >= huge_mb;
-  std::vector<std::string> words{"perf", "--no-pci", "--no-telemetry", "--log-level=4", "-l", std::to_string(lcore)};
+  const std::string main = std::to_string(lcore);
+  const std::string all = second_lcore ? main + "," + std::to_string(*second_lcore) : main;
+  std::vector<std::string> words{"perf", "--no-pci", "--no-telemetry", "--log-level=4",
+                                 "-l",   all,        "--main-lcore",   main};
   if (huge) {
     words.insert(words.end(), {"--in-memory", "--huge-unlink"});
   } else {
     words.insert(words.end(), {"--no-huge", "--no-shconf", "-m", std::to_string(huge_mb)});
   }
   std::vector<char*> arguments;
+  arguments.reserve(words.size());
   for (std::string& word : words) arguments.push_back(word.data());
   if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0) fail("rte_eal_init");
   return huge;
@@ -81,24 +90,27 @@ std::byte* map_memory(size_t bytes) {
   return static_cast<std::byte*>(base);
 }
 
-WorkerRig::Port WorkerRig::make_port(const char* name) {
+WorkerRig::Port WorkerRig::make_port(const char* name) const {
   Port port{};
-  port.receive =
-      must(rte_ring_create(unique_name("rx").c_str(), kRingEntries, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ),
-           "rte_ring_create");
-  port.transmit =
-      must(rte_ring_create(unique_name("tx").c_str(), kRingEntries, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ),
-           "rte_ring_create");
-  const int device = rte_eth_from_rings(unique_name(name).c_str(), &port.receive, 1, &port.transmit, 1, SOCKET_ID_ANY);
+  const uint32_t queues = options_.workers;
+  for (uint32_t i = 0; i < queues; i++) {
+    port.receive.push_back(make_ring("rx", kRingEntries));
+    port.transmit.push_back(make_ring("tx", kRingEntries));
+  }
+  const int device = rte_eth_from_rings(unique_name(name).c_str(), port.receive.data(), queues, port.transmit.data(),
+                                        queues, SOCKET_ID_ANY);
   if (device < 0) fail("rte_eth_from_rings");
   port.device = static_cast<uint16_t>(device);
   const rte_eth_conf configuration{};
-  if (rte_eth_dev_configure(port.device, 1, 1, &configuration) != 0 ||
-      rte_eth_rx_queue_setup(port.device, 0, kRingEntries, SOCKET_ID_ANY, nullptr, pool_) != 0 ||
-      rte_eth_tx_queue_setup(port.device, 0, kRingEntries, SOCKET_ID_ANY, nullptr) != 0 ||
-      rte_eth_dev_start(port.device) != 0) {
-    fail("starting a ring device");
+  const auto count = static_cast<uint16_t>(queues);
+  if (rte_eth_dev_configure(port.device, count, count, &configuration) != 0) fail("configuring a ring device");
+  for (uint16_t i = 0; i < count; i++) {
+    if (rte_eth_rx_queue_setup(port.device, i, kRingEntries, SOCKET_ID_ANY, nullptr, pool_) != 0 ||
+        rte_eth_tx_queue_setup(port.device, i, kRingEntries, SOCKET_ID_ANY, nullptr) != 0) {
+      fail("a queue of a ring device");
+    }
   }
+  if (rte_eth_dev_start(port.device) != 0) fail("starting a ring device");
   return port;
 }
 
@@ -109,58 +121,85 @@ WorkerRig::WorkerRig(const RigOptions& options)
           "rte_pktmbuf_pool_create")),
       front_(make_port("front")),
       back_(make_port("back")),
-      to_main_(must(rte_ring_create(unique_name("main").c_str(), kRingEntries, SOCKET_ID_ANY, 0), "rte_ring_create")),
-      stats_(std::make_unique<channel::WorkerStats>()),
-      segment_(static_cast<std::byte*>(mmap(nullptr, channel::segment_bytes(1), PROT_READ | PROT_WRITE,
+      segment_(static_cast<std::byte*>(mmap(nullptr, channel::segment_bytes(options.workers), PROT_READ | PROT_WRITE,
                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
-      attachment_{1, 0, segment_, channel::segment_bytes(1), channel::arena_offset(1)} {
+      attachment_{1, 0, segment_, channel::segment_bytes(options.workers), channel::arena_offset(options.workers)} {
   if (segment_ == MAP_FAILED) fail("mmap");
-  for (rte_ring* ring : {channel::command_ring(segment_, 0), channel::event_ring(segment_, 0)}) {
-    rte_ring_init(ring, "rig", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);
-  }
   attached_.store(&attachment_);
-  setup_.ports = 2;
-  setup_.port[0] = {front_.device, 0, 0, 1500, 0, Faces::kClients, kFrontMac, false};
-  setup_.port[1] = {back_.device, 0, 0, 1500, 0, Faces::kBackends, kBackMac, false};
-  setup_.timers = options.timers;
-  setup_.to_main = to_main_;
-  setup_.pool = pool_;
-  setup_.stats = stats_.get();
-  setup_.attachment = &attached_;
-  setup_.oldest_epoch_in_use = &oldest_epoch_;
-  setup_.stop = &stop_;
-  setup_.flow_memory = map_memory(flow_memory_bytes(options.flow_capacity));
-  setup_.flow_capacity = options.flow_capacity;
-  worker_ = std::make_unique<Worker>(setup_, 0x5eed, 1, now_ms_);
+  for (uint32_t i = 0; i < options.workers; i++) seats_.push_back(make_seat(i));
+  connect_seats();
+  for (const auto& seat : seats_) seat->worker = std::make_unique<Worker>(seat->setup, 0x5eed, 1, now_ms_);
   push_configuration();
   up_ = std::make_unique<FrameTemplate>(kFrontMac, client_endpoint(0, options.v6), vip_, options.frame_bytes);
   down_ = std::make_unique<FrameTemplate>(kBackMac, backends_[0], client_endpoint(0, options.v6), options.frame_bytes);
 }
 
+std::unique_ptr<WorkerRig::Seat> WorkerRig::make_seat(uint32_t index) {
+  for (rte_ring* ring : {channel::command_ring(segment_, index), channel::event_ring(segment_, index)}) {
+    rte_ring_init(ring, "rig", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);
+  }
+  auto seat = std::make_unique<Seat>();
+  seat->to_main = make_ring("main", kRingEntries);
+  WorkerSetup& setup = seat->setup;
+  setup.index = index;
+  setup.workers = options_.workers;
+  setup.spread = options_.workers == 1 ? Spread::kAlone : Spread::kHandover;
+  setup.ports = 2;
+  const auto queue = static_cast<uint16_t>(index);
+  setup.port[0] = {front_.device, queue, queue, 1500, 0, Faces::kClients, kFrontMac, false};
+  setup.port[1] = {back_.device, queue, queue, 1500, 0, Faces::kBackends, kBackMac, false};
+  setup.timers = options_.timers;
+  setup.to_main = seat->to_main;
+  setup.pool = pool_;
+  setup.stats = &seat->stats;
+  setup.attachment = &attached_;
+  setup.oldest_epoch_in_use = &seat->oldest_epoch;
+  setup.stop = &stop_;
+  setup.flow_memory = map_memory(flow_memory_bytes(options_.flow_capacity));
+  setup.flow_capacity = options_.flow_capacity;
+  return seat;
+}
+
+void WorkerRig::connect_seats() {
+  for (uint32_t from = 0; from < options_.workers; from++) {
+    for (uint32_t to = 0; to < options_.workers; to++) {
+      if (from == to) continue;
+      handover_rings_.push_back(make_ring("handover", kHandoverRingEntries));
+      seats_[from]->setup.hand_to[to] = handover_rings_.back();
+      seats_[to]->setup.hand_from[from] = handover_rings_.back();
+    }
+  }
+}
+
 WorkerRig::~WorkerRig() {
-  clear();
-  worker_.reset();
-  munmap(segment_, channel::segment_bytes(1));
-  munmap(setup_.flow_memory, channel::align_up(flow_memory_bytes(options_.flow_capacity), 2U << 20));
+  for (uint32_t i = 0; i < options_.workers; i++) clear(i);
+  for (const auto& seat : seats_) {
+    seat->worker.reset();
+    munmap(seat->setup.flow_memory, channel::align_up(flow_memory_bytes(options_.flow_capacity), 2U << 20));
+    rte_ring_free(seat->to_main);
+  }
+  munmap(segment_, channel::segment_bytes(options_.workers));
   for (const Port& port : {front_, back_}) {
     rte_eth_dev_stop(port.device);
     rte_eth_dev_close(port.device);
-    rte_ring_free(port.receive);
-    rte_ring_free(port.transmit);
+    for (rte_ring* ring : port.receive) rte_ring_free(ring);
+    for (rte_ring* ring : port.transmit) rte_ring_free(ring);
   }
-  rte_ring_free(to_main_);
+  for (rte_ring* ring : handover_rings_) rte_ring_free(ring);
   rte_mempool_free(pool_);
 }
 
 void WorkerRig::push_configuration() {
   uint32_t sequence = 0;
-  rte_ring* commands = channel::command_ring(segment_, 0);
   const auto push = [&](channel::Command command) {
     command.header.sequence = ++sequence;
-    if (!channel::put_all(commands, std::span<const channel::Command>(&command, 1))) fail("command ring");
+    for (uint32_t i = 0; i < options_.workers; i++) {
+      rte_ring* commands = channel::command_ring(segment_, i);
+      if (!channel::put_all(commands, std::span<const channel::Command>(&command, 1))) fail("command ring");
+    }
   };
   push(channel::Command(channel::CommandHeader{channel::CommandType::kSnapshotBegin}));
-  for (uint16_t id = 0; id < options_.backends; id++) {
+  for (uint16_t id = 0; id < static_cast<uint16_t>(options_.backends); id++) {
     backends_.push_back(backend_endpoint(id, options_.v6));
     channel::PutBackend message{};
     message.header = {channel::CommandType::kPutBackend, 0, id, 0};
@@ -176,7 +215,7 @@ void WorkerRig::push_configuration() {
   }
   table_.resize(kTableEntries);
   for (uint32_t i = 0; i < kTableEntries; i++) table_[i] = static_cast<uint16_t>(i % options_.backends);
-  std::memcpy(segment_ + channel::arena_offset(1), table_.data(), table_.size() * sizeof(uint16_t));
+  std::memcpy(segment_ + channel::arena_offset(options_.workers), table_.data(), table_.size() * sizeof(uint16_t));
   vip_ = options_.v6 ? client_endpoint(0, true) : Endpoint{Address::v4(Be32::of(0xc0000219)), Be16::of(25)};
   if (options_.v6) vip_ = {Address{{0x20, 0x01, 0x0d, 0xb8, 0, 0x25}}, Be16::of(25)};
   channel::PutService message{};
@@ -188,34 +227,46 @@ void WorkerRig::push_configuration() {
   message.table_entries = kTableEntries;
   push(channel::Command(message));
   push(channel::Command(channel::CommandHeader{channel::CommandType::kSnapshotEnd}));
-  while (counter(channel::Counter::kCommandsApplied) < sequence) turn();
+  while (counter(channel::Counter::kCommandsApplied) < uint64_t{sequence} * options_.workers) {
+    for (uint32_t i = 0; i < options_.workers; i++) turn(i);
+  }
 }
 
 Endpoint WorkerRig::backend_of(const Endpoint& client) const {
   return backends_[table_[table_index(placement_hash(client, vip_, channel::HashOn::kConnection), kTableEntries)]];
 }
 
-void WorkerRig::arrive(const Port& port, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to,
+uint32_t WorkerRig::owner(uint32_t n) const {
+  return owner_of(worker().flows().hash(client_endpoint(n, options_.v6)), options_.workers);
+}
+
+uint64_t WorkerRig::counter(channel::Counter counter) const {
+  uint64_t sum = 0;
+  for (const auto& seat : seats_) sum += seat->stats.counters[static_cast<size_t>(counter)];
+  return sum;
+}
+
+void WorkerRig::arrive(rte_ring* queue, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to,
                        uint8_t flags, uint32_t sequence, uint32_t ack) {
   rte_mbuf* mbuf = must(rte_pktmbuf_alloc(pool_), "rte_pktmbuf_alloc");
   frame.write(rte_pktmbuf_mtod(mbuf, uint8_t*), from, to, flags, sequence, ack);
   mbuf->data_len = static_cast<uint16_t>(frame.frame_bytes());
   mbuf->pkt_len = frame.frame_bytes();
-  if (rte_ring_enqueue(port.receive, mbuf) != 0) fail("receive ring");
+  if (rte_ring_enqueue(queue, mbuf) != 0) fail("receive ring");
 }
 
-void WorkerRig::client_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack) {
-  arrive(front_, *up_, client_endpoint(n, options_.v6), vip_, flags, sequence, ack);
+void WorkerRig::client_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack, uint32_t receiver) {
+  arrive(front_.receive[receiver], *up_, client_endpoint(n, options_.v6), vip_, flags, sequence, ack);
 }
 
-void WorkerRig::backend_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack) {
+void WorkerRig::backend_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack, uint32_t receiver) {
   const Endpoint client = client_endpoint(n, options_.v6);
-  arrive(back_, *down_, backend_of(client), client, flags, sequence, ack);
+  arrive(back_.receive[receiver], *down_, backend_of(client), client, flags, sequence, ack);
 }
 
-uint64_t WorkerRig::turn() {
+uint64_t WorkerRig::turn(uint32_t worker) {
   const uint64_t begin = rte_rdtsc_precise();
-  worker_->turn(now_ms_);
+  seats_[worker]->worker->turn(now_ms_);
   return rte_rdtsc_precise() - begin;
 }
 
@@ -236,10 +287,11 @@ uint64_t WorkerRig::swap_macs() {
   return rte_rdtsc_precise() - begin;
 }
 
-uint32_t WorkerRig::clear() {
+uint32_t WorkerRig::clear(uint32_t worker) {
   std::array<void*, 256> items;
   uint32_t cleared = 0;
-  for (rte_ring* ring : {front_.transmit, back_.transmit, to_main_, front_.receive, back_.receive}) {
+  for (rte_ring* ring : {front_.transmit[worker], back_.transmit[worker], seats_[worker]->to_main,
+                         front_.receive[worker], back_.receive[worker]}) {
     for (;;) {
       const unsigned n = rte_ring_dequeue_burst(ring, items.data(), items.size(), nullptr);
       if (n == 0) break;
@@ -253,13 +305,16 @@ uint32_t WorkerRig::clear() {
 void establish(WorkerRig& rig, uint32_t n) {
   for (uint32_t first = 0; first < n; first += WorkerRig::kBurst) {
     const uint32_t last = std::min(n, first + WorkerRig::kBurst);
-    for (uint32_t i = first; i < last; i++) rig.client_sends(i, kTcpSyn, 1000, 0);
-    rig.turn();
-    for (uint32_t i = first; i < last; i++) rig.backend_sends(i, kTcpSyn | kTcpAck, 5000, 1001);
-    rig.turn();
-    for (uint32_t i = first; i < last; i++) rig.client_sends(i, kTcpAck, 1001, 5001);
-    rig.turn();
-    rig.clear();
+    const auto step = [&](auto send) {
+      for (uint32_t i = first; i < last; i++) send(i, rig.workers() == 1 ? 0 : rig.owner(i));
+      for (uint32_t worker = 0; worker < rig.workers(); worker++) {
+        rig.turn(worker);
+        rig.clear(worker);
+      }
+    };
+    step([&](uint32_t i, uint32_t owner) { rig.client_sends(i, kTcpSyn, 1000, 0, owner); });
+    step([&](uint32_t i, uint32_t owner) { rig.backend_sends(i, kTcpSyn | kTcpAck, 5000, 1001, owner); });
+    step([&](uint32_t i, uint32_t owner) { rig.client_sends(i, kTcpAck, 1001, 5001, owner); });
   }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A worker between two ring devices on one core, with services and backends as control would push them.
-// The rig puts frames before the worker and takes them away outside the measured time.
+// A worker between two ring devices on one core, with services and backends as control would push them; or several,
+// each with a queue of its own on both. The rig puts frames before the workers and takes them away outside the measured
+// time.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -11,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "dataplane/worker.h"
@@ -19,14 +21,15 @@
 namespace sluice::perf {
 
 /// Starts the EAL for a benchmark on `lcore`: with huge pages if `huge_mb` of them are to be had (2 MiB), else without.
-/// Returns whether it has huge pages. Aborts if the EAL does not start.
-bool start_eal(uint32_t lcore, uint32_t huge_mb);
+/// Returns whether it has huge pages. Aborts if the EAL does not start. `second_lcore`: one more, that waits for work.
+bool start_eal(uint32_t lcore, uint32_t huge_mb, std::optional<uint32_t> second_lcore = std::nullopt);
 
 /// Anonymous memory, on huge pages if the system has them, zeroed, for the life of the process.
 std::byte* map_memory(size_t bytes);
 
 struct RigOptions {
-  uint32_t flow_capacity = 1 << 20;
+  uint32_t workers = 1;
+  uint32_t flow_capacity = 1 << 20;  // of each worker
   uint32_t backends = 16;
   uint32_t frame_bytes = kMinimalFrame;
   bool v6 = false;
@@ -40,50 +43,61 @@ class WorkerRig {
   explicit WorkerRig(const RigOptions& options);
   ~WorkerRig();
 
-  /// Puts a frame of client `n` before the worker, or one of its backend's.
-  void client_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack);
-  void backend_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack);
+  /// Puts a frame of client `n`, or one of its backend's, before a worker.
+  void client_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack, uint32_t receiver = 0);
+  void backend_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack, uint32_t receiver = 0);
 
-  /// One turn. Returns TSC cycles.
-  uint64_t turn();
+  /// One turn of a worker. Returns TSC cycles.
+  uint64_t turn(uint32_t worker = 0);
   /// The floor on the same devices: receive, swap MAC addresses, transmit. Returns TSC cycles.
   uint64_t swap_macs();
-  /// Takes away what was sent or punted. Returns how many frames.
-  uint32_t clear();
+  /// Takes away what a worker sent or punted, or did not receive. Returns how many frames.
+  uint32_t clear(uint32_t worker = 0);
 
-  uint64_t counter(channel::Counter counter) const { return stats_->counters[static_cast<size_t>(counter)]; }
-  const channel::WorkerStats& stats() const { return *stats_; }
-  const Worker& worker() const { return *worker_; }
-  /// Sets the worker's clock.
+  uint32_t workers() const { return options_.workers; }
+  /// The worker that has the flows of client `n`.
+  uint32_t owner(uint32_t n) const;
+  /// Sum over the workers.
+  uint64_t counter(channel::Counter counter) const;
+  const Worker& worker() const { return *seats_[0]->worker; }
+  /// Sets the workers' clock.
   void set_time_ms(uint64_t ms) { now_ms_ = ms; }
   uint64_t time_ms() const { return now_ms_; }
 
  private:
+  /// Queue `i` of a port is worker `i`'s.
   struct Port {
-    rte_ring* receive;
-    rte_ring* transmit;
+    std::vector<rte_ring*> receive;
+    std::vector<rte_ring*> transmit;
     uint16_t device;
   };
+  /// A worker and what it is given.
+  struct Seat {
+    rte_ring* to_main = nullptr;
+    channel::WorkerStats stats;
+    std::atomic<uint64_t> oldest_epoch{0};
+    WorkerSetup setup;
+    std::unique_ptr<Worker> worker;
+  };
 
-  Port make_port(const char* name);
+  Port make_port(const char* name) const;
+  std::unique_ptr<Seat> make_seat(uint32_t index);
+  void connect_seats();
   void push_configuration();
   Endpoint backend_of(const Endpoint& client) const;
-  void arrive(const Port& port, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to, uint8_t flags,
+  void arrive(rte_ring* queue, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to, uint8_t flags,
               uint32_t sequence, uint32_t ack);
 
   RigOptions options_;
   rte_mempool* pool_;
   Port front_;
   Port back_;
-  rte_ring* to_main_;
-  std::unique_ptr<channel::WorkerStats> stats_;
   std::byte* segment_;
   ChannelAttachment attachment_;
   std::atomic<const ChannelAttachment*> attached_{nullptr};
-  std::atomic<uint64_t> oldest_epoch_{0};
   std::atomic<bool> stop_{false};
-  WorkerSetup setup_;
-  std::unique_ptr<Worker> worker_;
+  std::vector<std::unique_ptr<Seat>> seats_;
+  std::vector<rte_ring*> handover_rings_;
   uint64_t now_ms_ = 1'000'000;
   Endpoint vip_;
   std::vector<Endpoint> backends_;
