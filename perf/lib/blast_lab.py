@@ -59,18 +59,23 @@ class Wires(Network):
         return f"net_{self.kind}{number},iface={'lb' if ours else 'bl'}-{side}"
 
 
-def lab_config(wires, directory, idle="pause", lcores=None, flows=1_048_576, memory_mb=512):
-    """The lab's configuration file with other devices; returns its path."""
-    text = EXAMPLE.read_text()
-    for side in SIDES:
-        text = re.sub(rf'(name = "{side}"; *device = )"[^"]*"', rf'\1"{wires.device(side, True)}"', text)
+def lab_settings(text, idle="pause", lcores=None, flows=1_048_576, memory_mb=512):
+    """A configuration's text with other settings of the data plane."""
     text = re.sub(r'idle( *)= "[a-z]*"', rf'idle\1= "{idle}"', text)
     text = re.sub(r"flow_capacity = \d+", f"flow_capacity = {flows}", text)
     text = re.sub(r"memory_mb( *)= \d+", rf"memory_mb\1= {memory_mb}", text)
     if lcores:
         text = re.sub(r"( *)workers( *)= 1;", rf'\1workers\2= 1;\n\1lcores\2 = "{lcores}";', text)
+    return text
+
+
+def lab_config(wires, directory, **settings):
+    """The lab's configuration file with other devices and settings; returns its path."""
+    text = EXAMPLE.read_text()
+    for side in SIDES:
+        text = re.sub(rf'(name = "{side}"; *device = )"[^"]*"', rf'\1"{wires.device(side, True)}"', text)
     path = pathlib.Path(directory) / "blast-lab.cfg"
-    path.write_text(text)
+    path.write_text(lab_settings(text, **settings))
     return path
 
 

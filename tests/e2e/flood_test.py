@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""perf/flood at toy size: a SYN flood, as hard as blast can make it here, takes no session that is open and stops no new one."""
+import json
+import subprocess
+
+import pytest
+
+from lab.balancer import ROOT, build_directory
+
+pytestmark = pytest.mark.skipif(not (build_directory() / "perf" / "perf_mail").exists(), reason="built without -Dperf=true")
+
+
+@pytest.fixture(scope="module")
+def flood(tmp_path_factory):
+    output = tmp_path_factory.mktemp("flood") / "flood.json"
+    # A table so small that the flood fills the part for handshakes many times over.
+    command = [ROOT / "perf" / "flood", "--quick", "--flows", "65536", "--json", output]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=400)
+    assert output.exists(), done.stdout + done.stderr
+    return done, json.loads(output.read_text())
+
+
+def test_no_session_is_lost_and_every_new_one_succeeds(flood):
+    done, found = flood
+    assert found["held"] == {"wanted": 200, "completed": 200}, done.stdout
+    for name, (phase,) in found["phases"].items():
+        assert phase["talkers"]["outcomes"] == {"delivered": 5}, (name, done.stdout)
+        assert phase["new"]["failed"] == 0 and phase["new"]["completed"] >= 55, (name, done.stdout)
+        assert phase["backends_down"] == [], name
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_flood_was_one(flood):
+    done, found = flood
+    (phase,) = found["phases"]["flood"]
+    counters = phase["counters"]
+    assert phase["sent_per_s"] > 5000 and phase["placed_per_s"] > 2500, done.stdout
+    assert counters["flows_recycled_embryonic"] > 0, "the flood did not even fill the embryonic part"
+    assert counters["drop_table_full"] == counters["flows_stateless"] == 0, "the flood got at the room of established flows"
+    (elsewhere,) = found["phases"]["elsewhere"]
+    assert elsewhere["sent_per_s"] > 5000 and elsewhere["placed_per_s"] < 100, done.stdout
+
+
+def test_the_report_says_where_everything_ran_and_what_it_measured(flood):
+    done, found = flood
+    assert found["machine"] in done.stdout and "worker on CPU" in done.stdout
+    for words in ("SYN/s sent", "p99 ms", "200 of 200", "counter law"):
+        assert words in done.stdout
