@@ -60,6 +60,32 @@ constexpr uint16_t update_checksum_and_ttl(uint16_t checksum, uint16_t removed, 
   return static_cast<uint16_t>(~sum);
 }
 
+/// Folded sums of an endpoint as they enter checksums. Each in half a 64-bit word, so that two can be worked on at
+/// once.
+struct alignas(8) EndpointSums {
+  uint32_t endpoint;  // address and port: TCP
+  uint32_t address;   // the address alone: IPv4
+};
+
+inline EndpointSums endpoint_sums(const Endpoint& endpoint) {
+  const uint16_t address = address_sum(endpoint.address);
+  return {.endpoint = fold(uint64_t{address} + endpoint.port.raw), .address = address};
+}
+
+/// The TCP checksum and that of the IPv4 header (upper half) of a packet that loses a hop and in which one endpoint
+/// takes another's place: update_checksum() and update_checksum_and_ttl() in one.
+inline uint64_t update_checksums(uint64_t tcp_and_ipv4, const EndpointSums& removed, const EndpointSums& added) {
+  constexpr uint64_t kHalves = 0x0000'ffff'0000'ffff;
+  constexpr uint64_t kNegated = 2 * kHalves + (uint64_t{0xfffe} << 32);  // of checksum and removed; the hop
+  uint64_t before, after;
+  std::memcpy(&before, &removed, sizeof before);
+  std::memcpy(&after, &added, sizeof after);
+  uint64_t sum = kNegated - tcp_and_ipv4 - before + after;
+  sum = (sum & kHalves) + (sum >> 16 & kHalves);
+  sum = (sum & kHalves) + (sum >> 16 & kHalves);
+  return ~sum & kHalves;
+}
+
 /// The TCP checksum of `segment` (its checksum field counted as it stands: zero it to compute, leave it to verify, when
 /// a right one gives 0).
 inline uint16_t tcp_checksum(const Address& source, const Address& destination, const uint8_t* segment, size_t bytes) {

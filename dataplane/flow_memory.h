@@ -9,13 +9,14 @@
 #include <cstdint>
 #include <optional>
 
+#include "dataplane/checksum.h"
 #include "dataplane/contract/flow.h"
 #include "dataplane/contract/messages.h"
 #include "dataplane/contract/segment.h"
 
 namespace sluice {
 
-inline constexpr uint32_t kFlowMemoryVersion = 7;  // raise with any change of layout or meaning
+inline constexpr uint32_t kFlowMemoryVersion = 8;  // raise with any change of layout or meaning
 
 /// A service as a worker keeps it. Tables of backends lie in the channel's arena and are not part of this.
 struct alignas(64) Service {
@@ -30,9 +31,7 @@ struct alignas(64) Service {
   uint8_t flags;  // channel::ServiceFlags
   uint8_t reserved;
   uint32_t total_weight;  // of the backends in its table
-  uint32_t checksum;      // ones' complement sum of the VIP's address and port (unfolded)
-  uint16_t address_sum;   // folded sum of the IPv4 address alone; 0 for IPv6
-  uint16_t reserved2;
+  EndpointSums sums;      // of the VIP
   uint64_t key;
 };
 
@@ -46,12 +45,10 @@ struct alignas(64) Backend {
   bool in_use;
   MacAddress next_hop;
   uint16_t vlan;
-  uint16_t weight;
-  uint16_t checksum;     // ones' complement sum of address and port
-  uint16_t address_sum;  // of the address alone
+  EndpointSums sums;  // of the endpoint
   uint32_t max_connections;
   channel::ServiceId sole_service;  // as channel::PutBackend's
-  uint16_t reserved2;
+  uint16_t weight;
   uint32_t flows_now;
   uint64_t key;
 

@@ -62,6 +62,16 @@ class FlowTable {
     return mask == 0 ? kNoFlow : bucket.slot[__builtin_ctz(mask)] & ~FlowBucket::kSecondary;
   }
 
+  /// Whether a look at the secondary bucket may help where the primary one has no candidate.
+  bool has_second_bucket(FlowPlace place) const noexcept { return buckets_[place.bucket].overflowed != 0; }
+  void prefetch_second_bucket(FlowPlace place) const noexcept {
+    __builtin_prefetch(&buckets_[other_bucket(place.bucket, place.tag)]);
+  }
+  /// As first_candidate(), in the secondary bucket.
+  FlowIndex second_candidate(FlowPlace place) const noexcept {
+    return first_candidate({other_bucket(place.bucket, place.tag), place.tag});
+  }
+
   /// The first flow for which `wanted(flow)` among all those that the place can lead to, or kNoFlow.
   template <typename Wanted>
   FlowIndex find(FlowPlace place, Wanted wanted) const noexcept {

@@ -16,11 +16,6 @@ constexpr bool in_range(T value, T last) {
   return static_cast<uint8_t>(value) <= static_cast<uint8_t>(last);
 }
 
-/// Sum of an endpoint as it enters the TCP checksum, folded.
-uint16_t endpoint_sum(const Endpoint& endpoint) {
-  return fold(uint64_t{address_sum(endpoint.address)} + endpoint.port.raw);
-}
-
 }  // namespace
 
 ForwardingState::ForwardingState(Service* services, Backend* backends, Local* locals, uint32_t ports,
@@ -158,8 +153,7 @@ std::optional<RejectReason> ForwardingState::put_service(const channel::PutServi
   service.mss = message.mss;
   service.total_weight = message.total_weight;
   service.key = message.key;
-  service.checksum = endpoint_sum(service.vip);
-  service.address_sum = address_sum(service.vip.address);
+  service.sums = endpoint_sums(service.vip);
   service.in_use = true;
   if (moved) rebuild_slots();
   tables_[id] = BackendTable{};
@@ -195,8 +189,7 @@ std::optional<RejectReason> ForwardingState::put_backend(const channel::PutBacke
   backend.max_connections = message.max_connections;
   backend.sole_service = message.sole_service < channel::kMaxServices ? message.sole_service : channel::kNoService;
   backend.key = message.key;
-  backend.checksum = endpoint_sum(backend.endpoint);
-  backend.address_sum = address_sum(backend.endpoint.address);
+  backend.sums = endpoint_sums(backend.endpoint);
   backend.in_use = true;
   by_endpoint_.insert(id, backend.endpoint);
   backend_named_[id] = true;

@@ -123,6 +123,7 @@ ParseVerdict parse_any(const rte_mbuf& mbuf, const MacAddress& own_mac, Packet& 
   uint32_t offset = kEthernetBytes;
   uint16_t type = Be16{load<uint16_t>(data + 12)}.host();
   packet.vlan = 0;
+  packet.usual = false;
   if ((mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
     packet.vlan = mbuf.vlan_tci & 0x0fff;
   } else if (type == kEtherTypeVlan) {

@@ -76,6 +76,7 @@ struct alignas(64) Packet {
   bool v6;
   uint8_t tcp_flags;
   uint8_t tcp_header_bytes;
+  bool usual;            // untagged IPv4 without options and none of SYN, FIN, RST; found so by parse_usual()
   uint32_t fragment_id;  // the datagram's identification, host order; of fragments only
 
   /// Sequence space that the segment takes (RFC 9293 section 3.4).
@@ -94,50 +95,5 @@ constexpr bool contradictory_flags(uint8_t flags) {
 
 /// The frame in `mbuf` taken apart with every case considered. Headers must lie in its first segment.
 ParseVerdict parse_any(const rte_mbuf& mbuf, const MacAddress& own_mac, Packet& packet) noexcept;
-
-/// The same, quick for what nearly every packet is: an untagged IPv4 TCP segment without IP options for this station.
-/// `own_mac_word`: the port's MAC in the low 48 bits as it lies in memory.
-inline ParseVerdict parse(const rte_mbuf& mbuf, const MacAddress& own_mac, uint64_t own_mac_word,
-                          Packet& packet) noexcept {
-  constexpr uint32_t kL3 = kEthernetBytes, kL4 = kEthernetBytes + ipv4::kBytes;
-  constexpr uint32_t kTypeAndVersion = 0x00450008;       // 08 00 45: IPv4, five words of header
-  constexpr uint32_t kFragmentAndProtocol = 0x06000000;  // no fragment, any TTL, TCP
-  constexpr uint32_t kContradictory = [] {
-    uint32_t set = 0;
-    for (uint32_t flags = 0; flags < 32; flags++)
-      set |= uint32_t{contradictory_flags(static_cast<uint8_t>(flags))} << flags;
-    return set;
-  }();
-  const auto* data = rte_pktmbuf_mtod(&mbuf, const uint8_t*);
-  const uint32_t available = mbuf.data_len;
-  if (available < kL4 + tcp::kBytes) [[unlikely]]
-    return parse_any(mbuf, own_mac, packet);
-  const bool usual = (load<uint64_t>(data) & 0xffffffffffff) == own_mac_word &&
-                     (load<uint32_t>(data + 12) & 0x00ffffff) == kTypeAndVersion &&
-                     (load<uint32_t>(data + kL3 + ipv4::kFragment) & 0xff00ff3f) == kFragmentAndProtocol &&
-                     (mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0;
-  const uint32_t total = Be16{load<uint16_t>(data + kL3 + ipv4::kTotalLength)}.host();
-  const uint32_t header_bytes = (data[kL4 + tcp::kOffset] >> 4) * 4U;
-  const uint8_t flags = data[kL4 + tcp::kFlags] & 0x1f;
-  const bool sound = (kL3 + total <= mbuf.pkt_len) & (ipv4::kBytes + header_bytes <= total) &
-                     (header_bytes >= tcp::kBytes) & (kL4 + header_bytes <= available) &
-                     ((kContradictory >> flags & 1) == 0);
-  if (!(usual & sound)) [[unlikely]]
-    return parse_any(mbuf, own_mac, packet);
-  packet.source = {Address::v4(Be32{load<uint32_t>(data + kL3 + ipv4::kSource)}), Be16{load<uint16_t>(data + kL4)}};
-  packet.destination = {Address::v4(Be32{load<uint32_t>(data + kL3 + ipv4::kDestination)}),
-                        Be16{load<uint16_t>(data + kL4 + tcp::kDestinationPort)}};
-  packet.sequence = Be32{load<uint32_t>(data + kL4 + tcp::kSequence)}.host();
-  packet.ack = Be32{load<uint32_t>(data + kL4 + tcp::kAck)}.host();
-  packet.l3_offset = kL3;
-  packet.l4_offset = kL4;
-  packet.ip_bytes = static_cast<uint16_t>(total);
-  packet.payload_bytes = static_cast<uint16_t>(total - ipv4::kBytes - header_bytes);
-  packet.vlan = 0;
-  packet.v6 = false;
-  packet.tcp_flags = flags;
-  packet.tcp_header_bytes = static_cast<uint8_t>(header_bytes);
-  return ParseVerdict::kTcp;
-}
 
 }  // namespace sluice

@@ -46,37 +46,46 @@ inline uint8_t hop_limit(const rte_mbuf& mbuf, const Packet& packet) noexcept {
 /// Which of the two endpoints of a packet is rewritten.
 enum class Side : uint8_t { kSource, kDestination };
 
-/// Replaces one endpoint of a TCP packet and takes one hop off. `old_sum`, `new_sum`: folded sums of address and port;
-/// `old_address_sum`, `new_address_sum`: of the address alone.
+/// Replaces the address, takes one hop off, and brings both checksums up to date. The port is the caller's.
 template <Side kSide>
-inline void rewrite_endpoint(rte_mbuf& mbuf, const Packet& packet, const Endpoint& to, uint16_t old_sum,
-                             uint16_t new_sum, uint16_t old_address_sum, uint16_t new_address_sum) noexcept {
+inline void rewrite_ipv4_address(uint8_t* l3, uint8_t* l4, const Address& to, const EndpointSums& before,
+                                 const EndpointSums& after) noexcept {
+  __builtin_memcpy(l3 + (kSide == Side::kSource ? ipv4::kSource : ipv4::kDestination), &to.bytes[12], 4);
+  l3[ipv4::kTtl]--;
+  const uint64_t old_sums =
+      load<uint16_t>(l4 + tcp::kChecksum) | static_cast<uint64_t>(load<uint16_t>(l3 + ipv4::kChecksum)) << 32;
+  const uint64_t new_sums = update_checksums(old_sums, before, after);
+  store(l4 + tcp::kChecksum, static_cast<uint16_t>(new_sums));
+  store(l3 + ipv4::kChecksum, static_cast<uint16_t>(new_sums >> 32));
+}
+
+/// Replaces one endpoint of a TCP packet, whose sums are `before`, by `to`, and takes one hop off.
+template <Side kSide>
+inline void rewrite_endpoint(rte_mbuf& mbuf, const Packet& packet, const Endpoint& to, const EndpointSums& before,
+                             const EndpointSums& after) noexcept {
   auto* data = rte_pktmbuf_mtod(&mbuf, uint8_t*);
   uint8_t* l3 = data + packet.l3_offset;
   uint8_t* l4 = data + packet.l4_offset;
-  if (packet.v6) {
-    __builtin_memcpy(l3 + (kSide == Side::kSource ? ipv6::kSource : ipv6::kDestination), to.address.bytes.data(), 16);
-    l3[ipv6::kHopLimit]--;
-  } else {
-    __builtin_memcpy(l3 + (kSide == Side::kSource ? ipv4::kSource : ipv4::kDestination), &to.address.bytes[12], 4);
-    l3[ipv4::kTtl]--;
-    store(l3 + ipv4::kChecksum,
-          update_checksum_and_ttl(load<uint16_t>(l3 + ipv4::kChecksum), old_address_sum, new_address_sum));
-  }
   store(l4 + (kSide == Side::kSource ? tcp::kSourcePort : tcp::kDestinationPort), to.port.raw);
-  store(l4 + tcp::kChecksum, update_checksum(load<uint16_t>(l4 + tcp::kChecksum), old_sum, new_sum));
+  if (!packet.v6) {
+    rewrite_ipv4_address<kSide>(l3, l4, to.address, before, after);
+    return;
+  }
+  __builtin_memcpy(l3 + (kSide == Side::kSource ? ipv6::kSource : ipv6::kDestination), to.address.bytes.data(), 16);
+  l3[ipv6::kHopLimit]--;
+  store(l4 + tcp::kChecksum,
+        update_checksum(load<uint16_t>(l4 + tcp::kChecksum), static_cast<uint16_t>(before.endpoint),
+                        static_cast<uint16_t>(after.endpoint)));
 }
 
 /// NAT towards a backend: the destination becomes the backend's endpoint.
 inline void to_backend(rte_mbuf& mbuf, const Packet& packet, const Service& service, const Backend& backend) noexcept {
-  rewrite_endpoint<Side::kDestination>(mbuf, packet, backend.endpoint, service.checksum, backend.checksum,
-                                       service.address_sum, backend.address_sum);
+  rewrite_endpoint<Side::kDestination>(mbuf, packet, backend.endpoint, service.sums, backend.sums);
 }
 
 /// NAT back towards the client: the source becomes the service's VIP.
 inline void to_client(rte_mbuf& mbuf, const Packet& packet, const Service& service, const Backend& backend) noexcept {
-  rewrite_endpoint<Side::kSource>(mbuf, packet, service.vip, backend.checksum, service.checksum, backend.address_sum,
-                                  service.address_sum);
+  rewrite_endpoint<Side::kSource>(mbuf, packet, service.vip, backend.sums, service.sums);
 }
 
 /// Replaces both endpoints of a TCP packet, for fullnat, and takes one hop off. All addresses are of one family.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/worker.h"
 
-#include <emmintrin.h>
 #include <rte_cycles.h>
 
 #include <algorithm>
 #include <cstddef>
 
+#include "dataplane/count_packet.h"
 #include "dataplane/mss.h"
 #include "dataplane/tcp_track.h"
 #include "dataplane/translate.h"
@@ -20,21 +20,11 @@ constexpr uint8_t kUnusual = kFlowCut | kFlowSpecial;
 constexpr uint32_t kCommandsPerTurn = 32;
 constexpr uint32_t kResetsPerTurn = 32;
 
-/// Adds one packet of `bytes` to a pair of counters, packets and bytes, side by side and aligned.
-void count_packet(uint64_t* packets, uint32_t bytes) {
-  auto* pair = reinterpret_cast<__m128i*>(packets);
-  _mm_store_si128(pair, _mm_add_epi64(_mm_load_si128(pair), _mm_set_epi64x(bytes, 1)));
-}
-
-static_assert(offsetof(channel::ServiceCounters, packets_in) % 16 == 0);
-static_assert(offsetof(channel::ServiceCounters, packets_out) % 16 == 0);
-static_assert(offsetof(channel::BackendCounters, packets_in) % 16 == 0);
-static_assert(offsetof(channel::BackendCounters, packets_out) % 16 == 0);
-
 }  // namespace
 
 bool Worker::turn(uint64_t now_ms) noexcept {
   now_ms_ = now_ms;
+  established_deadline_ms_ = static_cast<uint32_t>(now_ms) + timeout_ms_[static_cast<size_t>(TcpState::kEstablished)];
   resets_left_ = kResetsPerTurn;
   sampled_ = ++turns_ % channel::kStageSampling == 0;
   if (sampled_) stage_begin_ = rte_rdtsc();
@@ -67,12 +57,7 @@ void Worker::end_stage(Counter stage) noexcept {
 void Worker::process() noexcept {
   if (taps_.any()) [[unlikely]]
     return process_tapped();
-  look_up_flows();
-  end_stage(Counter::kStageLookUpFlows);
-  place_new_flows();
-  end_stage(Counter::kStagePlaceNewFlows);
-  translate();
-  end_stage(Counter::kStageTranslate);
+  look_up_and_translate();
   burst_.count = 0;
   if (aside_count_ != 0) [[unlikely]]
     deal_with_asides();
@@ -138,12 +123,52 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
   rte_mbuf** const mbufs = burst_.mbuf.data() + burst_.count;
   for (uint32_t i = 0; i < std::min(received, kPrefetchAhead); i++) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
   const Arrival how = arrival(port, setup_.spread == Spread::kAlone, setup_.index);
-  uint32_t kept = burst_.count;
+  // Which side a port faces is known beforehand, but for one-armed set-ups.
+  const bool alone = how.mine && !has_fullnat_;
+  if (alone && how.faces == Faces::kClients) {
+    burst_.count = enter_all<true>(burst_.count, how, mbufs, received);
+  } else if (alone && how.faces == Faces::kBackends) {
+    burst_.count = enter_all<false>(burst_.count, how, mbufs, received);
+  } else {
+    uint32_t kept = burst_.count;
+    for (uint32_t i = 0; i < received; i++) {
+      if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
+      kept = enter(kept, how, mbufs[i]);
+    }
+    burst_.count = kept;
+  }
+}
+
+template <bool kFromClient>
+uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept {
+  Burst& burst = burst_;
+  const __m256i usual = usual_frame(how.mac_word);
+  const uint32_t before = kept;
   for (uint32_t i = 0; i < received; i++) {
     if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
-    kept = enter(kept, how, mbufs[i]);
+    rte_mbuf* mbuf = mbufs[i];
+    if (!parse_usual(*mbuf, usual, burst.packet[kept])) [[unlikely]] {
+      kept = enter_unusual(kept, how, mbuf);
+      continue;
+    }
+    // Not from the packet: what was just stored in larger pieces cannot be loaded back at once.
+    const uint8_t* l3 = rte_pktmbuf_mtod_offset(mbuf, const uint8_t*, kEthernetBytes);
+    const Endpoint client{
+        Address::v4(Be32{load<uint32_t>(l3 + (kFromClient ? ipv4::kSource : ipv4::kDestination))}),
+        Be16{load<uint16_t>(l3 + ipv4::kBytes + (kFromClient ? tcp::kSourcePort : tcp::kDestinationPort))}};
+    const FlowPlace place = flows_.place(flows_.hash(client));
+    flows_.prefetch_bucket(place);
+    burst.mbuf[kept] = mbuf;
+    burst.place[kept] = place;
+    kept++;
   }
-  burst_.count = kept;
+  std::fill_n(burst.port.begin() + before, kept - before, static_cast<uint8_t>(how.port));
+  std::fill_n(burst.from_client.begin() + before, kept - before, kFromClient);
+  return kept;
+}
+
+[[gnu::noinline]] uint32_t Worker::enter_unusual(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept {
+  return enter(kept, how, mbuf);
 }
 
 FlowIndex Worker::find_from_client(FlowPlace place, const Packet& packet) const noexcept {
@@ -155,27 +180,16 @@ FlowIndex Worker::find_from_backend(FlowPlace place, const Packet& packet) const
       place, [&](const Flow& flow) { return is_from_backend(flow, packet) || is_from_backend_to_local(flow, packet); });
 }
 
-void Worker::look_up_flows() noexcept {
-  Burst& burst = burst_;
-  for (uint32_t i = 0; i < burst.count; i++) {
-    burst.flow[i] = flows_.first_candidate(burst.place[i]);
-    if (burst.flow[i] != kNoFlow) flows_.prefetch_flow(burst.flow[i]);
+void Worker::confirm_flow(uint32_t i) noexcept {
+  const Packet& packet = burst_.packet[i];
+  FlowIndex& flow = burst_.flow[i];
+  // An earlier packet of this burst may have ended it, and begun another in its stead.
+  const bool is_there = flow != kNoFlow && flows_[flow].state != TcpState::kFree;
+  if (burst_.from_client[i]) {
+    if (!is_there || !is_from_client(flows_[flow], packet)) flow = find_from_client(burst_.place[i], packet);
+  } else if (!is_there || !is_from_backend(flows_[flow], packet)) {
+    flow = find_from_backend(burst_.place[i], packet);
   }
-  for (uint32_t i = 0; i < burst.count; i++) {
-    const Packet& packet = burst.packet[i];
-    const FlowIndex first = burst.flow[i];
-    if (burst.from_client[i]) {
-      if (first == kNoFlow || !is_from_client(flows_[first], packet)) {
-        burst.flow[i] = find_from_client(burst.place[i], packet);
-      }
-    } else if (first == kNoFlow || !is_from_backend(flows_[first], packet)) {
-      burst.flow[i] = find_from_backend(burst.place[i], packet);
-    }
-  }
-}
-
-void Worker::translate() noexcept {
-  for (uint32_t i = 0; i < burst_.count; i++) translate_one(i);
 }
 
 bool Worker::may_go_to_backend(uint32_t i) noexcept {
@@ -204,16 +218,6 @@ void Worker::track_client(Flow& flow, const Packet& packet) noexcept {
   flow.deadline_ms = static_cast<uint32_t>(now_ms_) + timeout_ms_[static_cast<size_t>(flow.state)];
 }
 
-void Worker::count_towards_backend(const Flow& flow, uint32_t bytes) noexcept {
-  count_packet(&setup_.stats->services[flow.service].packets_in, bytes);
-  count_packet(&setup_.stats->backends[flow.backend].packets_in, bytes);
-}
-
-void Worker::count_towards_client(const Flow& flow, uint32_t bytes) noexcept {
-  count_packet(&setup_.stats->services[flow.service].packets_out, bytes);
-  count_packet(&setup_.stats->backends[flow.backend].packets_out, bytes);
-}
-
 void Worker::learn_return_path(Flow& flow, uint32_t i) noexcept {
   // Six bytes of MAC and, in place of the type that follows them, VLAN and port.
   const auto from = load<uint64_t>(rte_pktmbuf_mtod(burst_.mbuf[i], const uint8_t*) + 6) & 0x0000ffffffffffff;
@@ -240,10 +244,10 @@ void Worker::translate_from_client(uint32_t i) noexcept {
 
   const uint32_t expected = flow.client_next;
   track_client(flow, packet);
-  watch_client(i, expected);
+  if (SmtpObserver::client_matters(flow, packet)) watch_client(i, expected);
   learn_return_path(flow, i);
 
-  count_towards_backend(flow, packet.ip_bytes);
+  count_towards_backend(*setup_.stats, flow, packet.ip_bytes);
   to_backend(*mbuf, packet, state_.service(flow.service), backend);
   write_ethernet(*mbuf, packet, backend.next_hop, mac_word_[backend.port_index], backend.vlan);
   send(backend.port_index, mbuf);
@@ -283,8 +287,8 @@ void Worker::translate_from_backend(uint32_t i) noexcept {
 
   const uint32_t expected = flow.server_next;
   track_backend(flow, packet);
-  watch_backend(i, expected);
-  count_towards_client(flow, packet.ip_bytes);
+  if (SmtpObserver::backend_matters(flow, packet)) watch_backend(i, expected);
+  count_towards_client(*setup_.stats, flow, packet.ip_bytes);
   to_client(*mbuf, packet, state_.service(flow.service), backend);
   write_ethernet(*mbuf, packet, flow.client_mac, mac_word_[out_port], flow.vlan_and_port & 0x0fff);
   send(out_port, mbuf);
@@ -325,12 +329,6 @@ bool Worker::send_for_main() noexcept {
     if (!sent) rte_pktmbuf_free(mbuf);
   }
   return n != 0;
-}
-
-void Worker::send(uint32_t port, rte_mbuf* mbuf) noexcept {
-  OutQueue& queue = out_[port];
-  queue.mbufs[queue.count++] = mbuf;
-  if (queue.count == OutQueue::kSize) transmit(port);
 }
 
 void Worker::send_made(uint32_t port, rte_mbuf* mbuf) noexcept {

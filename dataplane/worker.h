@@ -5,6 +5,9 @@
 //
 //   poll_control -> receive -> parse -> look_up_flows -> place_new_flows -> translate -> transmit -> expire_some
 //
+// The three in the middle go hand in hand: while a packet is translated, the flow of one a little behind it comes from
+// memory. Fetched all at once, flows would be more than a core can have under way (look_up_and_translate()).
+//
 // Memory is taken at start; a turn allocates nothing, takes no lock, makes no system call (but for sleeping, in
 // idle mode kSleep, and what the device's driver does) and throws nothing.
 #pragma once
@@ -106,10 +109,36 @@ class Worker {
   /// Takes one frame apart and enters it into the burst at place `kept`, unless it is dealt with at once, put aside or
   /// handed over. Returns the next place.
   uint32_t enter(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept;
+  uint32_t enter_unusual(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept;
+  /// What `received` frames of one burst have become from place `kept` on, where all are from clients, or all from
+  /// backends, and ours.
+  template <bool kFromClient>
+  uint32_t enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept;
   void process() noexcept;
   void end_stage(Counter stage) noexcept;
-  void look_up_flows() noexcept;
-  void translate() noexcept;
+  /// Three stages as one, as each packet's flow comes from memory while the packets before it are translated.
+  void look_up_and_translate() noexcept;
+  void look_up_flow(uint32_t i) noexcept {
+    const FlowIndex candidate = flows_.first_candidate(burst_.place[i]);
+    burst_.flow[i] = candidate;
+    if (candidate != kNoFlow) {
+      flows_.prefetch_flow(candidate);
+    } else if (flows_.has_second_bucket(burst_.place[i])) {
+      flows_.prefetch_second_bucket(burst_.place[i]);
+    }
+  }
+  void look_up_flow_again(uint32_t i) noexcept {
+    // Once more: what a core is asked for while it has all it can under way, it forgets.
+    if (burst_.flow[i] != kNoFlow) return flows_.prefetch_flow(burst_.flow[i]);
+    if (!flows_.has_second_bucket(burst_.place[i])) return;
+    burst_.flow[i] = flows_.second_candidate(burst_.place[i]);
+    if (burst_.flow[i] != kNoFlow) flows_.prefetch_flow(burst_.flow[i]);
+  }
+  /// Finds the flow that a packet is of, beginning with its candidate; kNoFlow if there is none.
+  void confirm_flow(uint32_t i) noexcept;
+  void translate_unusual(uint32_t i) noexcept;
+  bool pass_usual_from_client(uint32_t i) noexcept;
+  bool pass_usual_from_backend(uint32_t i) noexcept;
   void translate_one(uint32_t i) noexcept {
     if (burst_.flow[i] == kNoFlow) return;  // dealt with when it was not placed
     if (burst_.from_client[i]) {
@@ -134,25 +163,27 @@ class Worker {
   bool may_go_to_backend(uint32_t i) noexcept;
   void track_client(Flow& flow, const Packet& packet) noexcept;
   void track_backend(Flow& flow, const Packet& packet) noexcept;
-  void count_towards_backend(const Flow& flow, uint32_t bytes) noexcept;
-  void count_towards_client(const Flow& flow, uint32_t bytes) noexcept;
   void learn_return_path(Flow& flow, uint32_t i) noexcept;
-  /// Shows a tracked packet to the observer. `expected`: the sequence number its sender was to use next before it.
-  void watch_client(uint32_t i, uint32_t expected) noexcept {
+  /// Shows a tracked packet that matters to the observer. `expected`: the sequence number its sender was to use next
+  /// before it.
+  [[gnu::noinline]] void watch_client(uint32_t i, uint32_t expected) noexcept {
     Flow& flow = flows_[burst_.flow[i]];
-    if (!SmtpObserver::client_matters(flow, burst_.packet[i])) return;
     observer_.from_client(burst_.flow[i], flow, state_.service(flow.service),
                           observed_segment(*burst_.mbuf[i], burst_.packet[i], expected), now_ms_);
   }
-  void watch_backend(uint32_t i, uint32_t expected) noexcept {
+  [[gnu::noinline]] void watch_backend(uint32_t i, uint32_t expected) noexcept {
     Flow& flow = flows_[burst_.flow[i]];
-    if (!SmtpObserver::backend_matters(flow, burst_.packet[i])) return;
     observer_.from_backend(burst_.flow[i], flow, state_.service(flow.service),
                            observed_segment(*burst_.mbuf[i], burst_.packet[i], expected), now_ms_);
   }
   void translate_from_client(uint32_t i) noexcept;
   void translate_from_backend(uint32_t i) noexcept;
-  void send(uint32_t port, rte_mbuf* mbuf) noexcept;
+  void send(uint32_t port, rte_mbuf* mbuf) noexcept {
+    OutQueue& queue = out_[port];
+    queue.mbufs[queue.count++] = mbuf;
+    if (queue.count == OutQueue::kSize) [[unlikely]]
+      transmit(port);
+  }
   void send_made(uint32_t port, rte_mbuf* mbuf) noexcept;
   void punt(uint32_t port, rte_mbuf* mbuf) noexcept;
   void drop(rte_mbuf* mbuf, Counter reason) noexcept;
@@ -261,7 +292,6 @@ class Worker {
   bool pass_stateless_to_client(uint32_t i) noexcept;
 
   // worker_flows.cc: the life of flows.
-  void place_new_flows() noexcept;
   void place_if_new(uint32_t i) noexcept {
     if (burst_.flow[i] == kNoFlow || (burst_.from_client[i] && is_opening(burst_.packet[i]))) place_new(i);
   }
@@ -300,6 +330,7 @@ class Worker {
   std::array<uint32_t, static_cast<size_t>(TcpState::kReset) + 1> timeout_ms_;  // by state
   std::array<uint64_t, channel::kMaxPorts> mac_word_;  // a port's MAC in the low 48 bits, as it lies in memory
   uint64_t now_ms_;
+  uint32_t established_deadline_ms_ = 0;  // of a flow that a packet of this turn keeps alive
   uint64_t epoch_ = 0;
   rte_ring* commands_ = nullptr;
   rte_ring* events_ = nullptr;

@@ -3,6 +3,7 @@
 // What a worker does with frames that are not whole TCP segments: ICMP errors and fragments follow the flow that
 // they belong to, what belongs to none goes to the kernel, what is broken is dropped. They wait until the segments
 // received with them are dealt with, so that they neither overtake their flow nor slow down the others.
+#include "dataplane/count_packet.h"
 #include "dataplane/icmp.h"
 #include "dataplane/translate.h"
 #include "dataplane/worker.h"
@@ -167,7 +168,7 @@ void Worker::pass_fragment_to_backend(Aside& aside, const Flow& flow) noexcept {
   if (aside.packet.ip_bytes + overhead_to(flow) > setup_.port[backend.port_index].mtu) {
     return drop(mbuf, Counter::kDropTooBig);
   }
-  count_towards_backend(flow, aside.packet.ip_bytes);
+  count_towards_backend(*setup_.stats, flow, aside.packet.ip_bytes);
   if (!sees_both_ways(flow)) return send_one_way(mbuf, aside.packet, flow);
   rewrite_fragment(*mbuf, aside.packet, client_at_backend(flow).address, backend.endpoint.address);
   write_ethernet(*mbuf, aside.packet, backend.next_hop, mac_word_[backend.port_index], backend.vlan);
@@ -180,7 +181,7 @@ void Worker::pass_fragment_to_client(Aside& aside, const Flow& flow) noexcept {
   if ((flow.flags & kFlowCut) != 0 || !state_.is_current(flow)) return drop(mbuf, Counter::kDropFragment);
   if (hop_limit(*mbuf, aside.packet) <= 1) return drop(mbuf, Counter::kDropTtlExpired);
   if (aside.packet.ip_bytes > setup_.port[out_port].mtu) return drop(mbuf, Counter::kDropTooBig);
-  count_towards_client(flow, aside.packet.ip_bytes);
+  count_towards_client(*setup_.stats, flow, aside.packet.ip_bytes);
   rewrite_fragment(*mbuf, aside.packet, state_.service(flow.service).vip.address, flow.client);
   write_ethernet(*mbuf, aside.packet, flow.client_mac, mac_word_[out_port], flow.vlan_and_port & 0x0fff);
   send(out_port, mbuf);

@@ -4,6 +4,7 @@
 // what other workers hand over.
 #pragma once
 
+#include "dataplane/parse_usual.h"
 #include "dataplane/worker.h"
 
 namespace sluice {
@@ -13,7 +14,9 @@ namespace sluice {
   const auto [port, faces, mac_word, mine, asker] = how;
   Burst& burst = burst_;
   Packet& packet = burst.packet[kept];
-  const ParseVerdict verdict = sluice::parse(*mbuf, setup_.port[port].mac, mac_word, packet);
+  const ParseVerdict verdict = parse_usual(*mbuf, usual_frame(mac_word), packet)
+                                   ? ParseVerdict::kTcp
+                                   : parse_any(*mbuf, setup_.port[port].mac, packet);
   if (verdict != ParseVerdict::kTcp) [[unlikely]] {
     if (!put_aside(port, mbuf, packet, verdict, mine, asker)) return kept;
   }

@@ -69,10 +69,6 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
   }
 }
 
-void Worker::place_new_flows() noexcept {
-  for (uint32_t i = 0; i < burst_.count; i++) place_if_new(i);
-}
-
 void Worker::place_new(uint32_t i) noexcept {
   const Packet& packet = burst_.packet[i];
   FlowIndex& index = burst_.flow[i];

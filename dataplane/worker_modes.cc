@@ -4,6 +4,7 @@
 // dsr and the tunnels leave the client's packet as it is and see only the client's half of a connection.
 #include <cstring>
 
+#include "dataplane/count_packet.h"
 #include "dataplane/encapsulate.h"
 #include "dataplane/local_ports.h"
 #include "dataplane/mss.h"
@@ -153,7 +154,7 @@ void Worker::forward_one_way(uint32_t i) noexcept {
   }
   track_lone_client(flow, packet);
   learn_return_path(flow, i);
-  count_towards_backend(flow, packet.ip_bytes);
+  count_towards_backend(*setup_.stats, flow, packet.ip_bytes);
   send_one_way(mbuf, packet, flow);
 }
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 
+#include "dataplane/count_packet.h"
 #include "dataplane/proxy_header.h"
 #include "dataplane/sequence.h"
 #include "dataplane/translate.h"
@@ -139,7 +140,7 @@ void Worker::translate_special_from_client(uint32_t i) noexcept {
   const TcpState before = flow.state;
   const uint32_t expected = flow.client_next;
   track_client(flow, packet);
-  watch_client(i, expected);
+  if (SmtpObserver::client_matters(flow, packet)) watch_client(i, expected);
   if ((flow.flags & kFlowProxyPending) != 0 && was_pending) {
     flow.bytes_up = entry;
     pending_[entry].payload_bytes += packet.payload_bytes;
@@ -152,7 +153,7 @@ void Worker::translate_special_from_client(uint32_t i) noexcept {
     return answer_with_reset(i, Counter::kDropProxyPending);
   }
   learn_return_path(flow, i);
-  count_towards_backend(flow, packet.ip_bytes);
+  count_towards_backend(*setup_.stats, flow, packet.ip_bytes);
 
   // A bare ACK goes before the header and so is not shifted; anything more comes after it.
   const bool header_first = completes && packet.sequence_length() != 0;
@@ -174,8 +175,8 @@ void Worker::translate_special_from_backend(uint32_t i) noexcept {
   rte_mbuf* mbuf = burst_.mbuf[i];
   const uint32_t expected = flow.server_next;
   track_backend(flow, packet);
-  watch_backend(i, expected);
-  count_towards_client(flow, packet.ip_bytes);
+  if (SmtpObserver::backend_matters(flow, packet)) watch_backend(i, expected);
+  count_towards_client(*setup_.stats, flow, packet.ip_bytes);
   const bool pending = (flow.flags & kFlowProxyPending) != 0;
   if (flow.proxy_bytes != 0) {
     const uint32_t first = pending ? pending_[flow.bytes_up].sequence : 0;

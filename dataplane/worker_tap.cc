@@ -92,8 +92,9 @@ void Worker::process_tapped() noexcept {
   taps_.expire(now_ms_);
   const ChannelAttachment* attachment = setup_.attachment->load(std::memory_order_acquire);  // as in poll_control
   if (__atomic_load_n(&attachment->ended, __ATOMIC_RELAXED)) taps_.drop_all();
-  look_up_flows();
+  for (uint32_t i = 0; i < burst_.count; i++) look_up_flow(i);
   for (uint32_t i = 0; i < burst_.count; i++) {
+    confirm_flow(i);
     const uint8_t taps = taps_for(i);
     if (taps != 0) {
       step(i, taps);

@@ -168,8 +168,11 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"stage_poll_control_cycles", "TSC cycles taking up control's commands, in timed turns"},
     {"stage_receive_cycles", "TSC cycles in the drivers' receive calls, in timed turns"},
     {"stage_parse_cycles", "TSC cycles taking packets apart, in timed turns"},
-    {"stage_look_up_flows_cycles", "TSC cycles finding flows, in timed turns"},
-    {"stage_place_new_flows_cycles", "TSC cycles placing new flows, in timed turns"},
+    {"stage_look_up_flows_cycles",
+     "TSC cycles finding the flows of a burst's first packets (the others' while these are translated), in timed "
+     "turns"},
+    {"stage_place_new_flows_cycles",
+     "TSC cycles finding and placing flows where the quick way does not do, in timed turns"},
     {"stage_translate_cycles", "TSC cycles tracking and rewriting, in timed turns"},
     {"stage_transmit_cycles", "TSC cycles in the drivers' transmit calls, in timed turns"},
     {"stage_expire_some_cycles", "TSC cycles expiring flows, in timed turns"},

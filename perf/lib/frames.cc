@@ -16,10 +16,6 @@ rte_mempool* frame_pool() {
   return pool;
 }
 
-uint16_t endpoint_sum(const Endpoint& endpoint) {
-  return fold(uint64_t{address_sum(endpoint.address)} + endpoint.port.raw);
-}
-
 }  // namespace
 
 Frames::Frames(uint32_t frame_bytes, bool v6) {
@@ -27,12 +23,8 @@ Frames::Frames(uint32_t frame_bytes, bool v6) {
                    : Endpoint{Address::v4(Be32::of(0xc0000219)), Be16::of(25)};
   backend.endpoint = v6 ? Endpoint{Address{{0xfd, 0, 0, 1}}, Be16::of(10025)}
                         : Endpoint{Address::v4(Be32::of(0x0a00010a)), Be16::of(10025)};
-  service.checksum = endpoint_sum(service.vip);
-  backend.checksum = endpoint_sum(backend.endpoint);
-  if (!v6) {
-    service.address_sum = address_sum(service.vip.address);
-    backend.address_sum = address_sum(backend.endpoint.address);
-  }
+  service.sums = endpoint_sums(service.vip);
+  backend.sums = endpoint_sums(backend.endpoint);
   for (uint32_t i = 0; i < kCount; i++) {
     mbuf[i] = frame_pool() == nullptr ? nullptr : rte_pktmbuf_alloc(frame_pool());
     if (mbuf[i] == nullptr) {
