@@ -16,6 +16,7 @@ namespace sluice {
 namespace {
 
 constexpr uint32_t kPrefetchAhead = 4;
+constexpr uint32_t kLookUpFrom = 24;  // so many packets in a burst, the flows of the first are looked up
 constexpr uint8_t kUnusual = kFlowCut | kFlowSpecial;
 constexpr uint32_t kCommandsPerTurn = 32;
 constexpr uint32_t kResetsPerTurn = 32;
@@ -59,6 +60,7 @@ void Worker::process() noexcept {
     return process_tapped();
   look_up_and_translate();
   burst_.count = 0;
+  burst_.looked_up = 0;
   if (aside_count_ != 0) [[unlikely]]
     deal_with_asides();
 }
@@ -161,6 +163,7 @@ uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, u
     burst.mbuf[kept] = mbuf;
     burst.place[kept] = place;
     kept++;
+    if ((kept & 1) != 0 && kept > kLookUpFrom && burst.looked_up < kLookAhead) look_up_flow(burst.looked_up++);
   }
   std::fill_n(burst.port.begin() + before, kept - before, static_cast<uint8_t>(how.port));
   std::fill_n(burst.from_client.begin() + before, kept - before, kFromClient);

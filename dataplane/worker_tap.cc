@@ -104,6 +104,7 @@ void Worker::process_tapped() noexcept {
     translate_one(i);
   }
   burst_.count = 0;
+  burst_.looked_up = 0;
   for (uint32_t i = 0; i < aside_count_; i++) {
     TapNotes notes;
     const uint8_t taps = taps_for_aside(aside_[i]);

@@ -16,11 +16,6 @@
 namespace sluice {
 namespace {
 
-/// So many packets before it is translated, a packet's flow is fetched from memory. At some 35 cycles a packet that is
-/// time enough; and fetched faster than one in 15 cycles, they are more than a core can have under way: what is too
-/// much it forgets.
-constexpr uint32_t kLookAhead = 16;
-
 constexpr uint32_t kL3 = kEthernetBytes, kL4 = kEthernetBytes + ipv4::kBytes;
 
 /// A NAT flow that is established, and of which nothing special is to be done.
@@ -116,7 +111,7 @@ void write_addresses(uint8_t* data, const MacAddress& destination, uint64_t sour
 
 void Worker::look_up_and_translate() noexcept {
   const uint32_t count = burst_.count;
-  for (uint32_t i = 0; i < std::min(count, kLookAhead); i++) look_up_flow(i);
+  for (uint32_t i = burst_.looked_up; i < std::min(count, kLookAhead); i++) look_up_flow(i);
   for (uint32_t i = 0; i < std::min(count, kLookAhead / 2); i++) look_up_flow_again(i);
   end_stage(Counter::kStageLookUpFlows);
   for (uint32_t i = 0; i < count; i++) {
