@@ -18,6 +18,7 @@
 
 #include "perf/lib/handover.h"
 #include "perf/lib/quantile.h"
+#include "perf/lib/scaling.h"
 #include "perf/lib/worker_rig.h"
 
 namespace sluice::perf {
@@ -33,6 +34,7 @@ struct Options {
   uint32_t turns = 2'000;  // per block; 64 packets a turn
   uint32_t lcore = 1;
   bool handover = false;
+  bool scaling = false;
   std::optional<uint32_t> second_lcore;
   bool json = false;
 };
@@ -258,15 +260,45 @@ void run_handover(const Options& options, double ns, nlohmann::json& results) {
   }
 }
 
+nlohmann::json to_json(const Quartiles& values, double unit) {
+  return {{"q1", values.low * unit}, {"median", values.median * unit}, {"q3", values.high * unit}};
+}
+
+void run_scaling(const Options& options, double ns, nlohmann::json& results) {
+  if (!options.json) {
+    printf("%12s %10s %10s %10s %18s %10s %10s %18s\n", "flows", "one ns", "own ns", "times", "(quartiles)",
+           "either ns", "times", "(quartiles)");
+  }
+  for (const uint32_t flows : options.flows) {
+    const ScalingFigures f = measure_scaling({flows, options.frame_bytes, options.v6, options.zipf, options.blocks,
+                                              options.turns, options.second_lcore.value_or(options.lcore)});
+    results.push_back({{"flows", flows},
+                       {"one_ns", to_json(f.alone, ns)},
+                       {"own_ns", to_json(f.own, ns)},
+                       {"own_times", to_json(f.own_times, 1)},
+                       {"either_ns", to_json(f.either, ns)},
+                       {"either_times", to_json(f.either_times, 1)}});
+    if (options.json) continue;
+    printf("%12u %10.1f %10.1f %10.2f   (%6.2f, %6.2f) %10.1f %10.2f   (%6.2f, %6.2f)\n", flows, f.alone.median * ns,
+           f.own.median * ns, f.own_times.median, f.own_times.low, f.own_times.high, f.either.median * ns,
+           f.either_times.median, f.either_times.low, f.either_times.high);
+    fflush(stdout);
+  }
+}
+
+std::string what_is_measured(const Options& options) {
+  if (options.scaling) return "one worker and two at once";
+  if (!options.handover) return options.mix;
+  return options.second_lcore ? "handover between two cores" : "handover on one core";
+}
+
 int run(const Options& options) {
   const uint64_t largest = *std::max_element(options.flows.begin(), options.flows.end());
   const bool huge =
       start_eal(options.lcore, static_cast<uint32_t>(flow_memory_bytes(static_cast<uint32_t>(largest)) >> 20) + 128,
                 options.second_lcore);
   const double ns = 1e9 / static_cast<double>(rte_get_tsc_hz());
-  const std::string mix = !options.handover      ? options.mix
-                          : options.second_lcore ? "handover between two cores"
-                                                 : "handover on one core";
+  const std::string mix = what_is_measured(options);
   nlohmann::json report = {{"mix", mix},
                            {"frame_bytes", options.frame_bytes + 4},
                            {"family", options.v6 ? "ipv6" : "ipv4"},
@@ -278,7 +310,8 @@ int run(const Options& options) {
     printf("%s, %s, %s pages, TSC %.2f GHz\n", mix.c_str(), what_is_sent(options).c_str(), huge ? "2 MiB" : "ordinary",
            1 / ns);
   }
-  options.handover ? run_handover(options, ns, report["results"]) : run_mix(options, ns, report["results"]);
+  const auto measure_all = options.handover ? run_handover : options.scaling ? run_scaling : run_mix;
+  measure_all(options, ns, report["results"]);
   if (options.json) printf("%s\n", report.dump(2).c_str());
   return 0;
 }
@@ -300,10 +333,14 @@ int main(int argc, char** argv) try {
   auto* handover = app.add_flag("--handover", options.handover,
                                 "two workers, packets of established flows: handed over by the worker that receives "
                                 "them to the one that has their flow, beside received by that one");
+  auto* scaling = app.add_flag("--scaling", options.scaling,
+                               "one worker beside two at once, packets of established flows: received by the one that "
+                               "has their flow, and by either");
   handover->excludes("--mix");
-  app.add_option("--second-lcore", options.second_lcore,
-                 "with --handover: the second worker's core (without: both on one, in turn)")
-      ->needs(handover);
+  scaling->excludes("--mix")->excludes(handover);
+  auto* second = app.add_option("--second-lcore", options.second_lcore,
+                                "the second worker's core; with --handover alone: both are on one, in turn");
+  scaling->needs(second);
   app.add_flag("--json", options.json, "report as JSON");
   CLI11_PARSE(app, argc, argv);
   return sluice::perf::run(options);

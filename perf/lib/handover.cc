@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "perf/lib/handover.h"
 
-#include <rte_launch.h>
-#include <rte_pause.h>
-
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdio>
-#include <cstdlib>
-#include <functional>
 #include <vector>
 
+#include "perf/lib/helper_lcore.h"
 #include "perf/lib/quantile.h"
 #include "perf/lib/worker_rig.h"
 
@@ -19,48 +14,6 @@ namespace sluice::perf {
 namespace {
 
 constexpr uint32_t kWorkers = 2;
-
-[[noreturn]] void fail(const char* what) {
-  fprintf(stderr, "error: %s\n", what);
-  exit(1);
-}
-
-/// Runs jobs on another lcore, one at a time; the caller waits.
-class Helper {
- public:
-  explicit Helper(uint32_t lcore) : lcore_(lcore) {
-    if (rte_eal_remote_launch(serve, this, lcore) != 0) fail("the second lcore cannot be had");
-  }
-  ~Helper() {
-    stop_.store(true, std::memory_order_release);
-    rte_eal_wait_lcore(lcore_);
-  }
-  Helper(const Helper&) = delete;
-
-  void run(const std::function<void()>& job) {
-    job_.store(&job, std::memory_order_release);
-    while (job_.load(std::memory_order_acquire) != nullptr) rte_pause();
-  }
-
- private:
-  static int serve(void* self) {
-    auto& helper = *static_cast<Helper*>(self);
-    while (!helper.stop_.load(std::memory_order_acquire)) {
-      const auto* job = helper.job_.load(std::memory_order_acquire);
-      if (job == nullptr) {
-        rte_pause();
-        continue;
-      }
-      (*job)();
-      helper.job_.store(nullptr, std::memory_order_release);
-    }
-    return 0;
-  }
-
-  uint32_t lcore_;
-  std::atomic<const std::function<void()>*> job_{nullptr};
-  std::atomic<bool> stop_{false};
-};
 
 class Measurement {
  public:
@@ -70,7 +23,7 @@ class Measurement {
         choosers_{FlowChooser(options.flows, options.zipf, 7), FlowChooser(options.flows, options.zipf, 11)} {
     std::array<bool, kWorkers> owns{};
     for (uint32_t n = 0; n < options.flows; n++) owns[rig_.owner(n)] = true;
-    if (!owns[0] || !owns[1]) fail("too few flows for both workers to have some");
+    if (!owns[0] || !owns[1]) give_up("too few flows for both workers to have some");
     if (options.second_lcore) helper_.emplace(*options.second_lcore);
     establish(rig_, options.flows);
   }
@@ -86,8 +39,9 @@ class Measurement {
     for (uint32_t worker = 0; worker < kWorkers; worker++) cycles += turn(worker, handed, false);
     const uint64_t packets = uint64_t{options_.turns} * kWorkers * 2 * WorkerRig::kBurst;
     const Counts after = counts();
-    if (after.forwarded - before.forwarded != packets) fail("packets were not forwarded");
-    if (after.handed_in - before.handed_in != (handed ? packets : 0)) fail("packets were not handed over as intended");
+    if (after.forwarded - before.forwarded != packets) give_up("packets were not forwarded");
+    if (after.handed_in - before.handed_in != (handed ? packets : 0))
+      give_up("packets were not handed over as intended");
     return static_cast<double>(cycles) / static_cast<double>(packets);
   }
 
@@ -140,12 +94,8 @@ class Measurement {
   HandoverOptions options_;
   WorkerRig rig_;
   std::array<FlowChooser, kWorkers> choosers_;
-  std::optional<Helper> helper_;
+  std::optional<HelperLcore> helper_;
 };
-
-Quartiles quartiles(const std::vector<double>& values) {
-  return {quantile(values, 0.25), quantile(values, 0.5), quantile(values, 0.75)};
-}
 
 }  // namespace
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "perf/lib/quantile.h"
+
 namespace sluice::perf {
 
 struct HandoverOptions {
@@ -17,10 +19,6 @@ struct HandoverOptions {
   uint32_t blocks;
   uint32_t turns;                        // of each worker, per block
   std::optional<uint32_t> second_lcore;  // the second worker's; none: the first's
-};
-
-struct Quartiles {
-  double low, median, high;
 };
 
 /// Cycles per packet, of both workers together, over blocks. `added` and `ratio` compare the two kinds of a block and
