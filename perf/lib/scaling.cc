@@ -20,10 +20,11 @@ constexpr uint32_t kLastTurns = 100;
 /// One or two workers with their flows.
 class Crew {
  public:
-  Crew(const ScalingOptions& options, uint32_t workers, HelperLcore& helper)
+  Crew(const ScalingOptions& options, uint32_t workers, Spread spread, HelperLcore& helper)
       : options_(options),
         helper_(helper),
-        rig_(rig_options(options, workers)),
+        handed_(spread == Spread::kHandover),
+        rig_(rig_options(options, workers, spread)),
         choosers_{FlowChooser(options.flows, options.zipf, 7), FlowChooser(options.flows, options.zipf, 11)} {
     std::array<bool, 2> owns{false, workers == 1};
     for (uint32_t n = 0; n < options.flows; n++) owns[rig_.owner(n)] = true;
@@ -31,14 +32,14 @@ class Crew {
     establish(rig_, options.flows);
   }
 
-  /// Cycles of a worker per packet. `handed`: packets come to either worker.
-  double block(bool handed) {
+  /// Cycles of a worker per packet.
+  double block() {
     const uint32_t rounds = options_.turns / kDepth + 1;
     const uint64_t packets = uint64_t{rounds} * kDepth * 2 * WorkerRig::kBurst * rig_.workers();
     const uint64_t wanted = rig_.counter(channel::Counter::kForwarded) + packets;
     std::array<uint64_t, 2> cycles{};
     for (uint32_t round = 0; round < rounds; round++) {
-      on_each([&](uint32_t worker) { fill(worker, handed); });
+      on_each([&](uint32_t worker) { fill(worker); });
       on_each([&](uint32_t worker) { cycles[worker] += turns(worker, kDepth); });
       on_each([&](uint32_t worker) { rig_.clear(worker); });
     }
@@ -52,9 +53,10 @@ class Crew {
   }
 
  private:
-  static RigOptions rig_options(const ScalingOptions& options, uint32_t workers) {
+  static RigOptions rig_options(const ScalingOptions& options, uint32_t workers, Spread spread) {
     RigOptions out;
     out.workers = workers;
+    out.spread = spread;
     out.frame_bytes = options.frame_bytes;
     out.v6 = options.v6;
     out.flow_capacity = std::max(options.flows / workers + options.flows / 16, 1U << 16);
@@ -69,18 +71,18 @@ class Crew {
     if (rig_.workers() == 2) helper_.wait();
   }
 
-  void fill(uint32_t worker, bool handed) {
+  void fill(uint32_t worker) {
     for (uint32_t i = 0; i < kDepth * WorkerRig::kBurst; i++) {
-      rig_.client_sends(choose(worker, handed), kTcpAck, 1001, 5001, worker);
-      rig_.backend_sends(choose(worker, handed), kTcpAck, 5001, 1001, worker);
+      rig_.client_sends(choose(worker), kTcpAck, 1001, 5001, worker);
+      rig_.backend_sends(choose(worker), kTcpAck, 5001, 1001, worker);
     }
   }
 
-  uint32_t choose(uint32_t worker, bool handed) {
+  uint32_t choose(uint32_t worker) {
     uint32_t n;
     do {
       n = choosers_[worker].next();
-    } while (!handed && rig_.owner(n) != worker);
+    } while (!handed_ && rig_.owner(n) != worker);
     return n;
   }
 
@@ -92,6 +94,7 @@ class Crew {
 
   ScalingOptions options_;
   HelperLcore& helper_;
+  bool handed_;  // packets come to either worker
   WorkerRig rig_;
   std::array<FlowChooser, 2> choosers_;
 };
@@ -101,13 +104,14 @@ class Crew {
 ScalingFigures measure_scaling(const ScalingOptions& options) {
   fprintf(stderr, "%u flows: establishing\n", options.flows);
   HelperLcore helper(options.second_lcore);
-  Crew one(options, 1, helper);
-  Crew two(options, 2, helper);
+  Crew one(options, 1, Spread::kAlone, helper);
+  Crew by_client(options, 2, Spread::kRss, helper);
+  Crew by_chance(options, 2, Spread::kHandover, helper);
   std::vector<double> alone, own, own_times, either, either_times;
   for (uint32_t i = 0; i < options.blocks; i++) {
-    alone.push_back(one.block(false));
-    own.push_back(two.block(false));
-    either.push_back(two.block(true));
+    alone.push_back(one.block());
+    own.push_back(by_client.block());
+    either.push_back(by_chance.block());
     own_times.push_back(2 * alone.back() / own.back());
     either_times.push_back(2 * alone.back() / either.back());
   }

@@ -23,8 +23,8 @@ struct ScalingOptions {
 /// by the blocks of a round.
 struct ScalingFigures {
   Quartiles alone;
-  Quartiles own, own_times;        // two workers; packets come to the one that has their flow
-  Quartiles either, either_times;  // to either: half of them are handed over
+  Quartiles own, own_times;        // two workers; packets come to the one that has their flow, as devices see to
+  Quartiles either, either_times;  // to either, by chance: half of them are handed over
 };
 
 /// Ends the program if a packet was not forwarded.

@@ -143,7 +143,7 @@ std::unique_ptr<WorkerRig::Seat> WorkerRig::make_seat(uint32_t index) {
   WorkerSetup& setup = seat->setup;
   setup.index = index;
   setup.workers = options_.workers;
-  setup.spread = options_.workers == 1 ? Spread::kAlone : Spread::kHandover;
+  setup.spread = options_.workers == 1 ? Spread::kAlone : options_.spread;
   setup.ports = 2;
   const auto queue = static_cast<uint16_t>(index);
   setup.port[0] = {front_.device, queue, queue, 1500, 0, Faces::kClients, kFrontMac, false};

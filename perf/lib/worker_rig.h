@@ -29,7 +29,8 @@ std::byte* map_memory(size_t bytes);
 
 struct RigOptions {
   uint32_t workers = 1;
-  uint32_t flow_capacity = 1 << 20;  // of each worker
+  Spread spread = Spread::kHandover;  // of several workers
+  uint32_t flow_capacity = 1 << 20;   // of each worker
   uint32_t backends = 16;
   uint32_t frame_bytes = kMinimalFrame;
   bool v6 = false;
