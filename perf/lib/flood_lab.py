@@ -72,7 +72,8 @@ class FloodLab(Lab):
         self.start_balancer(path, healthy=False)
         keep_to(self.balancer.control.pid, self.other_cpus)
         # Programs beside the lab give way, as they would to a worker on a core that is isolated for it.
-        os.setpriority(os.PRIO_PROCESS, thread_named(self.balancer.dataplane.pid, "rte-worker"), -20)
+        self.worker = thread_named(self.balancer.dataplane.pid, "rte-worker")
+        os.setpriority(os.PRIO_PROCESS, self.worker, -20)
         os.sched_setaffinity(0, self.other_cpus)  # and so will be whoever is started from here on
         sinks = [(self.network.decoy, "decoy"), *((where, f"mta{i + 1}") for i, where in enumerate(self.network.backends))]
         for namespace, name in sinks:

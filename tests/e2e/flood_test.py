@@ -12,7 +12,16 @@ pytestmark = pytest.mark.skipif(not (build_directory() / "perf" / "perf_mail").e
 
 @pytest.fixture(scope="module")
 def flood(tmp_path_factory):
+    """(what it said, its figures). Once more if real-time programs of others took the worker's processor."""
     output = tmp_path_factory.mktemp("flood") / "flood.json"
+    for _ in range(2):
+        done, found = run_flood(output)
+        if min(phase["worker_on_cpu"] for (phase,) in found["phases"].values()) > 0.7:
+            break
+    return done, found
+
+
+def run_flood(output):
     # A table so small that the flood fills the part for handshakes many times over.
     command = [ROOT / "perf" / "flood", "--quick", "--flows", "65536", "--json", output]
     done = subprocess.run(command, text=True, capture_output=True, timeout=400)
