@@ -81,6 +81,9 @@ class ForwardingState {
     return indices.empty() ? nullptr : &locals_[indices.front()];
   }
 
+  /// Whether there are addresses of ours towards backends.
+  bool has_locals() const noexcept { return all_locals_.count != 0; }
+
   /// Which of our addresses this is; kMaxLocals if none.
   uint32_t find_local(const Address& address) const noexcept {
     for (uint32_t i = 0; i < all_locals_.count; i++) {

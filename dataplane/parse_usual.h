@@ -90,4 +90,12 @@ inline __m256i usual_frame(uint64_t own_mac_word) noexcept {
   return true;
 }
 
+/// One end of a packet that parse_usual() has just taken, from the frame: what it stored in larger pieces cannot be
+/// loaded back at once.
+[[gnu::always_inline]] inline Endpoint end_of_usual(const rte_mbuf& mbuf, bool source) noexcept {
+  const uint8_t* l3 = rte_pktmbuf_mtod_offset(&mbuf, const uint8_t*, kEthernetBytes);
+  return {Address::v4(Be32{load<uint32_t>(l3 + (source ? ipv4::kSource : ipv4::kDestination))}),
+          Be16{load<uint16_t>(l3 + ipv4::kBytes + (source ? tcp::kSourcePort : tcp::kDestinationPort))}};
+}
+
 }  // namespace sluice

@@ -125,11 +125,12 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
   rte_mbuf** const mbufs = burst_.mbuf.data() + burst_.count;
   for (uint32_t i = 0; i < std::min(received, kPrefetchAhead); i++) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
   const Arrival how = arrival(port, setup_.spread == Spread::kAlone, setup_.index);
-  // Which side a port faces is known beforehand, but for one-armed set-ups.
-  const bool alone = how.mine && !has_fullnat_;
-  if (alone && how.faces == Faces::kClients) {
+  // Which side a port faces is known beforehand, but for one-armed set-ups; under RSS all that comes is ours, but for
+  // what may be to an address of ours.
+  const bool rss = setup_.spread == Spread::kRss;
+  if (how.faces == Faces::kClients && (how.mine || rss)) {
     burst_.count = enter_all<true>(burst_.count, how, mbufs, received);
-  } else if (alone && how.faces == Faces::kBackends) {
+  } else if (how.faces == Faces::kBackends && !has_fullnat_ && (how.mine || (rss && !state_.has_locals()))) {
     burst_.count = enter_all<false>(burst_.count, how, mbufs, received);
   } else {
     uint32_t kept = burst_.count;
@@ -153,12 +154,7 @@ uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, u
       kept = enter_unusual(kept, how, mbuf);
       continue;
     }
-    // Not from the packet: what was just stored in larger pieces cannot be loaded back at once.
-    const uint8_t* l3 = rte_pktmbuf_mtod_offset(mbuf, const uint8_t*, kEthernetBytes);
-    const Endpoint client{
-        Address::v4(Be32{load<uint32_t>(l3 + (kFromClient ? ipv4::kSource : ipv4::kDestination))}),
-        Be16{load<uint16_t>(l3 + ipv4::kBytes + (kFromClient ? tcp::kSourcePort : tcp::kDestinationPort))}};
-    const FlowPlace place = flows_.place(flows_.hash(client));
+    const FlowPlace place = flows_.place(flows_.hash(end_of_usual(*mbuf, kFromClient)));
     flows_.prefetch_bucket(place);
     burst.mbuf[kept] = mbuf;
     burst.place[kept] = place;

@@ -14,15 +14,16 @@ namespace sluice {
   const auto [port, faces, mac_word, mine, asker] = how;
   Burst& burst = burst_;
   Packet& packet = burst.packet[kept];
-  const ParseVerdict verdict = parse_usual(*mbuf, usual_frame(mac_word), packet)
-                                   ? ParseVerdict::kTcp
-                                   : parse_any(*mbuf, setup_.port[port].mac, packet);
+  const bool usual = parse_usual(*mbuf, usual_frame(mac_word), packet);
+  const ParseVerdict verdict = usual ? ParseVerdict::kTcp : parse_any(*mbuf, setup_.port[port].mac, packet);
   if (verdict != ParseVerdict::kTcp) [[unlikely]] {
     if (!put_aside(port, mbuf, packet, verdict, mine, asker)) return kept;
   }
-  const bool from_client = faces == Faces::kClients ||
-                           (faces == Faces::kBoth && state_.find_service(packet.destination) != channel::kNoService);
-  const uint64_t hash = flows_.hash(from_client ? packet.source : packet.destination);
+  const Endpoint source = usual ? end_of_usual(*mbuf, true) : packet.source;
+  const Endpoint destination = usual ? end_of_usual(*mbuf, false) : packet.destination;
+  const bool from_client =
+      faces == Faces::kClients || (faces == Faces::kBoth && state_.find_service(destination) != channel::kNoService);
+  const uint64_t hash = flows_.hash(from_client ? source : destination);
   if (!mine) {
     const uint32_t owner = from_client ? owner_of_client(hash) : owner_of_reply(packet.destination, hash);
     if (owner != setup_.index) {

@@ -38,6 +38,14 @@ def start_sinks(lab):
         wait_until(lambda where=namespace: ":25 " in run("ss", "-Hltn", namespace=where), 10, "sink listening")
 
 
+def receive_apart(network):
+    """Has the kernel do its part of what a balancer sends, up to the receiver's socket, on the processors of clients and servers, as if
+    these were other machines. On veth it would be done within the balancer's system call."""
+    mask = sum(1 << int(cpu) for cpu in peers_cpus().split(","))
+    for port in ("lbf", "lbb"):
+        run("sh", "-c", f"echo {mask:x} > /sys/class/net/{port}/queues/rx-0/rps_cpus", namespace=network.wires)
+
+
 def phases(plan):
     """Name -> arguments of `perf_mail load`."""
     return {FULL: ("--concurrency", plan.concurrency, "--seconds", plan.seconds, "--size", SMALL),
