@@ -71,8 +71,8 @@ Point point_between(const Totals& before, const Totals& now, double seconds) {
   out[Series::kGreetings4xx] = smtp_rate(grown[SmtpCounter::kGreeting4xx] + grown[SmtpCounter::kGreeting421]);
   out[Series::kGreetings5xx] = smtp_rate(grown[SmtpCounter::kGreeting5xx]);
   out[Series::kGreetingsNone] = smtp_rate(grown[SmtpCounter::kGreetingNone] + grown[SmtpCounter::kGreetingOther]);
-  out[Series::kReplies4xx] = smtp_rate(refusals_in_session(grown, SmtpCounter::kTemporary));
-  out[Series::kReplies5xx] = smtp_rate(refusals_in_session(grown, SmtpCounter::kPermanent));
+  out[Series::kReplies4xx] = smtp_rate(refusals_in_session(grown, SmtpCounter::kTemporaryConnect));
+  out[Series::kReplies5xx] = smtp_rate(refusals_in_session(grown, SmtpCounter::kPermanentConnect));
   out[Series::kMessages] = smtp_rate(grown[SmtpCounter::kMessagesAccepted]);
   return out;
 }

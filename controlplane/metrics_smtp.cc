@@ -45,8 +45,8 @@ void write_counters(MetricsWriter& writer, std::string_view subject, std::span<c
 void write_refusals_by_class(MetricsWriter& writer, std::string_view subject, std::span<const SmtpRow> rows) {
   writer.begin(fmt::format("sluice_{}_refusals_total", subject), MetricType::kCounter, "4xx and 5xx replies by class");
   for (const SmtpRow& row : rows) {
-    for (const auto& [first, labels] :
-         {std::pair(SmtpCounter::kTemporary, R"(class="4xx")"), std::pair(SmtpCounter::kPermanent, R"(class="5xx")")}) {
+    for (const auto& [first, labels] : {std::pair(SmtpCounter::kTemporaryConnect, R"(class="4xx")"),
+                                        std::pair(SmtpCounter::kPermanentConnect, R"(class="5xx")")}) {
       const uint64_t* begin = row.counters->counters + static_cast<size_t>(first);
       writer.add(row.labels, std::accumulate(begin, begin + kSteps, uint64_t{0}), labels);
     }

@@ -41,10 +41,28 @@ enum class SmtpCounter : uint16_t {
   kGreetingNone,
   kEarlyTalkers,
   // Refusals by step: temporary, then permanent, each in the order of SmtpStep.
-  kTemporary,
-  kPermanent = kTemporary + static_cast<uint16_t>(SmtpStep::kCount),
+  kTemporaryConnect,
+  kTemporaryEhlo,
+  kTemporaryStartTls,
+  kTemporaryAuth,
+  kTemporaryMail,
+  kTemporaryRcpt,
+  kTemporaryData,
+  kTemporaryEndOfData,
+  kTemporaryOther,
+  kTemporaryUnknown,
+  kPermanentConnect,
+  kPermanentEhlo,
+  kPermanentStartTls,
+  kPermanentAuth,
+  kPermanentMail,
+  kPermanentRcpt,
+  kPermanentData,
+  kPermanentEndOfData,
+  kPermanentOther,
+  kPermanentUnknown,
   // Refusals by enhanced code (RFC 3463).
-  kEnhanced42x = kPermanent + static_cast<uint16_t>(SmtpStep::kCount),
+  kEnhanced42x,
   kEnhanced430,
   kEnhanced431,
   kEnhanced432,
@@ -102,9 +120,11 @@ inline constexpr size_t kSmtpCounterCount = static_cast<size_t>(SmtpCounter::kCo
 
 /// The counter of a refusal at `step`.
 constexpr SmtpCounter refusal(SmtpStep step, bool permanent) {
-  return static_cast<SmtpCounter>(static_cast<uint16_t>(permanent ? SmtpCounter::kPermanent : SmtpCounter::kTemporary) +
-                                  static_cast<uint16_t>(step));
+  const SmtpCounter first = permanent ? SmtpCounter::kPermanentConnect : SmtpCounter::kTemporaryConnect;
+  return static_cast<SmtpCounter>(static_cast<uint16_t>(first) + static_cast<uint16_t>(step));
 }
+static_assert(refusal(SmtpStep::kUnknown, false) == SmtpCounter::kTemporaryUnknown);
+static_assert(refusal(SmtpStep::kUnknown, true) == SmtpCounter::kPermanentUnknown);
 
 /// How a counter is exported: `family` is its name, `labels` tell the members of a family apart (Prometheus syntax).
 struct SmtpCounterInfo {
