@@ -19,7 +19,7 @@ using Action = Overrides::Action;
 
 namespace {
 
-constexpr int64_t kLongestDeadline_s = 30 * 86400;
+constexpr int64_t kLongestDeadlineS = 30 * 86400;
 constexpr int64_t kMaxWeight = 65535;
 
 struct NamedAction {
@@ -107,7 +107,7 @@ Parsed<Overrides::Change> change_from(const ApiContext& context, const ApiReques
   auto meant = names(context, body, out.action);
   if (!meant) return std::unexpected(meant.error());
   out.names = std::move(*meant);
-  const auto deadline = number(body, "deadline_s", 0, kLongestDeadline_s);
+  const auto deadline = number(body, "deadline_s", 0, kLongestDeadlineS);
   const auto weight = number(body, "weight", 0, kMaxWeight);
   const auto days = number(body, "days", 1, static_cast<int64_t>(config::kMaxWarmUpDays));
   for (const auto* value : {&deadline, &weight, &days}) {
@@ -118,9 +118,9 @@ Parsed<Overrides::Change> change_from(const ApiContext& context, const ApiReques
   if (*days && out.action != Action::kRollBack) return bad("\"days\" is of the action \"roll_back\"");
   if (out.action == Action::kWeight && !body.contains("weight"))
     return bad("\"weight\" is missing; null: as configured");
-  if (*deadline) out.deadline = std::chrono::seconds(**deadline);
-  if (*weight) out.weight = static_cast<uint32_t>(**weight);
-  if (*days) out.days = static_cast<uint32_t>(**days);
+  if (const auto& given = *deadline) out.deadline = std::chrono::seconds(*given);
+  if (const auto& given = *weight) out.weight = static_cast<uint32_t>(*given);
+  if (const auto& given = *days) out.days = static_cast<uint32_t>(*given);
   return out;
 }
 

@@ -16,7 +16,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr uint64_t kLongestDeadline_s = 30 * 86400;
+constexpr uint64_t kLongestDeadlineS = 30 * 86400;
 constexpr uint64_t kMaxWeight = 65535;
 constexpr std::chrono::milliseconds kLookEvery{500};
 
@@ -97,7 +97,7 @@ Outcome change(const Invocation& invocation, const json& body) {
 
 /// `body` with the deadline, if one is given.
 std::expected<json, Failure> with_deadline(const Invocation& invocation, json body) {
-  const auto deadline = invocation.seconds("deadline", 0, kLongestDeadline_s);
+  const auto deadline = invocation.seconds("deadline", 0, kLongestDeadlineS);
   if (!deadline) return std::unexpected(deadline.error());
   if (invocation.has("deadline")) body["deadline_s"] = *deadline;
   return body;

@@ -34,7 +34,7 @@ services = ( { name = "relay"; vip = "@vip@"; pool = "mta"; @service@ }
 @top@
 )";
 
-inline const std::map<std::string, std::string> defaults{
+inline const std::map<std::string, std::string> kDefaults{
     {"instance", "test"},
     {"ports", R"({ name = "wire"; device = "net_tap0"; })"},
     {"vip", "192.0.2.25"},
@@ -48,8 +48,8 @@ inline std::string file_with(const std::string& part, const std::string& text) {
     if (start == std::string_view::npos) return out;
     const size_t end = kFile.find('@', start + 1);
     const std::string name(kFile.substr(start + 1, end - start - 1));
-    const auto fallback = defaults.find(name);
-    out += name == part ? text : fallback == defaults.end() ? "" : fallback->second;
+    const auto fallback = kDefaults.find(name);
+    out += name == part ? text : fallback == kDefaults.end() ? "" : fallback->second;
     at = end + 1;
   }
 }

@@ -14,11 +14,11 @@
 namespace sluice::config {
 namespace {
 
-const std::filesystem::path source_root = SLUICE_SOURCE_ROOT;
+const std::filesystem::path kSourceRoot = SLUICE_SOURCE_ROOT;
 
 std::vector<std::filesystem::path> examples() {
   std::vector<std::filesystem::path> out;
-  for (const auto& entry : std::filesystem::directory_iterator(source_root / "config/examples"))
+  for (const auto& entry : std::filesystem::directory_iterator(kSourceRoot / "config/examples"))
     if (entry.path().extension() == ".cfg") out.push_back(entry.path());
   std::ranges::sort(out);
   return out;
@@ -63,7 +63,7 @@ TEST(Examples, AreEitherRightOrFaultyWithALineWhereverTheyAreDamaged) {
 TEST(Reference, IsUpToDate) {
   std::ostringstream out;
   print_reference(out);
-  EXPECT_EQ(read_file(source_root / "config/REFERENCE.md"), out.str()) << "run: ninja -C build update-reference";
+  EXPECT_EQ(read_file(kSourceRoot / "config/REFERENCE.md"), out.str()) << "run: ninja -C build update-reference";
 }
 
 }  // namespace
