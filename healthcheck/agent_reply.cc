@@ -23,9 +23,8 @@ std::string lower(std::string_view text) {
 
 std::optional<uint32_t> number(std::string_view text, uint32_t most) {
   uint32_t out = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, out);
-  if (error != std::errc{} || stop != end || out > most) return std::nullopt;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (error != std::errc() || end != text.data() + text.size() || out > most) return std::nullopt;
   return out;
 }
 

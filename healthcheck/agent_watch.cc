@@ -47,8 +47,8 @@ class AgentWatch::Agent : public std::enable_shared_from_this<Agent> {
 
   void retire() {
     retired_ = true;
-    pause_.cancel();
     boost::system::error_code ignored;
+    pause_.cancel(ignored);
     socket_.close(ignored);
   }
 

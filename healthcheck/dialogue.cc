@@ -141,11 +141,12 @@ Action Dialogue::on_starttls(Time now) {
 Action Dialogue::on_tls(const TlsResult& result, Time now) {
   if (result.established) return on_established(result, now);
   const std::string waited = in_seconds(timeout_of(Step::kTls));
-  if (!result.heard && result.error.empty())
-    conclude(Fact::kSilent, "connected, but no answer to the TLS handshake within " + waited, "", now);
-  else
-    conclude(Fact::kTlsFailed, result.error.empty() ? "handshake not done within " + waited : result.error, "", now);
-  note(Speaker::kNote, "TLS failed: " + verdict_->detail, now);
+  const bool silent = !result.heard && result.error.empty();
+  const std::string why = silent                 ? "connected, but no answer to the TLS handshake within " + waited
+                          : result.error.empty() ? "handshake not done within " + waited
+                                                 : result.error;
+  conclude(silent ? Fact::kSilent : Fact::kTlsFailed, why, "", now);
+  note(Speaker::kNote, "TLS failed: " + why, now);
   return {.next = Next::kAbort};
 }
 

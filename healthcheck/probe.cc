@@ -49,7 +49,8 @@ bool is_local(const error_code& error) {
 
 }  // namespace
 
-Probe::Probe(asio::any_io_executor executor, std::shared_ptr<const ProbeSettings> settings, Transcript* transcript)
+Probe::Probe(const asio::any_io_executor& executor, std::shared_ptr<const ProbeSettings> settings,
+             Transcript* transcript)
     : settings_(std::move(settings)),
       socket_(executor),
       timer_(executor),
@@ -61,7 +62,8 @@ asio::awaitable<void> Probe::run(OnVerdict on_verdict) {
   arm();
   Action action = co_await connect();
   while (true) {
-    if (dialogue_.verdict() && !std::exchange(reported, true)) on_verdict(*dialogue_.verdict());
+    const std::optional<Verdict>& verdict = dialogue_.verdict();
+    if (verdict && !std::exchange(reported, true)) on_verdict(*verdict);
     if (action.next == Next::kAbort) break;
     arm();
     action = co_await perform(std::move(action));

@@ -34,7 +34,8 @@ class Probe : public std::enable_shared_from_this<Probe> {
  public:
   using OnVerdict = std::function<void(const Verdict&)>;
 
-  Probe(boost::asio::any_io_executor executor, std::shared_ptr<const ProbeSettings> settings, Transcript* transcript);
+  Probe(const boost::asio::any_io_executor& executor, std::shared_ptr<const ProbeSettings> settings,
+        Transcript* transcript);
 
   /// Runs to the end of the farewell. `on_verdict` is called once, as soon as the verdict stands. Does not throw.
   boost::asio::awaitable<void> run(OnVerdict on_verdict);
@@ -58,7 +59,7 @@ class Probe : public std::enable_shared_from_this<Probe> {
   boost::asio::steady_timer timer_;
   std::optional<TlsStream> tls_;
   Dialogue dialogue_;
-  Dialogue::Time armed_for_{};
+  Dialogue::Time armed_for_;
   bool expired_ = false;
   bool connecting_ = false;
   std::array<char, 2048> buffer_;

@@ -72,7 +72,7 @@ Prober::~Prober() {
   for (const auto& [id, watch] : watches_) watch->retire();
 }
 
-std::expected<void, std::string> Prober::set_targets(std::vector<Target> targets) {
+std::expected<void, std::string> Prober::set_targets(const std::vector<Target>& targets) {
   auto entries = prepare_entries(targets);
   if (!entries) return std::unexpected(entries.error());
   commit(std::move(*entries));

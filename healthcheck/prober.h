@@ -27,7 +27,7 @@ struct Target {
   config::IpAddress address;
   uint16_t port = 0;
   config::Check check;
-  std::string certificate_name = {};  // instead of the check's server_name; "" = that
+  std::string certificate_name;  // instead of the check's server_name; "" = that
 };
 
 struct ProberOptions {
@@ -55,7 +55,7 @@ class Prober final : private Listener {
   /// connection at a time and one state. What was probed before and still is keeps its state, also under another key
   /// or with other settings of its check; no change is told for it: ask state(). On an error (a pattern, a CA file, a
   /// key given twice) nothing is changed. Compiles patterns and reads CA files: milliseconds; for start-up and reload.
-  std::expected<void, std::string> set_targets(std::vector<Target> targets);
+  std::expected<void, std::string> set_targets(const std::vector<Target>& targets);
 
   /// Probes `key` now, or right after its probe under way. It counts like any other probe. `on_report` is called when
   /// the farewell is said, within the check's timeouts. The error is an unknown key, or that too many wait for this

@@ -20,7 +20,7 @@ namespace sluice::health {
 
 struct TargetState {
   Health health = Health::kUnknown;
-  RiseFall::Time since{};  // of `health`
+  RiseFall::Time since;    // of `health`
   uint32_t successes = 0;  // in a row, ending with the last probe
   uint32_t failures = 0;   // in a row, ending with the last probe
   uint64_t probes = 0;     // since the target was added, those that could not be run included
@@ -28,7 +28,7 @@ struct TargetState {
   uint64_t failed = 0;     // of these: found one that cannot
   std::string reason;      // describe() of the verdict that brought `health` about; "" while unknown
   std::optional<Verdict> last;
-  RiseFall::Time last_at{};
+  RiseFall::Time last_at;
 };
 
 struct Change {
@@ -97,7 +97,7 @@ class Watch : public std::enable_shared_from_this<Watch> {
   uint64_t failed_ = 0;
   std::string reason_;
   std::optional<Verdict> last_;
-  RiseFall::Time last_at_{};
+  RiseFall::Time last_at_;
 };
 
 }  // namespace sluice::health
