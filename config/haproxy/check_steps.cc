@@ -41,8 +41,9 @@ void read_connect(const Line& line, CheckPlan& plan, Remarks& remarks) {
       plan.type = CheckType::kSmtps;
     } else if (word == "send-proxy") {
       plan.proxy = Proxy::kV1;
-    } else if (word == "port" && parse_number(line.word(i + 1), 1, 65535)) {
-      plan.port = static_cast<uint16_t>(*parse_number(line.word(++i), 1, 65535));
+    } else if (const auto port = parse_number(line.word(i + 1), 1, 65535); word == "port" && port) {
+      plan.port = static_cast<uint16_t>(*port);
+      i++;
     } else if (word == "comment" || word == "sni" || word == "alpn" || word == "proto") {
       i++;
     } else if (word != "default" && word != "linger") {
@@ -71,7 +72,8 @@ void read_expect(const Line& line, CheckPlan& plan, Remarks& remarks) {
   while (line.word(i) == "comment" || line.word(i) == "min-recv") i += 2;
   const bool negated = line.word(i) == "!";
   if (negated) i++;
-  const std::string kind = line.word(i), text = line.word(i + 1);
+  const std::string& kind = line.word(i);
+  const std::string& text = line.word(i + 1);
   if (plan.after_hello) return;  // the answer to EHLO has to be 250 in any case
   if (plan.type == CheckType::kTcp) plan.type = CheckType::kBanner;
   const std::string pattern = kind == "rstring" ? text : kind == "string" ? escaped(text) : "";

@@ -17,8 +17,8 @@ namespace {
 
 constexpr Milliseconds kEstablished{7'440'000};  // our default, RFC 5382 REQ-5
 constexpr Milliseconds kLongestTimer{604'800'000};
-const char* const kExampleV4 = "192.0.2.25";
-const char* const kExampleV6 = "2001:db8::25";
+constexpr const char* kExampleV4 = "192.0.2.25";
+constexpr const char* kExampleV6 = "2001:db8::25";
 
 std::optional<Milliseconds> within(const std::optional<Milliseconds>& value, Milliseconds least, Milliseconds most) {
   if (!value) return std::nullopt;
@@ -126,8 +126,10 @@ class Converter {
   // --- Pools ---
 
   const DraftPool* pool_of(const Balanced& backend, bool v6) {
-    const auto known = pools_.find({&backend, v6});
-    if (known != pools_.end()) return known->second ? &draft_.pools[*known->second] : nullptr;
+    if (const auto known = pools_.find({&backend, v6}); known != pools_.end()) {
+      const std::optional<size_t>& index = known->second;
+      return index ? &draft_.pools[*index] : nullptr;
+    }
     const auto in_family = [v6](const Server& server) { return server.at.address.is_v4() != v6; };
     const auto members = std::ranges::count_if(backend.servers, in_family);
     if (members == 0) return pools_[{&backend, v6}] = std::nullopt, nullptr;
