@@ -7,7 +7,7 @@
 
 namespace sluice::control {
 
-CommandFeed::CommandFeed(std::vector<rte_ring*> rings) {
+CommandFeed::CommandFeed(const std::vector<rte_ring*>& rings) {
   for (rte_ring* ring : rings) workers_.push_back({ring});
 }
 
@@ -35,7 +35,7 @@ bool CommandFeed::push() {
 
 void CommandFeed::note_applied(uint32_t worker, uint32_t applied) {
   uint64_t& known = workers_[worker].applied;
-  const uint64_t step = static_cast<uint32_t>(applied - static_cast<uint32_t>(known));  // sequences exceed 32 bits
+  const uint64_t step = applied - static_cast<uint32_t>(known);  // sequences exceed 32 bits
   if (known + step <= appended_) known += step;
 }
 

@@ -17,7 +17,7 @@ namespace sluice::control {
 class CommandFeed {
  public:
   /// `rings[w]` is worker w's command ring; control is its one producer.
-  explicit CommandFeed(std::vector<rte_ring*> rings);
+  explicit CommandFeed(const std::vector<rte_ring*>& rings);
 
   void append(std::span<const channel::Command> commands);
 

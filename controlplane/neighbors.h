@@ -60,7 +60,7 @@ class Neighbors {
   };
   /// When the kernel was last asked to resolve, and how long until it is asked again.
   struct Attempt {
-    Clock::time_point asked{};
+    Clock::time_point asked;
     Clock::duration pause{};
   };
 

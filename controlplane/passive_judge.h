@@ -84,7 +84,7 @@ class PassiveJudge {
   };
   struct State {
     PassiveSample window;  // grows until there is enough in it
-    Time window_began{};
+    Time window_began;
     uint64_t judged_by = 0;  // connections in the last full window
     bool fresh = false;      // the window became full in this round
     Figure greeting;         // moving average, ms
@@ -94,7 +94,7 @@ class PassiveJudge {
     Figure failed;
     std::string complaint;  // of the worst figure; "" = none
     double factor = 1;
-    Time changed{};
+    Time changed;
     double wish = 1;     // what the factor is to be after this round
     std::string reason;  // of the wish
     std::string spared;  // why a wish below 1 is not granted

@@ -52,7 +52,7 @@ class Steering {
   struct Group {
     PassiveJudge::Rules rules;
     std::vector<size_t> members;
-    std::chrono::steady_clock::time_point due{};
+    std::chrono::steady_clock::time_point due;
   };
 
   void follow_agents(const config::Config& config);

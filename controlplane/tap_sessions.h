@@ -39,7 +39,7 @@ enum class TapState : uint8_t { kStarting, kRunning, kEnded };
 
 struct TracedBy {
   uint32_t worker = 0;
-  channel::TraceRecord record{};
+  channel::TraceRecord record;
 };
 
 /// A trace or a capture.

@@ -71,9 +71,9 @@ using Outcome = std::expected<void, Failure>;
 struct Command {
   std::string name;
   std::string help;  // one line
-  std::vector<Argument> arguments = {};
-  std::vector<Option> options = {};  // besides --json, which every command has
-  std::function<Outcome(const Invocation&)> run = {};
+  std::vector<Argument> arguments;
+  std::vector<Option> options;  // besides --json, which every command has
+  std::function<Outcome(const Invocation&)> run;
 };
 
 /// Writes the API's answer at `path`: with --json as it is, otherwise by `view`.
