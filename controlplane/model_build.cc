@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a model comes to be: from a configuration, and from where an earlier model stands.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include "controlplane/model.h"
+
+namespace sluice::control {
+
+namespace {
+
+const std::string& check_of(const config::Service& service, const config::Pool& pool) {
+  return service.check.empty() ? pool.check : service.check;
+}
+
+}  // namespace
+
+Model::Model(const config::Config& config, Journal& journal) : journal_(&journal) {
+  for (const config::Service& service : config.services) {
+    const config::Pool* pool = config.find_pool(service.pool);
+    if (pool == nullptr) continue;  // load() refuses this
+    const Endpoint vip{to_wire(service.vip), Be16::of(service.port)};
+    services_.push_back({service, add_placement(config, service, *pool), service_key(vip)});
+  }
+  name_sole_services();
+  name_needs();
+}
+
+void Model::name_needs() {
+  for (const ServiceState& service : services_) {
+    const config::Forwarding forwarding = service.config.forwarding;
+    for (const size_t i : placements_[service.placement].members) {
+      members_[i].needs_link |= forwarding == config::Forwarding::kDsr;
+      members_[i].needs_local |= forwarding == config::Forwarding::kFullnat ||
+                                 forwarding == config::Forwarding::kIpip || forwarding == config::Forwarding::kGue;
+    }
+  }
+}
+
+void Model::name_sole_services() {
+  std::map<std::pair<std::array<uint8_t, 16>, uint16_t>, uint64_t> by_endpoint;  // 0: several
+  const auto endpoint_of = [](const Member& member) { return std::pair{to_wire(member.address).bytes, member.port}; };
+  for (const ServiceState& service : services_) {
+    for (const size_t i : placements_[service.placement].members) {
+      const auto [it, first] = by_endpoint.emplace(endpoint_of(members_[i]), service.key);
+      if (!first && it->second != service.key) it->second = 0;
+    }
+  }
+  for (Member& member : members_) member.sole_service = by_endpoint[endpoint_of(member)];
+}
+
+size_t Model::add_placement(const config::Config& config, const config::Service& service, const config::Pool& pool) {
+  const std::string& check = check_of(service, pool);
+  Placement placement;
+  placement.pool = pool.name;
+  placement.port = service.port;
+  placement.check = check;
+  placement.table_size = service.table_size;
+  placement.in_turn = service.scheduler == config::Scheduler::kWrr;
+  for (size_t i = 0; i < placements_.size(); i++) {
+    const Placement& known = placements_[i];
+    if (known.is_like(placement) && known.check == check) return i;
+  }
+  placement.min_healthy = pool.min_healthy;
+  placement.slow_start = pool.slow_start;
+  placement.tier_hold = pool.tier_hold;
+  placement.observed = pool.passive.enabled;
+  placement.since = journal_->now();
+  const config::Check* known_check = config.find_check(check);
+  for (const config::Backend& backend : pool.backends) {
+    placement.members.push_back(add_member(service, pool, backend, check));
+    if (known_check != nullptr) members_[placement.members.back()].soft_weight = known_check->soft_weight;
+  }
+  placements_.push_back(std::move(placement));
+  return placements_.size() - 1;
+}
+
+size_t Model::add_member(const config::Service& service, const config::Pool& pool, const config::Backend& backend,
+                         const std::string& check) {
+  const uint16_t port = backend.port.value_or(service.port);
+  std::vector<size_t>& same = members_by_endpoint_[fmt::format("{}/{}:{}", pool.name, backend.name, port)];
+  for (const size_t i : same) {
+    if (members_[i].check == check) return i;
+  }
+  Member member;
+  member.pool = pool.name;
+  member.name = backend.name;
+  member.address = backend.address;
+  member.port = port;
+  member.check = check;
+  // The first keeps the plain key, so that naming another check does not cut the flows of a backend.
+  member.variant = same.empty() ? "" : check;
+  member.weight = backend.weight;
+  member.max_connections = backend.max_connections;
+  member.warm_up_plan = backend.warm_up;
+  member.tier_number = backend.tier;
+  member.key = backend_key(pool.name, backend.name, {to_wire(backend.address), Be16::of(port)}, member.variant);
+  member.since = journal_->now();
+  if (check.empty()) {
+    member.health = Health::kUp;
+    member.health_reason = "not checked";
+  }
+  same.push_back(members_.size());
+  members_.push_back(std::move(member));
+  return members_.size() - 1;
+}
+
+void Model::take_over(const Model& before) {
+  local_addresses_ = before.local_addresses_;
+  std::unordered_map<uint64_t, const Member*> by_key;
+  std::map<config::IpAddress, const Member*> by_address;
+  for (const Member& member : before.members_) {
+    by_key.emplace(member.key, &member);
+    by_address.emplace(member.address, &member);
+  }
+  for (Member& member : members_) {
+    if (const auto known = by_key.find(member.key); known != by_key.end()) {
+      member.take_over(*known->second);
+    } else if (const auto near = by_address.find(member.address); near != by_address.end()) {
+      member.next_hop = near->second->next_hop;
+    }
+    member.has_local = has_local(member);
+  }
+  for (Placement& placement : placements_) {
+    const Placement* earlier = nullptr;
+    for (const Placement& other : before.placements_) {
+      if (!other.is_like(placement)) continue;
+      if (earlier == nullptr || other.check == placement.check) earlier = &other;
+    }
+    if (earlier != nullptr) take_over(placement, *earlier, before);
+  }
+}
+
+void Model::take_over(Placement& placement, const Placement& earlier, const Model& before) const {
+  placement.tiers = earlier.tiers;
+  placement.tier_is_provisional = earlier.tier_is_provisional;
+  placement.certificate_fault = earlier.certificate_fault;
+  placement.in_service = earlier.in_service;
+  placement.reason = earlier.reason;
+  placement.since = earlier.since;
+  const bool same = std::ranges::equal(placement.members, earlier.members,
+                                       [&](size_t a, size_t b) { return members_[a].key == before.members_[b].key; });
+  if (!same) return;
+  placement.table = earlier.table;
+  placement.table_weights = earlier.table_weights;
+  placement.total_weight = earlier.total_weight;
+}
+
+}  // namespace sluice::control
