@@ -46,6 +46,8 @@ class Controller {
   /// std::runtime_error (a check that cannot be run).
   void start();
   void stop();
+  /// After stop(): whether probes are still to say QUIT, which takes the loop to run on.
+  bool says_farewell() const { return prober_.says_farewell(); }
 
   /// Reads the file again and goes over to it, all at once; the error is all that is wrong with it, and then nothing
   /// has changed. What needs a restart of a process stays as it is (ReloadPlan says what).

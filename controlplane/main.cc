@@ -39,7 +39,7 @@ int run(const sluice::config::Config& config, const std::string& path) {
     signals.async_wait([&](const boost::system::error_code& cancelled, int) {
       if (cancelled) return;
       controller.stop();
-      // A second signal ends at once. Nothing but probes keeps the loop running any more.
+      // A second signal ends at once.
       signals.clear();
       hang_up.clear();
       io.stop();
@@ -55,7 +55,8 @@ int run(const sluice::config::Config& config, const std::string& path) {
     controller.start();
     io.run();
     io.restart();
-    io.run_for(kFarewell);
+    const auto deadline = std::chrono::steady_clock::now() + kFarewell;
+    while (controller.says_farewell() && io.run_one_until(deadline) != 0) continue;
     return 0;
   } catch (const std::exception& error) {
     spdlog::critical("{}", error.what());

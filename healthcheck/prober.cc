@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "healthcheck/prober.h"
 
+#include <algorithm>
 #include <random>
 #include <unordered_set>
 #include <utility>
@@ -120,8 +121,19 @@ void Prober::commit(Entries entries) {
     watch->set_keys(std::move(entry.keys));
     watches_.emplace(id, std::move(watch));
   }
-  for (const auto& [id, watch] : before) watch->retire();
+  std::erase_if(retired_, [](const std::weak_ptr<Watch>& watch) { return watch.expired(); });
+  for (const auto& [id, watch] : before) {
+    watch->retire();
+    retired_.push_back(watch);
+  }
   for (size_t i = 0; i < added.size(); i++) added[i].first->start(initial_delay(i, added.size(), *added[i].second));
+}
+
+bool Prober::says_farewell() const {
+  return std::ranges::any_of(retired_, [](const std::weak_ptr<Watch>& retired) {
+    const auto watch = retired.lock();
+    return watch && watch->is_probing();
+  });
 }
 
 std::expected<void, std::string> Prober::check_now(const std::string& key, OnReport on_report) {

@@ -65,6 +65,9 @@ class Prober final : private Listener {
   /// Nothing for an unknown key.
   std::optional<TargetState> state(const std::string& key) const;
 
+  /// Whether probes of what is no longer a target are still under way.
+  bool says_farewell() const;
+
   /// How many endpoints are probed: at most the number of targets, less where targets share.
   size_t endpoint_count() const { return watches_.size(); }
 
@@ -88,6 +91,7 @@ class Prober final : private Listener {
   std::shared_ptr<Matcher> matcher_;
   std::map<EndpointId, std::shared_ptr<Watch>> watches_;
   std::unordered_map<std::string, std::shared_ptr<Watch>> by_key_;
+  std::vector<std::weak_ptr<Watch>> retired_;
 };
 
 }  // namespace sluice::health

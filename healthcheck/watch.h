@@ -76,6 +76,7 @@ class Watch : public std::enable_shared_from_this<Watch> {
   bool check_now(OnReport on_report);
 
   TargetState state() const;
+  bool is_probing() const { return !under_way_.expired(); }
 
  private:
   boost::asio::awaitable<void> run(std::chrono::microseconds delay);

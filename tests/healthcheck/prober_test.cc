@@ -125,10 +125,13 @@ TEST_F(ProberTest, SaysItsFarewellToAServerThatGreetsAfterItWasGivenUp) {
   });
   ASSERT_TRUE(prober_.set_targets({target("mta1", server.port())}));
   ASSERT_TRUE(run_until(io_, [&] { return server.connections() == 1; }));
+  EXPECT_FALSE(prober_.says_farewell());
   ASSERT_TRUE(prober_.set_targets({}));
+  EXPECT_TRUE(prober_.says_farewell());
   ASSERT_TRUE(run_until(io_, [&] { return server.last().left != Left::kStillThere; }));
   EXPECT_EQ(server.last().lines, std::vector<std::string>{"QUIT"});
   EXPECT_EQ(server.last().left, Left::kFin);
+  ASSERT_TRUE(run_until(io_, [&] { return !prober_.says_farewell(); }));
 }
 
 TEST_F(ProberTest, GivesUpAConnectionThatDoesNotStand) {
