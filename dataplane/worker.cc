@@ -45,14 +45,22 @@ bool Worker::turn(uint64_t now_ms) noexcept {
   if (setup_.spread != Spread::kAlone) flush_handovers();
   flows_.end_burst();
   end_stage(Counter::kStageTransmit);
+  if (sampled_) count_stages(busy);
   return busy;
 }
 
 void Worker::end_stage(Counter stage) noexcept {
   if (!sampled_) return;
   const uint64_t now = rte_rdtsc();
-  count(stage, now - stage_begin_);
+  stage_cycles_[stage_index(stage)] += now - stage_begin_;
   stage_begin_ = now;
+}
+
+void Worker::count_stages(bool busy) noexcept {
+  for (uint32_t i = 0; i < kStages; i++) {
+    if (busy) count(static_cast<Counter>(static_cast<uint32_t>(Counter::kStagePollControl) + i), stage_cycles_[i]);
+    stage_cycles_[i] = 0;
+  }
 }
 
 void Worker::process() noexcept {

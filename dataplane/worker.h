@@ -122,6 +122,11 @@ class Worker {
   uint32_t enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept;
   void process() noexcept;
   void end_stage(Counter stage) noexcept;
+  /// Counts what the stages of a sampled turn took, if it found something to do.
+  void count_stages(bool busy) noexcept;
+  static constexpr uint32_t stage_index(Counter stage) noexcept {
+    return static_cast<uint32_t>(stage) - static_cast<uint32_t>(Counter::kStagePollControl);
+  }
   /// Three stages as one, as each packet's flow comes from memory while the packets before it are translated.
   void look_up_and_translate() noexcept;
   void look_up_flow(uint32_t i) noexcept {
@@ -359,6 +364,9 @@ class Worker {
   uint32_t turns_ = 0;
   bool sampled_ = false;      // this turn's stages are timed
   uint64_t stage_begin_ = 0;  // TSC
+  static constexpr uint32_t kStages =
+      static_cast<uint32_t>(Counter::kStageExpireSome) - static_cast<uint32_t>(Counter::kStagePollControl) + 1;
+  std::array<uint64_t, kStages> stage_cycles_{};
   uint32_t resets_left_ = 0;  // that may still be made in this turn
 
   ProxyPending pending_;

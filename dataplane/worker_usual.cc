@@ -131,7 +131,7 @@ void Worker::look_up_and_translate() noexcept {
   place_if_new(i);
   if (sampled_) {
     const uint64_t cycles = rte_rdtsc() - begin;
-    count(Counter::kStagePlaceNewFlows, cycles);
+    stage_cycles_[stage_index(Counter::kStagePlaceNewFlows)] += cycles;
     stage_begin_ += cycles;
   }
   translate_one(i);

@@ -260,7 +260,6 @@ class Sluice(Contender):
         self.balancer.start()
         self.services = [self.balancer.dataplane, self.balancer.control]
         self.worker = thread_named(self.balancer.dataplane.pid, "rte-worker")
-        self.idle_cycles = self._idle_cycles()
 
     def stop(self):
         if self.balancer:
@@ -277,15 +276,14 @@ class Sluice(Contender):
 
     def work(self, before, after):
         """Polling in vain is no work: of the worker's time the share of turns that did something. `own_without_device_s` leaves out the
-        drivers' receive and transmit calls, which are AF_XDP's and the kernel's; it comes from every 64th turn, and what such a turn
-        takes when it finds nothing is subtracted, so it says something only where most turns find something."""
+        drivers' receive and transmit calls, which are AF_XDP's and the kernel's; it comes from those of every 64th turn."""
         hz = after["tsc_hz"]
         grown = {name: after["counters"][name] - value for name, value in before["counters"].items()}
         worker_s = after["worker_s"] - before["worker_s"]
         # Where other processes share the processor, a turn's cycles hold times when it was preempted: so does the wall clock.
         on_cpu = min(1.0, worker_s / max(after["tsc_s"] - before["tsc_s"], 1e-9))
         own_s = grown["busy_cycles"] / hz * on_cpu
-        stages = self._own_cycles(grown) - self.idle_cycles * grown["loops_idle"]
+        stages = self._own_cycles(grown)
         others_s = after["all_s"] - before["all_s"] - worker_s
         return {"own_s": own_s, "lab_s": own_s + others_s, "own_without_device_s": min(own_s, max(0.0, stages / hz * on_cpu)),
                 "others_s": others_s, "worker_on_cpu": on_cpu, "busy_cycles_s": grown["busy_cycles"] / hz}
@@ -303,18 +301,6 @@ class Sluice(Contender):
     def _own_cycles(cls, counters):
         sampling = 64  # kStageSampling of dataplane/contract/counters.h
         return sampling * sum(counters[f"stage_{stage}_cycles"] for stage in cls.OWN_STAGES)
-
-    def _idle_cycles(self, windows=8, turns=20_000):
-        """Cycles that the same stages take in a turn that finds nothing: the least of some windows, as other processes may interrupt."""
-        def idled():
-            grown = {name: value - before[name] for name, value in self.balancer.counters().items()}
-            return grown if grown["loops_idle"] >= turns else None
-        found = []
-        for _ in range(windows):
-            before = self.balancer.counters()
-            grown = wait_until(idled, 20, "idle turns of the worker")
-            found.append(self._own_cycles(grown) / grown["loops"])
-        return min(found)
 
     @staticmethod
     def _seconds():

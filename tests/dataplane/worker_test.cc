@@ -263,5 +263,21 @@ TEST_F(WorkerTest, CountsWhatTheDeviceRefusesToTransmit) {
   bench_.expect_counter_law();
 }
 
+TEST(WorkerStages, AreTimedInTurnsThatFindSomethingAlone) {
+  WorkerBench bench;
+  bench.turn();  // takes up the snapshot
+  bench.turns(4 * channel::kStageSampling);
+  const uint64_t idle = bench.counter(Counter::kStagePollControl) + bench.counter(Counter::kStageReceive);
+  EXPECT_EQ(idle, 0u);
+  EXPECT_EQ(bench.counter(Counter::kSampledPackets), 0u);
+  for (uint32_t i = 0; i < channel::kStageSampling; i++) {
+    bench.client_sends(Frame().from(endpoint("198.51.100.7", 1000)).to(endpoint("192.0.2.99", 25)).syn());
+    bench.turn();
+  }
+  EXPECT_EQ(bench.counter(Counter::kSampledPackets), 1u);
+  EXPECT_GT(bench.counter(Counter::kStageReceive), 0u);
+  EXPECT_GT(bench.counter(Counter::kStageParse), 0u);
+}
+
 }  // namespace
 }  // namespace sluice::testing
