@@ -14,6 +14,7 @@ inline constexpr size_t kMaxBackends = 16384;  // distinct member, port and chec
 inline constexpr size_t kMaxPorts = 16;
 inline constexpr int64_t kMaxWorkers = 64;
 inline constexpr int64_t kMaxBurst = 64;
+inline constexpr size_t kMaxPeers = 16;
 
 inline constexpr size_t kMaxPools = 4096;
 inline constexpr size_t kMaxChecks = 1024;
@@ -33,6 +34,10 @@ inline constexpr uint32_t kMinEstablishedSeconds = 660;  // RFC 5321 section 4.5
 inline constexpr size_t kMaxWarmUpDays = 366;
 inline constexpr size_t kMaxHttpNames = 32;
 inline constexpr int64_t kMaxTier = 7;
-inline constexpr size_t kMaxKeywords = 32;  // that a check requires
+inline constexpr size_t kMaxAllowedPrefixes = 4096;
+inline constexpr size_t kMaxLimits = 8;            // rules of sources.limits
+inline constexpr size_t kMaxRefusalBytes = 55;     // of text_421
+inline constexpr uint16_t kImplicitTlsPort = 465;  // clients speak first (RFC 8314 section 7.3)
+inline constexpr size_t kMaxKeywords = 32;         // that a check requires
 
 }  // namespace sluice::config

@@ -70,6 +70,32 @@ inline constexpr std::array kChoices<OnBackendDown>{
 };
 
 template <>
+inline constexpr std::array kChoices<OnNoBackend>{
+    Choice{"421", OnNoBackend::k421},
+    Choice{"reset", OnNoBackend::kReset},
+    Choice{"silence", OnNoBackend::kSilence},
+};
+
+template <>
+inline constexpr std::array kChoices<LimitOf>{
+    Choice{"address", LimitOf::kAddress},
+    Choice{"prefix", LimitOf::kPrefix},
+};
+
+template <>
+inline constexpr std::array kChoices<LimitAction>{
+    Choice{"421", LimitAction::k421},
+    Choice{"reset", LimitAction::kReset},
+    Choice{"drop", LimitAction::kDrop},
+};
+
+template <>
+inline constexpr std::array kChoices<OnRemoval>{
+    Choice{"drain", OnRemoval::kDrain},
+    Choice{"reset", OnRemoval::kReset},
+};
+
+template <>
 inline constexpr std::array kChoices<OnTableFull>{
     Choice{"stateless", OnTableFull::kStateless},
     Choice{"reset", OnTableFull::kReset},
@@ -80,6 +106,12 @@ template <>
 inline constexpr std::array kChoices<OnIdleExpiry>{
     Choice{"silence", OnIdleExpiry::kSilence},
     Choice{"reset", OnIdleExpiry::kReset},
+};
+
+template <>
+inline constexpr std::array kChoices<Strangers>{
+    Choice{"drop", Strangers::kDrop},
+    Choice{"kernel", Strangers::kKernel},
 };
 
 template <>
@@ -98,6 +130,30 @@ template <>
 inline constexpr std::array kChoices<OnSoft>{
     Choice{"shed", OnSoft::kShed},
     Choice{"down", OnSoft::kDown},
+};
+
+template <>
+inline constexpr std::array kChoices<CertificateAction>{
+    Choice{"warn", CertificateAction::kWarn},
+    Choice{"down", CertificateAction::kDown},
+};
+
+template <>
+inline constexpr std::array kChoices<AnnounceMode>{
+    Choice{"none", AnnounceMode::kNone},
+    Choice{"routes", AnnounceMode::kRoutes},
+};
+
+template <>
+inline constexpr std::array kChoices<Require>{
+    Choice{"all", Require::kAll},
+    Choice{"any", Require::kAny},
+};
+
+template <>
+inline constexpr std::array kChoices<LastNode>{
+    Choice{"withdraw", LastNode::kWithdraw},
+    Choice{"stay", LastNode::kStay},
 };
 
 template <>

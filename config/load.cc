@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include <libconfig.h++>
+#include <utility>
 
-#include "config/findings.h"
-#include "config/rules.h"
-#include "config/settings.h"
-#include "config/source.h"
+#include "config/file/findings.h"
+#include "config/file/source.h"
+#include "config/schema/rules.h"
+#include "config/schema/settings.h"
+#include "config/schema/warnings.h"
 
 namespace sluice::config {
 
@@ -23,33 +25,46 @@ std::string syntax_message(const std::string& error) {
   return error + "; allowed: the syntax of libconfig";
 }
 
-std::expected<Config, std::vector<Fault>> load_source(const std::expected<Source, std::vector<Fault>>& source) {
+std::expected<Reading, std::vector<Fault>> read_source(std::expected<Source, std::vector<Fault>> source) {
   if (!source) return std::unexpected(source.error());
-  Findings findings(*source);
+  Reading out{{}, Findings(std::move(*source))};
   libconfig::Config file;
   try {
-    file.readString(source->text());
+    file.readString(out.findings.text());
   } catch (const libconfig::ParseException& error) {
-    findings.add_at(static_cast<unsigned>(error.getLine()), syntax_message(error.getError()));
-    return std::unexpected(findings.faults());
+    out.findings.add_at(static_cast<unsigned>(error.getLine()), syntax_message(error.getError()));
+    return std::unexpected(out.findings.faults());
   }
-  Config config;
-  read_group(Value{file.getRoot(), "", findings}, settings(), config);
-  fill_in(config, findings);
-  check_rules(config, findings);
-  auto faults = findings.faults();
+  read_group(Value{file.getRoot(), "", out.findings}, settings(), out.config);
+  fill_in(out.config, out.findings);
+  check_rules(out.config, out.findings);
+  auto faults = out.findings.faults();
   if (!faults.empty()) return std::unexpected(std::move(faults));
-  return config;
+  add_warnings(out.config, out.findings);
+  return out;
+}
+
+std::expected<Config, std::vector<Fault>> config_of(std::expected<Reading, std::vector<Fault>> reading) {
+  if (!reading) return std::unexpected(std::move(reading.error()));
+  return std::move(reading->config);
 }
 
 }  // namespace
 
+std::expected<Reading, std::vector<Fault>> read_config(const std::string& path) {
+  return read_source(Source::read(path));
+}
+
+std::expected<Reading, std::vector<Fault>> read_config_text(const std::string& path, const std::string& text) {
+  return read_source(Source::scan(path, text));
+}
+
 std::expected<Config, std::vector<Fault>> load(const std::string& path) {
-  return load_source(Source::read(path));
+  return config_of(read_config(path));
 }
 
 std::expected<Config, std::vector<Fault>> load_text(const std::string& path, const std::string& text) {
-  return load_source(Source::scan(path, text));
+  return config_of(read_config_text(path, text));
 }
 
 }  // namespace sluice::config

@@ -7,17 +7,28 @@
 #include <string>
 #include <vector>
 
-#include "config/fault.h"
+#include "config/file/fault.h"
+#include "config/file/findings.h"
 #include "config/model.h"
 
 namespace sluice::config {
 
+/// What a file says, and where each setting stands; with what is most likely a mistake (`findings.warnings()`).
+struct Reading {
+  Config config;
+  Findings findings;
+};
+
 /// Reads the file at `path` and whatever it includes (`@include "FILE"`, relative to the including file).
 /// Faults are all that were found, in the order in which their lines are read; never empty. Blocks on file
 /// input, and takes some milliseconds per pattern; for start-up and reload. Does not throw on bad input.
-std::expected<Config, std::vector<Fault>> load(const std::string& path);
+std::expected<Reading, std::vector<Fault>> read_config(const std::string& path);
 
 /// The same for `text` in place of what the file at `path` holds; `path` need not exist.
+std::expected<Reading, std::vector<Fault>> read_config_text(const std::string& path, const std::string& text);
+
+/// The configuration alone, for those who need not know where it says so.
+std::expected<Config, std::vector<Fault>> load(const std::string& path);
 std::expected<Config, std::vector<Fault>> load_text(const std::string& path, const std::string& text);
 
 }  // namespace sluice::config

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "config/bounds.h"
+
 namespace sluice::config {
 
 namespace {
@@ -27,6 +29,13 @@ const Pool* Config::find_pool(const std::string& name) const {
 
 const Check* Config::find_check(const std::string& name) const {
   return find_named(checks, name);
+}
+
+bool Config::clients_speak_first(const Service& service) const {
+  if (service.port == kImplicitTlsPort) return true;
+  const Pool* pool = find_pool(service.pool);
+  const Check* check = find_check(service.check.empty() && pool != nullptr ? pool->check : service.check);
+  return check != nullptr && check->type == CheckType::kSmtps;
 }
 
 std::string Config::runtime_directory() const {

@@ -36,6 +36,18 @@ struct SocketAddress {
   friend auto operator<=>(const SocketAddress&, const SocketAddress&) = default;
 };
 
+/// "192.0.2.0/24", "2001:db8::/32"; an address alone is the prefix that holds only it.
+struct IpPrefix {
+  IpAddress address;
+  uint8_t bits = 128;  // of the 128; those of an IPv4 prefix are 96 more than it says
+
+  /// The error says what is wrong: "has bits set behind its length; 192.0.2.0/24 does not".
+  static std::expected<IpPrefix, std::string> parse(const std::string& text);
+  std::string to_string() const;  // with its length, always
+  bool contains(const IpPrefix& other) const;
+  friend auto operator<=>(const IpPrefix&, const IpPrefix&) = default;
+};
+
 enum class Faces : uint8_t { kClients, kBackends, kBoth };
 enum class Idle : uint8_t { kPoll, kPause, kSleep };
 enum class Scheduler : uint8_t { kMaglev, kWrr, kLeastConn, kSource };
@@ -43,11 +55,15 @@ enum class HashOn : uint8_t { kConnection, kClient, kClientPrefix };
 enum class Forwarding : uint8_t { kNat, kFullnat, kDsr, kIpip, kGue };
 enum class Proxy : uint8_t { kNone, kV1, kV2 };
 enum class OnBackendDown : uint8_t { kReset, kKeep };
+enum class OnNoBackend : uint8_t { kReset, kSilence, k421 };
+enum class OnRemoval : uint8_t { kDrain, kReset };
 enum class OnTableFull : uint8_t { kStateless, kReset, kSilence };
 enum class OnIdleExpiry : uint8_t { kSilence, kReset };
+enum class Strangers : uint8_t { kDrop, kKernel };
 enum class CheckType : uint8_t { kTcp, kBanner, kEhlo, kStarttls, kSmtps };
 enum class Curve : uint8_t { kLinear, kExponential };
 enum class OnSoft : uint8_t { kShed, kDown };
+enum class CertificateAction : uint8_t { kWarn, kDown };
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
 enum class LogFormat : uint8_t { kText, kJson };
 
@@ -80,10 +96,12 @@ struct Dataplane {
   uint32_t flow_capacity = 1048576;  // flows per worker
   OnTableFull on_table_full = OnTableFull::kStateless;
   OnIdleExpiry on_idle_expiry = OnIdleExpiry::kSilence;
+  Strangers strangers = Strangers::kDrop;
+  uint32_t echo_per_second = 1000;  // echo requests to VIPs that are answered, of each worker and port
   uint32_t burst = 32;
   uint32_t memory_mb = 1024;
   bool hugepages = true;
-  std::string flow_store;  // directory; "" = do not keep
+  std::string flow_store = "auto";  // a directory; "auto" = where it can be; "" = do not keep
   std::vector<Port> ports;
   Timers timers;
 
@@ -113,7 +131,7 @@ struct Check {
   std::chrono::milliseconds command_timeout{10000};
   uint32_t rise = 2;
   uint32_t fall = 3;
-  std::string expect;                // pattern (config/pattern.h) that the greeting has to match; "" = any 2xx greeting
+  std::string expect;                // pattern (schema/pattern.h) that the greeting has to match; "" = any 2xx greeting
   std::string reject;                // pattern that the greeting must not match; "" = none
   Proxy proxy = Proxy::kNone;        // header that the probe sends first: v1 with real addresses, v2 LOCAL
   std::string helo;                  // what the probe calls itself; "" = its address literal
@@ -121,10 +139,11 @@ struct Check {
   std::string server_name;           // name asked for (SNI) and, with `verify`, held against the certificate
   bool verify = false;               // hold the certificate's chain and name against `ca_file`
   std::string ca_file;               // "" = the system's
-  uint32_t certificate_warn_days = 21;  // fewer days left: reported
-  uint32_t certificate_fail_days = 0;   // this few days left, or less: down
-  OnSoft on_soft = OnSoft::kShed;       // what follows from 4xx
-  double soft_weight = 0.1;             // kShed: share of its weight that the backend keeps
+  uint32_t certificate_warn_days = 21;                              // fewer days left: reported
+  uint32_t certificate_fail_days = 0;                               // this few days left, or less: down
+  CertificateAction certificate_action = CertificateAction::kWarn;  // what follows from a bad one; verify: kDown
+  OnSoft on_soft = OnSoft::kShed;                                   // what follows from 4xx
+  double soft_weight = 0.1;                                         // kShed: share of its weight that the backend keeps
 
   friend bool operator==(const Check&, const Check&) = default;
 };
@@ -170,13 +189,17 @@ struct Passive {
 
 struct Pool {
   std::string name;
-  std::string check;         // name of a check; "" = none, taken as healthy
-  uint32_t min_healthy = 0;  // below this the pool is out of service
-  double max_shed = 0.5;     // how much of its weight `passive` may take away
+  std::string check;                             // name of a check; "" = none, taken as healthy
+  uint32_t min_healthy = 0;                      // below this the pool is out of service
+  double max_shed = 0.5;                         // how much of its weight `passive` may take away
+  double panic_share = 0.5;                      // more of it failing at once is taken for a failure of the way there
+  std::chrono::milliseconds panic_hold{180000};  // for which it then goes on as before
   std::vector<Backend> backends;
   std::chrono::milliseconds slow_start{0};     // from recovery to full weight
   std::chrono::milliseconds tier_hold{10000};  // a lower tier has to be back for so long
   std::chrono::milliseconds agent_interval{5000};
+  OnRemoval on_removal = OnRemoval::kDrain;  // what becomes of the sessions of a backend that leaves the file
+  std::chrono::milliseconds removal_deadline{600'000};  // of such a drain
   Passive passive;
 
   friend bool operator==(const Pool&, const Pool&) = default;
@@ -194,9 +217,84 @@ struct Service {
   Forwarding forwarding = Forwarding::kNat;
   Proxy proxy = Proxy::kNone;
   OnBackendDown on_backend_down = OnBackendDown::kReset;
+  OnNoBackend on_no_backend = OnNoBackend::k421;  // kReset where clients speak first
+  std::string text_421 = "4.3.2 try again later";
   uint16_t mss = 0;  // most that a SYN may announce; 0 = as it is (in tunnels: what they carry whole)
 
   friend bool operator==(const Service&, const Service&) = default;
+};
+
+enum class LimitOf : uint8_t { kAddress, kPrefix };
+enum class LimitAction : uint8_t { kDrop, kReset, k421 };
+
+/// How many sessions a source may have.
+struct Limit {
+  LimitOf of = LimitOf::kAddress;  // what is counted as one source
+  uint8_t prefix_v4 = 24;          // its length, with kPrefix
+  uint8_t prefix_v6 = 64;
+  uint32_t connections = 0;  // open at once; 0 = no limit
+  uint32_t per_second = 0;   // new ones; 0 = no limit
+  uint32_t burst = 0;        // of new ones at once; filled in where there is a per_second
+  LimitAction action = LimitAction::k421;
+  std::vector<std::string> services;  // that it holds for; empty = all
+
+  friend bool operator==(const Limit&, const Limit&) = default;
+};
+
+/// Who may come.
+struct Sources {
+  std::string block_file;       // prefixes whose new sessions are dropped; "" = none
+  std::vector<IpPrefix> allow;  // exempt
+  std::vector<Limit> limits;
+
+  friend bool operator==(const Sources&, const Sources&) = default;
+};
+
+enum class AnnounceMode : uint8_t { kNone, kRoutes };
+/// Of several services with one VIP, how many have to be in service.
+enum class Require : uint8_t { kAll, kAny };
+/// What becomes of a VIP for which no service is in service: not announced, or at the draining metric.
+enum class LastNode : uint8_t { kWithdraw, kStay };
+
+/// How the network learns which VIPs are served here.
+struct Announce {
+  AnnounceMode mode = AnnounceMode::kNone;
+  uint32_t table = 2525;                      // the kernel's routing table that is ours
+  uint8_t protocol = 125;                     // by which we know our routes in it
+  uint32_t metric = 100;                      // of a VIP in service
+  uint32_t draining_metric = 200;             // of one that is to be used only where there is no other
+  std::chrono::milliseconds hold_down{3000};  // a change has to last so long
+  Require require = Require::kAll;
+  LastNode last_node = LastNode::kWithdraw;
+
+  friend bool operator==(const Announce&, const Announce&) = default;
+};
+
+/// What is written down of each session when it ends.
+struct Records {
+  std::string to;          // "file:PATH", "unix-datagram:PATH"; "" = nowhere
+  double share = 1;        // of sessions in which nothing went wrong
+  uint32_t rotate_mb = 0;  // size at which a file is renamed and begun anew; 0 = never
+  uint32_t keep = 5;       // of renamed files
+
+  friend bool operator==(const Records&, const Records&) = default;
+};
+
+/// With whom the data plane exchanges what it knows of flows.
+struct Peers {
+  std::optional<SocketAddress> listen;  // none: no exchange
+  std::vector<SocketAddress> to;
+  std::string key_file;  // a secret that all of them share
+
+  friend bool operator==(const Peers&, const Peers&) = default;
+};
+
+/// The nodes that share the VIPs.
+struct Fleet {
+  std::string node;  // what this one calls itself; "" = the host's name
+  Peers peers;
+
+  friend bool operator==(const Fleet&, const Fleet&) = default;
 };
 
 struct Config {
@@ -206,9 +304,15 @@ struct Config {
   std::vector<Check> checks;
   std::vector<Pool> pools;
   std::vector<Service> services;
+  Sources sources;
+  Announce announce;
+  Records records;
+  Fleet fleet;
 
   const Pool* find_pool(const std::string& name) const;
   const Check* find_check(const std::string& name) const;
+  /// Whether TLS comes before the greeting.
+  bool clients_speak_first(const Service& service) const;
   /// "/run/sluice/INSTANCE", or that under $SLUICE_RUNTIME_DIR instead of /run/sluice. Holds channel.sock.
   std::string runtime_directory() const;
   /// "/var/lib/sluice/INSTANCE", or that under $SLUICE_STATE_DIR instead of /var/lib/sluice: the default of

@@ -58,8 +58,9 @@ Action Dialogue::on_connected(const Endpoint& local, const Endpoint& remote, Tim
   return action;
 }
 
-Action Dialogue::on_connect_failed(Fact fact, std::string_view why, Time now) {
-  conclude(fact, std::string(why), "", now);
+Action Dialogue::on_connect_failed(Evidence evidence, std::string_view why, Time now) {
+  conclude(evidence == Evidence::kNone ? Fact::kNotRun : Fact::kDead, std::string(why), "", now);
+  verdict_->evidence = evidence;
   return {.next = Next::kAbort};
 }
 
@@ -159,17 +160,27 @@ Action Dialogue::on_established(const TlsResult& result, Time now) {
          fmt::format("certificate {}, {} days left, SHA-256 {}", certificate_->subject, certificate_->days_left(),
                      certificate_->sha256),
          now);
-    if (certificate_->left <= std::chrono::days(plan_.check.certificate_fail_days))
-      conclude(Fact::kCertificateExpired, fmt::format("certificate has {} days left", certificate_->days_left()), "",
-               now);
   }
-  if (!verdict_ && !result.trust_error.empty()) conclude(Fact::kTlsFailed, result.trust_error, "", now);
+  judge_certificate(result, now);
   if (plan_.check.type == config::CheckType::kSmtps) {
     enter(Step::kGreeting, now);  // the verdict may stand already: the farewell still waits for the greeting
     return {};
   }
   if (verdict_) return quit(now);
   return command(Step::kEhloTls, ehlo_command(plan_.check.helo, local_), now);
+}
+
+void Dialogue::judge_certificate(const TlsResult& result, Time now) {
+  const bool expired = certificate_ && certificate_->left <= std::chrono::days(plan_.check.certificate_fail_days);
+  if (plan_.check.certificate_action == config::CertificateAction::kWarn) {
+    distrusted_ = result.trust_error;
+  } else if (expired) {
+    conclude(Fact::kCertificateExpired, fmt::format("certificate has {} days left", certificate_->days_left()), "",
+             now);
+  } else if (!result.trust_error.empty()) {
+    conclude(Fact::kTlsFailed, result.trust_error, "", now);
+    verdict_->evidence = Evidence::kCertificate;
+  }
 }
 
 Action Dialogue::on_closed(std::string_view how, Time now) {
@@ -185,7 +196,7 @@ Action Dialogue::on_deadline(Time now) {
   const std::string waited = in_seconds(timeout_of(step_));
   switch (step_) {
     case Step::kConnect:
-      return on_connect_failed(Fact::kDead, "no answer within " + waited, now);
+      return on_connect_failed(Evidence::kUnanswered, "no answer within " + waited, now);
     case Step::kTls:
       return on_tls({}, now);
     case Step::kGreeting:
@@ -208,7 +219,10 @@ Action Dialogue::command(Step step, std::string line, Time now) {
 Action Dialogue::healthy_if_offered(Time now) {
   if (const std::string missing = missing_keyword(); !missing.empty()) {
     conclude(Fact::kUnexpected, missing + " is not offered", parser_.reply().text, now);
-  } else if (certificate_ && certificate_->left < std::chrono::days(plan_.check.certificate_warn_days)) {
+  } else if (!distrusted_.empty()) {
+    conclude(Fact::kCertificateDistrusted, distrusted_, greeting_, now);
+  } else if (certificate_ && (certificate_->left < std::chrono::days(plan_.check.certificate_warn_days) ||
+                              certificate_->left <= std::chrono::days(plan_.check.certificate_fail_days))) {
     conclude(Fact::kCertificateExpiring, fmt::format("certificate has {} days left", certificate_->days_left()),
              greeting_, now);
   } else {
@@ -250,6 +264,7 @@ void Dialogue::conclude(Fact fact, std::string detail, std::string_view text, Ti
   verdict_->times = times_;
   verdict_->times.push_back({step_, us_between(step_began_, now)});
   verdict_->certificate = certificate_;
+  verdict_->evidence = evidence_of(fact);
   note(Speaker::kNote, describe(*verdict_), now);
 }
 

@@ -54,8 +54,8 @@ class Dialogue {
   Dialogue(const Plan& plan, Matcher& matcher, Time now, Transcript* transcript = nullptr);
 
   Action on_connected(const Endpoint& local, const Endpoint& remote, Time now);
-  /// `fact` is kDead, or kNotRun for a local cause; `why` in words: "connection refused".
-  Action on_connect_failed(Fact fact, std::string_view why, Time now);
+  /// `evidence` is kNone for a local cause: then the probe was not run. `why` in words: "connection refused".
+  Action on_connect_failed(Evidence evidence, std::string_view why, Time now);
   Action on_bytes(std::string_view bytes, Time now);
   Action on_tls(const TlsResult& result, Time now);
   /// The server ended the connection, or it broke: "the server closed the connection".
@@ -86,6 +86,7 @@ class Dialogue {
   std::string missing_keyword() const;
 
   void conclude(Fact fact, std::string detail, std::string_view text, Time now);
+  void judge_certificate(const TlsResult& result, Time now);
   Action quit(Time now);
   Action close(Time now);
   void enter(Step step, Time now);
@@ -107,6 +108,7 @@ class Dialogue {
   size_t drained_bytes_ = 0;
   std::vector<StepTime> times_;
   std::optional<Certificate> certificate_;
+  std::string distrusted_;  // why the certificate is not accepted, where that is only reported
   std::optional<Verdict> verdict_;
 };
 

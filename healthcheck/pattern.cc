@@ -3,11 +3,14 @@
 
 #include <new>
 
-#include "config/pattern.h"
+#include "config/schema/pattern.h"
 
 namespace sluice::health {
 
 namespace {
+
+/// So far beyond a text Hyperscan 5.4 may read, with AVX-512 VBMI (vectorscan issue 322).
+constexpr size_t kReadAhead = 64;
 
 int stop_at_first(unsigned, unsigned long long, unsigned long long, unsigned, void* found) {
   *static_cast<bool*>(found) = true;
@@ -35,8 +38,10 @@ Matcher::~Matcher() {
 bool Matcher::matches(const Pattern& pattern, std::string_view text) {
   // Grows the scratch space if this pattern needs more than those before it; otherwise it only compares sizes.
   if (hs_alloc_scratch(pattern.database(), &scratch_) != HS_SUCCESS) throw std::bad_alloc();
+  copy_.assign(text);
+  copy_.append(kReadAhead, '\0');
   bool found = false;
-  hs_scan(pattern.database(), text.data(), static_cast<unsigned>(text.size()), 0, scratch_, &stop_at_first, &found);
+  hs_scan(pattern.database(), copy_.data(), static_cast<unsigned>(text.size()), 0, scratch_, &stop_at_first, &found);
   return found;
 }
 

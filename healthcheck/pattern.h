@@ -39,6 +39,7 @@ class Matcher {
 
  private:
   hs_scratch_t* scratch_ = nullptr;
+  std::string copy_;  // of the text, with room behind it
 };
 
 }  // namespace sluice::health

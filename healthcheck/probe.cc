@@ -3,6 +3,8 @@
 
 #include <openssl/err.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -29,25 +31,60 @@ Endpoint to_endpoint(const tcp::endpoint& endpoint) {
   return {.address = from_asio(endpoint.address()), .port = endpoint.port()};
 }
 
-/// Errors of this machine that say nothing about the backend.
-bool is_local(const error_code& error) {
-  switch (error.value()) {
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-    case EADDRNOTAVAIL:
-    case EAFNOSUPPORT:
-    case EACCES:
-    case EPERM:
-    case ECANCELED:
-      return error.category() == boost::system::system_category();
-    default:
-      return false;
-  }
+struct ConnectError {
+  int number;
+  Evidence evidence;
+};
+
+/// Errors of socket(2) and connect(2), and why each means what it does. An error that is not here is the backend's, and
+/// a judgement: it takes no session down.
+constexpr std::array kConnectErrors{
+    // The host speaks, and says no: a RST, or an ICMP error of its own.
+    ConnectError{ECONNREFUSED, Evidence::kRefused},
+    // Nothing came back. EHOSTUNREACH is how the kernel tells that ARP or ND went unanswered, or a router did; where a
+    // route of ours says "unreachable" it is the same number, and control, which knows the routes, disbelieves it.
+    ConnectError{ETIMEDOUT, Evidence::kUnanswered},
+    ConnectError{EHOSTUNREACH, Evidence::kUnanswered},
+    ConnectError{EHOSTDOWN, Evidence::kUnanswered},
+    // No way there: the route, the address or the twin is gone, or a router on the way has no route.
+    ConnectError{ENETUNREACH, Evidence::kNone},
+    ConnectError{ENETDOWN, Evidence::kNone},
+    ConnectError{ENODEV, Evidence::kNone},
+    ConnectError{ENONET, Evidence::kNone},
+    ConnectError{EINVAL, Evidence::kNone},  // a blackhole route
+    // No address or port of ours to speak from.
+    ConnectError{EADDRNOTAVAIL, Evidence::kNone},
+    ConnectError{EADDRINUSE, Evidence::kNone},
+    ConnectError{EAGAIN, Evidence::kNone},
+    // Out of descriptors or memory.
+    ConnectError{EMFILE, Evidence::kNone},
+    ConnectError{ENFILE, Evidence::kNone},
+    ConnectError{ENOBUFS, Evidence::kNone},
+    ConnectError{ENOMEM, Evidence::kNone},
+    ConnectError{ENOSPC, Evidence::kNone},
+    // Not allowed to, by the firewall or by the system's security rules, or a prohibiting route.
+    ConnectError{EACCES, Evidence::kNone},
+    ConnectError{EPERM, Evidence::kNone},
+    // The kernel has no IPv6, or no TCP.
+    ConnectError{EAFNOSUPPORT, Evidence::kNone},
+    ConnectError{EPFNOSUPPORT, Evidence::kNone},
+    ConnectError{EPROTONOSUPPORT, Evidence::kNone},
+    // Given up by ourselves.
+    ConnectError{ECANCELED, Evidence::kNone},
+    ConnectError{EINTR, Evidence::kNone},
+};
+
+Evidence evidence_of(const error_code& error) {
+  if (error.category() != boost::system::system_category()) return Evidence::kNone;  // of Asio itself
+  return evidence_of_connect_error(error.value());
 }
 
 }  // namespace
+
+Evidence evidence_of_connect_error(int number) {
+  const auto known = std::ranges::find(kConnectErrors, number, &ConnectError::number);
+  return known == kConnectErrors.end() ? Evidence::kJudged : known->evidence;
+}
 
 Probe::Probe(const asio::any_io_executor& executor, std::shared_ptr<const ProbeSettings> settings,
              Transcript* transcript)
@@ -56,11 +93,11 @@ Probe::Probe(const asio::any_io_executor& executor, std::shared_ptr<const ProbeS
       timer_(executor),
       dialogue_(settings_->plan, *settings_->matcher, now(), transcript) {}
 
-asio::awaitable<void> Probe::run(OnVerdict on_verdict) {
+asio::awaitable<void> Probe::run(OnVerdict on_verdict, OnConnected on_connected) {
   const auto self = shared_from_this();
   bool reported = false;
   arm();
-  Action action = co_await connect();
+  Action action = co_await connect(on_connected);
   while (true) {
     const std::optional<Verdict>& verdict = dialogue_.verdict();
     if (verdict && !std::exchange(reported, true)) on_verdict(*verdict);
@@ -79,7 +116,7 @@ void Probe::give_up_connecting() {
   socket_.cancel(ignored);
 }
 
-asio::awaitable<Action> Probe::connect() {
+asio::awaitable<Action> Probe::connect(const OnConnected& on_connected) {
   const tcp::endpoint remote(to_asio(settings_->address), settings_->port);
   error_code error;
   socket_.open(remote.protocol(), error);
@@ -89,8 +126,8 @@ asio::awaitable<Action> Probe::connect() {
     connecting_ = false;
   }
   if (error && deadline_passed()) co_return dialogue_.on_deadline(now());
-  if (error)
-    co_return dialogue_.on_connect_failed(is_local(error) ? Fact::kNotRun : Fact::kDead, in_words(error), now());
+  if (error) co_return dialogue_.on_connect_failed(evidence_of(error), in_words(error), now());
+  if (on_connected) on_connected();
   socket_.set_option(tcp::no_delay(true), error);  // a PROXY header and a ClientHello follow each other at once
   const tcp::endpoint local = socket_.local_endpoint(error);
   co_return dialogue_.on_connected(to_endpoint(local), to_endpoint(remote), now());

@@ -33,18 +33,20 @@ struct ProbeSettings {
 class Probe : public std::enable_shared_from_this<Probe> {
  public:
   using OnVerdict = std::function<void(const Verdict&)>;
+  using OnConnected = std::function<void()>;
 
   Probe(const boost::asio::any_io_executor& executor, std::shared_ptr<const ProbeSettings> settings,
         Transcript* transcript);
 
-  /// Runs to the end of the farewell. `on_verdict` is called once, as soon as the verdict stands. Does not throw.
-  boost::asio::awaitable<void> run(OnVerdict on_verdict);
+  /// Runs to the end of the farewell. `on_verdict` is called once, as soon as the verdict stands, and `on_connected`
+  /// before it when the handshake has been completed. Does not throw.
+  boost::asio::awaitable<void> run(OnVerdict on_verdict, OnConnected on_connected = {});
 
   /// Gives up if there is no connection yet: then there is nobody to say farewell to.
   void give_up_connecting();
 
  private:
-  boost::asio::awaitable<Action> connect();
+  boost::asio::awaitable<Action> connect(const OnConnected& on_connected);
   boost::asio::awaitable<Action> perform(Action action);
   boost::asio::awaitable<Action> read();
   boost::asio::awaitable<Action> handshake();
@@ -64,5 +66,8 @@ class Probe : public std::enable_shared_from_this<Probe> {
   bool connecting_ = false;
   std::array<char, 2048> buffer_;
 };
+
+/// What an error of connect(2) proves about the backend: nothing (kNone) where the fault is ours.
+Evidence evidence_of_connect_error(int number);
 
 }  // namespace sluice::health

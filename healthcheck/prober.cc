@@ -144,6 +144,26 @@ std::expected<void, std::string> Prober::check_now(const std::string& key, OnRep
   return {};
 }
 
+std::chrono::microseconds Prober::next_gap() {
+  constexpr std::chrono::microseconds kGap{200};
+  const auto now = std::chrono::steady_clock::now();
+  const auto begins = std::max(now, free_from_);
+  free_from_ = begins + kGap;
+  return std::chrono::duration_cast<std::chrono::microseconds>(begins - now);
+}
+
+void Prober::hurry(const std::string& key) {
+  if (const auto found = by_key_.find(key); found != by_key_.end()) found->second->hurry(next_gap());
+}
+
+void Prober::suspend(const std::string& key) {
+  if (const auto found = by_key_.find(key); found != by_key_.end()) found->second->suspend();
+}
+
+void Prober::start_over(const std::string& key) {
+  if (const auto found = by_key_.find(key); found != by_key_.end()) found->second->start_over(next_gap());
+}
+
 std::optional<TargetState> Prober::state(const std::string& key) const {
   const auto found = by_key_.find(key);
   if (found == by_key_.end()) return std::nullopt;
@@ -156,6 +176,10 @@ void Prober::on_change(const std::string& key, const Change& change) {
 
 void Prober::on_result(const std::string& key, const Verdict& verdict) {
   if (tell_result_) tell_result_(key, verdict);
+}
+
+void Prober::on_heard(const std::string& key) {
+  if (tell_heard_) tell_heard_(key);
 }
 
 }  // namespace sluice::health

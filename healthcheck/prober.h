@@ -39,6 +39,7 @@ class Prober final : private Listener {
  public:
   using OnChange = std::function<void(const std::string& key, const Change& change)>;
   using OnResult = std::function<void(const std::string& key, const Verdict& verdict)>;
+  using OnHeard = std::function<void(const std::string& key)>;
 
   explicit Prober(boost::asio::any_io_executor executor, ProberOptions options = {});
   /// Nothing is told any more. Probes under way say their farewell while the executor's context runs on.
@@ -50,6 +51,17 @@ class Prober final : private Listener {
   void set_on_change(OnChange on_change) { tell_change_ = std::move(on_change); }
   /// Called for every probe, as soon as its verdict stands.
   void set_on_result(OnResult on_result) { tell_result_ = std::move(on_result); }
+
+  /// Called when a target has completed the handshake of a probe.
+  void set_on_heard(OnHeard on_heard) { tell_heard_ = std::move(on_heard); }
+
+  /// Probes `key` at once, or right after its probe under way. What is unknown is passed over, here and below.
+  void hurry(const std::string& key);
+  /// The way to `key` is interrupted: its probes go on and are told, and count for nothing.
+  void suspend(const std::string& key);
+  /// The way to `key` is there again: only probes that begin from now on count, from zero, at the fast interval until
+  /// they have confirmed or changed its health.
+  void start_over(const std::string& key);
 
   /// Replaces the targets. Targets with the same address, port, check (by name) and certificate name share one
   /// connection at a time and one state. What was probed before and still is keeps its state, also under another key
@@ -79,15 +91,19 @@ class Prober final : private Listener {
 
   std::expected<Entries, std::string> prepare_entries(const std::vector<Target>& targets) const;
   void commit(Entries entries);
+  std::chrono::microseconds next_gap();
 
   void on_change(const std::string& key, const Change& change) override;
   void on_result(const std::string& key, const Verdict& verdict) override;
+  void on_heard(const std::string& key) override;
   double random() override { return options_.random(); }
 
   boost::asio::any_io_executor executor_;
   ProberOptions options_;
   OnChange tell_change_;
   OnResult tell_result_;
+  OnHeard tell_heard_;
+  std::chrono::steady_clock::time_point free_from_;  // where many are to be probed at once, the next begins then
   std::shared_ptr<Matcher> matcher_;
   std::map<EndpointId, std::shared_ptr<Watch>> watches_;
   std::unordered_map<std::string, std::shared_ptr<Watch>> by_key_;

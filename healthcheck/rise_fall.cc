@@ -22,6 +22,7 @@ RiseFall::RiseFall(uint32_t rise, uint32_t fall, Time now) : rise_(rise), fall_(
 bool RiseFall::on_result(Outcome outcome, Time now) {
   hard_failures_ = outcome == Outcome::kFail ? hard_failures_ + 1 : 0;
   answers_ = outcome == Outcome::kFail ? 0 : answers_ + 1;
+  if (hard_failures_ >= fall_ || answers_ >= rise_) confirming_ = false;
   if (outcome != Outcome::kPass) return on_failure(outcome, now);
   failures_ = 0;
   successes_++;
@@ -37,12 +38,18 @@ bool RiseFall::on_failure(Outcome outcome, Time now) {
   return failures_ >= fall_ && move_to(Health::kSoft, now);
 }
 
+void RiseFall::start_over() {
+  successes_ = failures_ = hard_failures_ = answers_ = 0;
+  confirming_ = true;
+}
+
 void RiseFall::set_bounds(uint32_t rise, uint32_t fall) {
   rise_ = rise;
   fall_ = fall;
 }
 
 bool RiseFall::is_changing() const {
+  if (confirming_) return true;
   switch (health_) {
     case Health::kUnknown:
       return true;

@@ -29,6 +29,8 @@ class RiseFall {
 
   /// Takes one result; true if the health changed by it.
   bool on_result(Outcome outcome, Time now);
+  /// Counts from zero again; the health stays until the results that follow change or confirm it.
+  void start_over();
   /// New bounds after a reload; they count from the next result on.
   void set_bounds(uint32_t rise, uint32_t fall);
 
@@ -36,6 +38,8 @@ class RiseFall {
   Time since() const { return since_; }
   uint32_t successes() const { return successes_; }  // in a row, ending with the last result
   uint32_t failures() const { return failures_; }    // in a row, soft ones included
+  /// The results since start_over(), if it was called, have made up its mind.
+  bool is_settled() const { return !confirming_; }
   /// The health may be about to change, or is not known: worth a faster look.
   bool is_changing() const;
 
@@ -51,6 +55,7 @@ class RiseFall {
   uint32_t failures_ = 0;
   uint32_t hard_failures_ = 0;  // in a row
   uint32_t answers_ = 0;        // successes and soft ones, in a row
+  bool confirming_ = false;     // the health is from before start_over()
 };
 
 }  // namespace sluice::health

@@ -7,9 +7,9 @@ namespace sluice::health {
 
 namespace {
 
-constexpr std::array<std::string_view, 11> kFactNames{
-    "healthy",    "certificate_expiring", "soft",   "refused", "dead", "silent", "not_smtp", "unexpected",
-    "tls_failed", "certificate_expired",  "not_run"};
+constexpr std::array<std::string_view, 12> kFactNames{
+    "healthy",    "certificate_expiring", "certificate_distrusted", "soft",   "refused", "dead", "silent", "not_smtp",
+    "unexpected", "tls_failed",           "certificate_expired",    "not_run"};
 static_assert(kFactNames.size() == static_cast<size_t>(Fact::kNotRun) + 1);
 
 constexpr std::array<std::string_view, 8> kStepNames{"connect", "greeting", "ehlo", "starttls",
@@ -42,12 +42,17 @@ std::string_view name_of(Step step) {
 }
 
 bool passes(Fact fact) {
-  return fact == Fact::kHealthy || fact == Fact::kCertificateExpiring;
+  return fact == Fact::kHealthy || fact == Fact::kCertificateExpiring || fact == Fact::kCertificateDistrusted;
 }
 
 Outcome outcome_of(Fact fact, config::OnSoft on_soft) {
   if (passes(fact)) return Outcome::kPass;
   return fact == Fact::kSoft && on_soft == config::OnSoft::kShed ? Outcome::kSoft : Outcome::kFail;
+}
+
+Evidence evidence_of(Fact fact) {
+  if (passes(fact) || fact == Fact::kSoft || fact == Fact::kNotRun) return Evidence::kNone;
+  return fact == Fact::kCertificateExpired ? Evidence::kCertificate : Evidence::kJudged;
 }
 
 std::string describe(const Verdict& verdict) {

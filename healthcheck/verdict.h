@@ -17,16 +17,26 @@ namespace sluice::health {
 
 enum class Fact : uint8_t {
   kHealthy,
-  kCertificateExpiring,  // healthy, but fewer than certificate_warn_days are left
-  kSoft,                 // 421 or another 4xx
-  kRefused,              // 5xx: 554, 521
-  kDead,                 // no TCP: refused, unreachable, no answer, or reset before a word was said
-  kSilent,               // connected, and the greeting (or reply) did not come in time
-  kNotSmtp,              // what came is no SMTP reply, or breaks its bounds
-  kUnexpected,           // SMTP, but not what the check asks for: expect, reject, require, a strange code
-  kTlsFailed,            // no STARTTLS, handshake failed, chain or name not accepted
-  kCertificateExpired,   // certificate_fail_days or fewer are left
-  kNotRun,               // the probe could not be run for a local reason: says nothing about the backend
+  kCertificateExpiring,    // healthy, but fewer than certificate_warn_days are left
+  kCertificateDistrusted,  // healthy, but the chain or name is not accepted (certificate_action = "warn")
+  kSoft,                   // 421 or another 4xx
+  kRefused,                // 5xx: 554, 521
+  kDead,                   // no TCP: refused, unreachable, no answer, or reset before a word was said
+  kSilent,                 // connected, and the greeting (or reply) did not come in time
+  kNotSmtp,                // what came is no SMTP reply, or breaks its bounds
+  kUnexpected,             // SMTP, but not what the check asks for: expect, reject, require, a strange code
+  kTlsFailed,              // no STARTTLS, handshake failed, chain or name not accepted
+  kCertificateExpired,     // certificate_fail_days or fewer are left (certificate_action = "down")
+  kNotRun,                 // the probe could not be run for a local reason: says nothing about the backend
+};
+
+/// What a failed probe proves, the table in DESIGN.md section 7. Only the first two may ever cost an open session.
+enum class Evidence : uint8_t {
+  kNone,         // it did not fail, or could not be run
+  kRefused,      // the host itself refused the handshake: nobody listens
+  kUnanswered,   // nothing came back, neither to SYN nor to ARP or ND: proof if other hosts on the same way answer
+  kJudged,       // the host completed the handshake, and what followed is not what the check wants
+  kCertificate,  // all is well but the certificate
 };
 
 enum class Step : uint8_t { kConnect, kGreeting, kEhlo, kStarttls, kTls, kEhloTls, kQuit, kClose };
@@ -44,6 +54,9 @@ enum class Outcome : uint8_t { kPass, kSoft, kFail };
 
 /// The check's policy: 4xx costs weight (`on_soft` = "shed") or counts as a failure ("down"). Not for kNotRun.
 Outcome outcome_of(Fact fact, config::OnSoft on_soft);
+
+/// The evidence that a fact carries, where the handshake completed.
+Evidence evidence_of(Fact fact);
 
 struct StepTime {
   Step step = Step::kConnect;
@@ -69,6 +82,12 @@ struct Verdict {
   std::string detail;           // why, in words, where the text alone does not tell; may be empty
   std::vector<StepTime> times;  // of the steps up to and including `step`, in order
   std::optional<Certificate> certificate;
+  Evidence evidence = Evidence::kNone;
+  bool settled = true;  // with those before it, it is enough to go by since the way was last interrupted
+  bool counts = true;   // false: the way was interrupted since the probe began, so it says nothing
+
+  /// Whether the host was heard at all: it completed the handshake, or refused it.
+  bool heard() const { return step != Step::kConnect || evidence == Evidence::kRefused || passes(fact); }
 };
 
 inline constexpr size_t kMaxTextBytes = 512;

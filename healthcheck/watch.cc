@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -45,6 +46,19 @@ bool Watch::check_now(OnReport on_report) {
   return true;
 }
 
+void Watch::hurry(microseconds delay) {
+  const auto until = std::chrono::steady_clock::now() + delay;
+  hurried_ = std::min(hurried_.value_or(until), until);
+  timer_.cancel();
+}
+
+void Watch::start_over(microseconds delay) {
+  suspended_ = false;
+  era_++;
+  rise_fall_.start_over();
+  hurry(delay);
+}
+
 TargetState Watch::state() const {
   return {.health = rise_fall_.health(),
           .since = rise_fall_.since(),
@@ -53,6 +67,7 @@ TargetState Watch::state() const {
           .probes = probes_,
           .passed = passed_,
           .failed = failed_,
+          .not_run = not_run_,
           .reason = reason_,
           .last = last_,
           .last_at = last_at_};
@@ -71,9 +86,13 @@ asio::awaitable<void> Watch::run(microseconds delay) {
 }
 
 asio::awaitable<void> Watch::sleep(microseconds delay) {
-  if (listener_ == nullptr || !wanted_.empty()) co_return;
-  timer_.expires_after(delay);
-  co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+  const auto latest = std::chrono::steady_clock::now() + delay;
+  while (listener_ != nullptr && wanted_.empty()) {
+    const auto until = std::min(latest, hurried_.value_or(latest));
+    if (std::chrono::steady_clock::now() >= until) co_return;
+    timer_.expires_at(until);
+    co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
 }
 
 asio::awaitable<void> Watch::probe() {
@@ -81,30 +100,44 @@ asio::awaitable<void> Watch::probe() {
   CheckReport report;
   const auto one = std::make_shared<Probe>(executor_, settings_, reports.empty() ? nullptr : &report.transcript);
   under_way_ = one;
-  co_await one->run([this](const Verdict& verdict) { take(verdict); });
+  hurried_.reset();
+  const auto heard = [this] {
+    const std::vector<std::string> keys = keys_;
+    for (const std::string& key : keys)
+      if (listener_ != nullptr) listener_->on_heard(key);
+  };
+  co_await one->run([this, era = era_](const Verdict& verdict) { take(verdict, era); }, heard);
   if (last_) report.verdict = *last_;
   for (const OnReport& on_report : reports) on_report(report);
 }
 
-void Watch::take(const Verdict& verdict) {
+void Watch::take(Verdict verdict, uint64_t era) {
   probes_++;
+  verdict.counts = !suspended_ && era == era_;
+  not_run_ = verdict.fact == Fact::kNotRun ? not_run_ + 1 : 0;
   if (verdict.fact != Fact::kNotRun) (passes(verdict.fact) ? passed_ : failed_)++;
-  last_ = verdict;
   last_at_ = settings_->wall_clock();
   const Health before = rise_fall_.health();
   // What this machine could not do is no mark against the backend.
   const Outcome outcome = outcome_of(verdict.fact, settings_->plan.check.on_soft);
-  const bool changed = verdict.fact != Fact::kNotRun && rise_fall_.on_result(outcome, last_at_);
+  const bool says_something = verdict.fact != Fact::kNotRun && verdict.counts;
+  const bool changed = says_something && rise_fall_.on_result(outcome, last_at_);
+  verdict.settled = rise_fall_.is_settled();
+  last_ = verdict;
   Change change{.from = before, .to = rise_fall_.health(), .verdict = verdict};
   if (changed) {
     const uint32_t in_a_row = std::max(rise_fall_.successes(), rise_fall_.failures());
     reason_ = describe(verdict);
     change.reason = in_a_row > 1 ? fmt::format("{} ({} in a row)", reason_, in_a_row) : reason_;
   }
+  tell(verdict, changed ? &change : nullptr);
+}
+
+void Watch::tell(const Verdict& verdict, const Change* change) {
   const std::vector<std::string> keys = keys_;  // a listener may replace the targets
   for (const std::string& key : keys) {
     if (listener_ != nullptr) listener_->on_result(key, verdict);
-    if (listener_ != nullptr && changed) listener_->on_change(key, change);
+    if (listener_ != nullptr && change != nullptr) listener_->on_change(key, *change);
   }
 }
 

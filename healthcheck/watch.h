@@ -26,6 +26,7 @@ struct TargetState {
   uint64_t probes = 0;     // since the target was added, those that could not be run included
   uint64_t passed = 0;     // of these: found a backend that can take mail
   uint64_t failed = 0;     // of these: found one that cannot
+  uint32_t not_run = 0;    // in a row, ending with the last probe: could not be run
   std::string reason;      // describe() of the verdict that brought `health` about; "" while unknown
   std::optional<Verdict> last;
   RiseFall::Time last_at;
@@ -52,6 +53,8 @@ class Listener {
   virtual ~Listener() = default;
   virtual void on_change(const std::string& key, const Change& change) = 0;
   virtual void on_result(const std::string& key, const Verdict& verdict) = 0;
+  /// The host has completed the handshake of a probe, whatever comes of it.
+  virtual void on_heard(const std::string& key) = 0;
   /// A number in [0, 1).
   virtual double random() = 0;
 };
@@ -75,6 +78,13 @@ class Watch : public std::enable_shared_from_this<Watch> {
   /// wait for the next probe already.
   bool check_now(OnReport on_report);
 
+  /// Probes after `delay` at the latest, or right after the probe under way.
+  void hurry(std::chrono::microseconds delay);
+  /// From now on results are told, and count for nothing: the way to the endpoint is interrupted.
+  void suspend() { suspended_ = true; }
+  /// The way is there again: counts from zero, by probes that begin from now on, the first of them after `delay`.
+  void start_over(std::chrono::microseconds delay);
+
   TargetState state() const;
   bool is_probing() const { return !under_way_.expired(); }
 
@@ -82,7 +92,8 @@ class Watch : public std::enable_shared_from_this<Watch> {
   boost::asio::awaitable<void> run(std::chrono::microseconds delay);
   boost::asio::awaitable<void> sleep(std::chrono::microseconds delay);
   boost::asio::awaitable<void> probe();
-  void take(const Verdict& verdict);
+  void take(Verdict verdict, uint64_t era);
+  void tell(const Verdict& verdict, const Change* change);
   void abandon_reports();
 
   boost::asio::any_io_executor executor_;
@@ -93,6 +104,10 @@ class Watch : public std::enable_shared_from_this<Watch> {
   std::vector<OnReport> wanted_;  // reports to give after the next probe
   std::weak_ptr<Probe> under_way_;
   RiseFall rise_fall_;
+  std::optional<std::chrono::steady_clock::time_point> hurried_;  // when the next probe is to begin at the latest
+  bool suspended_ = false;
+  uint64_t era_ = 0;  // of start_over()
+  uint32_t not_run_ = 0;
   uint64_t probes_ = 0;
   uint64_t passed_ = 0;
   uint64_t failed_ = 0;

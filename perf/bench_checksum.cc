@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "dataplane/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "perf/lib/bench.h"
 #include "perf/lib/synthetic.h"
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sweep that finds idle flows, a part in every turn of a worker's loop. `sweep`: cost of a visit to a flow that
+// The sweep that finds idle flows, a part in every poll iteration of a worker. `sweep`: cost of a visit to a flow that
 // lives, beside reading the deadlines of an array of flows from end to end. `expire`: cost of a flow whose time has
 // come, beside std::unordered_map, every entry of which is visited and erased.
 #include <rte_cycles.h>
 
 #include <unordered_map>
 
-#include "dataplane/sequence.h"
+#include "dataplane/packet/sequence.h"
 #include "perf/lib/bench.h"
 #include "perf/lib/flow_keys.h"
 #include "perf/lib/worker_rig.h"
@@ -28,20 +28,20 @@ RigOptions rig_options(uint32_t flows) {
 
 struct Rig {
   WorkerRig rig;
-  uint64_t step_ms;  // of the clock, for a whole turn's visits
+  uint64_t step_ms;  // of the clock, for a whole iteration's visits
 
   explicit Rig(uint32_t flows) : rig(rig_options(flows)), step_ms(kVisitsPerTurn * kSweepMs / flows + 1) {
     establish(rig, flows);
   }
 };
 
-/// The expiring part of turns in which nothing else happens.
+/// The expiring part of poll iterations in which nothing else happens.
 void sluice_sweep(benchmark::State& state) {
   Rig& kept_rig = kept<Rig>(static_cast<uint32_t>(state.range(0)));
   WorkerRig& rig = kept_rig.rig;
   for (auto _ : state) {
     rig.set_time_ms(rig.time_ms() + kept_rig.step_ms);
-    rig.turn();
+    rig.poll();
   }
   if (rig.counter(channel::Counter::kFlowsExpired) != 0) state.SkipWithError("flows expired that should not");
   report_per_item(state, kVisitsPerTurn);
@@ -80,7 +80,7 @@ void sluice_expire(benchmark::State& state) {
     rig.set_time_ms(rig.time_ms() + 2'000'000'001);
     uint64_t cycles = 0;
     while (rig.counter(channel::Counter::kFlowsExpired) - before < flows) {
-      cycles += rig.turn();
+      cycles += rig.poll();
       rig.set_time_ms(rig.time_ms() + 1);
     }
     state.SetIterationTime(static_cast<double>(cycles) / static_cast<double>(rte_get_tsc_hz()));
@@ -108,7 +108,7 @@ void unordered_map_expire(benchmark::State& state) {
 int main(int argc, char** argv) {
   using namespace sluice::perf;
   for (const uint32_t flows : bench_flows()) {
-    // A count, not a time: the worker's clock moves with every turn, and must not reach the flows' deadline.
+    // A count, not a time: the worker's clock moves with every iteration, and must not reach the flows' deadline.
     benchmark::RegisterBenchmark("sweep/sluice", sluice_sweep)->Arg(flows)->Iterations(kTurns);
     benchmark::RegisterBenchmark("sweep/array", array_sweep)->Arg(flows)->Iterations(kTurns);
     if (flows > 1'000'000) continue;  // an iteration fills and empties the table

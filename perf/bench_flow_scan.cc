@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "controlplane/flow_scan.h"
+#include "controlplane/inspect/flow_scan.h"
 
 namespace sluice::control {
 namespace {

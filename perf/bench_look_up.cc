@@ -11,7 +11,7 @@
 #include <string>
 #include <unordered_map>
 
-#include "dataplane/flow_table.h"
+#include "dataplane/flow/flow_table.h"
 #include "perf/lib/bench.h"
 #include "perf/lib/flow_keys.h"
 #include "perf/lib/worker_rig.h"

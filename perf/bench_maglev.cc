@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "controlplane/maglev.h"
+#include "controlplane/tables/maglev.h"
 
 namespace sluice::control {
 namespace {

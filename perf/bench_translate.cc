@@ -5,7 +5,7 @@
 #include <rte_ip.h>
 #include <rte_tcp.h>
 
-#include "dataplane/translate.h"
+#include "dataplane/flow/translate.h"
 #include "perf/lib/bench.h"
 #include "perf/lib/frames.h"
 

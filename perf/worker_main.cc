@@ -17,12 +17,15 @@
 #include <vector>
 
 #include "perf/lib/handover.h"
+#include "perf/lib/memory_bound.h"
 #include "perf/lib/quantile.h"
 #include "perf/lib/scaling.h"
 #include "perf/lib/worker_rig.h"
 
 namespace sluice::perf {
 namespace {
+
+constexpr uint32_t kLinesAhead = 24;  // as many packets ahead the worker fetches their flows
 
 struct Options {
   std::vector<uint32_t> flows{1'000, 1'000'000, 10'000'000};
@@ -31,7 +34,7 @@ struct Options {
   bool v6 = false;
   bool zipf = false;
   uint32_t blocks = 41;
-  uint32_t turns = 2'000;  // per block; 64 packets a turn
+  uint32_t iterations = 2'000;  // poll iterations per block; 64 packets each
   uint32_t lcore = 1;
   bool handover = false;
   bool scaling = false;
@@ -43,13 +46,14 @@ struct Figures {
   double floor_cycles;  // per packet, median over blocks
   double worker_cycles;
   double worker_low, worker_high;                      // quartiles
+  double bound_cycles;                                 // of two random lines of the flow table's memory
   double connections;                                  // per second; 0 where the mix has none
   std::vector<std::pair<std::string, double>> stages;  // cycles per packet in each
 };
 
-double floor_block(WorkerRig& rig, FlowChooser& chooser, uint32_t turns) {
+double floor_block(WorkerRig& rig, FlowChooser& chooser, uint32_t iterations) {
   uint64_t cycles = 0;
-  for (uint32_t t = 0; t < turns; t++) {
+  for (uint32_t done = 0; done < iterations; done++) {
     for (uint32_t i = 0; i < WorkerRig::kBurst; i++) {
       rig.client_sends(chooser.next(), kTcpAck, 1001, 5001);
       rig.backend_sends(chooser.next(), kTcpAck, 5001, 1001);
@@ -57,43 +61,43 @@ double floor_block(WorkerRig& rig, FlowChooser& chooser, uint32_t turns) {
     cycles += rig.swap_macs();
     rig.clear();
   }
-  return static_cast<double>(cycles) / (2.0 * turns * WorkerRig::kBurst);
+  return static_cast<double>(cycles) / (2.0 * iterations * WorkerRig::kBurst);
 }
 
-double established_block(WorkerRig& rig, FlowChooser& chooser, uint32_t turns) {
+double established_block(WorkerRig& rig, FlowChooser& chooser, uint32_t iterations) {
   uint64_t cycles = 0;
-  for (uint32_t t = 0; t < turns; t++) {
+  for (uint32_t done = 0; done < iterations; done++) {
     for (uint32_t i = 0; i < WorkerRig::kBurst; i++) {
       rig.client_sends(chooser.next(), kTcpAck, 1001, 5001);
       rig.backend_sends(chooser.next(), kTcpAck, 5001, 1001);
     }
-    cycles += rig.turn();
+    cycles += rig.poll();
     rig.clear();
   }
-  return static_cast<double>(cycles) / (2.0 * turns * WorkerRig::kBurst);
+  return static_cast<double>(cycles) / (2.0 * iterations * WorkerRig::kBurst);
 }
 
 /// SYNs of ever new clients, whose handshakes never complete.
-double new_block(WorkerRig& rig, uint32_t& next_client, uint32_t turns) {
+double new_block(WorkerRig& rig, uint32_t& next_client, uint32_t iterations) {
   uint64_t cycles = 0;
-  for (uint32_t t = 0; t < turns; t++) {
+  for (uint32_t done = 0; done < iterations; done++) {
     for (uint32_t i = 0; i < WorkerRig::kBurst; i++) rig.client_sends(next_client++, kTcpSyn, 1000, 0);
-    cycles += rig.turn();
+    cycles += rig.poll();
     rig.clear();
   }
-  return static_cast<double>(cycles) / (1.0 * turns * WorkerRig::kBurst);
+  return static_cast<double>(cycles) / (1.0 * iterations * WorkerRig::kBurst);
 }
 
 /// Whole connections: SYN, SYN-ACK, ACK, data, FIN, FIN, ACK. Returns cycles per packet; 7 packets a connection.
-double lifecycle_block(WorkerRig& rig, uint32_t& next_client, uint32_t turns) {
+double lifecycle_block(WorkerRig& rig, uint32_t& next_client, uint32_t iterations) {
   uint64_t cycles = 0;
   uint32_t packets = 0;
-  for (uint32_t t = 0; t < turns / 7 + 1; t++) {
+  for (uint32_t done = 0; done < iterations / 7 + 1; done++) {
     const uint32_t first = next_client;
     next_client += WorkerRig::kBurst;
     const auto step = [&](auto send) {
       for (uint32_t i = first; i < next_client; i++) send(i);
-      cycles += rig.turn();
+      cycles += rig.poll();
       packets += WorkerRig::kBurst;
       rig.clear();
     };
@@ -109,14 +113,14 @@ double lifecycle_block(WorkerRig& rig, uint32_t& next_client, uint32_t turns) {
   return static_cast<double>(cycles) / packets;
 }
 
-/// The worker's own stage counters, of the turns that it timed.
+/// The worker's own stage counters, of the poll iterations that it timed.
 class Stages {
  public:
   explicit Stages(const WorkerRig& rig) : rig_(rig) {
     for (size_t i = 0; i < before_.size(); i++) before_[i] = rig.counter(static_cast<channel::Counter>(i));
   }
 
-  /// Cycles per packet in each stage since construction; empty if no turn was timed.
+  /// Cycles per packet in each stage since construction; empty if no iteration was timed.
   std::vector<std::pair<std::string, double>> since() const {
     using channel::Counter;
     std::vector<std::pair<std::string, double>> out;
@@ -153,15 +157,17 @@ Figures measure(const Options& options, uint32_t flows) {
     establish(rig, flows);
   }
   const Stages stages(rig);
-  std::vector<double> floor, worker;
+  MemoryBound memory(rig.flow_memory(), kLinesAhead);
+  std::vector<double> floor, worker, bound;
   for (uint32_t block = 0; block < options.blocks; block++) {
-    floor.push_back(floor_block(rig, chooser, options.turns));
+    floor.push_back(floor_block(rig, chooser, options.iterations));
+    bound.push_back(2 * memory.cycles_per_line(options.iterations * WorkerRig::kBurst));
     if (options.mix == "established") {
-      worker.push_back(established_block(rig, chooser, options.turns));
+      worker.push_back(established_block(rig, chooser, options.iterations));
     } else if (options.mix == "new") {
-      worker.push_back(new_block(rig, next_client, options.turns));
+      worker.push_back(new_block(rig, next_client, options.iterations));
     } else {
-      worker.push_back(lifecycle_block(rig, next_client, options.turns));
+      worker.push_back(lifecycle_block(rig, next_client, options.iterations));
     }
   }
 
@@ -171,7 +177,8 @@ Figures measure(const Options& options, uint32_t flows) {
     fprintf(stderr, "error: %.0f packets were not forwarded, the figures mean nothing\n", drops);
     exit(1);
   }
-  Figures out{quantile(floor, 0.5), quantile(worker, 0.5), quantile(worker, 0.25), quantile(worker, 0.75), 0,
+  Figures out{quantile(floor, 0.5),   quantile(worker, 0.5), quantile(worker, 0.25),
+              quantile(worker, 0.75), quantile(bound, 0.5),  0,
               stages.since()};
   const auto hz = static_cast<double>(rte_get_tsc_hz());
   if (options.mix == "new") out.connections = hz / out.worker_cycles;
@@ -182,7 +189,7 @@ Figures measure(const Options& options, uint32_t flows) {
 double bytes_per_flow(uint32_t flows) {
   const uint32_t capacity = std::max(flows + flows / 16, 1U << 16);
   return static_cast<double>(uint64_t{bucket_count(capacity)} * sizeof(FlowBucket) +
-                             uint64_t{capacity} * sizeof(Flow)) /
+                             uint64_t{capacity} * (sizeof(Flow) + sizeof(channel::SessionNotes))) /
          capacity;
 }
 
@@ -195,6 +202,7 @@ nlohmann::json to_json(uint32_t flows, const Figures& f, double ns) {
           {"worker_ns_q1", f.worker_low * ns},
           {"worker_ns_q3", f.worker_high * ns},
           {"added_ns", (f.worker_cycles - f.floor_cycles) * ns},
+          {"bound_ns", f.bound_cycles * ns},
           {"worker_cycles", f.worker_cycles},
           {"mpps", 1e3 / (f.worker_cycles * ns)},
           {"connections_per_second", f.connections},
@@ -203,9 +211,9 @@ nlohmann::json to_json(uint32_t flows, const Figures& f, double ns) {
 }
 
 void print_row(uint32_t flows, const Figures& f, double ns) {
-  printf("%12u %10.1f %10.1f   (%6.1f, %6.1f) %10.1f %8.1f %8.1f %14.0f %10.1f\n", flows, f.floor_cycles * ns,
+  printf("%12u %10.1f %10.1f   (%6.1f, %6.1f) %10.1f %10.1f %8.1f %8.1f %14.0f %10.1f\n", flows, f.floor_cycles * ns,
          f.worker_cycles * ns, f.worker_low * ns, f.worker_high * ns, (f.worker_cycles - f.floor_cycles) * ns,
-         f.worker_cycles, 1e3 / (f.worker_cycles * ns), f.connections, bytes_per_flow(flows));
+         f.bound_cycles * ns, f.worker_cycles, 1e3 / (f.worker_cycles * ns), f.connections, bytes_per_flow(flows));
   if (!f.stages.empty()) printf("%12s cycles:", "");
   for (const auto& [name, cycles] : f.stages) printf("  %s %.1f", name.c_str(), cycles);
   printf("\n");
@@ -220,8 +228,8 @@ std::string what_is_sent(const Options& options) {
 /// Measures at each number of flows, and prints rows or collects JSON.
 void run_mix(const Options& options, double ns, nlohmann::json& results) {
   if (!options.json) {
-    printf("%12s %10s %10s %18s %10s %8s %8s %14s %10s\n", "flows", "floor ns", "worker ns", "(quartiles)", "added ns",
-           "cycles", "Mpps", "connections/s", "B/flow");
+    printf("%12s %10s %10s %18s %10s %10s %8s %8s %14s %10s\n", "flows", "floor ns", "worker ns", "(quartiles)",
+           "added ns", "bound ns", "cycles", "Mpps", "connections/s", "B/flow");
   }
   for (const uint32_t flows : options.flows) {
     const Figures f = measure(options, flows);
@@ -236,8 +244,8 @@ void run_handover(const Options& options, double ns, nlohmann::json& results) {
            "added ns", "cycles", "ratio", "(quartiles)");
   }
   for (const uint32_t flows : options.flows) {
-    const HandoverFigures f = measure_handover(
-        {flows, options.frame_bytes, options.v6, options.zipf, options.blocks, options.turns, options.second_lcore});
+    const HandoverFigures f = measure_handover({flows, options.frame_bytes, options.v6, options.zipf, options.blocks,
+                                                options.iterations, options.second_lcore});
     results.push_back({{"flows", flows},
                        {"own_ns", f.own.median * ns},
                        {"own_ns_q1", f.own.low * ns},
@@ -271,7 +279,7 @@ void run_scaling(const Options& options, double ns, nlohmann::json& results) {
   }
   for (const uint32_t flows : options.flows) {
     const ScalingFigures f = measure_scaling({flows, options.frame_bytes, options.v6, options.zipf, options.blocks,
-                                              options.turns, options.second_lcore.value_or(options.lcore)});
+                                              options.iterations, options.second_lcore.value_or(options.lcore)});
     results.push_back({{"flows", flows},
                        {"one_ns", to_json(f.alone, ns)},
                        {"own_ns", to_json(f.own, ns)},
@@ -328,7 +336,7 @@ int main(int argc, char** argv) try {
   app.add_flag("--v6", options.v6, "IPv6");
   app.add_flag("--zipf", options.zipf, "popularity of flows by Zipf's law instead of uniform");
   app.add_option("--blocks", options.blocks, "measured blocks of each, in turn")->check(CLI::Range(1, 10000));
-  app.add_option("--turns", options.turns, "turns of the loop per block")->check(CLI::Range(1, 1000000));
+  app.add_option("--iterations", options.iterations, "poll iterations per block")->check(CLI::Range(1, 1000000));
   app.add_option("--lcore", options.lcore, "core to run on");
   auto* handover = app.add_flag("--handover", options.handover,
                                 "two workers, packets of established flows: handed over by the worker that receives "

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-#include "config/pattern.h"
+#include "config/schema/pattern.h"
 
 namespace sluice::config::haproxy {
 

@@ -9,7 +9,7 @@
 
 #include "config/haproxy/names.h"
 #include "config/haproxy/warnings.h"
-#include "config/text_rules.h"
+#include "config/schema/text_rules.h"
 
 namespace sluice::config::haproxy {
 

@@ -123,7 +123,7 @@ std::string printable(std::string text) {
 
 void Remarks::add(unsigned line, Remark::Kind kind, const std::string& text) {
   constexpr size_t kLongest = 400;  // a remark may quote any word of the file
-  all_.push_back({line, kind, printable(text.size() <= kLongest ? text : text.substr(0, kLongest) + "...")});
+  all_.push_back({line, kind, printable(text.size() <= kLongest ? text : fmt::format("{:.{}}...", text, kLongest))});
 }
 
 std::vector<Remark> Remarks::sorted() && {

@@ -2,12 +2,12 @@
 #include "controlplane/ctl/client.h"
 
 #include <fmt/format.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
@@ -34,39 +34,67 @@ constexpr uint64_t kMaxAnswerBytes = 256ULL << 20;
 std::unexpected<Failure> unreachable(const std::string& socket, const error_code& error) {
   std::string hint;
   if (error == asio::error::connection_refused || error.value() == ENOENT) hint = "; is sluice-control running?";
+  if (error == asio::error::timed_out) hint = "; control may hang: see its log";
   if (error.value() == EACCES) hint = "; run as root, or as a member of the socket's group";
   return std::unexpected(
       Failure{Exit::kUnreachable, fmt::format("cannot reach control at {}: {}{}", socket, error.message(), hint)});
 }
 
+/// One request and its answer, bounded as a whole. Asynchronous, though nothing else goes on: Asio's blocking calls
+/// wait by poll(2) without an end, whatever time limits the socket has.
+class Conversation {
+ public:
+  Conversation(http::request<http::string_body> request, std::chrono::milliseconds patience)
+      : request_(std::move(request)), patience_(patience) {
+    request_.set(http::field::host, "localhost");
+    request_.set(http::field::connection, "close");
+    request_.prepare_payload();
+    parser_.body_limit(kMaxAnswerBytes);
+  }
+
+  error_code hold(const asio::local::stream_protocol::endpoint& server) {
+    stream_.expires_after(patience_);
+    stream_.async_connect(server, [this](const error_code& error) { connected(error); });
+    io_.run();
+    return error_;
+  }
+
+  http::response<http::string_body> take_answer() { return parser_.release(); }
+
+ private:
+  void connected(const error_code& error) {
+    if (end_on(error)) return;
+    http::async_write(stream_, request_, [this](const error_code& written, size_t) {
+      if (end_on(written)) return;
+      http::async_read(stream_, buffer_, parser_, [this](const error_code& read, size_t) { end_on(read); });
+    });
+  }
+
+  bool end_on(const error_code& error) {
+    error_ = error == boost::beast::error::timeout ? error_code(asio::error::timed_out) : error;
+    return bool(error_);
+  }
+
+  asio::io_context io_;
+  boost::beast::basic_stream<asio::local::stream_protocol> stream_{io_};
+  http::request<http::string_body> request_;
+  std::chrono::milliseconds patience_;
+  boost::beast::flat_buffer buffer_;
+  http::response_parser<http::string_body> parser_;
+  error_code error_;
+};
+
 std::expected<http::response<http::string_body>, Failure> ask(const std::string& path_of_socket,
                                                               http::request<http::string_body> request,
-                                                              std::chrono::seconds patience) {
-  asio::io_context io;
-  asio::local::stream_protocol::socket socket(io);
-  error_code error;
+                                                              std::chrono::milliseconds patience) {
   if (path_of_socket.size() > kMaxSocketPathBytes) {
     return std::unexpected(
         Failure{Exit::kUsage, fmt::format("--socket: a socket's path has at most {} bytes", kMaxSocketPathBytes)});
   }
-  socket.connect(asio::local::stream_protocol::endpoint(path_of_socket), error);
+  Conversation conversation(std::move(request), patience);
+  const error_code error = conversation.hold(asio::local::stream_protocol::endpoint(path_of_socket));
   if (error) return unreachable(path_of_socket, error);
-  const timeval timeout{patience.count(), 0};
-  setsockopt(socket.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-  setsockopt(socket.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-
-  request.set(http::field::host, "localhost");
-  request.set(http::field::connection, "close");
-  request.prepare_payload();
-  http::write(socket, request, error);
-  if (error) return unreachable(path_of_socket, error);
-  boost::beast::flat_buffer buffer;
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(kMaxAnswerBytes);
-  http::read(socket, buffer, parser, error);
-  if (error == asio::error::would_block) error = asio::error::timed_out;
-  if (error) return unreachable(path_of_socket, error);
-  return parser.release();
+  return conversation.take_answer();
 }
 
 Failure refusal(const http::response<http::string_body>& response) {
@@ -77,7 +105,7 @@ Failure refusal(const http::response<http::string_body>& response) {
 }
 
 Client::Answer ask_json(const std::string& socket, http::request<http::string_body> request,
-                        std::chrono::seconds patience) {
+                        std::chrono::milliseconds patience) {
   const auto response = ask(socket, std::move(request), patience);
   if (!response) return std::unexpected(response.error());
   if (http::to_status_class(response->result()) != http::status_class::successful) {
@@ -117,7 +145,7 @@ std::expected<std::string, Failure> find_socket(const std::string& directory) {
       Exit::kUsage, fmt::format("several instances run here; choose one with --socket: {}", fmt::join(found, ", "))});
 }
 
-Client::Answer Client::get(const std::string& path, std::chrono::seconds patience) const {
+Client::Answer Client::get(const std::string& path, std::chrono::milliseconds patience) const {
   return ask_json(socket_, {http::verb::get, path, kHttp11}, patience);
 }
 
@@ -128,7 +156,8 @@ std::expected<std::string, Failure> Client::get_text(const std::string& path) co
   return std::move(response->body());
 }
 
-Client::Answer Client::post(const std::string& path, const nlohmann::json& body, std::chrono::seconds patience) const {
+Client::Answer Client::post(const std::string& path, const nlohmann::json& body,
+                            std::chrono::milliseconds patience) const {
   return ask_json(socket_, request_with(http::verb::post, path, body), patience);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Asks control's API over its Unix socket. Blocking, with a time limit.
+// Asks control's API over its Unix socket. Blocking, with a time limit on the whole of it.
 #pragma once
 
 #include <chrono>
@@ -39,10 +39,11 @@ class Client {
   explicit Client(std::string socket) : socket_(std::move(socket)) {}
 
   /// `patience`: how long control may take, for requests that it answers late.
-  Answer get(const std::string& path, std::chrono::seconds patience = kPatience) const;
+  Answer get(const std::string& path, std::chrono::milliseconds patience = kPatience) const;
   /// The answer as it is, for what is no JSON.
   std::expected<std::string, Failure> get_text(const std::string& path) const;
-  Answer post(const std::string& path, const nlohmann::json& body, std::chrono::seconds patience = kPatience) const;
+  Answer post(const std::string& path, const nlohmann::json& body,
+              std::chrono::milliseconds patience = kPatience) const;
   Answer put(const std::string& path, const nlohmann::json& body) const;
   Answer remove(const std::string& path) const;
 

@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "config/load.h"
 
@@ -114,7 +115,9 @@ int run_command_line(const std::vector<Command>& commands, int argc, const char*
   }
   for (size_t i = 0; i < commands.size(); i++) {
     if (!parsers[i]->parsed()) continue;
-    Invocation invocation(out, [&common] { return socket_of(common); }, values_of(*parsers[i], commands[i]));
+    Invocation::Values values = values_of(*parsers[i], commands[i]);
+    if (!common.config.empty()) values["config"] = {common.config};
+    Invocation invocation(out, [&common] { return socket_of(common); }, std::move(values));
     invocation.json = common.json;
     invocation.terminal = terminal;
     invocation.colours = wants_colours(terminal);

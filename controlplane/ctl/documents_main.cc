@@ -4,7 +4,7 @@
 #include <iostream>
 #include <string_view>
 
-#include "controlplane/ctl/commands.h"
+#include "controlplane/ctl/commands/commands.h"
 #include "controlplane/ctl/documents.h"
 
 int main(int argc, char** argv) {

@@ -6,7 +6,7 @@
 #include <iostream>
 
 #include "controlplane/ctl/command_line.h"
-#include "controlplane/ctl/commands.h"
+#include "controlplane/ctl/commands/commands.h"
 
 int main(int argc, char** argv) {
   return sluice::ctl::run_command_line(sluice::ctl::all_commands(), argc, argv, std::cout, std::cerr,

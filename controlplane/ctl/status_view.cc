@@ -31,6 +31,13 @@ std::string heading(const json& status, const std::string& now) {
   return out + (dataplane.at("settled").get<bool>() ? "\n" : "; a change is under way\n");
 }
 
+/// "" unless the block file is not as it should be.
+std::string block_file_fault(const json& status) {
+  if (!status.contains("blocked") || status.at("blocked").is_null()) return "";
+  const auto fault = status.at("blocked").at("file").at("fault").get<std::string>();
+  return fault.empty() ? "" : "block file: REFUSED, the last good one stays: " + printable(fault) + "\n";
+}
+
 /// One line per counter that is not 0, a column per worker if there are several.
 std::string counters(const json& status, const Look& look) {
   if (status.at("counters").is_null()) return "";
@@ -52,11 +59,16 @@ std::string counters(const json& status, const Look& look) {
   return "\n" + table.to_string(look.colours);
 }
 
+std::string removed_services(const json& services, const Look& look) {
+  return services.empty() ? "" : removed_services_table(services, look) + "\n";
+}
+
 }  // namespace
 
 std::string view_of_status(const json& status, bool colours) {
   const Look look{text_of(status, "time"), colours, true};
-  return heading(status, look.now) + "\n" + services_table(status.at("services"), look) + "\n" +
+  return heading(status, look.now) + block_file_fault(status) + "\n" + ports_table(status.at("ports"), look) + "\n" +
+         services_table(status.at("services"), look) + "\n" + removed_services(status.at("removed_services"), look) +
          pools_table(status.at("pools"), look) + "\n" + backends_table(status.at("backends"), look) +
          counters(status, look);
 }

@@ -61,7 +61,8 @@ std::string backend_name(const json& backend) {
 Cell state_cell(const json& object) {
   const std::string state = text_of(object, "state");
   if (state == "up" || state == "in service") return {state, Colour::kGood};
-  if (state == "down" || state == "unreachable" || state == "out of service") return {state, Colour::kBad};
+  if (state == "down" || state == "held" || state == "unreachable" || state == "out of service")
+    return {state, Colour::kBad};
   return {state, Colour::kCaution};
 }
 
@@ -128,13 +129,25 @@ std::string services_table(const json& services, const Look& look) {
   return table.to_string(look.colours);
 }
 
+std::string removed_services_table(const json& services, const Look& look) {
+  TextTable table({"REMOVED SERVICE", "VIP", "STATE", ">SINCE", ">FLOWS", "REASON"});
+  for (const json& service : services) {
+    table.add({text_of(service, "name"), endpoint(text_of(service, "vip"), service.at("port").get<uint16_t>()),
+               state_cell(service), since(service, look), figure(service, "flows_now"), text_of(service, "reason")});
+  }
+  return table.to_string(look.colours);
+}
+
+constexpr size_t kShownDigits = 8;  // of a digest: enough to see that two differ
+
 std::string pools_table(const json& pools, const Look& look) {
   TextTable table(
-      {"POOL", ">PORT", "CHECK", "STATE", ">SINCE", ">USABLE", ">OF", ">MIN", ">TABLE", ">FLOWS", ">NEW/S"});
+      {"POOL", ">PORT", "CHECK", "STATE", ">SINCE", ">USABLE", ">OF", ">MIN", ">TABLE", "DIGEST", ">FLOWS", ">NEW/S"});
   for (const json& pool : pools) {
     table.add({text_of(pool, "name"), count_of(pool, "port"), or_dash(text_of(pool, "check")), state_cell(pool),
                since(pool, look), count_of(pool, "usable"), count_of(pool, "backends"), count_of(pool, "min_healthy"),
-               count_of(pool, "table_size"), rate(pool, "flows_now"), rate(pool, "new_flows_per_s")});
+               count_of(pool, "table_size"), text_of(pool, "table_digest").substr(0, kShownDigits),
+               rate(pool, "flows_now"), rate(pool, "new_flows_per_s")});
   }
   return table.to_string(look.colours);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Services, pools, backends and events as tables. Each takes the API's array and the time of the answer, and throws
-// nlohmann::json::exception if that is not what control of this version says.
+// Ports, services, pools, backends and events as tables. Each takes the API's array and the time of the answer, and
+// throws nlohmann::json::exception if that is not what control of this version says.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -15,7 +15,12 @@ struct Look {
   bool brief = false;  // without what only a closer look needs
 };
 
+std::string ports_table(const nlohmann::json& ports, const Look& look);
+/// What the cards have counted.
+std::string port_counters_table(const nlohmann::json& ports, const Look& look);
 std::string services_table(const nlohmann::json& services, const Look& look);
+/// Of services that left the file.
+std::string removed_services_table(const nlohmann::json& services, const Look& look);
 std::string pools_table(const nlohmann::json& pools, const Look& look);
 /// Unless brief, with a column for every weight factor that the answer has.
 std::string backends_table(const nlohmann::json& backends, const Look& look);

@@ -96,6 +96,11 @@ function verdictOf(status) {
   const out = status.services.filter((one) => one.state !== "in service");
   const down = status.backends.filter((one) => kindOf(one.state) === "bad");
   if (!status.dataplane.connected) return ["bad", `Data plane not connected: ${status.dataplane.reason}`];
+  const ports = status.ports.filter((one) => kindOf(one.state) === "bad");
+  if (ports.length) return ["bad", ports.map((one) => `Port ${one.name}: ${one.state}`).join(", ")];
+  const panic = status.pools.filter((one) => one.panic);
+  if (panic.length)
+    return ["bad", `Panic: ${panic.map((one) => `${one.name}:${one.port}, ${one.panic.why}; ${one.panic.end}`).join("; ")}`];
   if (out.length) return ["bad", `Out of service: ${out.map((one) => one.name).join(", ")}`];
   if (down.length) return ["warn", `${down.length} of ${status.backends.length} backends out; every service takes mail`];
   return ["good", "Every service and backend takes mail"];
@@ -214,6 +219,40 @@ function announce(list) {
   newestEvent = list[0]?.time ?? newestEvent ?? "";
 }
 
+// ---- ports
+
+const speed = (mbps) => mbps >= 1000 ? `${mbps / 1000} Gbit/s` : `${mbps} Mbit/s`;
+const lost = (counters) => counters && counters.rx_missed + counters.rx_no_mbuf;
+
+const ports = new Table("Ports", [
+  {title: "Port", header: true, show: (cell, one) => twoLines(cell, one.name, one.twin ? `twin ${one.twin}` : "no twin")},
+  {title: "State", show: (cell, one) => showState(cell, kindOf(one.state), one.state,
+                                                  one.dataplane?.link_up && one.dataplane.speed_mbps ? speed(one.dataplane.speed_mbps) : "")},
+  {title: "Why", show: (cell, one) => setText(cell, one.reason)},
+  {title: "Card", show: (cell, one) => twoLines(cell, one.dataplane?.driver ?? NOTHING, one.dataplane?.mac ?? "")},
+  {title: "VLAN", number: true, show: (cell, one) => setText(cell, one.dataplane?.vlan ? String(one.dataplane.vlan) : NOTHING)},
+  {title: "MTU", number: true, show: (cell, one) => setText(cell, count(one.dataplane?.mtu))},
+  {title: "Received", number: true, show: (cell, one) => twoLines(cell, count(one.dataplane?.counters.rx_packets), bytes(one.dataplane?.counters.rx_bytes))},
+  {title: "Sent", number: true, show: (cell, one) => twoLines(cell, count(one.dataplane?.counters.tx_packets), bytes(one.dataplane?.counters.tx_bytes))},
+  {title: "Lost", number: true, show: (cell, one) => setText(cell, count(lost(one.dataplane?.counters)))},
+]);
+
+// ---- what the network is told of
+
+const vips = new Table("Announced VIPs", [
+  {title: "VIP", header: true, show: (cell, one) => setText(cell, one.vip)},
+  {title: "State", show: (cell, one) => showState(cell, kindOf(one.state), one.state, one.for)},
+  {title: "Why", show: (cell, one) => setText(cell, one.reason)},
+  {title: "Next", show: (cell, one) => setText(cell, one.pending ? one.pending.to : NOTHING)},
+  {title: "Metric", number: true, show: (cell, one) => setText(cell, isNumber(one.metric) ? String(one.metric) : NOTHING)},
+]);
+
+function showVips(status) {
+  byId("vips-section").hidden = status.announce.mode === "none";
+  vips.update(status.announce.vips.map((one) => ({...one, for: `for ${age(secondsBetween(one.since, status.time))}`})),
+              (one) => one.vip);
+}
+
 // ---- all of it
 
 let paused = false, status = null, history = null, historyAt = 0, answeredAt = 0;
@@ -235,6 +274,8 @@ async function look() {
   showTiles(status, history);
   showServices(status, history);
   showPools(status);
+  ports.update(status.ports, (one) => one.name);
+  showVips(status);
   events.update(list.events, (one) => `${one.time} ${one.subject} ${one.text}`);
   announce(list.events);
 }
@@ -258,6 +299,8 @@ async function run() {
 function setUp() {
   byId("charts").append(...Object.values(CHARTS).map((chart) => chart.element));
   byId("services").append(el("div", {class: "card"}, services.element));
+  byId("ports").append(el("div", {class: "card"}, ports.element));
+  byId("vips").append(el("div", {class: "card"}, vips.element));
   byId("events").append(el("div", {class: "card"}, events.element));
   byId("filter").addEventListener("input", () => status && showPools(status));
   byId("pause").addEventListener("click", (event) => {

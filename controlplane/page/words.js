@@ -40,8 +40,9 @@ function clock(text, now) {
 }
 
 /** Which mark a state gets. A state that is not known here is shown in its own words, as a warning. */
-const KINDS = {"up": "good", "in service": "good", "checking": "wait", "draining": "off", "disabled": "off", "standby": "off",
-               "down": "bad", "unreachable": "bad", "out of service": "bad"};
+const KINDS = {"up": "good", "in service": "good", "checking": "wait", "draining": "off", "disabled": "off",
+               "removed, draining": "off", "standby": "off", "down": "bad", "held": "bad", "unreachable": "bad",
+               "announced": "good", "withdrawn": "bad", "out of service": "bad", "link down": "bad", "refused": "bad"};
 const kindOf = (state) => KINDS[state] ?? "warn";
 
 const endpoint = (address, port) => address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;

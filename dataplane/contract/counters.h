@@ -4,7 +4,7 @@
 // alone and read by anyone with relaxed loads (`read_counter`). Counters only grow while the data
 // plane lives; gauges are marked. The law, per worker and tested:
 //
-//   received + handed_in = forwarded + punted + handed_out + sum of drops
+//   received + handed_in = forwarded + punted + handed_out + answered + sum of drops
 #pragma once
 
 #include <array>
@@ -21,12 +21,21 @@ enum class Counter : uint16_t {
   kForwarded,
   kPunted,
   kHandedOut,
-  // Drops: every packet that is neither forwarded nor punted is in exactly one of these.
+  kAnswered,
+  // Drops: every packet that none of the above counts is in exactly one of these.
   kDropTruncated,
   kDropMalformed,
   kDropOtherHost,
+  kDropV4Mapped,
+  kDropBadSource,
+  kDropPortZero,
+  kDropNotNextHop,
   kDropTtlExpired,
-  kDropPuntFull,
+  kDropPuntInfrastructure,
+  kDropPuntLocal,
+  kDropPuntRouted,
+  kDropEcho,
+  kDropStrangers,
   kDropTransmitFull,
   kDropHandoverFull,
   kDropNoBackend,
@@ -45,12 +54,19 @@ enum class Counter : uint16_t {
   kDropIcmp,
   kDropNoLocalPort,
   kDropPolicy,
+  kDropLimited,
   // Packets we made.
   kFromTwin,
   kDropFromTwin,
   kDropMade,
   kResetsToClient,
   kResetsToBackend,
+  kResetsHeldBack,
+  kSynAcksSent,
+  kRefusalsSent,
+  kRefusalsResent,
+  kRefusalsAcknowledged,
+  kAnswersHeldBack,
   kProxyHeadersSent,
   kProxyHeadersResent,
   kIcmpSent,
@@ -67,8 +83,13 @@ enum class Counter : uint16_t {
   kFlowsCutDown,
   kFlowsCutIdle,
   kFlowsCutProxy,
+  kFlowsCutLimit,
   kFlowsStateless,
   kFlowsMovedByCollision,
+  kFlowsMovedRouter,
+  kFlowsResumed,
+  kRepliesHeld,
+  kSegmentsNotBelieved,
   // Gauges.
   kFlowsEmbryonicNow,
   kFlowsEstablishedNow,
@@ -78,7 +99,7 @@ enum class Counter : uint16_t {
   kLoops,
   kLoopsIdle,
   kBusyCycles,
-  // Stages: TSC cycles in sampled turns (every kStageSampling-th), and how many packets those turns received.
+  // Stages: TSC cycles in sampled poll iterations (every kStageSampling-th), and how many packets these received.
   kSampledPackets,
   kStagePollControl,
   kStageReceive,
@@ -91,13 +112,17 @@ enum class Counter : uint16_t {
   kCommandsApplied,
   kCommandsRejected,
   kEventsLost,
+  kTellsLost,
+  kSessionRecords,
+  kSessionRecordsLost,
+  kSessionRecordsHeldBack,
   kCount
 };
 
 inline constexpr size_t kCounterCount = static_cast<size_t>(Counter::kCount);
 inline constexpr uint32_t kStageSampling = 64;
 inline constexpr Counter kFirstDrop = Counter::kDropTruncated;
-inline constexpr Counter kLastDrop = Counter::kDropPolicy;
+inline constexpr Counter kLastDrop = Counter::kDropLimited;
 
 /// Name (as shown, logged and exported) and one line of help, in the order of `Counter`.
 struct CounterInfo {
@@ -112,11 +137,22 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"forwarded", "packets sent on to a backend or a client"},
     {"punted", "packets given to the kernel twin"},
     {"handed_out", "packets given to the worker that owns the flow"},
+    {"answered", "packets of clients that are told 421, which end with the balancer"},
     {"drop_truncated", "shorter than their headers say"},
     {"drop_malformed", "headers that contradict themselves"},
     {"drop_other_host", "addressed to another Ethernet station"},
+    {"drop_v4_mapped", "IPv6 with an IPv4-mapped address, which has no place on a wire"},
+    {"drop_bad_source",
+     "to a service from an address that no client has: none, loopback, multicast, broadcast or a VIP"},
+    {"drop_port_zero", "to a service from port 0"},
+    {"drop_not_next_hop", "from a backend's address, but from another station or VLAN than its next hop's"},
     {"drop_ttl_expired", "TTL or hop limit used up"},
-    {"drop_punt_full", "the way to the kernel twin was full"},
+    {"drop_punt_infrastructure",
+     "ARP, neighbour discovery, routing and replies to probes, more than the kernel is given"},
+    {"drop_punt_local", "for an address of ours, more than the kernel is given"},
+    {"drop_punt_routed", "to or from a mail server's own address, more than the kernel is given to route"},
+    {"drop_echo", "echo requests to a VIP, beyond echo_per_second"},
+    {"drop_strangers", "for a VIP but for no service, or neither for us nor for a mail server"},
     {"drop_transmit_full", "the device took no more"},
     {"drop_handover_full", "the way to another worker was full"},
     {"drop_no_backend", "new flow, and no backend in service"},
@@ -135,11 +171,19 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"drop_icmp", "ICMP error that quotes a sequence number far from its flow's"},
     {"drop_no_local_port", "no address of ours towards the backend, or no free port of it"},
     {"drop_policy", "refused by source policy"},
+    {"drop_limited", "new connections of a source that is at a limit, unless they are answered"},
     {"from_twin", "packets sent for the kernel twin"},
     {"drop_from_twin", "packets of the kernel twin that found no room"},
     {"drop_made", "packets made by the balancer that found no room"},
     {"resets_to_client", "RST segments made for clients"},
     {"resets_to_backend", "RST segments made for backends"},
+    {"resets_held_back", "packets that would have been answered with an RST, but for the limit on these"},
+    {"syn_acks_sent", "SYNs answered for clients that are to be told 421"},
+    {"refusals_sent", "421 replies to clients whose connection no backend can take"},
+    {"refusals_resent", "421 replies sent again"},
+    {"refusals_acknowledged", "421 replies that their client has got"},
+    {"answers_held_back",
+     "segments that would have been sent to clients that are told 421, but for the limit on these"},
     {"proxy_headers_sent", "PROXY headers injected"},
     {"proxy_headers_resent", "PROXY headers sent again"},
     {"icmp_sent", "ICMP errors made"},
@@ -155,30 +199,39 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"flows_cut_down", "flows that were reset because their backend was lost"},
     {"flows_cut_idle", "flows that were reset because their idle time was up"},
     {"flows_cut_proxy", "flows that were reset because the backend did not take their PROXY header"},
+    {"flows_cut_limit", "flows that were reset because their source was over a limit when the handshake ended"},
     {"flows_stateless", "packets forwarded without a flow entry"},
     {"flows_moved_by_collision", "flows placed elsewhere because of a collision at the backend"},
+    {"flows_moved_router", "flows whose replies follow a router to another MAC address"},
+    {"flows_resumed", "flows of another node that were taken over as it had told of them"},
+    {"replies_held", "packets of backends that waited for a peer to tell of their flow"},
+    {"segments_not_believed",
+     "segments with numbers that their receiver would not take for real: forwarded, but their flow stays as it was"},
     {"flows_embryonic_now", "flows in handshake", true},
     {"flows_established_now", "established flows", true},
     {"flows_closing_now", "flows closing or closed, until their timer ends", true},
     {"flow_capacity", "flows the table can hold", true},
-    {"loops", "turns of the worker's loop"},
-    {"loops_idle", "turns that found nothing to do"},
-    {"busy_cycles", "TSC cycles in turns that did something"},
-    {"sampled_packets", "packets in the turns whose stages were timed"},
-    {"stage_poll_control_cycles", "TSC cycles taking up control's commands, in timed turns"},
-    {"stage_receive_cycles", "TSC cycles in the drivers' receive calls, in timed turns"},
-    {"stage_parse_cycles", "TSC cycles taking packets apart, in timed turns"},
+    {"loops", "poll iterations of the worker"},
+    {"loops_idle", "poll iterations that found nothing to do"},
+    {"busy_cycles", "TSC cycles in poll iterations that did something"},
+    {"sampled_packets", "packets in the poll iterations whose stages were timed"},
+    {"stage_poll_control_cycles", "TSC cycles taking up control's commands, in timed iterations"},
+    {"stage_receive_cycles", "TSC cycles in the drivers' receive calls, in timed iterations"},
+    {"stage_parse_cycles", "TSC cycles taking packets apart, in timed iterations"},
     {"stage_look_up_flows_cycles",
      "TSC cycles finding the flows of a burst's first packets (the others' while these are translated), in timed "
-     "turns"},
-    {"stage_place_new_flows_cycles",
-     "TSC cycles finding and placing flows where the quick way does not do, in timed turns"},
-    {"stage_translate_cycles", "TSC cycles tracking and rewriting, in timed turns"},
-    {"stage_transmit_cycles", "TSC cycles in the drivers' transmit calls, in timed turns"},
-    {"stage_expire_some_cycles", "TSC cycles expiring flows, in timed turns"},
+     "iterations"},
+    {"stage_place_new_flows_cycles", "TSC cycles finding and placing flows on the slow path, in timed iterations"},
+    {"stage_translate_cycles", "TSC cycles tracking and rewriting, in timed iterations"},
+    {"stage_transmit_cycles", "TSC cycles in the drivers' transmit calls, in timed iterations"},
+    {"stage_expire_some_cycles", "TSC cycles expiring flows, in timed iterations"},
     {"commands_applied", "commands from control applied"},
     {"commands_rejected", "commands from control refused"},
     {"events_lost", "events that found their ring full"},
+    {"tells_lost", "changes of flows that peers were not told of, as too many came at once"},
+    {"session_records", "records of sessions that ended or were refused, handed to control"},
+    {"session_records_lost", "records that found no control, or more waiting than there is room for"},
+    {"session_records_held_back", "refused or unfinished sessions that left no record, as too many did at once"},
 }};
 
 /// Per worker and backend.

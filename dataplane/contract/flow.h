@@ -15,7 +15,7 @@
 
 namespace sluice {
 
-/// TCP as a middlebox sees it (RFC 9293 section 3.3.2, seen from between). In DESIGN.md's words, kSynSent to kAdopted
+/// TCP as a middlebox sees it (RFC 9293 section 3.3.2, seen from between). kSynSent to kAdopted
 /// are embryonic, kClientFin to kReset closing.
 enum class TcpState : uint8_t {
   kFree = 0,
@@ -34,6 +34,11 @@ constexpr bool is_embryonic(TcpState state) {
 }
 constexpr bool is_closing(TcpState state) {
   return state >= TcpState::kClientFin;
+}
+
+/// Whether a session is under way: the handshake is over, and the session not.
+constexpr bool is_open(TcpState state) {
+  return state >= TcpState::kEstablished && state <= TcpState::kServerFin;
 }
 
 /// Adds to what counts up to 2^32 - 1 and stays there.
@@ -73,7 +78,20 @@ enum FlowFlags : uint8_t {
   kFlowCut = 1,      // we reset it: packets are answered with RST
   kFlowCounted = 2,  // counted in flows_now of its backend and service
   kFlowSpecial = 4,  // more than NAT is to be done: another forwarding, or a PROXY header that shifts sequence numbers
-  kFlowProxyPending = 8,  // the header is not yet acknowledged; bytes_up is its place among the pending
+  kFlowProxyPending = 8,  // the header is not yet acknowledged; bytes_up is a PendingPlace
+  kFlowWindow = 0xf0,     // largest_window(): 2^30 halved so many times; 0 where the handshake was not seen
+};
+
+/// `Flow::bytes_up` while a PROXY header is pending: where among the pending it is, which dies with the process, and
+/// how far client_next is beyond the number where the header starts, so that a successor can send it again.
+struct PendingPlace {
+  static constexpr uint32_t kFar = 0xffff;
+
+  uint32_t entry;   // below 2^16
+  uint32_t beyond;  // kFar: so far, or further
+
+  static constexpr PendingPlace of(uint32_t bytes_up) { return {bytes_up & 0xffff, bytes_up >> 16}; }
+  constexpr uint32_t word() const { return entry | (beyond < kFar ? beyond : kFar) << 16; }
 };
 
 struct alignas(64) Flow {
@@ -86,8 +104,8 @@ struct alignas(64) Flow {
   uint32_t first_seen_ms;       // of the first packet; once established, of the end of the handshake
   uint32_t client_next;         // sequence number that the client will use next, as the client counts
   uint32_t server_next;
-  uint32_t bytes_up;  // TCP payload from the client, saturating; while embryonic: place in the embryonic ring
-  uint32_t bytes_down;
+  uint32_t bytes_up;       // TCP payload from the client, saturating; while embryonic: place in the embryonic ring
+  uint32_t bytes_down;     // likewise from the backend; in kSynSent: payload of the client's SYN; see lone_dialogue.h
   MacAddress client_mac;   // return path: where the client's last packet came from
   uint16_t vlan_and_port;  // VLAN id in the low 12 bits, port index in the upper 4
   Be16 local_port;         // fullnat: our endpoint towards the backend
@@ -105,6 +123,12 @@ struct alignas(64) Flow {
   void set_mode(channel::Forwarding forwarding, uint8_t local_index = 0) {
     mode = static_cast<uint8_t>(static_cast<uint8_t>(forwarding) << 5 | local_index);
   }
+
+  /// The largest window that either side can announce (RFC 7323 section 2.2), rounded up to a power of two.
+  uint32_t largest_window() const { return (1U << 30) >> (flags >> 4); }
+  /// By the larger of both sides' window scales, at most 14.
+  void set_window_scale(uint8_t scale) { flags = static_cast<uint8_t>((flags & ~kFlowWindow) | (14 - scale) << 4); }
+  uint8_t window_scale() const { return static_cast<uint8_t>(14 - (flags >> 4)); }
 
   Endpoint client_endpoint() const { return {client, client_port}; }
   bool is_of(const Endpoint& endpoint) const {
@@ -172,21 +196,32 @@ enum SmtpDetail : uint8_t {
   kSmtpQuit = 0x80,      // QUIT or 221 was seen; with kClosing and not set: the server refused
 };
 
+/// What a port is known by from one run to the next; its place in the configuration may change.
+struct PortIdentity {
+  uint64_t name_hash;  // 0: unknown
+  MacAddress mac;      // all zero: unknown
+  uint16_t reserved;
+};
+
 /// At the start of a worker's flow memory. Read by control too, which has the memory from `Hello` on, read-only.
 struct alignas(64) FlowMemoryHeader {
   uint64_t magic;  // written last
   uint32_t version;
   uint32_t flow_capacity;
-  uint32_t bucket_count;  // even
-  uint32_t workers;       // between whom the flows were spread
-  uint64_t hash_seed;     // secret of this table
-  uint64_t boot_id;       // of the kernel whose CLOCK_MONOTONIC the deadlines count in
-  uint64_t flows_offset;  // of the first of flow_capacity flows
-  uint32_t flows_used;    // flows at and beyond this index have never been taken
-  uint32_t reserved;
+  uint32_t bucket_count;                  // even
+  uint32_t workers;                       // between whom the flows were spread
+  uint64_t hash_seed;                     // secret of this table
+  uint64_t boot_id;                       // of the kernel whose CLOCK_MONOTONIC the deadlines count in
+  uint64_t flows_offset;                  // of the first of flow_capacity flows
+  uint32_t flows_used;                    // flows at and beyond this index have never been taken
+  uint32_t ports;                         // how many of `port` there are
+  PortIdentity port[channel::kMaxPorts];  // that the indices in flows, backends and own addresses mean
+  uint64_t started_ms;                    // CLOCK_MONOTONIC of the last start with this memory
+  uint32_t short_runs;                    // runs in a row, before that one, that ended soon and not in order
+  uint32_t reserved[13];
 };
 
-static_assert(sizeof(FlowMemoryHeader) == 64);
+static_assert(sizeof(FlowMemoryHeader) == 384 && sizeof(PortIdentity) == 16);
 
 inline constexpr uint64_t kFlowMemoryMagic = 0x31574f4c46554c53;  // "SLUFLOW1"
 

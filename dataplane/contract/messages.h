@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Messages on the channel (DESIGN.md section 3): PODs of one cache line. Commands flow from control to
+// Messages on the channel: PODs of one cache line. Commands flow from control to
 // a worker, events from a worker to control. Identifiers are small dense integers that control
 // chooses; `key` is a hash of the thing's name, by which a restarted control process finds
 // the identifiers that are in use (see `Identity` in segment.h). Multi-byte fields are host order
@@ -21,7 +21,7 @@ inline constexpr uint16_t kMaxServices = 1024;
 inline constexpr uint16_t kMaxBackends = 16384;
 inline constexpr uint16_t kMaxPorts = 16;
 inline constexpr uint16_t kMaxLocals = 32;
-inline constexpr uint16_t kMaxTaps = 8;
+inline constexpr uint16_t kMaxInspections = 8;
 inline constexpr BackendId kNoBackend = 0xffff;
 inline constexpr ServiceId kNoService = 0xffff;
 
@@ -34,10 +34,14 @@ enum class CommandType : uint8_t {
   kDropBackend,
   kPutLocal,  // one of our own addresses, by index
   kDropLocal,
-  kPutTap,  // see contract/trace.h
-  kDropTap,
-  kStartCapture,  // to the main lcore, which is to open the file before taps with kTapCapture are put
+  kStartInspection,  // see contract/trace.h
+  kStopInspection,
+  kStartCapture,  // to the main lcore, which is to open the file before inspections with kInspectForCapture are put
   kStopCapture,   // the file goes
+  kMoveRouter,    // what went to one station of a port goes to another
+  kPutSources,    // who may not begin sessions, in place of what was said before
+  kPutRefusal,    // what a service's clients are told with 421, until the service is put again
+  kPutLimits,     // how many sessions a source may have, in place of what was said before
 };
 
 enum class Forwarding : uint8_t { kNat = 0, kFullnat, kDsr, kIpip, kGue };
@@ -45,6 +49,8 @@ enum class Scheduler : uint8_t { kMaglev = 0, kWrr, kLeastConn, kSource };
 enum class HashOn : uint8_t { kConnection = 0, kClient, kClientPrefix };
 enum class ProxyHeader : uint8_t { kNone = 0, kV1, kV2 };
 enum class OnBackendDown : uint8_t { kReset = 0, kKeep };
+/// What a client hears whose connection no backend can take.
+enum class OnNoBackend : uint8_t { kReset = 0, kSilence, k421 };
 
 /// Every message starts with this. `sequence` counts a connection's commands from 1; a worker
 /// publishes the last one it has applied (`WorkerStats::applied_sequence`): that is the grace period.
@@ -74,7 +80,8 @@ struct PutService {
   OnBackendDown on_backend_down;
   uint8_t flags;  // ServiceFlags
   uint16_t mss;   // clamp in bytes; 0 = leave
-  uint16_t reserved2;
+  OnNoBackend on_no_backend;
+  uint8_t reserved2;
   uint32_t table_generation;
   uint32_t table_offset;   // in units of kArenaUnit bytes from the arena's start
   uint32_t table_entries;  // count of uint16_t entries
@@ -120,21 +127,21 @@ struct PutLocal {
 inline constexpr uint16_t kFirstLocalPort = 1024;
 inline constexpr uint16_t kLastLocalPort = 32767;  // Linux takes its own from 32768 on
 
-/// Bits of `PutTap::flags`.
-enum TapFlags : uint8_t {
-  kTapTrace = 1,    // tell what is decided
-  kTapCapture = 2,  // copy frames as received and as sent
+/// Bits of `StartInspection::flags`.
+enum InspectionFlags : uint8_t {
+  kInspectForTrace = 1,    // tell what is decided
+  kInspectForCapture = 2,  // copy frames as received and as sent
 };
 
-/// A tap on packets: those whose client endpoint is in `client`/`prefix_bits` and `client_port`, and whose flow, if
-/// they have one, is of `service` and `backend`.
-struct PutTap {
-  CommandHeader header;  // id: its place, below kMaxTaps
-  uint64_t key;          // of this tap, never 0: figures in its place are its own only with this key
-  uint64_t deadline_ms;  // CLOCK_MONOTONIC; at most kMaxTapMs ahead
+/// An inspection on packets: those whose client endpoint is in `client`/`prefix_bits` and `client_port`, and whose
+/// flow, if they have one, is of `service` and `backend`.
+struct StartInspection {
+  CommandHeader header;  // id: its place, below kMaxInspections
+  uint64_t key;          // of this inspection, never 0: figures in its place are its own only with this key
+  uint64_t deadline_ms;  // CLOCK_MONOTONIC; at most kMaxInspectionMs ahead
   Address client;
   uint8_t prefix_bits;  // of 128
-  uint8_t flags;        // TapFlags
+  uint8_t flags;        // InspectionFlags
   Be16 client_port;     // 0 = any
   ServiceId service;    // kNoService = any
   BackendId backend;    // kNoBackend = any
@@ -142,7 +149,7 @@ struct PutTap {
   uint32_t snap_bytes;  // of a captured frame; 0 = up to the end of its headers
 };
 
-inline constexpr uint64_t kMaxTapMs = 3'600'000;
+inline constexpr uint64_t kMaxInspectionMs = 3'600'000;
 
 /// A capture: the file that the main lcore writes, in the runtime directory (`capture_file_name`).
 struct StartCapture {
@@ -153,6 +160,54 @@ struct StartCapture {
   uint64_t bytes;  // of the file
 };
 
+/// A router, or a client on the link, has moved to another MAC address. Flows whose replies went to `from` behind the
+/// port go to `to` from now on, until their clients are heard from elsewhere. Not part of a snapshot.
+struct MoveRouter {
+  CommandHeader header;
+  MacAddress from;
+  MacAddress to;
+  uint8_t port_index;
+  uint8_t reserved;
+};
+
+/// Values of `PutSources::header.id`.
+enum SourceListId : uint16_t {
+  kBlockedSources = 0,  // may not begin sessions
+  kExemptSources,       // no limit holds for them
+  kSourceLists
+};
+
+/// A list of sources in the arena (contract/source_list.h). Of no borders at all, it names nobody. Part of a snapshot:
+/// one that names no list drops the list.
+struct PutSources {
+  CommandHeader header;  // id: which list, a SourceListId
+  uint32_t offset;       // in units of kArenaUnit bytes from the arena's start
+  uint32_t v4_borders;
+  uint32_t v6_borders;
+};
+
+/// The limits on a source's sessions: a LimitRules in the arena (contract/limits.h), which is copied. Part of a
+/// snapshot, as PutSources is. Sessions are counted anew where `layout` is another, which it has to be wherever the
+/// prefixes of a rule, or the services that it holds for, are others.
+struct PutLimits {
+  CommandHeader header;
+  uint32_t offset;  // in units of kArenaUnit bytes from the arena's start
+  uint32_t rules;   // 0 = there are none
+  uint32_t layout;  // counted by the connection, from 1
+};
+
+/// The text after "421 " by which a service refuses: printable ASCII. Follows the service's PutService, which sets
+/// kDefaultRefusal.
+struct PutRefusal {
+  static constexpr uint8_t kMaxBytes = 55;
+
+  CommandHeader header;  // id: of the service
+  uint8_t bytes;         // of the text, 1 to kMaxBytes
+  char text[kMaxBytes];
+};
+
+inline constexpr char kDefaultRefusal[] = "4.3.2 try again later";
+
 /// A command as it lies in a ring. Exactly one cache line.
 union alignas(64) Command {
   uint8_t bytes[64];
@@ -160,16 +215,24 @@ union alignas(64) Command {
   PutService put_service;
   PutBackend put_backend;
   PutLocal put_local;
-  PutTap put_tap;
+  StartInspection start_inspection;
   StartCapture start_capture;
+  MoveRouter move_router;
+  PutSources put_sources;
+  PutRefusal put_refusal;
+  PutLimits put_limits;
 
   Command() : bytes{} {}
   explicit Command(const CommandHeader& message) : Command() { header = message; }
   explicit Command(const PutService& message) : Command() { put_service = message; }
   explicit Command(const PutBackend& message) : Command() { put_backend = message; }
   explicit Command(const PutLocal& message) : Command() { put_local = message; }
-  explicit Command(const PutTap& message) : Command() { put_tap = message; }
+  explicit Command(const StartInspection& message) : Command() { start_inspection = message; }
   explicit Command(const StartCapture& message) : Command() { start_capture = message; }
+  explicit Command(const MoveRouter& message) : Command() { move_router = message; }
+  explicit Command(const PutSources& message) : Command() { put_sources = message; }
+  explicit Command(const PutRefusal& message) : Command() { put_refusal = message; }
+  explicit Command(const PutLimits& message) : Command() { put_limits = message; }
 };
 
 enum class EventType : uint8_t {
@@ -185,7 +248,10 @@ enum class RejectReason : uint32_t {
   kServiceEndpointTaken,
   kServiceTableFull,
   kLocalIndexTaken,
-  kBadTap,
+  kBadInspection,
+  kBadSources,
+  kBadRefusal,
+  kBadLimits,
 };
 
 /// An event as it lies in a ring.
@@ -202,7 +268,7 @@ struct alignas(64) Event {
 inline constexpr uint32_t kArenaUnit = 64;
 
 static_assert(sizeof(CommandHeader) == 8);
-static_assert(sizeof(PutService) <= 64 && sizeof(PutBackend) <= 64 && sizeof(PutTap) <= 64);
+static_assert(sizeof(PutService) <= 64 && sizeof(PutBackend) <= 64 && sizeof(StartInspection) <= 64);
 static_assert(sizeof(Command) == 64 && alignof(Command) == 64);
 static_assert(sizeof(Event) == 64);
 static_assert(std::is_trivially_copyable_v<Command> && std::is_trivially_copyable_v<Event>);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Shared memory between data plane and control (DESIGN.md section 3). Descriptors go over the Unix
+// Shared memory between data plane and control. Descriptors go over the Unix
 // socket in one SCM_RIGHTS message with the `Hello` below:
 //   1. the channel segment, fresh for every connection, read and written by both: rings and arena;
 //   2. the statistics, one for the life of the data plane, read-only to control: counters must not
@@ -18,14 +18,18 @@
 
 #include "dataplane/contract/counters.h"
 #include "dataplane/contract/flow.h"
+#include "dataplane/contract/limits.h"
 #include "dataplane/contract/messages.h"
 #include "dataplane/contract/observation.h"
+#include "dataplane/contract/peers.h"
+#include "dataplane/contract/ports.h"
+#include "dataplane/contract/session.h"
 
 namespace sluice::channel {
 
 inline constexpr uint64_t kSegmentMagic = 0x314c484345554c53;  // "SLUECHL1"
 inline constexpr uint64_t kStatsMagic = 0x315441535345554c;
-inline constexpr uint32_t kAbiVersion = 11;     // raise with any change to this directory
+inline constexpr uint32_t kAbiVersion = 15;     // raise with any change to this directory
 inline constexpr uint32_t kRingEntries = 4096;  // usable: one less
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint64_t kArenaBytes = 256ULL << 20;  // sparse: costs what is written
@@ -46,7 +50,8 @@ struct alignas(64) SegmentHeader {
   uint32_t abi_version;
   uint32_t workers;
   uint64_t segment_bytes;
-  uint64_t rings_offset;  // workers x (command, event and trace ring), main's commands; each ring_stride bytes
+  uint64_t rings_offset;  // workers x (command, event and trace ring), main's commands; each ring_stride bytes; then
+                          // sessions'
   uint64_t ring_stride;
   uint64_t arena_offset;
   uint64_t arena_bytes;
@@ -60,12 +65,12 @@ struct Identity {
   uint16_t reserved[3];
 };
 
-/// What became of a tap on one worker.
-struct alignas(64) TapStats {
-  uint64_t key;      // of the tap that this is about; 0 = none yet
+/// What became of an inspection on one worker.
+struct alignas(64) InspectionStats {
+  uint64_t key;      // of the inspection that this is about; 0 = none yet
   uint64_t active;   // 0 once it has ended
   uint64_t packets;  // seen by it
-  uint64_t skipped;  // that were its own and came faster than the tap may take them
+  uint64_t skipped;  // that were its own and came faster than the inspection may take them
   uint64_t lost;     // records or copies that found their ring or pool full
   uint64_t reserved[3];
 };
@@ -83,12 +88,13 @@ struct alignas(64) WorkerStats {
   Identity local_ids[kMaxLocals];
   SmtpCounters service_smtp[kMaxServices];
   SmtpCounters backend_smtp[kMaxBackends];
-  TapStats taps[kMaxTaps];
+  InspectionStats inspections[kMaxInspections];
+  LimitCounters limits[kMaxLimits];
 };
 
 enum class CaptureState : uint32_t {
   kNone = 0,
-  kRunning,  // the file is open: taps may be put
+  kRunning,  // the file is open: inspections may be put
   kEnded,    // the file is whole
   kFailed,   // see `error`
 };
@@ -103,7 +109,8 @@ struct alignas(64) CaptureStatus {
   uint64_t reserved[4];
 };
 
-/// At offset 0 of the statistics, followed by `workers` WorkerStats at kWorkerStatsOffset.
+/// At offset 0 of the statistics, followed by `workers` WorkerStats at kWorkerStatsOffset, and the
+/// LimitTable of all workers at limit_table_offset().
 struct alignas(64) StatsHeader {
   uint64_t magic;
   uint32_t abi_version;
@@ -114,9 +121,10 @@ struct alignas(64) StatsHeader {
   uint64_t start_time_ms;  // CLOCK_REALTIME at which the data plane started
   uint32_t pid;
   uint32_t ports;
-  MacAddress port_macs[kMaxPorts];
   FlowTimers timers;
   CaptureStatus capture;
+  PortStatus port[kMaxPorts];  // those that commands name by their place here
+  PeersStatus peers;
 };
 
 inline constexpr size_t align_up(size_t n, size_t alignment) {
@@ -126,8 +134,12 @@ inline constexpr size_t align_up(size_t n, size_t alignment) {
 inline constexpr size_t kWorkerStatsOffset = align_up(sizeof(StatsHeader), 4096);
 inline constexpr size_t kWorkerStatsStride = align_up(sizeof(WorkerStats), 4096);
 
-inline constexpr size_t stats_bytes(uint32_t workers) {
+inline constexpr size_t limit_table_offset(uint32_t workers) {
   return kWorkerStatsOffset + workers * kWorkerStatsStride;
+}
+
+inline constexpr size_t stats_bytes(uint32_t workers) {
+  return limit_table_offset(workers) + sizeof(LimitTable);
 }
 
 /// Bytes of one ring with its header: what `rte_ring_get_memsize_elem(64, kRingEntries)` gives.
@@ -137,8 +149,16 @@ inline constexpr size_t kRingsOffset = align_up(sizeof(SegmentHeader), 4096);
 
 inline constexpr size_t kRingsPerWorker = 3;
 
-inline constexpr size_t arena_offset(uint32_t workers) {
+/// Likewise of a ring of session records; one for each worker, behind the other rings.
+inline constexpr size_t kSessionRingStride =
+    align_up(sizeof(rte_ring) + size_t{kSessionRingEntries} * sizeof(SessionRecord), 4096);
+
+inline constexpr size_t session_rings_offset(uint32_t workers) {
   return kRingsOffset + (size_t{workers} * kRingsPerWorker + 1) * kRingStride;
+}
+
+inline constexpr size_t arena_offset(uint32_t workers) {
+  return session_rings_offset(workers) + workers * kSessionRingStride;
 }
 
 inline constexpr size_t segment_bytes(uint32_t workers) {
@@ -180,6 +200,12 @@ inline rte_ring* trace_ring(void* base, uint32_t worker) {
   return ring_at(base, size_t{worker} * kRingsPerWorker + 2);
 }
 
+/// The ring of `worker`'s session records, in a segment of `workers`.
+inline rte_ring* session_ring(void* base, uint32_t workers, uint32_t worker) {
+  return reinterpret_cast<rte_ring*>(static_cast<std::byte*>(base) + session_rings_offset(workers) +
+                                     worker * kSessionRingStride);
+}
+
 /// The ring of commands to the main lcore of a data plane with `workers`.
 inline rte_ring* main_ring(void* base, uint32_t workers) {
   return ring_at(base, size_t{workers} * kRingsPerWorker);
@@ -189,6 +215,11 @@ inline rte_ring* main_ring(void* base, uint32_t workers) {
 inline const WorkerStats& worker_stats(const void* base, uint32_t worker) {
   return *reinterpret_cast<const WorkerStats*>(static_cast<const std::byte*>(base) + kWorkerStatsOffset +
                                                worker * kWorkerStatsStride);
+}
+
+/// The counts of all workers' sources, likewise.
+inline const LimitTable& limit_table(const void* base, uint32_t workers) {
+  return *reinterpret_cast<const LimitTable*>(static_cast<const std::byte*>(base) + limit_table_offset(workers));
 }
 
 }  // namespace sluice::channel

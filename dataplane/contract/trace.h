@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Taps: what control asks a worker to tell of some clients' packets, and what the worker answers. A tap names packets
-// by client, service and backend; it traces them (records of what each stage decided, in a ring of their own), hands
-// copies of them to the capture, or both. A tap ends by itself: by its deadline, by its count of packets, and with the
-// connection of the control that asked for it. Records hold addresses, numbers and decisions, never payload.
+// Inspections: what control asks a worker to tell of some clients' packets, and what the worker answers. An inspection
+// names packets by client, service and backend; it traces them (records of what each stage decided, in a ring of their
+// own), hands copies of them to the capture, or both. An inspection ends by itself: by its deadline, by its count of
+// packets, and with the connection of the control that asked for it. Records hold addresses, numbers and decisions,
+// never payload.
 #pragma once
 
 #include <cstdint>
@@ -66,7 +67,7 @@ struct alignas(64) TraceRecord {
   TraceStage stage;
   uint8_t detail;  // of frames: TCP flags
   uint8_t port;
-  uint8_t taps;  // bit i: for the tap at place i
+  uint8_t inspections;  // bit i: for the inspection at place i
   union {
     TracedFrame frame;
     TracedFlow flow;
@@ -74,7 +75,7 @@ struct alignas(64) TraceRecord {
     uint8_t bytes[48];
   };
 
-  TraceRecord() : time_ns(0), packet(0), stage(TraceStage::kReceived), detail(0), port(0), taps(0), bytes{} {}
+  TraceRecord() : time_ns(0), packet(0), stage(TraceStage::kReceived), detail(0), port(0), inspections(0), bytes{} {}
 };
 
 static_assert(sizeof(TraceRecord) == 64 && std::is_trivially_copyable_v<TraceRecord>);

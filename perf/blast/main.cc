@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "config/model.h"
-#include "dataplane/log.h"
-#include "dataplane/setup_error.h"
+#include "dataplane/base/log.h"
+#include "dataplane/base/setup_error.h"
 #include "perf/blast/report.h"
 #include "perf/blast/search.h"
 #include "perf/blast/wiring.h"

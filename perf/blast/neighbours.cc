@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "dataplane/checksum.h"
-#include "dataplane/packet.h"
+#include "dataplane/packet/checksum.h"
+#include "dataplane/packet/packet.h"
 
 namespace sluice::blast {
 namespace {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "dataplane/checksum.h"
+#include "dataplane/packet/checksum.h"
 
 namespace sluice::blast {
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "dataplane/packet.h"
+#include "dataplane/packet/packet.h"
 
 namespace sluice::blast {
 

@@ -9,8 +9,8 @@
 
 #include <algorithm>
 
-#include "dataplane/eal_arguments.h"
-#include "dataplane/setup_error.h"
+#include "dataplane/base/setup_error.h"
+#include "dataplane/device/eal_arguments.h"
 
 namespace sluice::blast {
 namespace {

@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "dataplane/device.h"
-#include "dataplane/eal.h"
+#include "dataplane/device/device.h"
+#include "dataplane/device/eal.h"
 #include "perf/blast/link.h"
 #include "perf/blast/options.h"
 

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "dataplane/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "perf/lib/synthetic.h"
 
 namespace sluice::perf {

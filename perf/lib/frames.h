@@ -8,8 +8,8 @@
 #include <array>
 #include <cstdint>
 
-#include "dataplane/flow_memory.h"
-#include "dataplane/packet.h"
+#include "dataplane/flow/flow_memory.h"
+#include "dataplane/packet/packet.h"
 
 namespace sluice::perf {
 
@@ -24,7 +24,7 @@ struct Frames {
   Frames(const Frames&) = delete;
 
   std::array<rte_mbuf*, kCount> mbuf;
-  std::array<Packet, kCount> packet;  // taken apart
+  std::array<Packet, kCount> packet;  // parsed
   Service service{};                  // what they are sent to
   Backend backend{};                  // where they would go
 };

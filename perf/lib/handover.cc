@@ -32,12 +32,12 @@ class Measurement {
   double block(bool handed) {
     const Counts before = counts();
     uint64_t cycles = 0;
-    for (uint32_t t = 0; t < options_.turns; t++) {
-      for (uint32_t worker = 0; worker < kWorkers; worker++) cycles += turn(worker, handed, true);
+    for (uint32_t t = 0; t < options_.iterations; t++) {
+      for (uint32_t worker = 0; worker < kWorkers; worker++) cycles += poll(worker, handed, true);
     }
     // The last packets are still on their way.
-    for (uint32_t worker = 0; worker < kWorkers; worker++) cycles += turn(worker, handed, false);
-    const uint64_t packets = uint64_t{options_.turns} * kWorkers * 2 * WorkerRig::kBurst;
+    for (uint32_t worker = 0; worker < kWorkers; worker++) cycles += poll(worker, handed, false);
+    const uint64_t packets = uint64_t{options_.iterations} * kWorkers * 2 * WorkerRig::kBurst;
     const Counts after = counts();
     if (after.forwarded - before.forwarded != packets) give_up("packets were not forwarded");
     if (after.handed_in - before.handed_in != (handed ? packets : 0))
@@ -63,8 +63,8 @@ class Measurement {
     return {rig_.counter(channel::Counter::kForwarded), rig_.counter(channel::Counter::kHandedIn)};
   }
 
-  /// A turn of a worker on its core, and before it frames for it to receive.
-  uint64_t turn(uint32_t worker, bool handed, bool receives) {
+  /// A poll iteration of a worker on its core, and before it frames for it to receive.
+  uint64_t poll(uint32_t worker, bool handed, bool receives) {
     uint64_t cycles = 0;
     const auto job = [&] {
       const uint32_t owner = handed ? kWorkers - 1 - worker : worker;
@@ -72,7 +72,7 @@ class Measurement {
         rig_.client_sends(choose(worker, owner), kTcpAck, 1001, 5001, worker);
         rig_.backend_sends(choose(worker, owner), kTcpAck, 5001, 1001, worker);
       }
-      cycles = rig_.turn(worker);
+      cycles = rig_.poll(worker);
       rig_.clear(worker);
     };
     if (worker != 0 && helper_) {

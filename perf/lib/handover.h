@@ -17,7 +17,7 @@ struct HandoverOptions {
   bool v6;
   bool zipf;
   uint32_t blocks;
-  uint32_t turns;                        // of each worker, per block
+  uint32_t iterations;                   // of each worker, per block
   std::optional<uint32_t> second_lcore;  // the second worker's; none: the first's
 };
 

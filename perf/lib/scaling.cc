@@ -12,8 +12,8 @@
 namespace sluice::perf {
 namespace {
 
-// Bursts that wait for each worker when a round begins: so many turns pass at once on both cores, and beginning
-// together to the cycle does not matter.
+// Bursts that wait for each worker when a round begins: so many poll iterations pass at once on both cores, and
+// beginning together to the cycle does not matter.
 constexpr uint32_t kDepth = 8;
 constexpr uint32_t kLastTurns = 100;
 
@@ -34,18 +34,18 @@ class Crew {
 
   /// Cycles of a worker per packet.
   double block() {
-    const uint32_t rounds = options_.turns / kDepth + 1;
+    const uint32_t rounds = options_.iterations / kDepth + 1;
     const uint64_t packets = uint64_t{rounds} * kDepth * 2 * WorkerRig::kBurst * rig_.workers();
     const uint64_t wanted = rig_.counter(channel::Counter::kForwarded) + packets;
     std::array<uint64_t, 2> cycles{};
     for (uint32_t round = 0; round < rounds; round++) {
       on_each([&](uint32_t worker) { fill(worker); });
-      on_each([&](uint32_t worker) { cycles[worker] += turns(worker, kDepth); });
+      on_each([&](uint32_t worker) { cycles[worker] += poll(worker, kDepth); });
       on_each([&](uint32_t worker) { rig_.clear(worker); });
     }
     // What was handed over last: more than a burst if one worker was ahead of the other.
     for (uint32_t i = 0; i < kLastTurns && rig_.counter(channel::Counter::kForwarded) != wanted; i++) {
-      on_each([&](uint32_t worker) { cycles[worker] += turns(worker, 1); });
+      on_each([&](uint32_t worker) { cycles[worker] += poll(worker, 1); });
     }
     on_each([&](uint32_t worker) { rig_.clear(worker); });
     if (rig_.counter(channel::Counter::kForwarded) != wanted) give_up("packets were not forwarded");
@@ -86,9 +86,9 @@ class Crew {
     return n;
   }
 
-  uint64_t turns(uint32_t worker, uint32_t count) {
+  uint64_t poll(uint32_t worker, uint32_t count) {
     uint64_t cycles = 0;
-    for (uint32_t i = 0; i < count; i++) cycles += rig_.turn(worker);
+    for (uint32_t i = 0; i < count; i++) cycles += rig_.poll(worker);
     return cycles;
   }
 

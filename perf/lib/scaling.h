@@ -15,7 +15,7 @@ struct ScalingOptions {
   bool v6;
   bool zipf;
   uint32_t blocks;
-  uint32_t turns;  // of each worker, per block
+  uint32_t iterations;  // of each worker, per block
   uint32_t second_lcore;
 };
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "dataplane/checksum.h"
+#include "dataplane/packet/checksum.h"
 
 namespace sluice::perf {
 

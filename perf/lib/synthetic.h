@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "dataplane/contract/placement.h"
-#include "dataplane/packet.h"
+#include "dataplane/packet/packet.h"
 
 namespace sluice::perf {
 

@@ -5,6 +5,7 @@
 #include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
+#include <rte_ring_peek_zc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -125,6 +126,7 @@ WorkerRig::WorkerRig(const RigOptions& options)
                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
       attachment_{1, 0, segment_, channel::segment_bytes(options.workers), channel::arena_offset(options.workers)} {
   if (segment_ == MAP_FAILED) fail("mmap");
+  madvise(segment_, channel::arena_offset(options.workers), MADV_POPULATE_WRITE);  // as the main lcore does
   attached_.store(&attachment_);
   for (uint32_t i = 0; i < options.workers; i++) seats_.push_back(make_seat(i));
   connect_seats();
@@ -138,6 +140,8 @@ std::unique_ptr<WorkerRig::Seat> WorkerRig::make_seat(uint32_t index) {
   for (rte_ring* ring : {channel::command_ring(segment_, index), channel::event_ring(segment_, index)}) {
     rte_ring_init(ring, "rig", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);
   }
+  rte_ring_init(channel::session_ring(segment_, options_.workers, index), "rig", channel::kSessionRingEntries,
+                RING_F_SP_ENQ | RING_F_SC_DEQ);
   auto seat = std::make_unique<Seat>();
   seat->to_main = make_ring("main", kRingEntries);
   WorkerSetup& setup = seat->setup;
@@ -149,12 +153,13 @@ std::unique_ptr<WorkerRig::Seat> WorkerRig::make_seat(uint32_t index) {
   setup.port[0] = {front_.device, queue, queue, 1500, 0, Faces::kClients, kFrontMac, false};
   setup.port[1] = {back_.device, queue, queue, 1500, 0, Faces::kBackends, kBackMac, false};
   setup.timers = options_.timers;
-  setup.to_main = seat->to_main;
+  for (auto& port : setup.to_main) port.fill(seat->to_main);
   setup.pool = pool_;
   setup.stats = &seat->stats;
   setup.attachment = &attached_;
   setup.oldest_epoch_in_use = &seat->oldest_epoch;
   setup.stop = &stop_;
+  setup.routers = &routers_;
   setup.flow_memory = map_memory(flow_memory_bytes(options_.flow_capacity));
   setup.flow_capacity = options_.flow_capacity;
   return seat;
@@ -228,7 +233,7 @@ void WorkerRig::push_configuration() {
   push(channel::Command(message));
   push(channel::Command(channel::CommandHeader{channel::CommandType::kSnapshotEnd}));
   while (counter(channel::Counter::kCommandsApplied) < uint64_t{sequence} * options_.workers) {
-    for (uint32_t i = 0; i < options_.workers; i++) turn(i);
+    for (uint32_t i = 0; i < options_.workers; i++) poll(i);
   }
 }
 
@@ -264,9 +269,9 @@ void WorkerRig::backend_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint
   arrive(back_.receive[receiver], *down_, backend_of(client), client, flags, sequence, ack);
 }
 
-uint64_t WorkerRig::turn(uint32_t worker) {
+uint64_t WorkerRig::poll(uint32_t worker) {
   const uint64_t begin = rte_rdtsc_precise();
-  seats_[worker]->worker->turn(now_ms_);
+  seats_[worker]->worker->poll(now_ms_);
   return rte_rdtsc_precise() - begin;
 }
 
@@ -288,6 +293,13 @@ uint64_t WorkerRig::swap_macs() {
 }
 
 uint32_t WorkerRig::clear(uint32_t worker) {
+  // As if control had read them, on another core: their bytes stay out of this one's cache.
+  rte_ring* sessions = channel::session_ring(segment_, options_.workers, worker);
+  rte_ring_zc_data read;
+  while (const unsigned n =
+             rte_ring_dequeue_zc_burst_elem_start(sessions, sizeof(channel::SessionRecord), kBurst, &read, nullptr)) {
+    rte_ring_dequeue_zc_elem_finish(sessions, n);
+  }
   std::array<void*, 256> items;
   uint32_t cleared = 0;
   for (rte_ring* ring : {front_.transmit[worker], back_.transmit[worker], seats_[worker]->to_main,
@@ -308,7 +320,7 @@ void establish(WorkerRig& rig, uint32_t n) {
     const auto step = [&](auto send) {
       for (uint32_t i = first; i < last; i++) send(i, rig.workers() == 1 ? 0 : rig.owner(i));
       for (uint32_t worker = 0; worker < rig.workers(); worker++) {
-        rig.turn(worker);
+        rig.poll(worker);
         rig.clear(worker);
       }
     };

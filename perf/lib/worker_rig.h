@@ -13,9 +13,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
-#include "dataplane/worker.h"
+#include "dataplane/worker/worker.h"
 #include "perf/lib/synthetic.h"
 
 namespace sluice::perf {
@@ -48,8 +49,8 @@ class WorkerRig {
   void client_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack, uint32_t receiver = 0);
   void backend_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack, uint32_t receiver = 0);
 
-  /// One turn of a worker. Returns TSC cycles.
-  uint64_t turn(uint32_t worker = 0);
+  /// One poll iteration of a worker. Returns TSC cycles.
+  uint64_t poll(uint32_t worker = 0);
   /// The floor on the same devices: receive, swap MAC addresses, transmit. Returns TSC cycles.
   uint64_t swap_macs();
   /// Takes away what a worker sent or punted, or did not receive. Returns how many frames.
@@ -61,6 +62,10 @@ class WorkerRig {
   /// Sum over the workers.
   uint64_t counter(channel::Counter counter) const;
   const Worker& worker() const { return *seats_[0]->worker; }
+  /// The first worker's flow table, with its index.
+  std::span<const std::byte> flow_memory() const {
+    return {static_cast<const std::byte*>(seats_[0]->setup.flow_memory), flow_memory_bytes(options_.flow_capacity)};
+  }
   /// Sets the workers' clock.
   void set_time_ms(uint64_t ms) { now_ms_ = ms; }
   uint64_t time_ms() const { return now_ms_; }
@@ -95,6 +100,7 @@ class WorkerRig {
   Port back_;
   std::byte* segment_;
   ChannelAttachment attachment_;
+  ClientRouters routers_;
   std::atomic<const ChannelAttachment*> attached_{nullptr};
   std::atomic<bool> stop_{false};
   std::vector<std::unique_ptr<Seat>> seats_;

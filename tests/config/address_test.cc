@@ -3,6 +3,8 @@
 
 #include "config/model.h"
 
+#include "tests/support/ip.h"
+
 namespace sluice::config {
 namespace {
 
@@ -16,11 +18,11 @@ TEST(IpAddress, ReadsAndWritesBothFamilies) {
 }
 
 TEST(IpAddress, HoldsVersionFourMapped) {
-  const IpAddress address = *IpAddress::parse("10.0.1.10");
+  const IpAddress address = ip("10.0.1.10");
   EXPECT_TRUE(address.is_v4());
   EXPECT_EQ(address.bytes, (std::array<uint8_t, 16>{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 1, 10}));
-  EXPECT_EQ(address, *IpAddress::parse("::ffff:10.0.1.10"));
-  EXPECT_FALSE(IpAddress::parse("2001:db8::25")->is_v4());
+  EXPECT_EQ(address, ip("::ffff:10.0.1.10"));
+  EXPECT_FALSE(ip("2001:db8::25").is_v4());
 }
 
 TEST(IpAddress, RefusesWhatIsNoAddress) {

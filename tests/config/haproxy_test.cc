@@ -14,6 +14,8 @@
 
 #include "config/haproxy/import.h"
 #include "config/load.h"
+#include "tests/support/ip.h"
+#include "tests/support/seed.h"
 
 namespace sluice::config::haproxy {
 namespace {
@@ -157,8 +159,7 @@ TEST(HaproxyImport, KeepsTheFamiliesOfOneBackendApart) {
 TEST(HaproxyImport, AsksForTheVipWhereHaproxyListensEverywhere) {
   const std::string text = "listen in\n mode tcp\n bind *:25\n bind :::25\n server a 10.0.1.10\n server b fd00::1\n";
   EXPECT_THAT(remarks_of(text), Contains(HasSubstr("f:3: to do: vip")));
-  const Config config =
-      converted(text, {.v4 = IpAddress::parse("203.0.113.25"), .v6 = IpAddress::parse("2001:db8:1::25")});
+  const Config config = converted(text, {.v4 = ip("203.0.113.25"), .v6 = ip("2001:db8:1::25")});
   EXPECT_EQ(config.services.at(0).vip.to_string(), "203.0.113.25");
   EXPECT_EQ(config.services.at(1).vip.to_string(), "2001:db8:1::25");
 }
@@ -274,8 +275,8 @@ TEST(HaproxyImport, RefusesMoreThanOurFileTakesWithoutLosingItsWay) {
 
 TEST(HaproxyImport, SurvivesFilesThatWereCutAndMixed) {
   const std::string whole = read(kGolden + "relay.cfg") + read(kGolden + "frontends.cfg");
-  const unsigned seed = std::random_device()();
-  SCOPED_TRACE(seed);
+  const uint64_t seed = test_seed();
+  SCOPED_TRACE(how_to_repeat(seed));
   std::mt19937 random(seed);
   for (int round = 0; round < 200; round++) {
     std::string text = whole;

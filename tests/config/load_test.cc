@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include <sstream>
 
 #include "config/check_command.h"
@@ -42,7 +44,7 @@ pools = ( { name = "mta"; check = "greeting"; min_healthy = 1;
             backends = ( { name = "mta1"; address = "2001:db8:1::10"; weight = 7; port = 10025; },
                          { name = "mta2"; address = "2001:db8:1::11"; } ); } );
 services = ( { name = "relay6"; vip = "2001:db8::25"; port = 587; pool = "mta"; check = "open"; scheduler = "maglev";
-               table_size = 251; hash_on = "client_prefix"; forwarding = "nat"; proxy = "none"; on_backend_down = "keep"; mss = 1400; } );
+               table_size = 251; hash_on = "client_prefix"; forwarding = "nat"; proxy = "none"; on_backend_down = "keep"; on_no_backend = "silence"; text_421 = "4.7.0 closed"; mss = 1400; } );
 )";
 
 class Load : public ::testing::Test {
@@ -83,6 +85,10 @@ services = ( { name = "s"; vip = "192.0.2.1"; pool = "mta"; proxy = "v2"; schedu
   EXPECT_EQ(submission.require, (std::vector<std::string>{"STARTTLS", "AUTH"}));
   EXPECT_EQ(submission.server_name, "smtp.example.net");
   EXPECT_TRUE(submission.verify);
+  EXPECT_EQ(submission.certificate_action, CertificateAction::kDown) << "as it verifies";
+  EXPECT_EQ(config.find_check("implicit")->certificate_action, CertificateAction::kWarn);
+  EXPECT_EQ(config.pools[0].panic_share, 0.5);
+  EXPECT_EQ(config.pools[0].panic_hold, std::chrono::minutes(3));
   EXPECT_EQ(submission.ca_file, "/etc/ca.pem");
   EXPECT_EQ(submission.certificate_warn_days, 14U);
   EXPECT_EQ(submission.certificate_fail_days, 1U);
@@ -144,7 +150,7 @@ TEST_F(Load, FillsInDefaults) {
   EXPECT_EQ(config.dataplane.ports[0].twin, "sl-wire");
   EXPECT_EQ(config.control.api, "/run/sluice/sluice/control.sock");
   EXPECT_EQ(config.control.http, "127.0.0.1:9125");
-  EXPECT_EQ(config.dataplane.flow_store, "");
+  EXPECT_EQ(config.dataplane.flow_store, "auto");
   ASSERT_EQ(config.pools.size(), 1U);
   EXPECT_EQ(config.pools[0].check, "");
   EXPECT_EQ(config.pools[0].backends.at(0).weight, 100U);
@@ -158,6 +164,8 @@ TEST_F(Load, FillsInDefaults) {
   EXPECT_EQ(config.services[0].port, 25);
   EXPECT_EQ(config.services[0].table_size, 65537U);
   EXPECT_EQ(config.services[0].on_backend_down, OnBackendDown::kReset);
+  EXPECT_EQ(config.services[0].on_no_backend, OnNoBackend::k421);
+  EXPECT_EQ(config.services[0].text_421, "4.3.2 try again later");
 }
 
 TEST_F(Load, ReadsTheDataplane) {
@@ -230,8 +238,27 @@ TEST_F(Load, ReadsPoolsAndServices) {
   EXPECT_EQ(service.table_size, 251U);
   EXPECT_EQ(service.hash_on, HashOn::kClientPrefix);
   EXPECT_EQ(service.on_backend_down, OnBackendDown::kKeep);
+  EXPECT_EQ(service.on_no_backend, OnNoBackend::kSilence);
+  EXPECT_EQ(service.text_421, "4.7.0 closed");
   EXPECT_EQ(service.mss, 1400);
   EXPECT_EQ(config.find_pool("none"), nullptr);
+}
+
+TEST_F(Load, RefusesWithAResetWhereClientsSpeakFirst) {
+  const Config config = load_text(R"(
+    dataplane: { ports = ( { name = "front"; device = "net_null0"; } ); };
+    checks: { tls: { type = "smtps"; }; };
+    pools = ( { name = "mta"; backends = ( { name = "a"; address = "10.0.1.10"; } ); },
+              { name = "tls"; check = "tls"; backends = ( { name = "a"; address = "10.0.1.10"; } ); } );
+    services = ( { name = "relay"; vip = "192.0.2.25"; port = 25; pool = "mta"; },
+                 { name = "submissions"; vip = "192.0.2.25"; port = 465; pool = "mta"; },
+                 { name = "odd"; vip = "192.0.2.25"; port = 4650; pool = "tls"; },
+                 { name = "odd2"; vip = "192.0.2.25"; port = 4651; pool = "mta"; check = "tls"; },
+                 { name = "said"; vip = "192.0.2.25"; port = 4652; pool = "tls"; on_no_backend = "421"; } );)");
+  ASSERT_EQ(config.services.size(), 5U);
+  EXPECT_EQ(config.services[0].on_no_backend, OnNoBackend::k421);
+  for (int i = 1; i < 4; i++) EXPECT_EQ(config.services[i].on_no_backend, OnNoBackend::kReset) << i;
+  EXPECT_EQ(config.services[4].on_no_backend, OnNoBackend::k421);
 }
 
 TEST_F(Load, PutsTheRuntimeDirectoryWhereTheEnvironmentSays) {
@@ -246,6 +273,21 @@ TEST_F(Load, PutsTheRuntimeDirectoryWhereTheEnvironmentSays) {
   unsetenv("SLUICE_RUNTIME_DIR");
   ASSERT_FALSE(too_long);
   EXPECT_NE(too_long.error().front().message.find("longer than the path of a Unix socket"), std::string::npos);
+}
+
+TEST_F(Load, CountsABackendWithAPortOfItsOwnOnceForAllServices) {
+  std::string text =
+      "dataplane: { ports = ( { name = \"w\"; device = \"net_tap0\"; } ); };\npools = ( { name = \"mta\"; "
+      "backends = (\n";
+  for (int i = 0; i < 6000; i++)
+    text += (i == 0 ? "" : ",\n") + std::string("{ name = \"mta") + std::to_string(i) +
+            "\"; port = 2525; address = \"10.1." + std::to_string(i / 200) + "." + std::to_string(1 + i % 200) +
+            "\"; }";
+  text += "); } );\nservices = ( ";
+  for (int i = 0; i < 3; i++)
+    text += (i == 0 ? "" : ", ") + std::string("{ name = \"s") + std::to_string(i) +
+            "\"; vip = \"192.0.2.25\"; port = " + std::to_string(25 + i) + "; pool = \"mta\"; }";
+  EXPECT_EQ(load_text(text + " );").pools.at(0).backends.size(), 6000U);
 }
 
 TEST_F(Load, TakesThousandsOfBackends) {
@@ -277,7 +319,10 @@ TEST_F(Load, SaysWhyAFileCannotBeRead) {
                                   ": cannot be read: No such file or directory; allowed: the path of a readable "
                                   "configuration file of at most 16 MiB");
   EXPECT_TRUE(message(directory_.path("")).starts_with(directory_.path("") + ": cannot be read: Is a directory; "));
-  EXPECT_TRUE(message("/dev/zero").starts_with("/dev/zero: cannot be read: larger than 16 MiB; "));
+  EXPECT_TRUE(message("/dev/zero").starts_with("/dev/zero: cannot be read: not a regular file; "));
+  const std::string large = directory_.write("large.cfg", "");
+  std::filesystem::resize_file(large, (16 << 20) + 1);
+  EXPECT_TRUE(message(large).starts_with(large + ": cannot be read: larger than 16 MiB; "));
   EXPECT_TRUE(message("").starts_with(": cannot be read: "));
 }
 
@@ -285,13 +330,22 @@ TEST_F(Load, IsWhatTheCheckCommandPrints) {
   const std::string path = directory_.write("test.cfg", kFull);
   std::ostringstream good;
   EXPECT_EQ(check_command(path, good), 0);
-  EXPECT_EQ(good.str(), path + ": ok: 1 pool, 2 backends, 1 service, 2 checks, 2 ports\n");
+  EXPECT_EQ(good.str(), path +
+                            ":6: warning: dataplane.hugepages: false, and port \"back\" is a card (0000:3b:00.1): "
+                            "ordinary pages are for labs without one\n" +
+                            path + ": ok: 1 pool, 2 backends, 1 service, 2 checks, 2 ports\n");
+  std::ostringstream absent;
+  EXPECT_EQ(
+      check_command(path, absent, [](const Config&, Findings& findings) { findings.add("control.api", "is taken"); }),
+      1);
+  EXPECT_TRUE(absent.str().starts_with(path + ":11: control.api: is taken\n" + path + ":6: warning: ")) << absent.str();
+  EXPECT_EQ(absent.str().find("ok"), std::string::npos);
   directory_.write("test.cfg", std::string(kSmallest) + "brust = 1;\nservices = ( );\n");
   std::ostringstream bad;
   EXPECT_EQ(check_command(path, bad), 1);
   EXPECT_EQ(bad.str(), path +
                            ":5: brust: unknown setting; allowed: \"instance\", \"dataplane\", \"control\", \"checks\", "
-                           "\"pools\", \"services\"\n" +
+                           "\"pools\", \"services\", \"sources\", \"announce\", \"records\", \"fleet\"\n" +
                            path + ":6: \"services\" stands twice in its group, first on line 4; allowed: once\n");
 }
 

@@ -21,6 +21,10 @@ TEST(Rules, NameWhatStandsTwice) {
       {"ports",
        R"({ name = "a"; device = "net_tap0"; twin = "t"; }, { name = "b"; device = "net_tap1"; twin = "t"; })",
        {R"(2: dataplane.ports[1].twin: "t" is that of another port, on line 2; allowed: one of its own)"}},
+      {"checks",
+       R"(tls: { type = "smtps"; verify = true; };)",
+       {"6: checks.tls.verify: true, and there is no name to hold the certificate against: anybody's would do; "
+        "allowed: with the servers' name, or address, as `server_name`"}},
       {"checks", "greet: { };", {R"(6: "greet" stands twice in its group, first on line 5; allowed: once)"}},
       {"backends",
        R"(, { name = "mta1"; address = "10.0.1.11"; })",
@@ -107,6 +111,73 @@ TEST(Rules, HoldTheSegmentSizeToWhatHostsTake) {
   expect_faults(cases);
 }
 
+TEST(Rules, HoldRefusalsToWhatClientsUnderstand) {
+  const Case cases[] = {
+      {"service", R"(on_no_backend = "421"; text_421 = "4.3.2 try again later";)", {}},
+      {"service", R"(on_no_backend = "silence";)", {}},
+      {"service",
+       R"(on_no_backend = "500";)",
+       {R"(11: services[0].on_no_backend: "500" is not one of its values; allowed: "421", "reset", "silence")"}},
+      {"service",
+       R"(text_421 = "5.3.2 never";)",
+       {R"(11: services[0].text_421: "5.3.2 never" does not begin with an enhanced status code of class 4 and go on; allowed: an enhanced status code and words, such as "4.3.2 try again later", in at most 55 bytes of ASCII)"}},
+      {"service", R"(text_421 = "4.3.2";)", {R"(11: services[0].text_421: "4.3.2" does not begin with...)"}},
+      {"service", R"(text_421 = "4.3.2x y";)", {R"(11: services[0].text_421: "4.3.2x y" does not begin with...)"}},
+      {"service", R"(text_421 = "4.3.2345 y";)", {R"(11: services[0].text_421: "4.3.2345 y" does not begin with...)"}},
+      {"service", R"(text_421 = "4..2 y";)", {R"(11: services[0].text_421: "4..2 y" does not begin with...)"}},
+      {"service",
+       "text_421 = \"4.3.2 gr\u00fc\u00dfe\";",
+       {"11: services[0].text_421: \"4.3.2 gr\u00fc\u00dfe\" has a character that is not ASCII..."}},
+      {"service", R"(text_421 = "4.3.2 a\r\n250 b";)", {"11: services[0].text_421: \"4.3.2 a..."}},
+      {"services", R"(, { name = "s"; vip = "192.0.2.26"; port = 465; pool = "mta"; })", {}},
+      {"services",
+       R"(, { name = "s"; vip = "192.0.2.26"; port = 465; pool = "mta"; on_no_backend = "421"; })",
+       {R"(12: services[1].on_no_backend: "421" is plain text, and on port 465 clients wait for TLS; allowed: "reset", "silence")"}},
+  };
+  expect_faults(cases);
+}
+
+TEST(Rules, HoldLimitsToWhatCanBeCounted) {
+  const Case cases[] = {
+      {"top", R"(sources: { limits = (); };)", {}},
+      {"top",
+       R"(sources: { limits = ( { of = "prefix"; prefix_v4 = 24; prefix_v6 = 64; connections = 200; per_second = 50; burst = 100; action = "421"; services = ["relay"]; }, { of = "address"; per_second = 5; } ); };)",
+       {}},
+      {"top",
+       R"(sources: { limits = ( { connections = 5; } ); };)",
+       {R"(13: sources.limits[0].of: is missing: what is counted as one source...)"}},
+      {"top",
+       R"(sources: { limits = ( { of = "address"; } ); };)",
+       {"13: sources.limits[0]: limits nothing; allowed: with `connections`, `per_second` or both"}},
+      {"top",
+       R"(sources: { limits = ( { of = "address"; connections = 0; per_second = 0; } ); };)",
+       {"13: sources.limits[0].connections: 0 is out of range; allowed: 1 to 10000000",
+        "13: sources.limits[0].per_second: 0 is out of range; allowed: 1 to 100000"}},
+      {"top",
+       R"(sources: { limits = ( { of = "prefix"; prefix_v4 = 33; prefix_v6 = 8; connections = 1; } ); };)",
+       {"13: sources.limits[0].prefix_v4: 33 is out of range; allowed: 8 to 32",
+        "13: sources.limits[0].prefix_v6: 8 is out of range; allowed: 16 to 128"}},
+      {"top",
+       R"(sources: { limits = ( { of = "address"; prefix_v4 = 24; connections = 1; } ); };)",
+       {R"(13: sources.limits[0].prefix_v4: does not apply here; allowed: only with `of` = "prefix")"}},
+      {"top",
+       R"(sources: { limits = ( { of = "address"; burst = 9; connections = 1; } ); };)",
+       {"13: sources.limits[0].burst: does not apply here; allowed: only with `per_second`"}},
+      {"top",
+       R"(sources: { limits = ( { of = "address"; connections = 1; action = "tarpit"; } ); };)",
+       {R"(13: sources.limits[0].action: "tarpit" is not one of its values; allowed: "421", "reset", "drop")"}},
+      {"top",
+       R"(sources: { limits = ( { of = "address"; connections = 1; services = ["relya", "relay", "relay"]; } ); };)",
+       {R"(13: sources.limits[0].services: there is no service "relya" (did you mean "relay"?); allowed: "relay")",
+        R"(13: sources.limits[0].services: "relay" stands twice; allowed: each service once)"}},
+      {"top",
+       R"(sources: { limits = ( { of = "address"; connections = 1; }, { of = "prefix"; connections = 9; },
+  { of = "address"; per_second = 1; services = ["relay"]; } ); };)",
+       {R"(14: sources.limits[2].of: the limit on line 13 counts the same sources for service "relay"; allowed: one rule for each kind of source and service)"}},
+  };
+  expect_faults(cases);
+}
+
 TEST(Rules, NameReferencesToNothing) {
   const Case cases[] = {
       {"services",
@@ -178,6 +249,34 @@ TEST(Rules, NameContradictions) {
       {"control",
        R"(api = "/run/sluice/test/channel.sock";)",
        {"4: control.api: /run/sluice/test/channel.sock is the socket of the data plane; allowed: any other path"}},
+      {"top",
+       "announce: { table = 254; metric = 200; };",
+       {"13: announce.table: 254 is a table of the kernel's; allowed: one of our own, neither 253, 254 nor 255",
+        "13: announce.draining_metric: 200 is not above the metric, 200: the least is preferred; allowed: 201 and "
+        "more"}},
+      {"top",
+       "announce: { metric = 4294967295; };",
+       {"13: announce.draining_metric: 200 is not above the metric, 4294967295: the least is preferred; allowed: any, "
+        "with a lower metric"}},
+      {"top", R"(announce: { mode = "routes"; table = 4294967295; protocol = 186; hold_down = 0; };)", {}},
+      {"top", R"(fleet: { node = "edge1"; };)", {}},
+      {"top", R"(fleet: { peers = { listen = "10.9.0.1:2526"; to = ["10.9.0.2:2526"]; key_file = "/k"; }; };)", {}},
+      {"top",
+       R"(fleet: { peers = { to = ["10.9.0.2:2526"]; key_file = "/k"; }; };)",
+       {"13: fleet.peers: has no `listen`; allowed: with `listen`, `to` and `key_file`"}},
+      {"top",
+       R"(fleet: { peers = { listen = "10.9.0.1:2526"; key_file = "/k"; }; };)",
+       {"13: fleet.peers: has nobody in `to`; allowed: the addresses of the other nodes"}},
+      {"top",
+       R"(fleet: { peers = { listen = "10.9.0.1:2526"; to = ["10.9.0.1:2526", "[fd00::2]:2526", "[fd00::2]:2526"]; }; };)",
+       {"13: fleet.peers: has no `key_file`: anybody could speak for a node; allowed: with `listen`, `to` and "
+        "`key_file`",
+        "13: fleet.peers.to: 10.9.0.1:2526 is where this node listens; allowed: the other nodes",
+        "13: fleet.peers.to: [fd00::2]:2526 is of another family than listen, 10.9.0.1:2526; allowed: one of them for "
+        "all",
+        "13: fleet.peers.to: [fd00::2]:2526 is of another family than listen, 10.9.0.1:2526; allowed: one of them for "
+        "all",
+        "13: fleet.peers.to: [fd00::2]:2526 stands twice; allowed: each node once"}},
   };
   expect_faults(cases);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Includes, comments, brackets, strings and wide integers: what the scanner does before libconfig reads.
-#include "config/source.h"
+#include "config/file/source.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "config/load.h"
 #include "tests/config/file.h"
@@ -17,6 +18,11 @@ class SourceText : public ::testing::Test {
   // The text that libconfig gets for `text`.
   std::string scanned(std::string_view text) {
     const auto source = Source::read(directory_.write("test.cfg", text));
+    return source ? source->text() : "refused: " + source.error().at(0).message;
+  }
+
+  static std::string scanned_file(const std::string& path) {
+    const auto source = Source::read(path);
     return source ? source->text() : "refused: " + source.error().at(0).message;
   }
 
@@ -137,6 +143,19 @@ TEST_F(SourceText, RefusesIncludesThatCannotBe) {
   std::string many;
   for (int i = 0; i < 300; i++) many += "@include \"empty\"\n";
   EXPECT_EQ(fault(many), "test.cfg:257: @include \"empty\": too many includes; allowed: 256 in all");
+}
+
+TEST_F(SourceText, ShowsNoControlCharactersOfAFile) {
+  EXPECT_THAT(faults("@include \"a\x1b[2Jb\x07\"\n"), testing::Contains(testing::HasSubstr("\"a?[2Jb?\"")));
+}
+
+TEST_F(SourceText, RefusesWhatIsNoRegularFileWithoutWaitingForIt) {
+  const std::string pipe = directory_.path("pipe.cfg");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(scanned_file(pipe),
+            "refused: cannot be read: not a regular file; allowed: the path of a readable "
+            "configuration file of at most 16 MiB");
+  EXPECT_THAT(fault("@include \"pipe.cfg\"\n"), ::testing::HasSubstr("not a regular file"));
 }
 
 }  // namespace

@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "config/choices.h"
-#include "config/lcores.h"
-#include "config/rules.h"
-#include "config/suggest.h"
+#include "config/file/suggest.h"
+#include "config/schema/lcores.h"
+#include "config/schema/rules.h"
 
 namespace sluice::config {
 namespace {

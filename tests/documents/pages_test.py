@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Man pages, completion and guide: well-formed, and complete by what the programs themselves say."""
+"""Man pages, completion and docs: well-formed, and complete by what the programs themselves say."""
 import json
 import re
 import subprocess
 
 import pytest
 
+import truth
 from lab.balancer import ROOT
 
 PAGES = ["man8/sluicectl.8", "man8/sluice-control.8", "man8/sluice-dataplane.8", "man5/sluice.cfg.5"]
 
 
 def run(*argv):
-    done = subprocess.run([str(word) for word in argv], text=True, capture_output=True, timeout=30)
+    done = subprocess.run([str(word) for word in argv], text=True, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -24,7 +25,7 @@ def shown(path):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_mandoc_finds_nothing_wrong_with_a_page(find, page):
-    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", find(page)], text=True, capture_output=True, timeout=30)
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", find(page)], text=True, capture_output=True, timeout=120)
     # Pages of the same set that are not installed on the machine of the test.
     complaints = [line for line in done.stdout.splitlines() if "referenced manual not found" not in line]
     assert not complaints, "\n".join(complaints)
@@ -76,7 +77,7 @@ COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
 _sluicectl
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-    done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=30, cwd=directory)
+    done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=120, cwd=directory)
     assert not done.stderr, done.stderr
     return [word for word in done.stdout.split("\n") if word]
 
@@ -105,12 +106,19 @@ def test_completion_names_backends_of_the_running_instance(find, tmp_path):
     assert completions(find, "sluicectl backends mta/", tmp_path) == ["mta/mta1", "mta/mta2"]
 
 
-def test_the_guide_names_commands_and_settings_that_exist(find):
-    guide = (ROOT / "GUIDE.md").read_text()
-    commands = commands_of(find)
-    for name in set(re.findall(r"sluicectl (?:--\S+ (?:FILE|PATH|\S+\.cfg) )?([a-z][a-z-]*)", guide)):
-        assert name in commands, f"GUIDE.md tells of `sluicectl {name}`"
-    reference = (ROOT / "config/REFERENCE.md").read_text()
-    for setting in set(re.findall(r"`((?:dataplane|control|checks|pools|services|sources)\.[a-z_.\[\]]+)`", guide)):
-        assert f"`{setting}`" in reference or f"`{setting.replace('.', '[].', 1)}`" in reference or f"`{setting.replace('.', '.NAME.', 1)}`" in reference, \
-            f"GUIDE.md tells of the setting {setting}"
+def test_docs_give_commands_options_that_they_have(find):
+    options = commands_of(find)
+    faults = [fault for page in truth.pages_of(ROOT) for fault in truth.wrong_options(page, options)]
+    assert not faults, "\n".join(faults)
+
+
+def test_whole_files_in_docs_pass_the_check(find, tmp_path):
+    """A block with ports, pools and services is a whole configuration."""
+    whole = [(page, line, text) for page in truth.pages_of(ROOT) for line, _, text in page.blocks
+             if all(re.search(rf"\b{word}\b", text) for word in ("ports", "pools", "services")) and "device" in text]
+    assert whole
+    for page, line, text in whole:
+        (tmp_path / "whole.cfg").write_text(text)
+        done = subprocess.run([find("sbin/sluice-control"), "--config", tmp_path / "whole.cfg", "--check"], text=True, capture_output=True,
+                              timeout=120)
+        assert done.returncode == 0, page.fault(line, done.stdout + done.stderr)

@@ -162,7 +162,7 @@ def test_sluicectl_says_what_is_wrong_by_its_exit_code(balancer):
     def code(*args):
         done = subprocess.run([*in_namespace(balancer.network.balancer, [balancer.program("sluicectl"), "--config",
                                                                          balancer.config]), *args],
-                              text=True, capture_output=True, timeout=20, env={**os.environ, **balancer.env})
+                              text=True, capture_output=True, timeout=120, env={**os.environ, **balancer.env})
         assert (done.returncode == 0) == (done.stderr == ""), done
         assert "terminate" not in done.stderr
         return done.returncode
@@ -334,7 +334,7 @@ def run_top(balancer, end):
                                env={**os.environ, **balancer.env, "TERM": "xterm"})
     written = b""
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while b"mta6/mta3" not in written:
             assert time.monotonic() < deadline, written
             written += os.read(controller, 65536)

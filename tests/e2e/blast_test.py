@@ -12,7 +12,8 @@ from lab.balancer import build_directory  # noqa: E402
 
 SMALL = ("--clients", 5000, "--sessions-max", 2000, "--memory", 256, "--wait", 30)
 
-pytestmark = pytest.mark.skipif(not (build_directory() / "perf" / "blast").exists(), reason="built without -Dperf=true")
+pytestmark = [pytest.mark.quiet,
+              pytest.mark.skipif(not (build_directory() / "perf" / "blast").exists(), reason="built without -Dperf=true")]
 
 
 @pytest.mark.parametrize("wire, vip", [("memif", "192.0.2.25"), ("memif", "2001:db8:25::25"), ("af_xdp", "192.0.2.25")])

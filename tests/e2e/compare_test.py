@@ -8,7 +8,8 @@ import pytest
 
 from lab.balancer import ROOT, build_directory
 
-pytestmark = pytest.mark.skipif(not (build_directory() / "perf" / "perf_mail").exists(), reason="built without -Dperf=true")
+pytestmark = [pytest.mark.quiet,
+              pytest.mark.skipif(not (build_directory() / "perf" / "perf_mail").exists(), reason="built without -Dperf=true")]
 
 CONTENDERS = ["none", "nftables", "haproxy", "nginx", "sluice"]
 
@@ -16,7 +17,7 @@ CONTENDERS = ["none", "nftables", "haproxy", "nginx", "sluice"]
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     output = tmp_path_factory.mktemp("compare")
-    done = subprocess.run([ROOT / "perf" / "compare", "--quick", "--output", output], text=True, capture_output=True, timeout=300)
+    done = subprocess.run([ROOT / "perf" / "compare", "--quick", "--output", output], text=True, capture_output=True, timeout=550)
     assert done.returncode == 0, done.stdout + done.stderr
     return output, json.loads((output / "compare.json").read_text())
 
@@ -50,7 +51,7 @@ def test_idle_sessions_are_all_held_and_cost_memory_where_they_lie(report):
         assert [step["sessions"] for step in steps] == [0, 100, 300], name
     flows = [step["flows"] for step in found["idle"]["sluice"]]
     assert flows[1] >= 100 and flows[2] >= 300  # probes come on top
-    assert all(64 < step["per_session_bytes"] <= 96 for step in found["idle"]["sluice"])
+    assert all(64 < step["per_session_bytes"] <= 112 for step in found["idle"]["sluice"])
     first, *_, last = found["idle"]["haproxy"]
     assert last["process_kb"] > first["process_kb"]
 
@@ -71,5 +72,5 @@ def test_the_report_holds_machine_versions_spread_and_plots(report):
 
 
 def test_compare_refuses_a_contender_it_does_not_know():
-    done = subprocess.run([ROOT / "perf" / "compare", "--only", "katran"], text=True, capture_output=True, timeout=60)
+    done = subprocess.run([ROOT / "perf" / "compare", "--only", "katran"], text=True, capture_output=True, timeout=120)
     assert done.returncode == 2 and "haproxy" in done.stderr

@@ -43,7 +43,9 @@ def config(lab):
 def pytest_runtest_makereport(item):
     outcome = yield
     report = outcome.get_result()
-    lab = getattr(item, "funcargs", {}).get("lab")
+    item.failed = getattr(item, "failed", False) or report.failed
+    arguments = getattr(item, "funcargs", {})
+    lab = arguments.get("lab") or getattr(arguments.get("world"), "lab", None)
     if report.failed and lab and lab.balancer:
         for path in sorted(lab.balancer.directory.glob("*.log")):
             report.sections.append((path.name, tail(path, 40)))

@@ -7,7 +7,8 @@ import pytest
 
 from lab.balancer import ROOT, build_directory
 
-pytestmark = pytest.mark.skipif(not (build_directory() / "perf" / "perf_mail").exists(), reason="built without -Dperf=true")
+pytestmark = [pytest.mark.quiet,
+              pytest.mark.skipif(not (build_directory() / "perf" / "perf_mail").exists(), reason="built without -Dperf=true")]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ listen submission
 
 
 def convert(path):
-    return subprocess.run([programs()["sluicectl"], "import", "haproxy", path], text=True, capture_output=True, timeout=60)
+    return subprocess.run([programs()["sluicectl"], "import", "haproxy", path], text=True, capture_output=True, timeout=120)
 
 
 def test_a_converted_file_carries_mail_and_says_what_was_wrong(lab):

@@ -38,7 +38,7 @@ def finish(process, interrupt=True):
     """Ends it as Ctrl-C would, and returns what it said."""
     if interrupt:
         process.send_signal(signal.SIGINT)
-    out, complaints = process.communicate(timeout=30)
+    out, complaints = process.communicate(timeout=120)
     assert process.returncode == 0, complaints
     return out
 
@@ -171,7 +171,7 @@ def test_trace_ends_when_control_dies_and_mail_goes_on(lab):
     lab.start_balancer()
     tracer = start_tapping(lab, "trace", CLIENTS, "--seconds", "600")
     lab.balancer.kill_control()
-    _, complaints = tracer.communicate(timeout=20)
+    _, complaints = tracer.communicate(timeout=120)
     assert tracer.returncode == 3 and "control" in complaints
     assert lab.mailer(target=VIP4, sessions=10, messages=0).wait().outcomes == {"delivered": 10}
     lab.balancer.start_control()
@@ -221,11 +221,12 @@ def test_capture_without_snaplen_stores_no_content(lab, tmp_path):
     lab.start_backends()
     lab.start_balancer()
     file = str(tmp_path / "headers.pcapng")
-    mailer, _ = capture_a_session(lab, file, filter=f"backend=mta/mta1,client={CLIENTS}")
-    if mailer.opened[0]["backend"] != "mta1":
+    for _ in range(30):  # sessions go where they will
+        mailer, _ = capture_a_session(lab, file, filter=f"backend=mta/mta1,client={CLIENTS}")
+        if mailer.opened[0]["backend"] == "mta1":
+            break
         assert not tshark(file, "-Y", "tcp.len > 0"), "another backend's"
         os.unlink(file)
-        mailer, _ = capture_a_session(lab, file, filter=f"backend=mta/{mailer.opened[0]['backend']}")
     content = pathlib_bytes(file)
     assert b"EHLO" not in content and b"MAIL FROM" not in content and b"220 " not in content
     lengths = [int(n) for n in tshark(file, "-Y", "tcp", "-T", "fields", "-e", "tcp.len")]

@@ -102,7 +102,8 @@ def test_postscreen_sees_nobody_speak_before_the_greeting(lab):
     run_checks(lab, checks, 20, timeout_s=180)
     lines = require_clean(server.log)
     assert sum("postscreen" in line and "CONNECT from" in line for line in lines) >= 9 * 20
-    assert sum("postscreen" in line and "PASS NEW" in line for line in lines) >= 20
+    # It remembers for a while who has passed; these are the probes that it made wait.
+    assert sum("postscreen" in line and "PASS NEW" in line for line in lines) >= len(checks)
 
 
 def test_exim_sees_orderly_sessions(lab):
@@ -138,7 +139,7 @@ def test_a_forced_check_shows_the_dialogue(lab):
 
     def exit_code(*args):
         command = [balancer.program("sluicectl"), "--config", balancer.config, "check", *args]
-        return subprocess.run(in_namespace(lab.network.balancer, command), capture_output=True, text=True, timeout=60,
+        return subprocess.run(in_namespace(lab.network.balancer, command), capture_output=True, text=True, timeout=120,
                               env=balancer.env).returncode
     assert exit_code("relay/nobody") == 4
     assert exit_code("mta1") == 2

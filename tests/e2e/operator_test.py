@@ -35,29 +35,67 @@ def test_thirty_thousand_packets_for_the_kernel_do_not_exhaust_the_buffers(lab):
     lab.start_balancer()
     client = lab.network.clients[0]
     before = lab.balancer.counters()["punted"]
-    assert " 0% packet loss" in run("ping", "-q", "-f", "-c", "30000", "-s", "8", VIP4, namespace=client, timeout_s=120)
+    own = BALANCER_FRONT[0]
+    assert " 0% packet loss" in run("ping", "-q", "-f", "-c", "30000", "-s", "8", own, namespace=client, timeout_s=120)
     assert lab.balancer.counters()["punted"] - before > 30_000
     assert " 0% packet loss" in ping(client, VIP4)
     lab.mailer(target=VIP4, sessions=50, messages=0).wait()
     lab.balancer.require_counter_law()
 
 
-def test_a_port_without_service_is_refused_by_the_kernel(lab):
+def test_a_port_without_service_is_silent_and_counted(lab):
     lab.start_greeters()
     lab.start_balancer()
+    before = lab.balancer.counters()["drop_strangers"]
+    mailer = lab.mailer(target=VIP4, doors=[[2525, "plain"]], sessions=5, messages=0, timeout_s=3).wait()
+    assert set(mailer.outcomes) == {"timeout"}, mailer.summary()
+    assert lab.balancer.counters()["drop_strangers"] - before >= 5
+
+
+def test_a_port_without_service_is_refused_by_the_kernel_if_strangers_are_its(lab, tmp_path):
+    config = tmp_path / "kernel.cfg"
+    text = EXAMPLE.read_text()
+    memory = "memory_mb     = 256;"
+    assert memory in text
+    config.write_text(text.replace(memory, f'{memory} strangers = "kernel";'))
+    lab.start_greeters()
+    lab.start_balancer(config)
     mailer = lab.mailer(target=VIP4, doors=[[2525, "plain"]], sessions=5, messages=0, timeout_s=5).wait()
     assert set(mailer.outcomes) == {"unreachable"} and "Errno 111" in mailer.ended[0]["detail"], mailer.summary()
 
 
 def check(path):
     return subprocess.run([programs()["sluice-control"], "--config", path, "--check"], text=True, capture_output=True,
-                          timeout=20)
+                          timeout=120)
 
 
 def test_check_accepts_the_examples():
     for path in sorted(EXAMPLE.parent.glob("*.cfg")):
         done = check(path)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "warning: " not in done.stdout
+
+
+def test_check_warns_of_what_can_never_work(tmp_path):
+    text = EXAMPLE.read_text()
+    old = 'port = 465; pool = "mta"; check = "handshake"; }'
+    assert old in text
+    (tmp_path / "odd.cfg").write_text(text.replace(old, 'port = 465; pool = "mta"; }'))
+    line = text[:text.index(old)].count("\n") + 1
+    done = check(tmp_path / "odd.cfg")
+    assert done.returncode == 0 and "odd.cfg: ok: " in done.stdout, done.stdout + done.stderr
+    assert re.search(rf'odd\.cfg:{line}: warning: services\[2\]: check "greeting" \(banner\) waits for a greeting on port 465',
+                     done.stdout), done.stdout
+
+
+def test_check_reads_the_files_that_are_named(tmp_path):
+    text = EXAMPLE.read_text()
+    (tmp_path / "token.cfg").write_text(text + f'control: {{ token_file = "{tmp_path}/token"; }};\n')
+    done = check(tmp_path / "token.cfg")
+    assert done.returncode == 1 and f"control.token_file: {tmp_path}/token: No such file" in done.stdout, done.stdout
+    (tmp_path / "token").write_text("s" * 40)
+    (tmp_path / "token").chmod(0o600)
+    assert check(tmp_path / "token.cfg").returncode == 0
 
 
 @pytest.mark.parametrize("old, new, wanted", [

@@ -8,31 +8,46 @@
 #include <iterator>
 #include <vector>
 
-#include "tests/fuzz/worker_input.h"
+#include "tests/fuzz/inputs.h"
 
 namespace sluice::testing {
 namespace {
 
-std::filesystem::path corpus;  // the program's argument
+std::filesystem::path directory;  // of the corpora: the program's argument
 
-TEST(FuzzCorpus, IsPlayedWithoutAFault) {
+struct Target {
+  const char* name;
+  void (*play)(FuzzInput);
+};
+
+class FuzzCorpus : public ::testing::TestWithParam<Target> {};
+
+TEST_P(FuzzCorpus, IsPlayedWithoutAFault) {
+  const std::filesystem::path corpus = directory / GetParam().name;
   size_t played = 0;
   for (const auto& entry : std::filesystem::directory_iterator(corpus)) {
     SCOPED_TRACE(entry.path().filename().string());
     std::ifstream file(entry.path(), std::ios::binary);
     const std::vector<char> text{std::istreambuf_iterator<char>(file), {}};
     const std::vector<uint8_t> bytes(text.begin(), text.end());
-    play_input(bytes);
+    GetParam().play(bytes);
     played++;
   }
   EXPECT_GT(played, 10u) << corpus;
 }
+
+INSTANTIATE_TEST_SUITE_P(Of, FuzzCorpus,
+                         ::testing::Values(Target{"adoption", play_adoption}, Target{"config", play_config},
+                                           Target{"dialogue", play_dialogue}, Target{"haproxy", play_haproxy},
+                                           Target{"peers", play_peers}, Target{"probe", play_probe},
+                                           Target{"worker", play_worker}),
+                         [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace
 }  // namespace sluice::testing
 
 int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
-  if (argc == 2) sluice::testing::corpus = argv[1];
+  if (argc == 2) sluice::testing::directory = argv[1];
   return RUN_ALL_TESTS();
 }

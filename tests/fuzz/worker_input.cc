@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/fuzz/worker_input.h"
+#include "tests/fuzz/inputs.h"
 
 #include <gtest/gtest.h>
 
@@ -58,7 +58,7 @@ void play(WorkerBench& bench, Traffic& traffic) {
 
 }  // namespace
 
-void play_input(std::span<const uint8_t> bytes) {
+void play_worker(FuzzInput bytes) {
   if (bytes.empty()) return;
   {
     const BenchOptions options = options_of(bytes[0]);

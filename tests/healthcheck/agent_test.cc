@@ -9,6 +9,7 @@
 #include "healthcheck/agent_standing.h"
 #include "healthcheck/agent_watch.h"
 #include "tests/healthcheck/scripted_server.h"
+#include "tests/support/ip.h"
 
 namespace sluice::health {
 namespace {
@@ -166,7 +167,7 @@ class AgentWatchTest : public ::testing::Test {
     };
   }
   static AgentTarget target(const std::string& key, uint16_t port, milliseconds interval = milliseconds(20)) {
-    return {key, {config::IpAddress::parse("127.0.0.1").value(), port}, interval};
+    return {key, {ip("127.0.0.1"), port}, interval};
   }
   /// What was told last about `key`, once it is `wanted`.
   bool comes(const std::string& key, const std::string& wanted) {

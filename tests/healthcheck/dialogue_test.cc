@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The dialogues as tables: what the server says, what the probe must answer. Each is played whole, byte by byte, and
-// cut once at every place.
+// What the tables of dialogue_table_test.cc do not say: deadlines, breaks, certificates, what is written down.
 #include "healthcheck/dialogue.h"
 
 #include <gtest/gtest.h>
@@ -10,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/healthcheck/dialogue_stage.h"
+
 namespace sluice::health {
 namespace {
 
@@ -17,289 +18,6 @@ using config::CheckType;
 using std::chrono::days;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-/// The server says `server`; the probe must then send exactly `client` and no more.
-struct Turn {
-  std::string server;
-  std::string client;
-};
-
-struct Case {
-  const char* name;
-  config::Check check;
-  std::vector<Turn> turns;
-  Fact fact;
-  Step step;
-  unsigned code;
-};
-
-constexpr const char* kEhlo = "EHLO probe\r\n";
-constexpr const char* kQuit = "QUIT\r\n";
-constexpr const char* kOffer = "250-mx\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n";
-
-config::Check check_of(CheckType type) {
-  return {.name = "test",
-          .type = type,
-          .connect_timeout = seconds(3),
-          .greeting_timeout = seconds(15),
-          .command_timeout = seconds(10),
-          .helo = "probe"};
-}
-
-config::Check banner(std::string expect = "", std::string reject = "") {
-  config::Check check = check_of(CheckType::kBanner);
-  check.expect = std::move(expect);
-  check.reject = std::move(reject);
-  return check;
-}
-
-config::Check requiring(CheckType type, std::vector<std::string> require) {
-  config::Check check = check_of(type);
-  check.require = std::move(require);
-  return check;
-}
-
-config::IpAddress address(const std::string& text) {
-  return config::IpAddress::parse(text).value();
-}
-
-TlsResult good_tls(std::chrono::seconds left = days(90)) {
-  return {.established = true,
-          .protocol = "TLSv1.3",
-          .certificate = Certificate{.subject = "CN=mx", .sha256 = "aa", .key_sha256 = "bb", .left = left}};
-}
-
-/// Drives a dialogue as a socket would, on a clock that only the test moves.
-class Stage {
- public:
-  explicit Stage(const config::Check& check)
-      : plan_(Plan::compile(check).value()), dialogue_(plan_, matcher_, now_, &transcript_) {}
-
-  void connect() { take(dialogue_.on_connected({address("10.0.0.1"), 40000}, {address("10.0.0.2"), 25}, now_)); }
-  void say(std::string_view bytes) {
-    if (next_ == Next::kAbort) return;
-    take(dialogue_.on_bytes(bytes, now_));
-    while (dialogue_.has_pending() && next_ == Next::kRead) {
-      const size_t sent_before = sent_.size();
-      take(dialogue_.on_bytes({}, now_));
-      if (sent_.size() == sent_before) break;
-    }
-  }
-  void end_tls(const TlsResult& result) { take(dialogue_.on_tls(result, now_)); }
-  void end(std::string_view how) { take(dialogue_.on_closed(how, now_)); }
-  void pass(milliseconds time) { now_ += time; }
-  /// Moves on to the deadline of the present step.
-  void run_out() {
-    now_ = dialogue_.deadline();
-    take(dialogue_.on_deadline(now_));
-  }
-  std::string take_sent() { return std::exchange(sent_, {}); }
-  Next next() const { return next_; }
-  Dialogue& dialogue() { return dialogue_; }
-  const Transcript& transcript() const { return transcript_; }
-  const Verdict& verdict() const { return dialogue_.verdict().value(); }
-  Dialogue::Time now() const { return now_; }
-
- private:
-  void take(const Action& action) {
-    sent_ += action.send;
-    next_ = action.next;
-  }
-
-  Plan plan_;
-  Matcher matcher_;
-  Transcript transcript_;
-  Dialogue::Time now_{};
-  Dialogue dialogue_;
-  std::string sent_;
-  Next next_ = Next::kRead;
-};
-
-/// A first piece of `first` bytes, then pieces of `rest`.
-void say_in_pieces(Stage& stage, std::string_view bytes, size_t first, size_t rest) {
-  stage.say(bytes.substr(0, first));
-  for (size_t begin = first; begin < bytes.size(); begin += rest) stage.say(bytes.substr(begin, rest));
-}
-
-void play(const Case& c, size_t first, size_t rest) {
-  Stage stage(c.check);
-  stage.connect();
-  if (stage.next() == Next::kTls) stage.end_tls(good_tls());
-  for (const Turn& turn : c.turns) {
-    EXPECT_EQ(stage.take_sent(), "") << "talks before the server's turn";
-    say_in_pieces(stage, turn.server, first, rest);
-    if (stage.next() == Next::kTls) stage.end_tls(good_tls());
-    EXPECT_EQ(stage.take_sent(), turn.client);
-  }
-  EXPECT_EQ(stage.dialogue().step(), Step::kClose);
-  EXPECT_EQ(stage.verdict().fact, c.fact) << describe(stage.verdict());
-  EXPECT_EQ(stage.verdict().step, c.step);
-  EXPECT_EQ(stage.verdict().code, c.code);
-}
-
-const std::vector<Case> kCases{
-    {"banner", banner(), {{"220 mx ESMTP\r\n", kQuit}, {"221 bye\r\n", ""}}, Fact::kHealthy, Step::kGreeting, 220},
-    {"banner of several lines",
-     banner("^220 .*Exim"),
-     {{"220-mx\r\n220-no spam\r\n220 mx ESMTP Exim\r\n", kQuit}, {"221 bye\r\n", ""}},
-     Fact::kHealthy,
-     Step::kGreeting,
-     220},
-    {"line feeds only", banner("mx$"), {{"220 mx\n", kQuit}, {"221 bye\n", ""}}, Fact::kHealthy, Step::kGreeting, 220},
-    {"too busy", banner(), {{"421 4.7.0 too many\r\n", kQuit}, {"221 bye\r\n", ""}}, Fact::kSoft, Step::kGreeting, 421},
-    {"450", banner(), {{"450 later\r\n", kQuit}, {"221 bye\r\n", ""}}, Fact::kSoft, Step::kGreeting, 450},
-    {"refused", banner(), {{"554 no SMTP\r\n", kQuit}, {"221 bye\r\n", ""}}, Fact::kRefused, Step::kGreeting, 554},
-    {"refused in its last line",
-     banner(),
-     {{"220-mx\r\n521 no\r\n", kQuit}, {"503 bad\r\n", ""}},
-     Fact::kRefused,
-     Step::kGreeting,
-     521},
-    {"a code that is no greeting",
-     banner(),
-     {{"354 go\r\n", kQuit}, {"221\r\n", ""}},
-     Fact::kUnexpected,
-     Step::kGreeting,
-     354},
-    {"expect fails",
-     banner("^220[ -].*ESMTP"),
-     {{"220 mx SMTP\r\n", kQuit}, {"221 bye\r\n", ""}},
-     Fact::kUnexpected,
-     Step::kGreeting,
-     220},
-    {"reject hits",
-     banner("ESMTP", "maintenance"),
-     {{"220-mx ESMTP\r\n220 in maintenance\r\n", kQuit}, {"221-bye\r\n221 bye\r\n", ""}},
-     Fact::kUnexpected,
-     Step::kGreeting,
-     220},
-    {"soft goes before expect",
-     banner("ESMTP"),
-     {{"421 busy\r\n", kQuit}, {"221\r\n", ""}},
-     Fact::kSoft,
-     Step::kGreeting,
-     421},
-    {"not SMTP", banner(), {{"HTTP/1.1 400 Bad\r\n\r\n", ""}}, Fact::kNotSmtp, Step::kGreeting, 0},
-    {"nonsense for a farewell",
-     banner(),
-     {{"220 mx\r\n", kQuit}, {"bye!\r\n", ""}},
-     Fact::kHealthy,
-     Step::kGreeting,
-     220},
-    {"ehlo",
-     check_of(CheckType::kEhlo),
-     {{"220 mx\r\n", kEhlo}, {kOffer, kQuit}, {"221\r\n", ""}},
-     Fact::kHealthy,
-     Step::kEhlo,
-     250},
-    {"ehlo, all that is required is there",
-     requiring(CheckType::kEhlo, {"starttls", "AUTH PLAIN"}),
-     {{"220 mx\r\n", kEhlo}, {kOffer, kQuit}, {"221\r\n", ""}},
-     Fact::kHealthy,
-     Step::kEhlo,
-     250},
-    {"ehlo, a keyword is missing",
-     requiring(CheckType::kEhlo, {"PIPELINING", "SMTPUTF8"}),
-     {{"220 mx\r\n", kEhlo}, {kOffer, kQuit}, {"221\r\n", ""}},
-     Fact::kUnexpected,
-     Step::kEhlo,
-     250},
-    {"ehlo, 421 right behind the greeting",
-     check_of(CheckType::kEhlo),
-     {{"220 mx\r\n421 shutting down\r\n", std::string(kEhlo) + kQuit}, {"221\r\n", ""}},
-     Fact::kSoft,
-     Step::kEhlo,
-     421},
-    {"ehlo refused",
-     check_of(CheckType::kEhlo),
-     {{"220 mx\r\n", kEhlo}, {"550 go away\r\n", kQuit}, {"221\r\n", ""}},
-     Fact::kRefused,
-     Step::kEhlo,
-     550},
-    {"ehlo, soft",
-     check_of(CheckType::kEhlo),
-     {{"220 mx\r\n", kEhlo}, {"451 later\r\n", kQuit}, {"221\r\n", ""}},
-     Fact::kSoft,
-     Step::kEhlo,
-     451},
-    {"ehlo answered with a greeting",
-     check_of(CheckType::kEhlo),
-     {{"220 mx\r\n", kEhlo}, {"220 mx\r\n", kQuit}, {"221\r\n", ""}},
-     Fact::kUnexpected,
-     Step::kEhlo,
-     220},
-    {"ehlo answered with noise",
-     check_of(CheckType::kEhlo),
-     {{"220 mx\r\n", kEhlo}, {"250-mx\r\n???\r\n", ""}},
-     Fact::kNotSmtp,
-     Step::kEhlo,
-     0},
-    {"starttls, AUTH under TLS only",
-     requiring(CheckType::kStarttls, {"STARTTLS", "AUTH"}),
-     {{"220 mx\r\n", kEhlo},
-      {"250-mx\r\n250 STARTTLS\r\n", "STARTTLS\r\n"},
-      {"220 go ahead\r\n", kEhlo},
-      {"250-mx\r\n250 AUTH PLAIN\r\n", kQuit},
-      {"221\r\n", ""}},
-     Fact::kHealthy,
-     Step::kEhloTls,
-     250},
-    {"starttls is not offered",
-     check_of(CheckType::kStarttls),
-     {{"220 mx\r\n", kEhlo}, {"250-mx\r\n250 SIZE\r\n", kQuit}, {"221\r\n", ""}},
-     Fact::kTlsFailed,
-     Step::kEhlo,
-     250},
-    {"starttls is not available",
-     check_of(CheckType::kStarttls),
-     {{"220 mx\r\n", kEhlo}, {kOffer, "STARTTLS\r\n"}, {"454 no TLS\r\n", kQuit}, {"221\r\n", ""}},
-     Fact::kTlsFailed,
-     Step::kStarttls,
-     454},
-    {"421 to STARTTLS",
-     check_of(CheckType::kStarttls),
-     {{"220 mx\r\n", kEhlo}, {kOffer, "STARTTLS\r\n"}, {"421 closing\r\n", kQuit}, {"221\r\n", ""}},
-     Fact::kSoft,
-     Step::kStarttls,
-     421},
-    {"a keyword is missing under TLS too",
-     requiring(CheckType::kStarttls, {"SMTPUTF8"}),
-     {{"220 mx\r\n", kEhlo}, {kOffer, "STARTTLS\r\n"}, {"220 go\r\n", kEhlo}, {"250 mx\r\n", kQuit}, {"221\r\n", ""}},
-     Fact::kUnexpected,
-     Step::kEhloTls,
-     250},
-    {"smtps",
-     requiring(CheckType::kSmtps, {"AUTH"}),
-     {{"220 mx\r\n", kEhlo}, {kOffer, kQuit}, {"221\r\n", ""}},
-     Fact::kHealthy,
-     Step::kEhloTls,
-     250},
-    {"smtps, too busy",
-     check_of(CheckType::kSmtps),
-     {{"421 busy\r\n", kQuit}, {"221\r\n", ""}},
-     Fact::kSoft,
-     Step::kGreeting,
-     421},
-};
-
-TEST(Dialogue, FollowsTheTableWholeAndByteByByte) {
-  for (const Case& c : kCases) {
-    SCOPED_TRACE(c.name);
-    play(c, 100000, 100000);
-    play(c, 1, 1);
-  }
-}
-
-TEST(Dialogue, FollowsTheTableCutAtEveryPlace) {
-  for (const Case& c : kCases) {
-    size_t longest = 0;
-    for (const Turn& turn : c.turns) longest = std::max(longest, turn.server.size());
-    for (size_t cut = 1; cut < longest; cut++) {
-      SCOPED_TRACE(std::string(c.name) + ", cut at " + std::to_string(cut));
-      play(c, cut, 100000);
-    }
-  }
-}
 
 TEST(Dialogue, TcpOnlyConnectsAndCloses) {
   Stage stage(check_of(CheckType::kTcp));
@@ -462,6 +180,7 @@ TEST(Dialogue, JudgesTheDaysThatACertificateHasLeft) {
   config::Check check = check_of(CheckType::kStarttls);
   check.certificate_warn_days = 21;
   check.certificate_fail_days = 2;
+  check.certificate_action = config::CertificateAction::kDown;
   const std::vector<std::pair<std::chrono::seconds, Fact>> cases{
       {days(21), Fact::kHealthy},
       {days(21) - seconds(1), Fact::kCertificateExpiring},
@@ -492,19 +211,38 @@ TEST(Dialogue, ACertificateIsGoodToItsLastSecondByDefault) {
   EXPECT_EQ(stage.verdict().fact, Fact::kCertificateExpiring);
 }
 
+TEST(Dialogue, OnlyReportsABadCertificateUnlessToldOtherwise) {
+  Stage expired(check_of(CheckType::kStarttls));
+  up_to_tls(expired, good_tls(-days(3))).say(kOffer);
+  EXPECT_EQ(expired.verdict().fact, Fact::kCertificateExpiring);
+  EXPECT_EQ(expired.verdict().detail, "certificate has -3 days left");
+  EXPECT_TRUE(passes(expired.verdict().fact));
+  TlsResult result = good_tls();
+  result.trust_error = "certificate not accepted: hostname mismatch";
+  Stage distrusted(check_of(CheckType::kStarttls));
+  up_to_tls(distrusted, result).say(kOffer);
+  EXPECT_EQ(distrusted.verdict().fact, Fact::kCertificateDistrusted);
+  EXPECT_EQ(distrusted.verdict().detail, result.trust_error);
+  EXPECT_TRUE(passes(distrusted.verdict().fact));
+}
+
 TEST(Dialogue, LeavesWithQuitFromAServerItDoesNotTrust) {
   TlsResult result = good_tls();
   result.trust_error = "certificate not accepted: hostname mismatch";
-  Stage starttls(check_of(CheckType::kStarttls));
+  config::Check strict = check_of(CheckType::kStarttls);
+  strict.certificate_action = config::CertificateAction::kDown;
+  Stage starttls(strict);
   up_to_tls(starttls, result);
   EXPECT_EQ(starttls.take_sent(), kQuit);
   EXPECT_EQ(describe(starttls.verdict()), "tls_failed at tls: certificate not accepted: hostname mismatch");
 
-  Stage smtps(check_of(CheckType::kSmtps));
+  strict.type = CheckType::kSmtps;
+  Stage smtps(strict);
   smtps.connect();
   EXPECT_EQ(smtps.next(), Next::kTls);
   smtps.end_tls(result);
   EXPECT_EQ(smtps.verdict().fact, Fact::kTlsFailed);
+  EXPECT_EQ(smtps.verdict().evidence, Evidence::kCertificate);
   EXPECT_EQ(smtps.take_sent(), "") << "the greeting is still to come";
   smtps.say("220 mx\r\n");
   EXPECT_EQ(smtps.take_sent(), kQuit);

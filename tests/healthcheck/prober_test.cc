@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/healthcheck/scripted_server.h"
+#include "tests/support/ip.h"
 
 namespace sluice::health {
 namespace {
@@ -27,15 +28,15 @@ config::Check quick_check(const std::string& name = "greeting") {
           .interval = milliseconds(40),
           .jitter = 0.2,
           .fast_interval = milliseconds(20),
-          .connect_timeout = milliseconds(2000),
-          .greeting_timeout = milliseconds(2000),
-          .command_timeout = milliseconds(2000),
+          .connect_timeout = milliseconds(40'000),
+          .greeting_timeout = milliseconds(40'000),
+          .command_timeout = milliseconds(40'000),
           .rise = 2,
           .fall = 3};
 }
 
 Target target(const std::string& key, uint16_t port, const config::Check& check = quick_check()) {
-  return {.key = key, .address = config::IpAddress::parse("127.0.0.1").value(), .port = port, .check = check};
+  return {.key = key, .address = ip("127.0.0.1"), .port = port, .check = check};
 }
 
 class ProberTest : public ::testing::Test {
@@ -82,6 +83,49 @@ TEST_F(ProberTest, TakesABackendDownAndBringsItBack) {
   server.play(testing::smtp_server());
   ASSERT_TRUE(run_until(io_, [&] { return changes_.size() == 3; }));
   EXPECT_EQ(changes_[2], "mta1 down->up: healthy: 220 mx ESMTP (2 in a row)");
+}
+
+TEST_F(ProberTest, WhileSuspendedResultsAreToldAndCountForNothing) {
+  ScriptedServer server(io_, testing::smtp_server());
+  ASSERT_TRUE(prober_.set_targets({target("mta1", server.port())}));
+  ASSERT_TRUE(run_until(io_, [&] { return health("mta1") == Health::kUp; }));
+  prober_.suspend("mta1");
+  server.play(testing::smtp_server("554 5.3.2 closed\r\n"));
+  const int before = results_["mta1"];
+  ASSERT_TRUE(run_until(io_, [&] { return results_["mta1"] >= before + 6; }));
+  EXPECT_EQ(health("mta1"), Health::kUp);
+  prober_.start_over("mta1");
+  ASSERT_TRUE(run_until(io_, [&] { return health("mta1") == Health::kDown; }));
+  EXPECT_EQ(prober_.state("mta1")->failures, 3u) << "counted from zero";
+}
+
+TEST_F(ProberTest, AProbeThatBeganBeforeTheWayWasBackDoesNotCount) {
+  ScriptedServer server(io_, testing::smtp_server());
+  ASSERT_TRUE(prober_.set_targets({target("mta1", server.port())}));
+  ASSERT_TRUE(run_until(io_, [&] { return health("mta1") == Health::kUp; }));
+  bool hold = true;
+  server.play([&](Peer& peer) -> asio::awaitable<void> {
+    while (hold) co_await peer.wait(milliseconds(5));
+    co_await testing::smtp_server("554 5.3.2 closed\r\n")(peer);
+  });
+  const size_t before = server.connections();
+  ASSERT_TRUE(run_until(io_, [&] { return server.connections() > before; }));
+  std::vector<bool> counted;
+  prober_.set_on_result([&](const std::string&, const Verdict& verdict) { counted.push_back(verdict.counts); });
+  prober_.start_over("mta1");
+  hold = false;
+  ASSERT_TRUE(run_until(io_, [&] { return counted.size() >= 2; }));
+  EXPECT_FALSE(counted[0]);
+  EXPECT_TRUE(counted[1]);
+}
+
+TEST_F(ProberTest, TellsOfAHandshakeBeforeTheVerdict) {
+  ScriptedServer server(io_, [](Peer& peer) -> asio::awaitable<void> { co_await peer.wait(milliseconds(200)); });
+  bool heard = false;
+  prober_.set_on_heard([&](const std::string& key) { heard = key == "mta1"; });
+  ASSERT_TRUE(prober_.set_targets({target("mta1", server.port())}));
+  ASSERT_TRUE(run_until(io_, [&] { return heard; }));
+  EXPECT_EQ(results_["mta1"], 0);
 }
 
 TEST_F(ProberTest, TakesABackendThatPutsOffAsSoftOrAsDownByTheChecksPolicy) {
@@ -144,7 +188,7 @@ TEST_F(ProberTest, GivesUpAConnectionThatDoesNotStand) {
   run_for(io_, milliseconds(100));
   ASSERT_TRUE(prober_.set_targets({}));
   io_.restart();
-  io_.run_for(milliseconds(1000));  // of the 2 s that connecting may take
+  io_.run_for(milliseconds(20'000));  // of the 40 s that connecting may take; ends as soon as nothing is left to do
   EXPECT_TRUE(io_.stopped());
   EXPECT_TRUE(results_.empty());
 }
@@ -247,7 +291,9 @@ TEST_F(ProberTest, SaysWhenNothingIsCheckedUnderAName) {
 
 TEST_F(ProberTest, AnswersAForcedCheckOfATargetThatIsRemoved) {
   ScriptedServer server(io_, [](Peer& peer) -> asio::awaitable<void> { co_await peer.read_to_end(); });
-  ASSERT_TRUE(prober_.set_targets({target("mta1", server.port())}));
+  config::Check check = quick_check();
+  check.greeting_timeout = milliseconds(500);
+  ASSERT_TRUE(prober_.set_targets({target("mta1", server.port(), check)}));
   ASSERT_TRUE(run_until(io_, [&] { return server.connections() == 1; }));
   std::string detail;
   ASSERT_TRUE(prober_.check_now("mta1", [&](const CheckReport& found) { detail = found.verdict.detail; }));

@@ -115,5 +115,27 @@ TEST(Schedule, NeverSlowsDownForAFastInterval) {
   EXPECT_EQ(next_delay(check, true, milliseconds(0), 0.5), milliseconds(500));
 }
 
+TEST(RiseFall, StartsOverFromZeroAndKeepsItsHealthUntilItIsConfirmedOrChanged) {
+  RiseFall state(2, 3, at(0));
+  state.on_result(Outcome::kPass, at(0));
+  for (int i = 1; i <= 2; i++) state.on_result(Outcome::kFail, at(i));
+  state.start_over();
+  EXPECT_EQ(state.health(), Health::kUp);
+  EXPECT_FALSE(state.is_settled());
+  EXPECT_TRUE(state.is_changing()) << "worth a faster look";
+  EXPECT_FALSE(state.on_result(Outcome::kFail, at(3))) << "those before do not count";
+  EXPECT_FALSE(state.on_result(Outcome::kPass, at(4)));
+  EXPECT_FALSE(state.is_settled());
+  EXPECT_FALSE(state.on_result(Outcome::kPass, at(5)));
+  EXPECT_TRUE(state.is_settled());
+  for (int i = 6; i <= 8; i++) state.on_result(Outcome::kFail, at(i));
+  ASSERT_EQ(state.health(), Health::kDown);
+  state.start_over();
+  EXPECT_TRUE(state.is_changing()) << "also one that was down is looked at fast";
+  for (int i = 9; i <= 11; i++) state.on_result(Outcome::kFail, at(i));
+  EXPECT_TRUE(state.is_settled());
+  EXPECT_FALSE(state.is_changing());
+}
+
 }  // namespace
 }  // namespace sluice::health

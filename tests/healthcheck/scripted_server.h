@@ -100,7 +100,7 @@ Script smtp_server(std::string greeting = "220 mx ESMTP\r\n", std::shared_ptr<bo
 /// The same under TLS from the first byte.
 Script smtps_server(std::shared_ptr<boost::asio::ssl::context> tls);
 
-/// Runs the loop until `done` holds; false if it does not within ten seconds.
+/// Runs the loop until `done` holds; false if it does not within a minute.
 bool run_until(boost::asio::io_context& io, const std::function<bool()>& done);
 /// Runs the loop for a while, for what must not happen.
 void run_for(boost::asio::io_context& io, std::chrono::milliseconds time);

@@ -13,6 +13,7 @@
 #include "healthcheck/probe.h"
 #include "tests/healthcheck/scripted_server.h"
 #include "tests/healthcheck/test_certificate.h"
+#include "tests/support/ip.h"
 
 namespace sluice::health {
 namespace {
@@ -35,13 +36,14 @@ class TlsTest : public ::testing::TestWithParam<CheckType> {
   config::Check check(bool verify) const {
     return {.name = "test",
             .type = GetParam(),
-            .connect_timeout = milliseconds(2000),
-            .greeting_timeout = milliseconds(2000),
-            .command_timeout = milliseconds(2000),
+            .connect_timeout = milliseconds(20'000),
+            .greeting_timeout = milliseconds(20'000),
+            .command_timeout = milliseconds(20'000),
             .helo = "probe",
             .server_name = kName,
             .verify = verify,
-            .ca_file = ca_file_.path()};
+            .ca_file = ca_file_.path(),
+            .certificate_action = verify ? config::CertificateAction::kDown : config::CertificateAction::kWarn};
   }
 
   testing::Script server_with(const Identity& identity) const {
@@ -53,7 +55,7 @@ class TlsTest : public ::testing::TestWithParam<CheckType> {
   Verdict probe(const config::Check& check, const Identity& identity) {
     ScriptedServer server(io_, server_with(identity));
     const auto settings = std::make_shared<ProbeSettings>(ProbeSettings{
-        .address = config::IpAddress::parse("127.0.0.1").value(),
+        .address = ip("127.0.0.1"),
         .port = server.port(),
         .certificate_name = check.server_name,
         .plan = Plan::compile(check).value(),
@@ -99,7 +101,9 @@ TEST_P(TlsTest, ReportsACertificateThatIsAboutToExpire) {
 
 TEST_P(TlsTest, FindsAnExpiredCertificateVerifyingOrNot) {
   for (const bool verify : {false, true}) {
-    const Verdict verdict = probe(check(verify), make_identity(kName, -hours(30), &ca_));
+    config::Check strict = check(verify);
+    strict.certificate_action = config::CertificateAction::kDown;
+    const Verdict verdict = probe(strict, make_identity(kName, -hours(30), &ca_));
     EXPECT_EQ(describe(verdict), "certificate_expired at tls: certificate has -2 days left");
   }
 }

@@ -3,21 +3,21 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <set>
 #include <string>
 
 #include "healthcheck/ehlo.h"
 #include "healthcheck/plan.h"
+#include "healthcheck/probe.h"
 #include "healthcheck/proxy_header.h"
+#include "tests/support/ip.h"
+#include "tests/support/page_end.h"
 
 namespace sluice::health {
 namespace {
 
 using namespace std::string_literals;
-
-config::IpAddress address(const std::string& text) {
-  return config::IpAddress::parse(text).value();
-}
 
 TEST(Verdict, NamesEveryFactOnce) {
   std::set<std::string_view> names;
@@ -76,21 +76,21 @@ TEST(Ehlo, OffersAKeywordWithItsParameters) {
 }
 
 TEST(Ehlo, NamesItselfByItsAddressUnlessTold) {
-  EXPECT_EQ(ehlo_command("check.example.net", address("10.0.0.1")), "EHLO check.example.net\r\n");
-  EXPECT_EQ(ehlo_command("", address("10.0.0.1")), "EHLO [10.0.0.1]\r\n");
-  EXPECT_EQ(ehlo_command("", address("2001:db8::1")), "EHLO [IPv6:2001:db8::1]\r\n");
+  EXPECT_EQ(ehlo_command("check.example.net", ip("10.0.0.1")), "EHLO check.example.net\r\n");
+  EXPECT_EQ(ehlo_command("", ip("10.0.0.1")), "EHLO [10.0.0.1]\r\n");
+  EXPECT_EQ(ehlo_command("", ip("2001:db8::1")), "EHLO [IPv6:2001:db8::1]\r\n");
 }
 
 TEST(ProxyHeader, CarriesRealAddressesInV1AndLocalInV2) {
-  const Endpoint source{address("10.0.1.1"), 40000};
-  const Endpoint destination{address("10.0.1.10"), 10025};
+  const Endpoint source{ip("10.0.1.1"), 40000};
+  const Endpoint destination{ip("10.0.1.10"), 10025};
   EXPECT_EQ(proxy_header(config::Proxy::kNone, source, destination), "");
   EXPECT_EQ(proxy_header(config::Proxy::kV1, source, destination), "PROXY TCP4 10.0.1.1 10.0.1.10 40000 10025\r\n");
   EXPECT_EQ(proxy_header(config::Proxy::kV2, source, destination), "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"s);
 }
 
 TEST(ProxyHeader, StaysWithinTheLongestV1Line) {
-  const Endpoint far{address("2001:1db8:1111:2222:3333:4444:5555:6666"), 65535};
+  const Endpoint far{ip("2001:1db8:1111:2222:3333:4444:5555:6666"), 65535};
   const std::string header = proxy_header(config::Proxy::kV1, far, far);
   EXPECT_TRUE(header.starts_with("PROXY TCP6 2001:1db8:"));
   EXPECT_LE(header.size(), 104u);
@@ -102,6 +102,23 @@ TEST(Plan, SaysWhichPatternOfWhichCheckIsWrong) {
   EXPECT_NE(plan.error().find("check \"greeting\": reject = \"(mainten\""), std::string::npos) << plan.error();
 }
 
+TEST(Matcher, ReadsNothingBeyondTheTextWhateverItsLengthAndEnd) {
+  Matcher matcher;
+  sluice::testing::PageEnd memory;
+  const auto pattern =
+      Pattern::compile("busy|unavailable|overload|closed|denied|blocked|greylist|too many|limit").value();
+  const std::string line = "421 4.3.2 all server ports are busy, try again later, service overloaded; ";
+  std::string text;
+  while (text.size() < 700) text += line;
+  for (size_t from = 0; from < line.size(); from++) {
+    for (size_t bytes = 0; bytes <= 600; bytes++) {
+      const std::string_view there = memory.put(std::string_view(text).substr(from, bytes));
+      EXPECT_EQ(matcher.matches(pattern, there),
+                there.find("busy") != there.npos || there.find("overload") != there.npos);
+    }
+  }
+}
+
 TEST(Matcher, HoldsAnchorsAtEachLine) {
   Matcher matcher;
   const auto at_start = Pattern::compile("^220[ -].*ESMTP").value();
@@ -111,6 +128,25 @@ TEST(Matcher, HoldsAnchorsAtEachLine) {
   EXPECT_TRUE(matcher.matches(at_start, "220-teaser\n220 mx ESMTP"));
   EXPECT_TRUE(matcher.matches(at_end, "220-mx ESMTP Postfix\n220 more"));
   EXPECT_FALSE(matcher.matches(at_end, ""));
+}
+
+TEST(Evidence, OfAnErrorOfConnectIsAgainstTheServerOnlyWhereTheServerIsItsCause) {
+  EXPECT_EQ(evidence_of_connect_error(ECONNREFUSED), Evidence::kRefused);
+  for (const int silence : {ETIMEDOUT, EHOSTUNREACH})
+    EXPECT_EQ(evidence_of_connect_error(silence), Evidence::kUnanswered) << silence;
+  for (const int ours :
+       {ENETUNREACH, ENETDOWN, EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES, EPERM, EAFNOSUPPORT, EINVAL})
+    EXPECT_EQ(evidence_of_connect_error(ours), Evidence::kNone) << ours;
+  EXPECT_EQ(evidence_of_connect_error(ECONNRESET), Evidence::kJudged);
+}
+
+TEST(Evidence, WithoutARefusalOrSilenceIsAJudgement) {
+  for (const Fact fact :
+       {Fact::kRefused, Fact::kDead, Fact::kSilent, Fact::kNotSmtp, Fact::kUnexpected, Fact::kTlsFailed})
+    EXPECT_EQ(evidence_of(fact), Evidence::kJudged) << name_of(fact);
+  EXPECT_EQ(evidence_of(Fact::kCertificateExpired), Evidence::kCertificate);
+  for (const Fact fact : {Fact::kHealthy, Fact::kCertificateDistrusted, Fact::kSoft, Fact::kNotRun})
+    EXPECT_EQ(evidence_of(fact), Evidence::kNone) << name_of(fact);
 }
 
 }  // namespace

@@ -30,7 +30,9 @@ def programs(build=None):
 class Balancer:
     """The two processes in the balancer's namespace. `start()` returns when both serve."""
 
-    def __init__(self, network, directory, config=EXAMPLE, build=None, dataplane_build=None):
+    def __init__(self, network, directory, config=EXAMPLE, build=None, dataplane_build=None, env=None, state=None):
+        """`env`: more of the environment, of both processes and of sluicectl; `state`: control's state directory, if not below
+        `directory`."""
         self.network = network
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -40,8 +42,8 @@ class Balancer:
             self._programs["sluice-dataplane"] = programs(dataplane_build)["sluice-dataplane"]
         # Unix sockets have short paths, hence not in the lab's directory.
         self.runtime = pathlib.Path("/run/sluice-lab") / network.balancer
-        self.state = self.directory / "state"
-        self.env = {"SLUICE_RUNTIME_DIR": str(self.runtime), "SLUICE_STATE_DIR": str(self.state)}
+        self.state = pathlib.Path(state or self.directory / "state")
+        self.env = {"SLUICE_RUNTIME_DIR": str(self.runtime), "SLUICE_STATE_DIR": str(self.state), **(env or {})}
         self.dataplane = self.control = None
 
     def start(self, healthy=True):
@@ -87,6 +89,11 @@ class Balancer:
     def program(self, name):
         return self._programs[name]
 
+    def run_control(self, *args, timeout_s=60):
+        """Runs sluice-control with our configuration to its end, and returns the finished process."""
+        command = in_namespace(self.network.balancer, [self._programs["sluice-control"], "--config", self.config, *args])
+        return subprocess.run(command, text=True, capture_output=True, timeout=timeout_s, env={**os.environ, **self.env})
+
     def ctl(self, *args, check=True):
         """Runs sluicectl and returns its output; with check=False, None if it fails."""
         done = self.ctl_run(*args)
@@ -96,7 +103,7 @@ class Balancer:
             raise CommandError(f"sluicectl {' '.join(args)}: exit code {done.returncode}: {done.stderr.strip()}")
         return None
 
-    def ctl_run(self, *args, timeout_s=20, instance=()):
+    def ctl_run(self, *args, timeout_s=60, instance=()):
         """Runs sluicectl, whatever comes of it, and returns the finished process. `instance`: how it finds control, if
         not by the configuration."""
         return subprocess.run(self._ctl_command(args, instance), text=True, capture_output=True, timeout=timeout_s,
@@ -131,6 +138,11 @@ class Balancer:
                     if (entry["pool"], entry["name"], entry["port"]) == (pool, name, port)]
         return found
 
+    def pool(self, name, port):
+        """What the status says of one pool on one port."""
+        (found,) = [entry for entry in self.status()["pools"] if (entry["name"], entry["port"]) == (name, port)]
+        return found
+
     def backend_figures(self, figure, pool="mta", port=25):
         """Backend name -> one of its figures, such as flows_created."""
         return {entry["name"]: entry["figures"][figure] for entry in self.status()["backends"]
@@ -154,13 +166,13 @@ class Balancer:
             raise CommandError(f"{error}; {states}, data plane {self.status()['dataplane']}") from error
 
     def require_counter_law(self):
-        """received + handed_in = forwarded + punted + handed_out + drops, once packets have come to rest. Returns the
+        """received + handed_in = forwarded + punted + handed_out + answered + drops, once packets have come to rest. Returns the
         counters."""
         def holds():
             counters = self.counters()
             drops = sum(value for name, value in counters.items() if name.startswith("drop_") and name not in ("drop_from_twin", "drop_made"))
             left = counters["received"] + counters["handed_in"]
-            right = counters["forwarded"] + counters["punted"] + counters["handed_out"] + drops
+            right = counters["forwarded"] + counters["punted"] + counters["handed_out"] + counters["answered"] + drops
             return counters if left == right else None
         return wait_until(holds, 10, "counter law")
 

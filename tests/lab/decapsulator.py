@@ -3,7 +3,7 @@
 
     python3 -m lab.decapsulator DEVICE
 
-A real mail server uses its kernel's own (README.md, "Forwarding modes"). Strict about what it takes, so that a wrong outer
+A real mail server uses its kernel's own (docs/forwarding-modes.md). Strict about what it takes, so that a wrong outer
 header does not go unseen: GUE must have a UDP checksum (the kernel judges it) and come to port 6080.
 """
 import fcntl

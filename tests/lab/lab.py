@@ -28,6 +28,7 @@ from .shell import Service, run, wait_until
 # In memory where possible: mail servers wait for the disk with every message.
 LABS = pathlib.Path("/dev/shm/sluice-lab" if os.path.isdir("/dev/shm") else tempfile.gettempdir() + "/sluice-lab")
 RUNTIME = pathlib.Path("/run/sluice-lab")
+FLOW_STORES = (pathlib.Path("/dev/shm"), pathlib.Path("/dev/hugepages"))
 PREFIX = "sluice-"
 
 
@@ -86,10 +87,14 @@ class Lab:
             self._authority = Authority(self.directory / "ca")
         return self._authority
 
+    def issue_certificate(self, **options):
+        """The one that all mail servers share: paths of certificate and key."""
+        names = [f"mta{index + 1}.{DOMAIN}" for index in range(len(self.network.backends))]
+        return self.authority.issue("mta", [f"smtp.{DOMAIN}", *names], **options)
+
     def start_backends(self, **options):
         """A Postfix in every backend namespace."""
-        names = [f"mta{index + 1}.{DOMAIN}" for index in range(len(self.network.backends))]
-        certificate, key = self.authority.issue("mta", [f"smtp.{DOMAIN}", *names])
+        certificate, key = self.issue_certificate()
         for index, namespace in enumerate(self.network.backends):
             name = f"mta{index + 1}"
             self.backends.append(Postfix(name, namespace, self.directory / name, certificate, key, **options))
@@ -118,6 +123,18 @@ class Lab:
     def start_greeter(self, index, *ports, **environment):
         """One of them, after `stop_greeter()` or instead of a Postfix."""
         self._start_greeter(f"mta{index + 1}", self.network.backends[index], ports or (25, 587, 465), environment)
+
+    def start_liar(self, index, port, greeting):
+        """A greeter beside backend 0, 1, ... that says `greeting` to everyone, or nothing (None). See `stop_liars()`."""
+        name, namespace = f"liar{index + 1}", self.network.backends[index]
+        self.set_temper(name, **({"greeting": greeting} if greeting else {"delay_s": 1e6}))
+        self._start_greeter(name, namespace, [port])
+        wait_until(lambda: f":{port} " in run("ss", "-Hltn", namespace=namespace), 10, f"{name} listens")
+
+    def stop_liars(self):
+        for service in [service for service in self.services if service.name.startswith("greeter liar")]:
+            service.stop()
+            self.services.remove(service)
 
     def stop_greeter(self, index):
         (service,) = [service for service in self.services if service.name == f"greeter mta{index + 1}"]
@@ -179,7 +196,7 @@ class Lab:
         self._mailers.append(mailer)
         return mailer
 
-    def wait_delivered(self, timeout_s=60):
+    def wait_delivered(self, timeout_s=180):
         """Waits until no backend has a message left in its queue."""
         wait_until(lambda: all(backend.queued() == 0 for backend in self.backends), timeout_s,
                    "mail queues empty", interval_s=0.2)
@@ -222,6 +239,9 @@ def remove_files(lab_id):
     shutil.rmtree(LABS / lab_id, ignore_errors=True)
     for path in RUNTIME.glob(f"*{lab_id}*"):
         shutil.rmtree(path, ignore_errors=True)
+    for store in FLOW_STORES:  # flows outlive the data plane
+        for path in store.glob(f"*{lab_id}*.flows"):
+            path.unlink(missing_ok=True)
 
 
 def clean_up():

@@ -16,6 +16,8 @@ import time
 from .messages import RECIPIENT, SENDER, make
 
 GREETED, HALF_SENT = "greeted", "half_sent"  # where a session may be held
+TRICKLE = 64  # octets that a held session sends at a time
+TAIL = 1000   # octets of a message that it keeps for the end
 
 
 @dataclasses.dataclass
@@ -29,6 +31,7 @@ class Plan:
     size: int = 2000            # octets of a message, about
     pause_s: float = 0          # between the messages of a session
     hold: str = ""              # GREETED | HALF_SENT: wait there for `go`
+    trickle_s: float = 0        # HALF_SENT: meanwhile, a few octets of the rest in each such interval; 0 = silent
     attempts: int = 1           # sessions tried for a message before giving up
     retry_s: float = 0.5        # between these
     timeout_s: float = 60       # for each reply
@@ -95,17 +98,24 @@ class Session:
     async def end_of_data(self):
         await self._reply(250)
 
-    async def hold(self, released):
-        """Waits for `released`; raises SessionOver as soon as the connection ends instead."""
+    async def hold(self, released, data=b"", trickle_s=0):
+        """Waits for `released`; raises SessionOver as soon as the connection ends instead. Meanwhile it sends, with
+        `trickle_s`, a few octets of `data` in each such interval. Returns how many it has sent."""
         ended = asyncio.ensure_future(self._guard(self._reader.read(1), limit=False))
         go = asyncio.ensure_future(released.wait())
-        await asyncio.wait({ended, go}, return_when=asyncio.FIRST_COMPLETED)
+        sent = 0
+        while not (ended.done() or go.done()):
+            if trickle_s and sent < len(data):
+                self._writer.write(data[sent:sent + TRICKLE])
+                sent += len(data[sent:sent + TRICKLE])
+            await asyncio.wait({ended, go}, timeout=trickle_s or None, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             go.cancel()
             ended.result()  # raises what ended it, unless that was an orderly end
             raise SessionOver("closed", "while held")
         ended.cancel()
         await asyncio.gather(ended, return_exceptions=True)
+        return sent
 
     async def quit(self):
         await self.command("QUIT", 221)
@@ -221,7 +231,7 @@ class Client:
             if half:
                 await session.send(message.wire[:half])
                 self._detail("held", session=number, backend=session.backend)
-                await session.hold(self.released)
+                half += await session.hold(self.released, message.wire[half:-TAIL], plan.trickle_s)
             await session.send(message.wire[half:])
             await session.end_of_data()
             left.popleft()

@@ -88,13 +88,13 @@ class Mailer:
             raise CommandError(f"{what}: the mail client ended before; {self.summary()}; its log ends:\n"
                                f"{tail(self._log_path)}")
 
-    def wait_open(self, count, timeout_s=60):
+    def wait_open(self, count, timeout_s=180):
         self.wait_for(lambda mailer: len(mailer.opened) >= count, timeout_s, f"{count} sessions open")
 
-    def wait_held(self, count, timeout_s=60):
+    def wait_held(self, count, timeout_s=180):
         self.wait_for(lambda mailer: len(mailer.held) >= count, timeout_s, f"{count} sessions in mid-message")
 
-    def wait(self, timeout_s=120):
+    def wait(self, timeout_s=300):
         """Waits for the end. Raises if the client itself failed; failed sessions are for the caller to judge."""
         wait_until(lambda: not self.running(), timeout_s, f"mail client done ({self.summary()})")
         self._reader.join()

@@ -39,10 +39,11 @@ class Network:
         self.balancer = f"{prefix}-lb"
         self.clients = [f"{prefix}-client{i}" for i in range(clients)]
         self.backends = [f"{prefix}-mta{i + 1}" for i in range(backends)]
+        self._others = []
 
     @property
     def namespaces(self):
-        return [self.wires, self.balancer, *self.clients, *self.backends]
+        return [self.wires, self.balancer, *self.clients, *self.backends, *self._others]
 
     def build(self):
         for namespace in self.namespaces:
@@ -56,18 +57,32 @@ class Network:
             sysctl(self.wires, *(f"net.bridge.bridge-nf-call-{table}=0" for table in ("iptables", "ip6tables", "arptables")))
         for bridge in ("front", "back"):
             ip(self.wires, f"link add {bridge} type bridge mcast_snooping 0", f"link set {bridge} up")
-        self._cable(self.balancer, "lb-front", "front", "lbf")
-        self._cable(self.balancer, "lb-back", "back", "lbb")
-        for device in ("lb-front", "lb-back"):
-            sysctl(self.balancer, f"net.ipv6.conf.{device}.disable_ipv6=1")
+        self._cable_balancer(self.balancer, "")
         for index, namespace in enumerate(self.clients):
-            self._cable(namespace, "eth0", "front", f"client{index}")
+            self.cable(namespace, "eth0", "front", f"client{index}")
             self._address_client(namespace, index)
         for index, namespace in enumerate(self.backends):
-            self._cable(namespace, "eth0", "back", f"mta{index + 1}")
+            self.cable(namespace, "eth0", "back", f"mta{index + 1}")
             self._address_backend(namespace, index)
 
-    def _cable(self, namespace, device, bridge, port):
+    def _cable_balancer(self, namespace, suffix):
+        for device, bridge, port in (("lb-front", "front", "lbf"), ("lb-back", "back", "lbb")):
+            self.cable(namespace, device, bridge, port + suffix)
+            sysctl(namespace, f"net.ipv6.conf.{device}.disable_ipv6=1")
+
+    def add_balancer(self):
+        """A namespace for a second balancer, wired as the first is, but by the switch's ends `lbf2` and `lbb2`. Returns its name; it
+        is removed with the others."""
+        namespace = f"{self.wires.removesuffix('-wires')}-lb2"
+        run("ip", "netns", "add", namespace)
+        self._others.append(namespace)
+        sysctl(namespace, "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
+        ip(namespace, "link set lo up")
+        self._cable_balancer(namespace, "2")
+        return namespace
+
+    def cable(self, namespace, device, bridge, port):
+        """A link from a device to a bridge of the switch, whose end there is `port`."""
         ip(self.wires, f"link add {port} type veth peer name {device} netns {namespace}",
            f"link set {port} master {bridge} up")
         ip(namespace, f"link set {device} up")
@@ -97,7 +112,7 @@ class Network:
         for index, namespace in enumerate(self.backends):
             sysctl(namespace, "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2",
                    *(f"net.ipv4.conf.{device}.rp_filter=0" for device in ("all", "default", "eth0")))
-            self._cable(namespace, "eth1", "front", f"direct{index + 1}")
+            self.cable(namespace, "eth1", "front", f"direct{index + 1}")
             ip(namespace, f"address add {VIP4}/32 dev lo", f"address add {VIP6}/128 dev lo nodad",
                f"address add {FRONT4}.{200 + index}/24 dev eth1", f"address add {FRONT6}:{200 + index}/64 dev eth1 nodad")
 
@@ -164,12 +179,17 @@ def namespace_exists(namespace):
 
 def kill_processes(namespace):
     """Kills every process in the namespace, at once."""
+    signal_processes(namespace, "KILL")
+
+
+def signal_processes(namespace, signal):
+    """Sends a signal, by name, to every process in the namespace."""
     try:
         pids = run("ip", "netns", "pids", namespace).split()
     except CommandError:
         return
     if pids:
-        run("sh", "-c", f"kill -9 {' '.join(pids)} 2>/dev/null; true")
+        run("sh", "-c", f"kill -{signal} {' '.join(pids)} 2>/dev/null; true")
 
 
 def remove_namespace(namespace):

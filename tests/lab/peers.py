@@ -37,10 +37,13 @@ accept_ours:
   accept domains = +local_domains
   deny message = relay not permitted
 begin routers
+{routers}
 inbox:
   driver = accept
   transport = maildir
 begin transports
+to_smart_host:
+  driver = smtp
 maildir:
   driver = appendfile
   directory = {root}/inbox
@@ -48,13 +51,22 @@ maildir:
   create_directory
   user = Debian-exim
   group = Debian-exim
+begin retry
+* * F,1h,3s
+"""
+
+EXIM_SMART_HOST = """\
+smart_host:
+  driver = manualroute
+  route_list = * {host}
+  transport = to_smart_host
 """
 
 OPENSMTPD_CONF = """\
 listen on 0.0.0.0 port 25 hostname {name}.{domain} {extra}
 listen on :: port 25 hostname {name}.{domain} {extra}
 table inbox {{ "@{domain}" = "lab" }}
-action store maildir "{root}/inbox" virtual <inbox>
+action store {action}
 match from any for domain "{domain}" action store
 """
 
@@ -109,11 +121,13 @@ class Peer:
 class Exim(Peer):
     packages = ("exim4-daemon-heavy", "exim4-base")
 
-    def __init__(self, name, namespace, root, certificate, key, extra="", **options):
+    def __init__(self, name, namespace, root, certificate, key, extra="", smart_host="", **options):
+        """`smart_host`: where all mail goes instead of the mailbox."""
         super().__init__(name, namespace, root, **options)
         self.config = self.root / "exim.conf"
         self.config.write_text(EXIM_CONF.format(name=name, domain=DOMAIN, root=self.root, certificate=certificate, key=key,
-                                                ports=":".join(map(str, self.ports)), extra=extra))
+                                                ports=":".join(map(str, self.ports)), extra=extra,
+                                                routers=EXIM_SMART_HOST.format(host=smart_host) if smart_host else ""))
         self.config.chmod(0o640)
         # The compiled-in place of its configuration: only from there does it keep the right to listen on 25.
         self.prepare = "\n".join([
@@ -132,10 +146,13 @@ class OpenSmtpd(Peer):
     """On port 25 alone: Debian's build fails every TLS handshake with OpenSSL 3 (github.com/OpenSMTPD/OpenSMTPD/issues/1171)."""
     packages = ("opensmtpd",)
 
-    def __init__(self, name, namespace, root, extra=""):
+    def __init__(self, name, namespace, root, extra="", smart_host=""):
+        """`smart_host`: where all mail goes instead of the mailbox."""
         super().__init__(name, namespace, root, ports=(25,))
         self.config = self.root / "smtpd.conf"
-        self.config.write_text(OPENSMTPD_CONF.format(name=name, domain=DOMAIN, root=self.root, extra=extra))
+        self.config.write_text(OPENSMTPD_CONF.format(name=name, domain=DOMAIN, root=self.root, extra=extra,
+                                                     action=f"relay host smtp://{smart_host}" if smart_host else
+                                                     f'maildir "{self.root}/inbox" virtual <inbox>'))
         self.prepare = "\n".join([
             "useradd --system --user-group --no-create-home opensmtpd",
             "useradd --system --user-group --no-create-home opensmtpq",

@@ -11,7 +11,7 @@ import re
 import stat
 
 from .messages import DOMAIN
-from .network import kill_processes
+from .network import kill_processes, signal_processes
 from .shell import CommandError, Timeout, run, tail, wait_until
 
 MAIN_CF = """\
@@ -53,6 +53,7 @@ smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 smtpd_client_event_limit_exceptions = static:all
 smtpd_error_sleep_time = 0
+smtpd_timeout = 1h
 in_flow_delay = 0
 {extra}
 """
@@ -129,12 +130,23 @@ class Postfix:
         listeners = run("ss", "-Hltn", namespace=self.namespace)
         return all(re.search(rf":{port}\s", listeners) for port in (25, 465, 587))
 
+    def reload(self):
+        """Sessions go on with what was; what begins now has read its files anew."""
+        run("postfix", "-c", self.config, "reload", namespace=self.namespace)
+
     def stop(self):
         run("postfix", "-c", self.config, "stop", namespace=self.namespace)
 
     def kill(self):
         """All its processes at once, without a word to its clients."""
         kill_processes(self.namespace)
+
+    def pause(self):
+        """None of its processes runs on; its kernel still completes handshakes."""
+        signal_processes(self.namespace, "STOP")
+
+    def resume(self):
+        signal_processes(self.namespace, "CONT")
 
     def queued(self):
         """Messages accepted and not yet in the mailbox. The execute bit marks a queue file as complete: without
@@ -147,6 +159,11 @@ class Postfix:
         for part in ("new", "cur"):
             for path in (self.root / "inbox" / part).glob("*"):
                 yield path.read_bytes()
+
+    def forget_stored(self):
+        """Empties the mailbox."""
+        for path in (self.root / "inbox").glob("new/*"):
+            path.unlink()
 
     def count(self):
         """Messages in the mailbox."""

@@ -31,13 +31,16 @@ def samples(text):
 class Prometheus:
     """Started at once; `stop()` ends it."""
 
-    def __init__(self, namespace, directory):
+    def __init__(self, namespace, directory, alertmanager=None):
+        """`alertmanager`: where it listens, if alerts are to be told."""
         self.namespace = namespace
         directory.mkdir()
         config = (RULES / "prometheus.yml").read_text()
         for setting in ("scrape_interval", "evaluation_interval"):
             assert f"{setting}: 15s" in config
             config = config.replace(f"{setting}: 15s", f"{setting}: 1s")
+        if alertmanager:
+            config += f"\nalerting: {{ alertmanagers: [ {{ static_configs: [ {{ targets: [\"{alertmanager}\"] }} ] }} ] }}\n"
         (directory / "prometheus.yml").write_text(config)
         for name in ("recording.yml", "alerts.yml"):
             (directory / name).write_text((RULES / name).read_text())

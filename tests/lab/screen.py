@@ -14,6 +14,8 @@ class Screen:
         self._colour = self._terminal and "NO_COLOR" not in os.environ
         self._last_bar_s = 0.0
         self._bar_open = False
+        self._bar_drawn = False  # since the last step began
+        self._in_step = False
 
     def paint(self, text, *codes):
         return f"\033[{';'.join(codes)}m{text}\033[0m" if self._colour else str(text)
@@ -35,16 +37,29 @@ class Screen:
         if self._terminal and now - self._last_bar_s < 0.08 and done < total:
             return
         self._last_bar_s = now
+        if not self._terminal and not self._bar_drawn and self._in_step:
+            self._out.write("\n")
         full = width * done // max(total, 1)
         text = f"  {self.paint('█' * full, GREEN)}{self.paint('░' * (width - full), DIM)} {done:5}/{total}  {note}"
         self._out.write(f"\r\033[K{text}" if self._terminal else text + "\n")
         self._out.flush()
         self._bar_open = self._terminal
+        self._bar_drawn = True
 
     def end_bar(self):
         if self._bar_open:
             self._out.write("\n")
             self._bar_open = False
+
+    def enter_step(self):
+        self._bar_drawn, self._in_step = False, True
+
+    def leave_step(self):
+        """Returns whether a bar was drawn in the step: it stands where the step's title was, and goes."""
+        if self._bar_open:
+            self._out.write("\r\033[K")
+        self._bar_open = self._in_step = False
+        return self._bar_drawn
 
     def table(self, header, rows, indent="  "):
         """Columns as wide as they need to be: the first to the left, figures to the right."""
@@ -67,10 +82,13 @@ class _Step:
 
     def __enter__(self):
         self._began_s = time.monotonic()
+        self._screen.enter_step()
         print(f"{self._screen.paint('▸', CYAN)} {self._title} ", end="", file=self._screen._out, flush=True)
         return self
 
     def __exit__(self, kind, error, trace):
+        if self._screen.leave_step():
+            print(f"{self._screen.paint('▸', CYAN)} {self._title} ", end="", file=self._screen._out, flush=True)
         passed = f"{time.monotonic() - self._began_s:.1f} s"
         mark = self._screen.paint("failed", RED) if kind else self._screen.paint("ok", GREEN)
         self._screen.say(f"{'.' * max(58 - len(self._title), 3)} {mark} {self._screen.paint(passed, DIM)}")

@@ -20,7 +20,7 @@ def in_namespace(namespace, argv):
     return ["ip", "netns", "exec", namespace, *argv] if namespace else argv
 
 
-def run(*argv, namespace=None, stdin=None, timeout_s=60):
+def run(*argv, namespace=None, stdin=None, timeout_s=120):
     """Runs a program to its end and returns its standard output. Raises CommandError if it fails."""
     command = in_namespace(namespace, argv)
     try:
@@ -35,8 +35,13 @@ def run(*argv, namespace=None, stdin=None, timeout_s=60):
     return done.stdout
 
 
+PATIENCE_S = 60  # what a busy machine may need for anything; costs nothing when the condition comes true
+
+
 def wait_until(condition, timeout_s, what, interval_s=0.05):
-    """Polls `condition` until it returns something true, and returns that. Raises Timeout(what)."""
+    """Polls `condition` until it returns something true, and returns that. Raises Timeout(what) when it has not after
+    `timeout_s`, or after a minute if that is longer: a limit for what hangs, no measure of how fast a thing is."""
+    timeout_s = max(timeout_s, PATIENCE_S)
     deadline = time.monotonic() + timeout_s
     while True:
         result = condition()

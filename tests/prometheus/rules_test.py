@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Grafana dashboard and the alert rules as files: what they say can be parsed, and every alert is tested. That they name
-metrics which exist is tests/controlplane/metrics_test.cc's."""
+metrics which exist is tests/controlplane/metrics/metrics_test.cc's."""
 import json
 import pathlib
 import re

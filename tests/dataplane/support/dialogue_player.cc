@@ -41,13 +41,15 @@ Counts without_reasons(const Counts& counts) {
 }
 
 DialoguePlayer::DialoguePlayer()
-    : stats_(std::make_unique<channel::WorkerStats>()), observer_(std::make_unique<SmtpObserver>(*stats_)) {}
+    : stats_(std::make_unique<channel::WorkerStats>()),
+      observer_(std::make_unique<SmtpObserver>(*stats_, notes_.data())) {}
 
 void DialoguePlayer::open(uint16_t port) {
   service_.vip.port = Be16::of(port);
   stats_->service_smtp[kService] = SmtpCounters{};
   stats_->backend_smtp[kBackend] = SmtpCounters{};
   flow_ = Flow{};
+  notes_[kFlow] = {};
   flow_.service = kService;
   flow_.backend = kBackend;
   flow_.first_seen_ms = static_cast<uint32_t>(now_ms_);

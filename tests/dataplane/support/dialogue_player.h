@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/smtp_observer.h"
+#include "dataplane/smtp/observer.h"
 
 namespace sluice::testing {
 
@@ -81,6 +81,7 @@ class DialoguePlayer {
   Counts counts() const;
   const channel::SmtpCounters& counters() const { return stats_->backend_smtp[kBackend]; }
   SmtpObserver& observer() { return *observer_; }
+  const channel::SessionNotes& notes() const { return notes_[kFlow]; }
   Flow& flow() { return flow_; }
   /// How many segments the observer wanted to see.
   uint64_t looked_at() const { return looked_at_; }
@@ -94,6 +95,7 @@ class DialoguePlayer {
   void say_cut(bool from_client, const std::string& text, size_t before, const Way& way);
 
   std::unique_ptr<channel::WorkerStats> stats_;
+  std::array<channel::SessionNotes, kFlow + 1> notes_{};
   std::unique_ptr<SmtpObserver> observer_;
   Service service_{};
   Flow flow_{};

@@ -85,7 +85,7 @@ Bytes Frame::bytes() const {
   put32(segment, ack_);
   segment.push_back(static_cast<uint8_t>((5 + options.size() / 4) << 4));
   segment.push_back(flags_);
-  put16(segment, 0xfaf0);
+  put16(segment, window_);
   put32(segment, 0);  // checksum and urgent pointer
   segment.insert(segment.end(), options.begin(), options.end());
   segment.insert(segment.end(), payload_.begin(), payload_.end());

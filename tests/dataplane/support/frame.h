@@ -35,6 +35,7 @@ class Frame {
   Frame& syn() { return flags_ |= 0x02, *this; }
   Frame& fin() { return flags_ |= 0x01, *this; }
   Frame& rst() { return flags_ |= 0x04, *this; }
+  Frame& window(uint16_t bytes) { return window_ = bytes, *this; }
   Frame& psh() { return flags_ |= 0x08, *this; }
   Frame& ttl(uint8_t hops) { return ttl_ = hops, *this; }
   Frame& payload(Bytes bytes) { return payload_ = std::move(bytes), *this; }
@@ -55,6 +56,7 @@ class Frame {
   uint32_t ack_ = 0;
   uint8_t flags_ = 0;
   uint8_t ttl_ = 64;
+  uint16_t window_ = 0xfaf0;
   uint16_t fragment_ = 0x4000;
   Bytes payload_;
   Bytes tcp_options_;

@@ -102,6 +102,27 @@ struct OneWayBench : WorkerBench {
     return pass(client_frame().syn().seq(client_isn)).has_value() &&
            pass(client_frame().seq(client_isn + 1).ack(server_isn + 1)).has_value();
   }
+  /// A client's half of a connection up to where it is believed in.
+  void converse(const Endpoint& client) {
+    const auto send = [&](const Frame& frame) {
+      client_sends(Frame(frame).from(client).to(mode.vip()));
+      turn();
+      back().take();
+    };
+    send(Frame().syn().seq(1000));
+    send(Frame().seq(1001).ack(5001));
+    send(Frame().seq(1001).ack(5031).psh().payload("EHLO x\r\n"));
+    send(Frame().seq(1009).ack(5101));
+  }
+  /// So many such connections, of the client's ports from 1000 on.
+  void fill(uint16_t connections) {
+    for (uint16_t i = 0; i < connections; i++) {
+      Endpoint client = mode.client();
+      client.port = Be16::of(static_cast<uint16_t>(1000 + i));
+      converse(client);
+    }
+    ASSERT_EQ(counter(channel::Counter::kFlowsEstablishedNow), connections);
+  }
 
   Mode mode;
   std::optional<Unwrapped> outer;  // of what was last taken

@@ -45,6 +45,7 @@ void Traffic::configure(WorkerBench& bench) {
   proxied.proxy = channel::ProxyHeader::kV2;
   channel::PutService clamped{};
   clamped.mss = 1200;
+  clamped.on_no_backend = channel::OnNoBackend::k421;
   bench.put_service(0, kPlaces[0].vip, {0}, plain);
   bench.put_service(1, kPlaces[1].vip, {1}, plain);
   bench.put_service(2, kPlaces[2].vip, {2}, proxied);
@@ -99,7 +100,7 @@ Frame Traffic::segment(uint32_t client, uint32_t service, bool from_client) {
   if (from_client) {
     frame.from(from).to(place.vip);
   } else {
-    frame.from(place.backend).to(from);
+    frame.from(place.backend).to(from).from_mac(WorkerBench::backend_mac(static_cast<uint16_t>(service)));
   }
   uint32_t& own = from_client ? conversation.client_next : conversation.server_next;
   const uint32_t other = from_client ? conversation.server_next : conversation.client_next;

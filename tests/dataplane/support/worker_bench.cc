@@ -33,6 +33,8 @@ std::byte* map_segment(uint32_t workers) {
          {channel::command_ring(base, worker), channel::event_ring(base, worker), channel::trace_ring(base, worker)}) {
       if (rte_ring_init(ring, "bench", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) abort();
     }
+    rte_ring_init(channel::session_ring(base, workers, worker), "bench", channel::kSessionRingEntries,
+                  RING_F_SP_ENQ | RING_F_SC_DEQ);
   }
   return static_cast<std::byte*>(base);
 }
@@ -51,11 +53,14 @@ WorkerBench::WorkerBench(const BenchOptions& options)
     : pool_(bench_pool()),
       front_(pool_),
       back_(pool_),
-      to_main_(make_ring(1024)),
       segment_(map_segment(options.workers)),
       attachment_{1, 0, segment_, channel::segment_bytes(options.workers), channel::arena_offset(options.workers)},
       expected_vips_(options.expected_vips) {
   attached_.store(&attachment_);
+  for (const uint32_t port : {kFront, kBack}) {
+    for (uint32_t c = 0; c < kPuntClasses && options.twins; c++) to_main_[port][c] = make_ring(kPuntRingEntries[c]);
+  }
+  set_own_addresses({own_front(), own_back(), address("2001:db8:25::1"), address("fd00:1::1"), address("fe80::2")});
   drain(capture_ring());
   sink_.ring = capture_ring();
   sink_.pool.store(pool_);
@@ -73,6 +78,8 @@ WorkerBench::WorkerBench(const BenchOptions& options)
 }
 
 void WorkerBench::set_up(OfWorker& of, uint32_t index, const BenchOptions& options) {
+  of.setup.tells = options.tells;
+  of.setup.told = options.told;
   const size_t bytes = channel::align_up(flow_memory_bytes(options.flow_capacity), 4096);
   if (options.flow_memory == nullptr) {
     of.flow_memory.reset(static_cast<std::byte*>(aligned_alloc(4096, bytes)));
@@ -90,28 +97,34 @@ void WorkerBench::set_up(OfWorker& of, uint32_t index, const BenchOptions& optio
   const auto back_worker = static_cast<uint8_t>(options.workers == 1 ? 0 : 1);
   const uint16_t front_queue = index == 0 ? 0 : WorkerPort::kNoQueue;
   const uint16_t back_queue = index == back_worker ? 0 : WorkerPort::kNoQueue;
-  setup.port[kFront] = {
-      front_.device(), front_queue, front_queue, options.front_mtu, 0, options.front, front_mac(), false, 0};
+  setup.port[kFront] = {front_.device(), front_queue, front_queue, options.front_mtu, 0, options.front, front_mac(), 0};
   setup.port[kBack] = {back_.device(), back_queue, back_queue, options.back_mtu, 0,
-                       options.back,   back_mac(), false,      back_worker};
+                       options.back,   back_mac(), back_worker};
   setup.to_main = to_main_;
   setup.pool = pool_;
   setup.stats = of.stats.get();
+  setup.limit_table = limit_table_.get();
   setup.attachment = &attached_;
   setup.oldest_epoch_in_use = &of.oldest_epoch;
   setup.capture = &sink_;
   setup.stop = &stop_;
+  setup.routers = &routers_;
   setup.flow_memory = options.flow_memory == nullptr ? of.flow_memory.get() : options.flow_memory;
   setup.flow_capacity = options.flow_capacity;
   setup.on_table_full = options.on_table_full;
   setup.on_idle_expiry = options.on_idle_expiry;
   setup.expected_vips = expected_vips_;
+  setup.strangers = options.strangers;
+  setup.echo_per_second = options.echo_per_second;
+  setup.own_addresses = own_addresses_.get();
   of.worker = std::make_unique<Worker>(setup, 0x5eed, 1, now_ms_);
 }
 
 WorkerBench::~WorkerBench() {
   for (const auto& of : of_) of->worker.reset();
-  handover_rings_.push_back(to_main_);
+  for (const uint32_t port : {kFront, kBack}) {
+    handover_rings_.insert(handover_rings_.end(), to_main_[port].begin(), to_main_[port].end());
+  }
   for (rte_ring* ring : handover_rings_) {
     if (ring == nullptr) continue;
     drain(ring);
@@ -120,8 +133,8 @@ WorkerBench::~WorkerBench() {
   munmap(segment_, channel::segment_bytes(workers()));
 }
 
-void WorkerBench::put_tap(uint16_t id, channel::PutTap message) {
-  message.header = {channel::CommandType::kPutTap, 0, id, 0};
+void WorkerBench::start_inspection(uint16_t id, channel::StartInspection message) {
+  message.header = {channel::CommandType::kStartInspection, 0, id, 0};
   if (message.key == 0) message.key = 7000U + id;
   if (message.deadline_ms == 0) message.deadline_ms = now_ms_ + 10'000;
   command(channel::Command(message));
@@ -130,6 +143,12 @@ void WorkerBench::put_tap(uint16_t id, channel::PutTap message) {
 std::vector<channel::TraceRecord> WorkerBench::traced() {
   std::vector<channel::TraceRecord> out(channel::kRingEntries);
   out.resize(channel::take_some(channel::trace_ring(segment_, 0), std::span(out)));
+  return out;
+}
+
+std::vector<channel::SessionRecord> WorkerBench::sessions(uint32_t worker) {
+  std::vector<channel::SessionRecord> out(channel::kSessionRingEntries);
+  out.resize(channel::take_sessions(channel::session_ring(segment_, workers(), worker), out));
   return out;
 }
 
@@ -185,6 +204,14 @@ void WorkerBench::put_backend(uint16_t id, const Endpoint& endpoint, uint16_t we
   command(channel::Command(message));
 }
 
+void WorkerBench::put_refusal(uint16_t id, const std::string& text) {
+  channel::PutRefusal message{};
+  message.header = {channel::CommandType::kPutRefusal, 0, id, 0};
+  message.bytes = static_cast<uint8_t>(text.size());
+  text.copy(message.text, channel::PutRefusal::kMaxBytes);
+  command(channel::Command(message));
+}
+
 void WorkerBench::put_sole_backend(uint16_t id, const Endpoint& endpoint, uint16_t service) {
   channel::PutBackend message = backend_message(id, endpoint);
   message.sole_service = service;
@@ -215,6 +242,33 @@ void WorkerBench::put_service(uint16_t id, const Endpoint& vip, const std::vecto
   command(channel::Command(message));
 }
 
+void WorkerBench::put_list(uint16_t id, const std::vector<uint32_t>& v4_borders,
+                           const std::vector<uint64_t>& v6_borders) {
+  channel::PutSources message{};
+  message.header = {channel::CommandType::kPutSources, 0, id, 0};
+  message.offset = arena_used_;
+  message.v4_borders = static_cast<uint32_t>(v4_borders.size());
+  message.v6_borders = static_cast<uint32_t>(v6_borders.size());
+  const auto layout = channel::SourceListLayout::of(message.v4_borders, message.v6_borders);
+  std::byte* const base = segment_ + attachment_.arena_offset + size_t{arena_used_} * channel::kArenaUnit;
+  layout.v4.build(v4_borders.data(), reinterpret_cast<uint32_t*>(base));
+  layout.v6.build(v6_borders.data(), reinterpret_cast<uint64_t*>(base + layout.v6_offset()));
+  std::memset(base + layout.lows_offset(), 0, layout.bytes() - layout.lows_offset());
+  arena_used_ += static_cast<uint32_t>(layout.bytes() / channel::kArenaUnit + 1);
+  command(channel::Command(message));
+}
+
+void WorkerBench::put_limits(const channel::LimitRules& rules, uint32_t count, uint32_t layout) {
+  channel::PutLimits message{};
+  message.header.type = channel::CommandType::kPutLimits;
+  message.offset = arena_used_;
+  message.rules = count;
+  message.layout = layout;
+  std::memcpy(segment_ + attachment_.arena_offset + size_t{arena_used_} * channel::kArenaUnit, &rules, sizeof rules);
+  arena_used_ += static_cast<uint32_t>(sizeof rules / channel::kArenaUnit);
+  command(channel::Command(message));
+}
+
 void WorkerBench::put_local(uint16_t id, const Address& address) {
   channel::PutLocal message{};
   message.header = {channel::CommandType::kPutLocal, 0, id, 0};
@@ -230,12 +284,23 @@ void WorkerBench::turn(uint64_t advance_ms) {
   // What is handed over twice (to its owner, and back to be sent) is through after as many more rounds.
   const uint32_t rounds = workers() == 1 ? 1 : workers() + 2;
   for (uint32_t round = 0; round < rounds; round++) {
-    for (const auto& of : of_) of->worker->turn(now_ms_);
+    for (const auto& of : of_) of->worker->poll(now_ms_);
   }
 }
 
 std::vector<Bytes> WorkerBench::punted() {
-  return drain(to_main_);
+  std::vector<Bytes> out;
+  for (uint32_t c = 0; c < kPuntClasses; c++) {
+    for (const uint32_t port : {kFront, kBack}) {
+      for (Bytes& frame : punted(port, static_cast<PuntClass>(c))) out.push_back(std::move(frame));
+    }
+  }
+  return out;
+}
+
+std::vector<Bytes> WorkerBench::punted(uint32_t port, PuntClass punt_class) {
+  if (to_main_[port][0] == nullptr) return {};
+  return drain(to_main_[port][static_cast<size_t>(punt_class)]);
 }
 
 std::vector<ReadFrame> WorkerBench::read_all(const std::vector<Bytes>& frames) {
@@ -267,9 +332,8 @@ std::optional<Endpoint> WorkerBench::establish(const Endpoint& client, const End
   const auto syn = client_to_backend(Frame().from(client).to(vip).syn().seq(client_isn));
   if (!syn) return std::nullopt;
   const Endpoint backend = syn->destination;
-  if (!backend_to_client(Frame().from(backend).to(client).syn().seq(server_isn).ack(client_isn + 1))) {
-    return std::nullopt;
-  }
+  const Frame answer = Frame().from(backend).to(client).from_mac(syn->destination_mac);
+  if (!backend_to_client(Frame(answer).syn().seq(server_isn).ack(client_isn + 1))) return std::nullopt;
   if (!client_to_backend(Frame().from(client).to(vip).seq(client_isn + 1).ack(server_isn + 1))) return std::nullopt;
   return backend;
 }
@@ -301,7 +365,8 @@ void WorkerBench::expect_counter_law() const {
       dropped += at(i);
     }
     EXPECT_EQ(count(Counter::kReceived) + count(Counter::kHandedIn),
-              count(Counter::kForwarded) + count(Counter::kPunted) + count(Counter::kHandedOut) + dropped)
+              count(Counter::kForwarded) + count(Counter::kPunted) + count(Counter::kHandedOut) +
+                  count(Counter::kAnswered) + dropped)
         << "worker " << of->setup.index;
   }
 }

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/worker.h"
+#include "dataplane/worker/worker.h"
 #include "tests/dataplane/support/bench_ports.h"
 
 namespace sluice::testing {
@@ -26,8 +26,13 @@ struct BenchOptions {
   OnTableFull on_table_full = OnTableFull::kStateless;
   OnIdleExpiry on_idle_expiry = OnIdleExpiry::kSilence;
   std::vector<Endpoint> expected_vips;
+  bool twins = true;  // ports have them
+  Strangers strangers = Strangers::kDrop;
+  uint32_t echo_per_second = 1000;
   uint32_t workers = 1;  // more: the front belongs to the first, the back to the second
   Spread spread = Spread::kAlone;
+  rte_ring* tells = nullptr;        // of flows that have changed
+  const ToldTable* told = nullptr;  // what other nodes have told
 };
 
 class WorkerBench {
@@ -38,6 +43,9 @@ class WorkerBench {
   explicit WorkerBench(const BenchOptions& options = {});
   ~WorkerBench();
 
+  /// Addresses of ours that are no VIPs.
+  static Address own_front() { return address("192.0.2.2"); }
+  static Address own_back() { return address("10.0.1.1"); }
   static MacAddress front_mac() { return mac(0x01); }
   static MacAddress back_mac() { return mac(0x02); }
   /// The station behind backend `id`.
@@ -55,14 +63,25 @@ class WorkerBench {
   void put_backend(uint16_t id, const Endpoint& endpoint, uint16_t weight, uint32_t max_connections);
   /// An address of ours towards backends, behind the back port.
   void put_local(uint16_t id, const Address& address);
+  /// Blocks the ranges between IPv4 borders, and between IPv6 borders given as the upper halves of addresses.
+  void put_sources(const std::vector<uint32_t>& v4_borders, const std::vector<uint64_t>& v6_borders = {}) {
+    put_list(channel::kBlockedSources, v4_borders, v6_borders);
+  }
+  /// Exempts those between IPv4 borders from limits.
+  void exempt(const std::vector<uint32_t>& v4_borders) { put_list(channel::kExemptSources, v4_borders, {}); }
+  void put_limits(const channel::LimitRules& rules, uint32_t count, uint32_t layout);
+  const channel::LimitTable& limit_table() const { return *limit_table_; }
+  void put_refusal(uint16_t id, const std::string& text);
   void command(const channel::Command& command);
   void command(channel::CommandType type, uint16_t id = 0);
 
-  /// A tap at place `id`, with a key and ten seconds to live unless `message` says otherwise.
-  void put_tap(uint16_t id, channel::PutTap message);
-  /// What the taps have told since the last call: records, and copied frames as rte_pcapng writes them.
+  /// An inspection at place `id`, with a key and ten seconds to live unless `message` says otherwise.
+  void start_inspection(uint16_t id, channel::StartInspection message);
+  /// What the inspections have told since the last call: records, and copied frames as rte_pcapng writes them.
   std::vector<channel::TraceRecord> traced();
   std::vector<Bytes> captured();
+  /// Records of sessions since the last call.
+  std::vector<channel::SessionRecord> sessions(uint32_t worker = 0);
   /// Control is gone.
   void end_connection();
 
@@ -81,6 +100,9 @@ class WorkerBench {
   std::vector<ReadFrame> to_backends() { return read_all(back_.take()); }
   std::vector<ReadFrame> to_clients() { return read_all(front_.take()); }
   std::vector<Bytes> punted();
+  std::vector<Bytes> punted(uint32_t port, PuntClass punt_class);
+  /// The addresses that the kernel has; at the beginning own_front(), own_back() and some of IPv6.
+  void set_own_addresses(const std::vector<Address>& addresses) { own_addresses_->set(addresses); }
 
   /// Sends a frame from one side, turns, and returns what came out at the other; nullopt unless it was one frame.
   std::optional<ReadFrame> client_to_backend(const Frame& frame);
@@ -103,7 +125,7 @@ class WorkerBench {
   /// Packet buffers of all benches that are not in their pool.
   static uint32_t buffers_in_use();
 
-  /// received + handed in = forwarded + punted + handed out + drops.
+  /// received + handed in = forwarded + punted + handed out + answered + drops.
   void expect_counter_law() const;
 
  private:
@@ -119,18 +141,22 @@ class WorkerBench {
     std::unique_ptr<Worker> worker;
   };
 
+  void put_list(uint16_t id, const std::vector<uint32_t>& v4_borders, const std::vector<uint64_t>& v6_borders);
   void set_up(OfWorker& of, uint32_t index, const BenchOptions& options);
 
   rte_mempool* pool_;
   RingPort front_;
   RingPort back_;
-  rte_ring* to_main_;
+  PuntRings to_main_{};  // of all workers, which take turns
   std::byte* segment_;
   ChannelAttachment attachment_;
   std::atomic<const ChannelAttachment*> attached_{nullptr};
   std::atomic<bool> stop_{false};
   const std::vector<Endpoint> expected_vips_;
   CaptureSink sink_;
+  ClientRouters routers_;
+  std::unique_ptr<channel::LimitTable> limit_table_ = std::make_unique<channel::LimitTable>();
+  std::unique_ptr<OwnAddresses> own_addresses_ = std::make_unique<OwnAddresses>();
   std::vector<rte_ring*> handover_rings_;
   std::vector<std::unique_ptr<OfWorker>> of_;
   uint64_t now_ms_ = 1'000'000;

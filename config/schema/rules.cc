@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/schema/rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "config/bounds.h"
+
+namespace sluice::config {
+
+void fill_in(Config& config, const Findings& findings) {
+  for (Port& port : config.dataplane.ports)
+    if (port.twin.empty() && !port.name.empty()) port.twin = "sl-" + port.name;
+  for (Check& check : config.checks)
+    if (!findings.given(fmt::format("checks.{}.fast_interval", check.name)))
+      check.fast_interval = std::min(check.fast_interval, check.interval);
+  for (Check& check : config.checks)
+    if (check.verify && !findings.given(fmt::format("checks.{}.certificate_action", check.name)))
+      check.certificate_action = CertificateAction::kDown;
+  for (size_t i = 0; i < config.services.size(); i++) {
+    Service& service = config.services[i];
+    const bool given = findings.given(fmt::format("services[{}].on_no_backend", i));
+    if (!given && config.clients_speak_first(service)) service.on_no_backend = OnNoBackend::kReset;
+  }
+  for (Limit& limit : config.sources.limits)
+    if (limit.burst == 0) limit.burst = 2 * limit.per_second;
+  if (config.control.state.empty()) config.control.state = config.state_directory();
+  if (config.control.api.empty()) config.control.api = config.runtime_directory() + "/control.sock";
+}
+
+namespace {
+
+/// Whether only this host can reach "ADDRESS:PORT".
+bool is_loopback(const std::string& listen) {
+  return listen.starts_with("127.") || listen.starts_with("[::1]:");
+}
+
+}  // namespace
+
+void check_control(const Config& config, Findings& findings) {
+  const std::string& http = config.control.http;
+  if (findings.sound("control.http") && !http.empty() && !is_loopback(http) && config.control.token_file.empty())
+    findings.add("control.http",
+                 fmt::format("{} can be reached by others; allowed: an address of this host alone, such as "
+                             "\"127.0.0.1:9125\", or any address beside a `token_file`",
+                             http));
+  const std::string path = "instance";
+  if (config.channel_socket().size() > kMaxSocketPathBytes)
+    findings.add(path, fmt::format("makes {} longer than the path of a Unix socket can be; allowed: {} bytes in all, "
+                                   "with a shorter instance or SLUICE_RUNTIME_DIR",
+                                   config.channel_socket(), kMaxSocketPathBytes));
+  if (config.control.api == config.channel_socket())
+    findings.add("control.api",
+                 fmt::format("{} is the socket of the data plane; allowed: any other path", config.control.api));
+}
+
+void check_checks(const Config& config, Findings& findings) {
+  for (const Check& check : config.checks) {
+    const std::string path = "checks." + check.name;
+    if (check.verify && check.server_name.empty() && findings.sound(path + ".server_name"))
+      findings.add(path + ".verify",
+                   "true, and there is no name to hold the certificate against: anybody's would do; allowed: with the "
+                   "servers' name, or address, as `server_name`");
+    if (!findings.sound(path + ".interval") || check.fast_interval <= check.interval) continue;
+    findings.add(path + ".fast_interval", fmt::format("{:g} is longer than the interval; allowed: at most {:g}",
+                                                      static_cast<double>(check.fast_interval.count()) / 1000,
+                                                      static_cast<double>(check.interval.count()) / 1000));
+  }
+}
+
+void check_announce(const Config& config, Findings& findings) {
+  constexpr uint32_t kFirstOfKernel = 253, kLastOfKernel = 255;  // default, main, local
+  const Announce& announce = config.announce;
+  const std::string path = "announce.table";
+  if (announce.table >= kFirstOfKernel && announce.table <= kLastOfKernel && findings.sound(path))
+    findings.add(path, fmt::format("{} is a table of the kernel's; allowed: one of our own, neither 253, 254 nor 255",
+                                   announce.table));
+  const std::string draining = "announce.draining_metric";
+  if (announce.draining_metric <= announce.metric && findings.sound(draining) && findings.sound("announce.metric"))
+    findings.add(draining,
+                 fmt::format("{} is not above the metric, {}: the least is preferred; allowed: {}",
+                             announce.draining_metric, announce.metric,
+                             announce.metric == UINT32_MAX ? "any, with a lower metric"
+                                                           : fmt::format("{} and more", announce.metric + 1)));
+}
+
+void check_fleet(const Config& config, Findings& findings) {
+  const Peers& peers = config.fleet.peers;
+  const std::string path = "fleet.peers";
+  const bool wanted =
+      findings.given(path + ".listen") || findings.given(path + ".to") || findings.given(path + ".key_file");
+  if (!wanted || !findings.sound(path + ".listen") || !findings.sound(path + ".to")) return;
+  if (!peers.listen) return findings.add(path, "has no `listen`; allowed: with `listen`, `to` and `key_file`");
+  if (peers.to.empty()) return findings.add(path, "has nobody in `to`; allowed: the addresses of the other nodes");
+  if (peers.key_file.empty())
+    findings.add(path,
+                 "has no `key_file`: anybody could speak for a node; allowed: with `listen`, `to` and `key_file`");
+  for (size_t i = 0; i < peers.to.size(); i++) {
+    const SocketAddress& to = peers.to[i];
+    const std::string at = path + ".to";
+    if (to == *peers.listen)
+      findings.add(at, fmt::format("{} is where this node listens; allowed: the other nodes", to.to_string()));
+    if (to.address.is_v4() != peers.listen->address.is_v4())
+      findings.add(at, fmt::format("{} is of another family than listen, {}; allowed: one of them for all",
+                                   to.to_string(), peers.listen->to_string()));
+    if (std::find(peers.to.begin(), peers.to.begin() + static_cast<ptrdiff_t>(i), to) !=
+        peers.to.begin() + static_cast<ptrdiff_t>(i))
+      findings.add(at, fmt::format("{} stands twice; allowed: each node once", to.to_string()));
+  }
+}
+
+void check_rules(const Config& config, Findings& findings) {
+  check_dataplane(config, findings);
+  check_control(config, findings);
+  check_checks(config, findings);
+  check_pools(config, findings);
+  check_services(config, findings);
+  check_limits(config, findings);
+  check_announce(config, findings);
+  check_fleet(config, findings);
+}
+
+uint32_t next_prime(uint32_t n) {
+  const auto is_prime = [](uint32_t candidate) {
+    if (candidate < 4) return candidate >= 2;
+    for (uint32_t divisor = 2; uint64_t{divisor} * divisor <= candidate; divisor++)
+      if (candidate % divisor == 0) return false;
+    return true;
+  };
+  while (!is_prime(n)) n++;
+  return n;
+}
+
+}  // namespace sluice::config

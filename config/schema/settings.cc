@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// To add a setting: a member with its default in config/model.h, a line here, and `ninja -C build update-reference`.
+// What spans several settings is in config/schema/rules.cc; the words of enumerations are in config/choices.h.
+#include "config/schema/settings.h"
+
+#include "config/bounds.h"
+
+namespace sluice::config {
+
+namespace {
+
+constexpr Range kTcpPort{1, 65535};
+
+Group<Port> port_settings() {
+  return {
+      required(text("name", &Port::name, name_rule(), "what we call the port")),
+      required(text("device", &Port::device, device_rule(), "the device DPDK opens")),
+      choice("faces", &Port::faces, "whom it leads to; one port alone faces both"),
+      defaults_to("\"sl-\" and the port's name", text("twin", &Port::twin, interface_rule(),
+                                                      "the TAP interface through which the kernel uses the port")),
+      integer("vlan", &Port::vlan, {0, 4094}, "VLAN of our frames; 0 = untagged"),
+  };
+}
+
+Group<Timers> timer_settings() {
+  return {
+      integer("handshake", &Timers::handshake, {1, 3600, "s"}, "until an unfinished handshake is forgotten"),
+      integer("established", &Timers::established, {1, 604800, "s"},
+              "until an idle established flow is forgotten; SMTP is silent for up to 10 minutes, so below 660 only "
+              "with `force`"),
+      integer("closing", &Timers::closing, {1, 3600, "s"}, "until a flow with a FIN is forgotten"),
+      integer("after_reset", &Timers::after_reset, {1, 3600, "s"}, "until a flow with an RST is forgotten"),
+      boolean("force", &Timers::force, "take an `established` below 660 s, which cuts sessions that are well"),
+  };
+}
+
+Group<Dataplane> dataplane_settings() {
+  return {
+      integer("workers", &Dataplane::workers, {1, kMaxWorkers}, "polling lcores"),
+      defaults_to("all but the first", text("lcores", &Dataplane::lcores, lcores_rule(), "which cores workers take")),
+      choice("idle", &Dataplane::idle, "what a worker does when nothing arrives"),
+      integer("flow_capacity", &Dataplane::flow_capacity, {1024, 67108864}, "flows per worker"),
+      choice("on_table_full", &Dataplane::on_table_full,
+             "what becomes of new connections while flow_capacity is taken: forwarded without an entry where that can "
+             "be (else reset), reset, or dropped; dsr and tunnels forward without an entry in any case"),
+      choice("on_idle_expiry", &Dataplane::on_idle_expiry,
+             "what both ends hear when an established flow's idle time is up"),
+      choice("strangers", &Dataplane::strangers,
+             "what becomes of packets to a VIP that are for no service, and of those that are neither for us nor for a "
+             "mail server: dropped, or some of them left to the kernel"),
+      integer("echo_per_second", &Dataplane::echo_per_second, {0, 1000000},
+              "echo requests to VIPs that are answered, of each worker and port"),
+      integer("burst", &Dataplane::burst, {1, kMaxBurst}, "packets a worker takes at a time"),
+      integer("memory_mb", &Dataplane::memory_mb, {64, 1048576, "MB"}, "memory DPDK takes at start"),
+      boolean("hugepages", &Dataplane::hugepages, "false: ordinary pages, for small labs"),
+      text("flow_store", &Dataplane::flow_store, store_rule(),
+           "directory where flow memory outlives the process; \"auto\" = a hugetlbfs mount if there is one with room "
+           "and "
+           "`hugepages` is true, else /dev/shm, else nowhere; \"\" = do not keep"),
+      list("ports", &Dataplane::ports, port_settings(), kMaxPorts, "devices and their kernel twins"),
+      group("timers", &Dataplane::timers, timer_settings(), "idle time after which flows are forgotten"),
+  };
+}
+
+Group<Control> log_settings() {
+  return {
+      choice("level", &Control::log_level, "the least that is logged"),
+      choice("format", &Control::log_format, "lines for people, or JSON objects"),
+  };
+}
+
+Group<Control> control_settings() {
+  return {
+      defaults_to("control.sock in the runtime directory",
+                  text("api", &Control::api, socket_path_rule(), "the Unix socket that sluicectl speaks to")),
+      text("http", &Control::http, listen_address_rule(), "where metrics, API and page are served; \"\" = nowhere"),
+      texts("http_names", &Control::http_names, host_rule(), kMaxHttpNames,
+            "names by which `http` is asked for, besides addresses and localhost; others are refused, as a browser may "
+            "have been misled to come here"),
+      text(
+          "token_file", &Control::token_file, file_rule(),
+          "file with the bearer token by which changes may be made over `http`, readable by its owner and group alone; "
+          "\"\" = none, changes only over `api`"),
+      defaults_to("/var/lib/sluice/INSTANCE", text("state", &Control::state, directory_rule(),
+                                                   "directory of what outlives the process: changes by hand, events")),
+      section("log", log_settings(), "what is logged, and how"),
+  };
+}
+
+bool reads_greeting(const Check& check) {
+  return check.type != CheckType::kTcp;
+}
+
+bool says_ehlo(const Check& check) {
+  return check.type == CheckType::kEhlo || check.type == CheckType::kStarttls || check.type == CheckType::kSmtps;
+}
+
+bool speaks_tls(const Check& check) {
+  return check.type == CheckType::kStarttls || check.type == CheckType::kSmtps;
+}
+
+Group<Check> check_settings() {
+  const auto speaking = [](Field<Check> field) {
+    return only_with("type", "a type other than \"tcp\"", reads_greeting, std::move(field));
+  };
+  const auto matching = [&](Field<Check> field) { return defaults_to("none", speaking(std::move(field))); };
+  const auto conversing = [](Field<Check> field) {
+    return only_with("type", "type = \"ehlo\", \"starttls\" or \"smtps\"", says_ehlo, std::move(field));
+  };
+  const auto secure = [](Field<Check> field) {
+    return only_with("type", "type = \"starttls\" or \"smtps\"", speaks_tls, std::move(field));
+  };
+  const auto shedding = [](Field<Check> field) {
+    const auto sheds = [](const Check& check) { return check.on_soft == OnSoft::kShed; };
+    return only_with<Check>("on_soft", "on_soft = \"shed\"", sheds, std::move(field));
+  };
+  return {
+      choice("type", &Check::type,
+             "how far the probe goes: the handshake, the greeting, EHLO, or TLS (by STARTTLS, or from the first byte)"),
+      defaults_to("the traffic's", integer("port", &Check::port, kTcpPort, "the port it looks at")),
+      seconds("interval", &Check::interval, {0.1, 3600, "s"}, "between two probes"),
+      number("jitter", &Check::jitter, {0, 0.5}, "share of the interval by which it varies, either way"),
+      defaults_to("1, or `interval` if that is less", seconds("fast_interval", &Check::fast_interval, {0.1, 3600, "s"},
+                                                              "between two probes while the state is changing")),
+      seconds("connect_timeout", &Check::connect_timeout, {0.01, 300, "s"}, "until a connection counts as dead"),
+      speaking(seconds("greeting_timeout", &Check::greeting_timeout, {0.01, 600, "s"},
+                       "until a greeting that is not complete counts as silence")),
+      speaking(
+          seconds("command_timeout", &Check::command_timeout, {0.01, 600, "s"}, "until a reply counts as missing")),
+      integer("rise", &Check::rise, {1, 100}, "good probes in a row until a backend is up"),
+      integer("fall", &Check::fall, {1, 100}, "bad probes in a row until a backend is down"),
+      matching(text("expect", &Check::expect, pattern_rule(), "pattern that the greeting has to match")),
+      matching(text("reject", &Check::reject, pattern_rule(), "pattern that the greeting must not match")),
+      speaking(choice("proxy", &Check::proxy, "the PROXY header that the probe sends first (v2: LOCAL)")),
+      defaults_to("its address, in brackets",
+                  conversing(text("helo", &Check::helo, host_rule(), "what the probe calls itself"))),
+      conversing(texts("require", &Check::require, keyword_rule(), kMaxKeywords,
+                       "EHLO keywords that must be offered, before or after TLS")),
+      defaults_to("none", secure(text("server_name", &Check::server_name, host_rule(),
+                                      "the name asked for (SNI) and, with `verify`, held against the certificate"))),
+      secure(boolean("verify", &Check::verify, "hold the certificate's chain and name against `ca_file`")),
+      defaults_to("the system's",
+                  secure(text("ca_file", &Check::ca_file, file_rule(), "certificates that are trusted, in PEM"))),
+      secure(integer("certificate_warn_days", &Check::certificate_warn_days, {0, 3650},
+                     "fewer days of validity left are reported")),
+      secure(integer("certificate_fail_days", &Check::certificate_fail_days, {0, 3650},
+                     "so few days of validity left, or fewer, are a fault of the certificate")),
+      defaults_to("\"down\" with `verify`, else \"warn\"",
+                  secure(choice("certificate_action", &Check::certificate_action,
+                                "what follows from a certificate that has expired or, with `verify`, is not accepted: "
+                                "it is reported, or the backend gets no new sessions, as long as no more than the "
+                                "pool's `panic_share` goes that way"))),
+      speaking(
+          choice("on_soft", &Check::on_soft,
+                 "what follows when the server goes on to answer 4xx: it keeps `soft_weight` of its weight and all "
+                 "its sessions, or it is down")),
+      shedding(number("soft_weight", &Check::soft_weight, {0, 1}, "share of its weight that it keeps then")),
+  };
+}
+
+Group<WarmUp> warm_up_settings() {
+  const auto by_curve = [](Field<WarmUp> field) {
+    const auto has_no_table = [](const WarmUp& warm_up) { return warm_up.table.empty(); };
+    return only_with<WarmUp>("table", "no `table`", has_no_table, std::move(field));
+  };
+  return {
+      required(date("start", &WarmUp::start, "the first day, from 00:00 UTC; before it, the backend gets nothing")),
+      by_curve(integer("days", &WarmUp::days, {1, kMaxWarmUpDays, "days"}, "until the whole share")),
+      by_curve(number("from", &WarmUp::from, {0.0001, 1}, "share of its weight that counts on the first day")),
+      by_curve(choice("curve", &WarmUp::curve, "how it grows: by equal steps, or by equal factors")),
+      numbers("table", &WarmUp::table, {0, 1}, kMaxWarmUpDays, "share of its weight on each day, after which it is 1"),
+  };
+}
+
+Group<Backend> backend_settings() {
+  return {
+      required(text("name", &Backend::name, name_rule(), "its name within the pool; placement depends on it")),
+      address("address", &Backend::address, "where it is"),
+      integer("weight", &Backend::weight, {0, 65535}, "share of new flows, relative to the others; 0 = none"),
+      defaults_to("the service's", integer("port", &Backend::port, kTcpPort, "the port it listens on")),
+      integer("max_connections", &Backend::max_connections, {0, 10'000'000},
+              "open at once, at each of its ports; 0 = no limit"),
+      optional_group("warm_up", &Backend::warm_up, warm_up_settings(), "the slow start of a new address, in days"),
+      integer("tier", &Backend::tier, {0, kMaxTier},
+              "it takes traffic only when the backends of all lower tiers are out"),
+      socket_address("agent", &Backend::agent,
+                     "a program on the mail server that says how much it can take (HAProxy's agent-check protocol)"),
+  };
+}
+
+Group<Passive> passive_settings() {
+  return {
+      boolean("enabled", &Passive::enabled, "false: the pool's dialogues are not watched, and their figures stay at 0"),
+      integer("max_greeting_ms", &Passive::max_greeting_ms, {1, 600'000, "ms"}, "time that most greetings take"),
+      number("max_greeting_ratio", &Passive::max_greeting_ratio, {1, 1000},
+             "the same, over the median of the other backends"),
+      number("max_soft_ratio", &Passive::max_soft_ratio, {0, 1},
+             "share that is put off: 4xx greetings, 421 in mid-session"),
+      number("max_refused_ratio", &Passive::max_refused_ratio, {0, 1}, "share that is refused: 5xx greetings"),
+      number("max_failed_ratio", &Passive::max_failed_ratio, {0, 1}, "share of handshakes that it does not complete"),
+      integer("min_samples", &Passive::min_samples, {1, 1'000'000}, "connections that it takes to judge a backend"),
+      seconds("interval", &Passive::interval, {0.1, 3600, "s"}, "between two judgements"),
+      seconds("cooldown", &Passive::cooldown, {0, 86400, "s"},
+              "after a change, until weight is given back at the soonest"),
+  };
+}
+
+Group<Pool> pool_settings() {
+  return {
+      required(text("name", &Pool::name, name_rule(), "what services call it")),
+      defaults_to("none, taken as healthy", text("check", &Pool::check, check_rule(), "a check of `checks`")),
+      integer("min_healthy", &Pool::min_healthy, {0, kMaxBackends},
+              "with fewer backends up, the pool is out of service"),
+      number("max_shed", &Pool::max_shed, {0, 1}, "share of the pool's weight that `passive` may take away"),
+      number(
+          "panic_share", &Pool::panic_share, {0, 1},
+          "where more of the pool than this fails at once, the cause is taken to lie between us and it: new sessions "
+          "go on to be placed as before, and open ones are kept"),
+      seconds("panic_hold", &Pool::panic_hold, {0, 86400, "s"},
+              "for so long; also how long a verdict may be waited for after the way to the pool was interrupted"),
+      list("backends", &Pool::backends, backend_settings(), kMaxBackends, "its members"),
+      seconds("slow_start", &Pool::slow_start, {0, 3600, "s"},
+              "from a backend's recovery to its full weight; 0 = at once"),
+      seconds("tier_hold", &Pool::tier_hold, {0, 3600, "s"},
+              "a lower tier has to be back for so long before it takes the traffic again"),
+      seconds("agent_interval", &Pool::agent_interval, {0.1, 3600, "s"}, "between two questions to an agent"),
+      choice("on_removal", &Pool::on_removal,
+             "what happens to the open sessions of a backend, or of a service of this pool, that leaves the file"),
+      seconds("removal_deadline", &Pool::removal_deadline, {1, 604'800, "s"},
+              "such a drain lasts no longer; what is left then is cut"),
+      group("passive", &Pool::passive, passive_settings(),
+            "what the traffic may show before weight is taken from a backend"),
+  };
+}
+
+Group<Service> service_settings() {
+  return {
+      required(text("name", &Service::name, name_rule(), "what the operator calls it")),
+      address("vip", &Service::vip, "the address that clients connect to"),
+      integer("port", &Service::port, kTcpPort, "the port that clients connect to"),
+      required(text("pool", &Service::pool, pool_rule(), "a pool of `pools`")),
+      defaults_to("the pool's", text("check", &Service::check, check_rule(), "a check of `checks`")),
+      choice("scheduler", &Service::scheduler, "how new flows are placed"),
+      integer("table_size", &Service::table_size, {kMinTableSize, kMaxTableSize},
+              "entries of the Maglev table; a prime"),
+      choice("hash_on", &Service::hash_on, "what of a client decides its place; a prefix is a /24 or /64"),
+      choice("forwarding", &Service::forwarding, "how packets reach the backend"),
+      choice("proxy", &Service::proxy, "the PROXY header that backends get"),
+      choice("on_backend_down", &Service::on_backend_down, "what happens to established flows of a backend that died"),
+      defaults_to("\"421\"; \"reset\" on 465 and with a check of type \"smtps\", as clients speak first there",
+                  choice("on_no_backend", &Service::on_no_backend,
+                         "what a client hears whose connection no backend can take: a 421 reply, RST, or nothing")),
+      text("text_421", &Service::text_421, refusal_rule(), "what stands behind 421 in that reply"),
+      integer("mss", &Service::mss, {0, kMaxMss, "bytes"},
+              "the largest segment that SYNs may announce; 0 = as they do, but no more than a tunnel carries whole"),
+  };
+}
+
+bool counts_prefixes(const Limit& limit) {
+  return limit.of == LimitOf::kPrefix;
+}
+bool counts_new(const Limit& limit) {
+  return limit.per_second != 0;
+}
+
+Group<Limit> limit_settings() {
+  return {
+      required(choice("of", &Limit::of, "what is counted as one source: each address, or all of a prefix together")),
+      only_with("of", "`of` = \"prefix\"", counts_prefixes,
+                integer("prefix_v4", &Limit::prefix_v4, {8, 32}, "length of such a prefix, of IPv4")),
+      only_with("of", "`of` = \"prefix\"", counts_prefixes,
+                integer("prefix_v6", &Limit::prefix_v6, {16, 128}, "likewise of IPv6")),
+      defaults_to("no limit", integer("connections", &Limit::connections, {1, 10'000'000}, "sessions open at once")),
+      defaults_to("no limit", integer("per_second", &Limit::per_second, {1, 100'000}, "new sessions a second")),
+      defaults_to("twice `per_second`", only_with("per_second", "`per_second`", counts_new,
+                                                  integer("burst", &Limit::burst, {1, 1'000'000},
+                                                          "new sessions at once, after a time without"))),
+      choice("action", &Limit::action,
+             "what becomes of a new connection beyond that: told 421 (reset where clients speak first), reset, or "
+             "dropped"),
+      defaults_to("all", texts("services", &Limit::services, name_rule(), kMaxServices, "those that it holds for")),
+  };
+}
+
+Group<Sources> sources_settings() {
+  return {
+      text("block_file", &Sources::block_file, file_rule(),
+           "prefixes whose new sessions are dropped, one a line, comments from \"#\" on; read again when it changes"),
+      prefixes("allow", &Sources::allow, kMaxAllowedPrefixes,
+               "exempt from limits, and from what blocks them, whatever its length"),
+      list("limits", &Sources::limits, limit_settings(), kMaxLimits, "how many sessions a source may have"),
+  };
+}
+
+Group<Announce> announce_settings() {
+  return {
+      choice("mode", &Announce::mode,
+             "how the network learns of VIPs: not by us, or by routes in a kernel table of our own, which BIRD or FRR "
+             "pass on"),
+      integer("table", &Announce::table, {1, 4'294'967'295}, "that table; 253 to 255 are the kernel's"),
+      integer("protocol", &Announce::protocol, {5, 255}, "the protocol number by which our routes are known"),
+      integer("metric", &Announce::metric, {1, 4'294'967'295}, "of the route to a VIP in service"),
+      integer("draining_metric", &Announce::draining_metric, {1, 4'294'967'295},
+              "of the route to a VIP that others should take: while the node drains"),
+      seconds("hold_down", &Announce::hold_down, {0, 3600, "s"},
+              "a VIP is announced, or withdrawn for its services, when this has lasted"),
+      choice("require", &Announce::require, "which of a VIP's services have to be in service"),
+      choice(
+          "last_node", &Announce::last_node,
+          "what becomes of a VIP that lacks them: withdrawn, or kept at draining_metric, so that it is used where no "
+          "other node announces it better"),
+  };
+}
+
+Group<Records> records_settings() {
+  return {
+      text("to", &Records::to, records_rule(), "where a record of each session goes when it ends"),
+      number("share", &Records::share, {0, 1},
+             "of the sessions in which nothing went wrong; the others are always recorded"),
+      integer("rotate_mb", &Records::rotate_mb, {0, 1048576, "MB"},
+              "size at which the file is renamed (PATH.1, PATH.2, ...) and begun anew; 0 = never"),
+      integer("keep", &Records::keep, {1, 1000}, "renamed files that are kept"),
+  };
+}
+
+Group<Peers> peers_settings() {
+  return {
+      socket_address("listen", &Peers::listen, "where this node hears the others, by UDP"),
+      socket_addresses("to", &Peers::to, kMaxPeers,
+                       "where the other nodes listen; it is from there that they send, too"),
+      text("key_file", &Peers::key_file, file_rule(),
+           "the secret that all of them share: 32 bytes or more, readable by its owner and group alone"),
+  };
+}
+
+Group<Fleet> fleet_settings() {
+  return {
+      defaults_to("the host's name",
+                  text("node", &Fleet::node, node_rule(), "what the other nodes' operators see this one called")),
+      group("peers", &Fleet::peers, peers_settings(),
+            "with whom the data plane exchanges what it knows of sessions, so that they outlive their node"),
+  };
+}
+
+Group<Config> all_settings() {
+  return {
+      text("instance", &Config::instance, name_rule(), "names the runtime directory, /run/sluice/INSTANCE"),
+      group("dataplane", &Config::dataplane, dataplane_settings(), "the process that moves packets"),
+      group("control", &Config::control, control_settings(), "the process that decides"),
+      named_groups("checks", &Config::checks, check_settings(), kMaxChecks, "health checks, by name"),
+      list("pools", &Config::pools, pool_settings(), kMaxPools, "backends that serve the same"),
+      list("services", &Config::services, service_settings(), kMaxServices, "what clients connect to"),
+      group("sources", &Config::sources, sources_settings(), "who may come"),
+      group("announce", &Config::announce, announce_settings(), "how the network learns which VIPs are served here"),
+      group("records", &Config::records, records_settings(), "what is written down of each session"),
+      group("fleet", &Config::fleet, fleet_settings(), "the nodes that share the VIPs"),
+  };
+}
+
+}  // namespace
+
+const Group<Config>& settings() {
+  static const Group<Config> all = all_settings();
+  return all;
+}
+
+}  // namespace sluice::config

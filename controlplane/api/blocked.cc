@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "controlplane/api/api.h"
+#include "controlplane/api/status_json.h"
+#include "controlplane/base/times.h"
+#include "controlplane/changes/sources.h"
+#include "controlplane/http/query.h"
+
+namespace sluice::control {
+
+namespace http = boost::beast::http;
+using nlohmann::json;
+
+namespace {
+
+constexpr int64_t kLongestS = 366 * 86400;
+constexpr size_t kMostShown = 100;
+constexpr std::string_view kPrefixAllowed = "allowed: a prefix such as 192.0.2.0/24 or 2001:db8::/32, or an address";
+
+json time_or_null(const std::optional<SystemTime>& time) {
+  return time ? json(to_rfc3339(*time)) : json(nullptr);
+}
+
+json entry_json(const config::IpPrefix& prefix, const std::optional<Block>& by_hand) {
+  json out{{"prefix", prefix.to_string()}, {"by", by_hand ? "hand" : "file"}, {"since", nullptr}, {"until", nullptr}};
+  if (by_hand) {
+    out["since"] = to_rfc3339(by_hand->since);
+    out["until"] = time_or_null(by_hand->until);
+  }
+  return out;
+}
+
+json allow_json(const Sources& sources) {
+  json out = json::array();
+  for (const config::IpPrefix& prefix : sources.config().allow) out.push_back(prefix.to_string());
+  return out;
+}
+
+/// What is blocked as a whole.
+json everything(const Sources& sources) {
+  json by_hand = json::array();
+  for (const auto& [prefix, block] : sources.by_hand()) by_hand.push_back(entry_json(prefix, block));
+  return {{"file", block_file_json(sources)}, {"blocked", std::move(by_hand)}, {"allow", allow_json(sources)}};
+}
+
+/// What blocks one prefix, or a part of it.
+json one(const Sources& sources, const config::IpPrefix& prefix) {
+  json blocked = json::array();
+  bool whole = false;
+  for (const BlockedBy& by : sources.what_blocks(prefix, kMostShown)) {
+    blocked.push_back(entry_json(by.prefix, by.by_hand));
+    whole |= by.prefix.contains(prefix);
+  }
+  const bool exempt = sources.is_exempt(prefix);
+  return {{"of", prefix.to_string()},
+          {"state", exempt            ? "exempt"
+                    : whole           ? "blocked"
+                    : blocked.empty() ? "free"
+                                      : "partly blocked"},
+          {"blocked", std::move(blocked)},
+          {"allow", allow_json(sources)}};
+}
+
+ApiResponse show(const Sources& sources, const ApiRequest& request) {
+  const auto query = Query::parse(request.query, {"of"});
+  if (!query) return ApiResponse::error(http::status::bad_request, query.error());
+  const auto of = query->text("of");
+  if (!of) return ApiResponse::json(everything(sources));
+  const auto prefix = config::IpPrefix::parse(*of);
+  if (!prefix) {
+    return ApiResponse::error(http::status::bad_request,
+                              fmt::format("\"{}\" {}; {}", *of, prefix.error(), kPrefixAllowed));
+  }
+  return ApiResponse::json(one(sources, *prefix));
+}
+
+struct Change {
+  bool blocks = false;
+  config::IpPrefix prefix;
+  std::optional<std::chrono::seconds> duration;
+};
+
+/// The error says what is wrong with the body.
+std::expected<Change, std::string> change_from(const ApiRequest& request) {
+  const json body = json::parse(request.body, nullptr, false);
+  if (!body.is_object()) return std::unexpected("the body is no JSON object");
+  for (const auto& [name, value] : body.items()) {
+    if (name != "action" && name != "prefix" && name != "for_s") {
+      return std::unexpected("unknown member \"" + name + "\"");
+    }
+  }
+  const auto text = [&](const char* name) {
+    return body.contains(name) && body[name].is_string() ? body[name].get<std::string>() : std::string();
+  };
+  Change out;
+  const std::string action = text("action");
+  if (action != "block" && action != "unblock") return std::unexpected("\"action\": allowed: \"block\", \"unblock\"");
+  out.blocks = action == "block";
+  const auto prefix = config::IpPrefix::parse(text("prefix"));
+  if (!prefix)
+    return std::unexpected(fmt::format("\"prefix\": \"{}\" {}; {}", text("prefix"), prefix.error(), kPrefixAllowed));
+  out.prefix = *prefix;
+  if (!body.contains("for_s") || body["for_s"].is_null()) return out;
+  const json& duration = body["for_s"];
+  const bool fits =
+      duration.is_number_integer() && (!duration.is_number_unsigned() || duration.get<uint64_t>() <= INT64_MAX);
+  if (!out.blocks || !fits || duration.get<int64_t>() < 1 || duration.get<int64_t>() > kLongestS) {
+    return std::unexpected(fmt::format("\"for_s\": allowed: a whole number from 1 to {}, with \"block\"", kLongestS));
+  }
+  out.duration = std::chrono::seconds(duration.get<int64_t>());
+  return out;
+}
+
+ApiResponse change(Sources& sources, const ApiRequest& request) {
+  const auto wanted = change_from(request);
+  if (!wanted) return ApiResponse::error(http::status::bad_request, wanted.error());
+  const auto done = wanted->blocks ? sources.block(wanted->prefix, wanted->duration) : sources.unblock(wanted->prefix);
+  if (!done) {
+    return ApiResponse::error(wanted->blocks ? http::status::conflict : http::status::not_found, done.error());
+  }
+  std::string warning = *done;
+  if (warning.empty() && wanted->blocks && sources.is_exempt(wanted->prefix)) {
+    warning = "sources.allow exempts it: it is not blocked as long as that stands in the configuration";
+  }
+  if (warning.empty() && !wanted->blocks && !sources.what_blocks(wanted->prefix, 1).empty()) {
+    warning = "it is blocked by something else still";
+  }
+  return ApiResponse::json({{"prefix", wanted->prefix.to_string()}, {"warning", warning}});
+}
+
+}  // namespace
+
+json block_file_json(const Sources& sources) {
+  return {{"path", sources.config().block_file},
+          {"prefixes", sources.file_prefixes()},
+          {"loaded", time_or_null(sources.file_loaded())},
+          {"fault", sources.file_fault()}};
+}
+
+void add_blocked_routes(Router& router, const ApiContext& context) {
+  router.add(http::verb::get, "/api/v1/blocked",
+             [&context](const ApiRequest& request) { return show(*context.sources, request); });
+  router.add(http::verb::post, "/api/v1/blocked",
+             [&context](const ApiRequest& request) { return change(*context.sources, request); });
+}
+
+}  // namespace sluice::control

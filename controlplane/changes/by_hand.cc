@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/changes/by_hand.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "controlplane/base/times.h"
+
+namespace sluice::control {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr int kVersion = 1;
+constexpr std::array kAdmins{Admin::kEnabled, Admin::kDraining, Admin::kDisabled};
+
+Admin admin_from(const std::string& name) {
+  for (const Admin admin : kAdmins) {
+    if (name_of(admin) == name) return admin;
+  }
+  throw std::invalid_argument("\"" + name + "\" is no administrative state");
+}
+
+json to_json(const ByHand& entry) {
+  json out = json::object();
+  if (entry.admin != Admin::kEnabled) {
+    out["admin"] = name_of(entry.admin);
+    out["admin_since_ms"] = to_ms(entry.admin_since);
+    out["flows_cut"] = entry.flows_cut;
+    if (entry.deadline) out["deadline_ms"] = to_ms(*entry.deadline);
+  }
+  if (entry.weight) {
+    out["weight"] = *entry.weight;
+    out["weight_since_ms"] = to_ms(entry.weight_since);
+  }
+  if (entry.warm_up != WarmUpClock{}) {
+    out["warm_up_behind_s"] = entry.warm_up.behind.count();
+    out["warm_up_since_ms"] = to_ms(entry.warm_up_since);
+    if (entry.warm_up.paused) out["warm_up_paused_ms"] = to_ms(*entry.warm_up.paused);
+  }
+  return out;
+}
+
+/// Throws what nlohmann throws for another form, and std::invalid_argument.
+ByHand entry_from(const json& value) {
+  ByHand out;
+  if (value.contains("admin")) {
+    out.admin = admin_from(value.at("admin").get<std::string>());
+    out.admin_since = from_ms(value.at("admin_since_ms").get<int64_t>());
+    out.flows_cut = value.at("flows_cut").get<uint64_t>();
+    if (value.contains("deadline_ms")) out.deadline = from_ms(value.at("deadline_ms").get<int64_t>());
+  }
+  if (value.contains("weight")) {
+    out.weight = value.at("weight").get<uint32_t>();
+    out.weight_since = from_ms(value.at("weight_since_ms").get<int64_t>());
+  }
+  if (value.contains("warm_up_behind_s")) {
+    out.warm_up.behind = std::chrono::seconds(value.at("warm_up_behind_s").get<int64_t>());
+    out.warm_up_since = from_ms(value.at("warm_up_since_ms").get<int64_t>());
+    if (value.contains("warm_up_paused_ms")) out.warm_up.paused = from_ms(value.at("warm_up_paused_ms").get<int64_t>());
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string to_text(const ByHandEntries& entries) {
+  json backends = json::object();
+  for (const auto& [name, entry] : entries) backends[name] = to_json(entry);
+  return json{{"version", kVersion}, {"backends", std::move(backends)}}.dump(2) + "\n";
+}
+
+std::expected<ByHandEntries, std::string> by_hand_from(std::string_view text) {
+  try {
+    const json whole = json::parse(text);
+    if (const int version = whole.at("version").get<int>(); version != kVersion) {
+      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
+    }
+    ByHandEntries out;
+    for (const auto& [name, value] : whole.at("backends").items()) out.emplace(name, entry_from(value));
+    return out;
+  } catch (const std::exception& fault) {
+    return std::unexpected(fault.what());
+  }
+}
+
+}  // namespace sluice::control

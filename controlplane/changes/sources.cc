@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/changes/sources.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "controlplane/base/state_file.h"
+
+namespace sluice::control {
+
+namespace {
+
+constexpr size_t kSmall = 4096;                  // so many prefixes are put together in a millisecond
+constexpr std::string_view kCopyHead = "# of ";  // the path that the copy was made from, on its first line
+
+/// What was good the last time, if it was of the same file.
+std::optional<Sources::Prefixes> copy_of(const std::string& path, const std::string& copy_path) {
+  const auto text = read_block_file(copy_path);
+  if (!text || !text->starts_with(std::string(kCopyHead) + path + "\n")) return std::nullopt;
+  auto prefixes = block_list_from(*text, copy_path);
+  return prefixes ? std::optional(std::move(*prefixes)) : std::nullopt;
+}
+
+}  // namespace
+
+/// What a job needs of what it must not touch.
+struct Sources::Job {
+  std::string read;  // this file; "" = none
+  std::string copy_path;
+  bool takes_copy = false;  // where the file has a fault
+  std::shared_ptr<const Prefixes> file;
+  Prefixes by_hand;
+  Prefixes allow;
+};
+
+struct Sources::Done {
+  std::shared_ptr<const Prefixes> file;
+  std::optional<FileStamp> stamp;
+  bool has_read = false;
+  std::string fault;
+  std::string copy_fault;
+  std::shared_ptr<const SourceList> list;
+  std::chrono::milliseconds took{};
+};
+
+Sources::Sources(boost::asio::io_context& io, Journal& journal, const std::string& state_directory,
+                 std::function<void()> changed)
+    : io_(io),
+      journal_(journal),
+      changed_(std::move(changed)),
+      blocks_(journal, state_directory),
+      copy_path_(state_directory + "/block-list.txt") {}
+
+void Sources::start(const config::Sources& config) {
+  blocks_.restore();
+  blocks_.tick();  // what expired meanwhile
+  take_up(config);
+  reads_file_ = true;
+  is_starting_ = true;
+  begin();
+  is_starting_ = false;
+}
+
+void Sources::follow(const config::Sources& config) {
+  if (config == config_) return;
+  reads_file_ |= config.block_file != config_.block_file;
+  take_up(config);
+  begin();
+}
+
+void Sources::take_up(const config::Sources& config) {
+  if (config.allow != config_.allow) exempt_ = config.allow.empty() ? nullptr : SourceList::of(config.allow, {});
+  config_ = config;
+}
+
+void Sources::tick() {
+  const bool expired = blocks_.tick();
+  const bool is_another = !is_busy_ && !config_.block_file.empty() && stamp_of(config_.block_file) != stamp_;
+  reads_file_ |= is_another;
+  if (expired || is_another) begin();
+}
+
+std::expected<std::string, std::string> Sources::block(const config::IpPrefix& prefix,
+                                                       std::optional<std::chrono::seconds> duration) {
+  auto done = blocks_.block(prefix, duration);
+  if (done) begin();
+  return done;
+}
+
+std::expected<std::string, std::string> Sources::unblock(const config::IpPrefix& prefix) {
+  auto done = blocks_.unblock(prefix);
+  if (done) begin();
+  return done;
+}
+
+void Sources::begin() {
+  is_due_ = true;
+  if (is_busy_) return;
+  is_due_ = false;
+  is_busy_ = true;
+  Job job;
+  job.file = file_;
+  job.copy_path = copy_path_;
+  job.allow = config_.allow;
+  for (const auto& [prefix, block] : blocks_.entries()) job.by_hand.push_back(prefix);
+  if (std::exchange(reads_file_, false)) {
+    job.read = config_.block_file;
+    job.takes_copy = list_ == nullptr;
+    if (job.read.empty()) {
+      job.file = std::make_shared<Prefixes>();
+      file_fault_.clear();
+      file_loaded_.reset();
+    }
+  }
+  const size_t prefixes = job.file->size() + job.by_hand.size() + job.allow.size();
+  if (job.read.empty() && prefixes <= kSmall) return finish(carry_out(job));
+  boost::asio::post(pool_, [this, job = std::move(job)] {
+    Done done = carry_out(job);
+    boost::asio::post(io_, [this, done = std::move(done)]() mutable { finish(std::move(done)); });
+  });
+}
+
+Sources::Done Sources::carry_out(const Job& job) {
+  const auto began = std::chrono::steady_clock::now();
+  Done out;
+  out.file = job.file;
+  if (!job.read.empty()) {
+    out.has_read = true;
+    out.stamp = stamp_of(job.read);
+    const auto text = read_block_file(job.read);
+    auto prefixes = text ? block_list_from(*text, job.read) : std::unexpected(text.error());
+    if (prefixes) {
+      out.file = std::make_shared<Prefixes>(std::move(*prefixes));
+      const auto kept = save_state(job.copy_path, std::string(kCopyHead) + job.read + "\n" + *text);
+      if (!kept) out.copy_fault = kept.error();
+    } else {
+      out.fault = prefixes.error();
+      if (job.takes_copy) {
+        if (auto copy = copy_of(job.read, job.copy_path)) out.file = std::make_shared<Prefixes>(std::move(*copy));
+      }
+    }
+  }
+  Prefixes blocked = *out.file;
+  blocked.insert(blocked.end(), job.by_hand.begin(), job.by_hand.end());
+  out.list = SourceList::of(blocked, job.allow);
+  out.took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  return out;
+}
+
+void Sources::finish(Done done) {
+  is_busy_ = false;
+  file_ = std::move(done.file);
+  list_ = std::move(done.list);
+  if (done.has_read) {
+    stamp_ = done.stamp;
+    if (done.fault.empty()) {
+      file_loaded_ = journal_.now();
+      journal_.record(Severity::kInfo, "sources", config_.block_file,
+                      fmt::format("{} prefixes blocked, read in {} ms", file_->size(), done.took.count()));
+    } else if (done.fault != file_fault_) {
+      journal_.record(Severity::kError, "sources", config_.block_file,
+                      fmt::format("refused, the {} prefixes of before stay blocked: {}", file_->size(), done.fault));
+    }
+    file_fault_ = std::move(done.fault);
+    if (!done.copy_fault.empty()) journal_.record(Severity::kWarning, "control", "state", done.copy_fault);
+  }
+  if (!is_starting_) changed_();
+  if (is_due_) begin();
+}
+
+bool Sources::is_exempt(const config::IpPrefix& prefix) const {
+  return std::ranges::any_of(config_.allow, [&](const config::IpPrefix& each) { return each.contains(prefix); });
+}
+
+std::vector<BlockedBy> Sources::what_blocks(const config::IpPrefix& prefix, size_t most) const {
+  std::vector<BlockedBy> out;
+  const auto touches = [&](const config::IpPrefix& each) { return each.contains(prefix) || prefix.contains(each); };
+  for (const auto& [each, block] : blocks_.entries()) {
+    if (touches(each)) out.push_back({each, block});
+  }
+  for (const config::IpPrefix& each : *file_) {
+    if (touches(each)) out.push_back({each, {}});
+  }
+  const auto before = [&](const BlockedBy& a, const BlockedBy& b) {
+    const bool a_holds = a.prefix.contains(prefix), b_holds = b.prefix.contains(prefix);
+    if (a_holds != b_holds) return a_holds;
+    return a_holds && a.prefix.bits != b.prefix.bits ? a.prefix.bits > b.prefix.bits : a.prefix < b.prefix;
+  };
+  const size_t shown = std::min(most, out.size());
+  std::partial_sort(out.begin(), out.begin() + static_cast<ptrdiff_t>(shown), out.end(), before);
+  out.resize(shown);
+  return out;
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/changes/standing.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "config/choices.h"
+#include "controlplane/base/times.h"
+
+namespace sluice::control {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr int kVersion = 1;
+
+json to_json(const Removal& removal) {
+  return {{"since_ms", to_ms(removal.since)}, {"deadline_ms", to_ms(removal.deadline)}};
+}
+
+Removal removal_from(const json& value) {
+  return {from_ms(value.at("since_ms").get<int64_t>()), from_ms(value.at("deadline_ms").get<int64_t>()), std::nullopt};
+}
+
+json to_json(const Member& member) {
+  json out{{"key", member.key},   {"pool", member.pool},
+           {"name", member.name}, {"address", member.address.to_string()},
+           {"port", member.port}, {"check", member.check}};
+  if (member.removal) out["removal"] = to_json(*member.removal);
+  return out;
+}
+
+config::IpAddress address_from(const json& value) {
+  const auto address = config::IpAddress::parse(value.get<std::string>());
+  if (!address) throw std::invalid_argument(value.dump() + " is no address");
+  return *address;
+}
+
+// These throw what nlohmann throws for another form, and std::invalid_argument.
+
+Member member_from(const json& value, SystemTime now) {
+  Member out;
+  out.key = value.at("key").get<uint64_t>();
+  out.pool = value.at("pool").get<std::string>();
+  out.name = value.at("name").get<std::string>();
+  out.address = address_from(value.at("address"));
+  out.port = value.at("port").get<uint16_t>();
+  out.check = value.at("check").get<std::string>();
+  out.since = now;
+  if (value.contains("removal")) out.removal = removal_from(value.at("removal"));
+  if (out.removal || out.check.empty()) {
+    out.health = Health::kUp;
+    out.health_reason = "not checked";
+  }
+  return out;
+}
+
+/// What is needed of it when it is no longer in the file.
+json to_json(const ServiceState& service) {
+  const config::Service& config = service.config;
+  return {{"key", service.key},
+          {"name", config.name},
+          {"vip", config.vip.to_string()},
+          {"port", config.port},
+          {"pool", config.pool},
+          {"forwarding", config::name_of(config.forwarding)},
+          {"proxy", config::name_of(config.proxy)},
+          {"on_backend_down", config::name_of(config.on_backend_down)},
+          {"on_no_backend", config::name_of(config.on_no_backend)},
+          {"text_421", config.text_421},
+          {"mss", config.mss}};
+}
+
+template <class E>
+E choice_from(const json& value) {
+  for (const auto& choice : config::kChoices<E>) {
+    if (choice.name == value.get<std::string>()) return choice.value;
+  }
+  throw std::invalid_argument(value.dump() + " is not known");
+}
+
+ServiceState service_from(const json& value) {
+  ServiceState out;
+  out.key = value.at("key").get<uint64_t>();
+  out.placement = kNoPlacement;
+  out.config.name = value.at("name").get<std::string>();
+  out.config.vip = address_from(value.at("vip"));
+  out.config.port = value.at("port").get<uint16_t>();
+  out.config.pool = value.at("pool").get<std::string>();
+  out.config.forwarding = choice_from<config::Forwarding>(value.at("forwarding"));
+  out.config.proxy = choice_from<config::Proxy>(value.at("proxy"));
+  out.config.on_backend_down = choice_from<config::OnBackendDown>(value.at("on_backend_down"));
+  out.config.on_no_backend = choice_from<config::OnNoBackend>(value.value("on_no_backend", json("reset")));
+  out.config.text_421 = value.value("text_421", out.config.text_421);
+  out.config.mss = value.at("mss").get<uint16_t>();
+  return out;
+}
+
+Model model_from(const json& whole, Journal& journal) {
+  Remembered out;
+  for (const json& each : whole.at("backends")) out.members.push_back(member_from(each, journal.now()));
+  for (const json& each : whole.at("services")) {
+    const ServiceState service = service_from(each);
+    if (each.contains("removal")) {
+      out.removed_services.push_back({service, removal_from(each.at("removal"))});
+    } else {
+      out.services.push_back(service);
+    }
+  }
+  for (const auto& [pool, rule] : whole.at("pools").items()) {
+    out.removal_rules.emplace(pool,
+                              RemovalRule{choice_from<config::OnRemoval>(rule.at("on_removal")),
+                                          std::chrono::milliseconds(rule.at("removal_deadline_ms").get<int64_t>())});
+  }
+  return Model(std::move(out), journal);
+}
+
+}  // namespace
+
+std::string standing_text(const Model& model) {
+  json out{{"version", kVersion}, {"backends", json::array()}, {"services", json::array()}, {"pools", json::object()}};
+  for (const Member& member : model.members()) out["backends"].push_back(to_json(member));
+  for (const ServiceState& service : model.services()) out["services"].push_back(to_json(service));
+  for (const RemovedService& service : model.removed_services()) {
+    out["services"].push_back(to_json(service));
+    out["services"].back()["removal"] = to_json(service.removal);
+  }
+  for (const auto& [pool, rule] : model.removal_rules()) {
+    out["pools"][pool] = {{"on_removal", config::name_of(rule.on_removal)},
+                          {"removal_deadline_ms", rule.deadline.count()}};
+  }
+  return out.dump(1) + "\n";
+}
+
+std::expected<Model, std::string> standing_from(std::string_view text, Journal& journal) {
+  try {
+    const json whole = json::parse(text);
+    if (const int version = whole.at("version").get<int>(); version != kVersion) {
+      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
+    }
+    return model_from(whole, journal);
+  } catch (const std::exception& fault) {
+    return std::unexpected(fault.what());
+  }
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/channel/published_ports.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+namespace sluice::control {
+
+namespace {
+
+template <size_t kBytes>
+std::string text_in(const char (&text)[kBytes]) {
+  return {text, strnlen(text, kBytes)};
+}
+
+template <typename T>
+T now_in(const T& word) {
+  T out;
+  __atomic_load(&word, &out, __ATOMIC_RELAXED);  // pairs with the main lcore's stores
+  return out;
+}
+
+}  // namespace
+
+std::vector<PublishedPort> published_ports(const ChannelMapping& mapping) {
+  const channel::StatsHeader& header = mapping.stats_header();
+  std::vector<PublishedPort> out;
+  for (const channel::PortStatus& status :
+       std::span(header.port).first(std::min<size_t>(header.ports, channel::kMaxPorts))) {
+    PublishedPort port{.name = text_in(status.name),
+                       .twin = text_in(status.twin),
+                       .driver = text_in(status.driver),
+                       .mac = status.mac,
+                       .vlan = status.vlan,
+                       .mtu = status.mtu,
+                       .link_up = now_in(status.link_up) != 0,
+                       .speed_mbps = now_in(status.speed_mbps),
+                       .duplex = now_in(status.duplex),
+                       .link_changes = now_in(status.link_changes)};
+    for (size_t i = 0; i < channel::kPortCounterCount; i++)
+      port.counters[i] = channel::read_counter(status.counters[i]);
+    out.push_back(std::move(port));
+  }
+  return out;
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Backends by hand: drain, disable, enable, weight, pool, clear.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "controlplane/ctl/commands/commands.h"
+
+namespace sluice::ctl {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr uint64_t kLongestDeadlineS = 30 * 86400;
+constexpr uint64_t kMaxWeight = 65535;
+constexpr std::chrono::milliseconds kLookEvery{500};
+
+const Option kDeadline{"deadline", "TIME", "Cut what is still open after this time (90s, 10m, 2h); never without"};
+const Option kWait{"wait", "", "Wait until no flow is left, or the deadline has passed, and show progress"};
+const Option kClear{"clear", "", "Back to what the file says"};
+
+/// One look at the entries of `names`: open flows of those that drain still, and flows that were cut.
+struct Look {
+  uint64_t flows = 0;
+  uint64_t cut = 0;
+  bool is_counted = true;  // the data plane said how many
+  bool is_draining = false;
+  bool is_gone = false;  // one was enabled meanwhile
+};
+
+Look look_at(const json& answer, const std::vector<std::string>& names) {
+  Look out;
+  for (const std::string& name : names) {
+    const json& entries = answer.at("by_hand");
+    const auto entry =
+        std::ranges::find_if(entries, [&](const json& each) { return each.at("backend").get<std::string>() == name; });
+    if (entry == entries.end() || entry->at("admin") == "enabled") {
+      out.is_gone = true;
+      continue;
+    }
+    out.cut += entry->at("flows_cut").get<uint64_t>();
+    if (entry->at("admin") != "draining") continue;
+    out.is_draining = true;
+    if (entry->at("flows_now").is_null())
+      out.is_counted = false;
+    else
+      out.flows += entry->at("flows_now").get<uint64_t>();
+  }
+  return out;
+}
+
+/// Until nothing is left of what `names` drain. Progress goes out as it changes.
+Outcome wait_until_drained(const Invocation& invocation, const Client& client, const std::vector<std::string>& names) {
+  std::optional<uint64_t> told;
+  for (;; std::this_thread::sleep_for(kLookEvery)) {
+    const auto answer = client.get("/api/v1/by-hand");
+    if (!answer) return std::unexpected(answer.error());
+    const Look look = look_at(*answer, names);
+    if (look.is_gone) return std::unexpected(Failure{Exit::kFailed, "enabled by someone else meanwhile"});
+    if (!look.is_draining || (look.is_counted && look.flows == 0)) {
+      if (invocation.json) invocation.out() << json{{"backends", names}, {"flows_cut", look.cut}}.dump(2) << "\n";
+      if (look.cut == 0) {
+        if (!invocation.json) invocation.out() << "drained\n";
+        return {};
+      }
+      return std::unexpected(Failure{Exit::kUnfinished, fmt::format("{} flows cut at the deadline", look.cut)});
+    }
+    if (invocation.json || !look.is_counted || told == look.flows) continue;
+    told = look.flows;
+    invocation.out() << fmt::format("{} flows left\n", look.flows) << std::flush;
+  }
+}
+
+/// Sends a change and tells how it went.
+Outcome change(const Invocation& invocation, const json& body) {
+  const auto client = invocation.client();
+  if (!client) return std::unexpected(client.error());
+  const auto answer = client->post("/api/v1/by-hand", body);
+  if (!answer) return std::unexpected(answer.error());
+  const bool waits = invocation.has("wait");
+  const auto names = answer->value("backends", std::vector<std::string>());
+  const auto warning = answer->value("warning", std::string());
+  if (!waits || !warning.empty()) {
+    const auto shown = show_answer(invocation, *answer, [&](const json&) {
+      std::string out = fmt::format("{}: {}\n", body.at("action").get<std::string>(), fmt::join(names, ", "));
+      return warning.empty() ? out : out + "warning: " + warning + "\n";
+    });
+    if (!shown || !waits) return shown;
+  }
+  return wait_until_drained(invocation, *client, names);
+}
+
+/// `body` with the deadline, if one is given.
+std::expected<json, Failure> with_deadline(const Invocation& invocation, json body) {
+  const auto deadline = invocation.seconds("deadline", 0, kLongestDeadlineS);
+  if (!deadline) return std::unexpected(deadline.error());
+  if (invocation.has("deadline")) body["deadline_s"] = *deadline;
+  return body;
+}
+
+std::expected<json, Failure> with_weight(const Invocation& invocation, const std::string& argument, json body) {
+  body["weight"] = nullptr;
+  if (invocation.has(argument) == invocation.has("clear")) {
+    return std::unexpected(Failure{Exit::kUsage, "give a weight, or --clear for the configured one"});
+  }
+  if (invocation.has("clear")) return body;
+  const auto weight = invocation.number(argument, 0, 0, kMaxWeight);
+  if (!weight) return std::unexpected(weight.error());
+  body["weight"] = *weight;
+  return body;
+}
+
+Outcome change_with(const Invocation& invocation, const std::expected<json, Failure>& body) {
+  if (!body) return std::unexpected(body.error());
+  return change(invocation, *body);
+}
+
+Outcome drain(const Invocation& invocation) {
+  return change_with(invocation,
+                     with_deadline(invocation, {{"action", "drain"}, {"backend", invocation.text("BACKEND")}}));
+}
+
+Outcome set_weight(const Invocation& invocation) {
+  return change_with(invocation,
+                     with_weight(invocation, "N", {{"action", "weight"}, {"backend", invocation.text("BACKEND")}}));
+}
+
+Outcome change_pool(const Invocation& invocation) {
+  const std::string action = invocation.text("ACTION");
+  const json body{{"action", action}, {"pool", invocation.text("POOL")}};
+  if (action == "weight") return change_with(invocation, with_weight(invocation, "N", body));
+  if (invocation.has("N")) return std::unexpected(Failure{Exit::kUsage, "N is of \"weight\""});
+  if (action == "drain") return change_with(invocation, with_deadline(invocation, body));
+  if (action == "disable" || action == "enable" || action == "clear") return change(invocation, body);
+  return std::unexpected(Failure{Exit::kUsage, "ACTION: allowed: drain, disable, enable, weight, clear"});
+}
+
+Outcome clear(const Invocation& invocation) {
+  if (invocation.has("BACKEND") == invocation.has("all")) {
+    return std::unexpected(Failure{Exit::kUsage, "give a backend, or --all"});
+  }
+  json body{{"action", "clear"}};
+  if (invocation.has("all"))
+    body["all"] = true;
+  else
+    body["backend"] = invocation.text("BACKEND");
+  return change(invocation, body);
+}
+
+Argument backend_argument() {
+  return {.name = "BACKEND", .help = "POOL/BACKEND, or BACKEND where it is the only one; :PORT for one of its ports"};
+}
+
+}  // namespace
+
+Command drain_command() {
+  return {.name = "drain",
+          .help = "Give a backend no new flows, and let its open ones end",
+          .arguments = {backend_argument()},
+          .options = {kDeadline, kWait},
+          .run = drain};
+}
+
+Command disable_command() {
+  return {.name = "disable",
+          .help = "Give a backend no new flows, and cut its open ones now",
+          .arguments = {backend_argument()},
+          .run = [](const Invocation& invocation) {
+            return change(invocation, {{"action", "disable"}, {"backend", invocation.text("BACKEND")}});
+          }};
+}
+
+Command enable_command() {
+  return {.name = "enable",
+          .help = "Give a drained or disabled backend flows again",
+          .arguments = {backend_argument()},
+          .run = [](const Invocation& invocation) {
+            return change(invocation, {{"action", "enable"}, {"backend", invocation.text("BACKEND")}});
+          }};
+}
+
+Command weight_command() {
+  return {.name = "weight",
+          .help = "Give a backend another weight than the file's",
+          .arguments = {backend_argument(), {.name = "N", .help = "0 to 65535", .required = false}},
+          .options = {kClear},
+          .run = set_weight};
+}
+
+Command pool_command() {
+  return {.name = "pool",
+          .help = "Drain, disable, enable, weight or clear all backends of a pool",
+          .arguments = {{.name = "POOL", .help = "Its name"},
+                        {.name = "ACTION", .help = "drain, disable, enable, weight or clear"},
+                        {.name = "N", .help = "The weight", .required = false}},
+          .options = {kDeadline, kWait, kClear},
+          .run = change_pool};
+}
+
+Command clear_command() {
+  Argument backend = backend_argument();
+  backend.required = false;
+  return {.name = "clear",
+          .help = "Take back what was changed by hand",
+          .arguments = {backend},
+          .options = {{"all", "", "Of every backend"}},
+          .run = clear};
+}
+
+}  // namespace sluice::ctl

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/ctl/doctor/examinations.h"
+
+#include <cctype>
+#include <set>
+#include <string_view>
+
+#include "config/schema/lcores.h"
+
+namespace sluice::ctl {
+
+Report examine(const Patient& patient) {
+  Report out;
+  for (const auto examination : kExaminations) examination(patient, out);
+  return out;
+}
+
+std::string pci_address(const config::Port& port) {
+  std::string address = port.device.substr(0, port.device.find(','));
+  const auto colons = std::ranges::count(address, ':');
+  const bool only_digits =
+      std::ranges::all_of(address, [](unsigned char c) { return std::isxdigit(c) != 0 || c == ':' || c == '.'; });
+  if (colons == 0 || !only_digits) return "";
+  return colons == 1 ? "0000:" + address : address;
+}
+
+std::string interface_of(const config::Port& port) {
+  constexpr std::string_view kKey = ",iface=";
+  const size_t start = port.device.find(kKey);
+  if (start == std::string::npos) return "";
+  const size_t end = port.device.find(',', start + kKey.size());
+  return port.device.substr(start + kKey.size(), end == std::string::npos ? end : end - start - kKey.size());
+}
+
+std::vector<unsigned> worker_cpus(const Patient& patient) {
+  const config::Dataplane& dataplane = patient.config.dataplane;
+  std::vector<unsigned> out;
+  if (!dataplane.lcores.empty()) {
+    out = config::parse_lcores(dataplane.lcores).value_or(std::vector<unsigned>{});
+  } else {
+    out = patient.machine.cpus("/sys/devices/system/cpu/online");
+    if (out.size() > 1) out.erase(out.begin());
+  }
+  out.resize(std::min<size_t>(out.size(), dataplane.workers));
+  return out;
+}
+
+std::vector<Process> running(const Patient& patient, const std::string& name) {
+  std::vector<Process> out = patient.machine.processes();
+  const std::string file = patient.path.substr(patient.path.rfind('/') + 1);
+  std::erase_if(out, [&](const Process& process) {
+    return process.name != name || process.command.find(file) == std::string::npos;
+  });
+  return out;
+}
+
+size_t count_servers(const config::Config& config, bool v4) {
+  std::set<config::IpAddress> out;
+  for (const config::Pool& pool : config.pools)
+    for (const config::Backend& backend : pool.backends)
+      if (backend.address.is_v4() == v4) out.insert(backend.address);
+  return out.size();
+}
+
+}  // namespace sluice::ctl

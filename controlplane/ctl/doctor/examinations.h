@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the doctor looks at: each examination reads the machine beside the configuration, and changes nothing. A file
+// for each topic.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "config/model.h"
+#include "controlplane/ctl/doctor/machine.h"
+#include "controlplane/ctl/doctor/report.h"
+
+namespace sluice::ctl {
+
+struct Patient {
+  const config::Config& config;
+  const Machine& machine;
+  std::string path;                        // of the configuration
+  const nlohmann::json* status = nullptr;  // what control says; null: it does not answer
+};
+
+void examine_memory(const Patient& patient, Report& report);  // huge pages, NUMA
+void examine_cards(const Patient& patient, Report& report);   // driver, IOMMU
+void examine_cores(const Patient& patient, Report& report);   // isolation, who else runs there, frequency
+void examine_links(const Patient& patient, Report& report);   // twins, interfaces, MTU
+void examine_kernel(const Patient& patient, Report& report);  // forwarding, reverse path filter, neighbour table
+void examine_vips(const Patient& patient, Report& report);    // addresses
+void examine_limits(const Patient& patient, Report& report);  // open files, disks
+void examine_clock(const Patient& patient, Report& report);
+void examine_control(const Patient& patient, Report& report);  // what it says: data plane, the servers' gateway
+
+inline constexpr std::array kExaminations{examine_memory, examine_cards,  examine_cores, examine_links,  examine_kernel,
+                                          examine_vips,   examine_limits, examine_clock, examine_control};
+
+/// All of them.
+Report examine(const Patient& patient);
+
+// What several of them ask.
+
+/// "0000:3b:00.0" of a port with a PCI address, "" of another.
+std::string pci_address(const config::Port& port);
+/// The interface that a device string names ("net_af_xdp0,iface=eth1"), or "".
+std::string interface_of(const config::Port& port);
+/// The CPUs that workers take; empty if that cannot be told.
+std::vector<unsigned> worker_cpus(const Patient& patient);
+/// Processes of that name which were started with this configuration.
+std::vector<Process> running(const Patient& patient, const std::string& name);
+/// Distinct addresses of mail servers, IPv4 or IPv6.
+size_t count_servers(const config::Config& config, bool v4);
+
+}  // namespace sluice::ctl

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Huge pages: enough of them, and on the node of the card.
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "controlplane/ctl/doctor/examinations.h"
+
+namespace sluice::ctl {
+
+namespace {
+
+constexpr const char* kTopic = "huge pages";
+
+/// MiB in files of `name` ("free_hugepages") over all sizes below `directory`.
+uint64_t mebibytes(const Machine& machine, const std::string& directory, const std::string& name) {
+  constexpr std::string_view kPrefix = "hugepages-";
+  uint64_t kib = 0;
+  for (const std::string& entry : machine.entries(directory)) {
+    if (!entry.starts_with(kPrefix)) continue;
+    uint64_t size = 0;
+    std::from_chars(entry.data() + kPrefix.size(), entry.data() + entry.size(), size);
+    kib += size * machine.number(directory + "/" + entry + "/" + name).value_or(0);
+  }
+  return kib / 1024;
+}
+
+/// The node of a card; nothing where there is but one, or it is not told.
+std::optional<uint64_t> node_of(const Machine& machine, const config::Port& port) {
+  const std::string address = pci_address(port);
+  if (address.empty() || !machine.has("/sys/devices/system/node/node1")) return std::nullopt;
+  return machine.number("/sys/bus/pci/devices/" + address + "/numa_node");  // "-1" is no number of ours
+}
+
+void examine_nodes(const Patient& patient, Report& report) {
+  const Machine& machine = patient.machine;
+  for (const config::Port& port : patient.config.dataplane.ports) {
+    const auto node = node_of(machine, port);
+    if (!node) continue;
+    const std::string directory = fmt::format("/sys/devices/system/node/node{}", *node);
+    const std::string topic = "NUMA, port " + port.name;
+    std::string far;
+    for (const unsigned cpu : worker_cpus(patient))
+      if (!machine.has(fmt::format("{}/cpu{}", directory, cpu)))
+        far += fmt::format("{}{}", far.empty() ? "" : ",", cpu);
+    if (!far.empty())
+      report.warn(topic, fmt::format("the card is on node {}, and cores {} are not", *node, far),
+                  fmt::format("choose dataplane.lcores from {}/cpulist", directory));
+    else if (mebibytes(machine, directory + "/hugepages", "nr_hugepages") == 0)
+      report.warn(topic, fmt::format("the card is on node {}, which has no huge pages", *node),
+                  fmt::format("reserve them there: {}/hugepages/hugepages-2048kB/nr_hugepages", directory));
+    else
+      report.ok(topic, fmt::format("card, cores and huge pages are on node {}", *node));
+  }
+}
+
+}  // namespace
+
+void examine_memory(const Patient& patient, Report& report) {
+  const config::Dataplane& dataplane = patient.config.dataplane;
+  if (!dataplane.hugepages) return report.ok(kTopic, "none are wanted (dataplane.hugepages = false)");
+  const std::string directory = "/sys/kernel/mm/hugepages";
+  const uint64_t total = mebibytes(patient.machine, directory, "nr_hugepages");
+  const uint64_t free = mebibytes(patient.machine, directory, "free_hugepages");
+  const bool runs = !running(patient, "sluice-dataplane").empty();
+  if (runs && total > 0)
+    report.ok(kTopic, fmt::format("{} MiB, {} MiB of them free, and sluice-dataplane runs", total, free));
+  else if (free < dataplane.memory_mb)
+    report.fail(kTopic,
+                fmt::format("{} MiB are free of {} MiB, memory_mb = {} are wanted", free, total, dataplane.memory_mb),
+                fmt::format("sysctl vm.nr_hugepages={} (pages of 2 MiB), best at boot: hugepages={}",
+                            (total - free) / 2 + (dataplane.memory_mb + 1) / 2 + 64,
+                            (total - free) / 2 + (dataplane.memory_mb + 1) / 2 + 64));
+  else
+    report.ok(kTopic, fmt::format("{} MiB are free, {} MiB are wanted", free, dataplane.memory_mb));
+  examine_nodes(patient, report);
+}
+
+}  // namespace sluice::ctl

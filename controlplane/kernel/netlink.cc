@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/kernel/netlink.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <initializer_list>
+
+namespace sluice::control::netlink {
+
+namespace {
+
+template <typename Payload>
+Bytes request(uint16_t type, uint16_t flags, uint32_t sequence, const Payload& payload,
+              const config::IpAddress* address = nullptr, uint16_t attribute = 0) {
+  Bytes out(256);
+  nlmsghdr* header = mnl_nlmsg_put_header(out.data());
+  header->nlmsg_type = type;
+  header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
+  header->nlmsg_seq = sequence;
+  *static_cast<Payload*>(mnl_nlmsg_put_extra_header(header, sizeof payload)) = payload;
+  if (address != nullptr) {
+    if (address->is_v4()) {
+      mnl_attr_put(header, attribute, 4, &address->bytes[12]);
+    } else {
+      mnl_attr_put(header, attribute, 16, address->bytes.data());
+    }
+  }
+  out.resize(header->nlmsg_len);
+  return out;
+}
+
+/// Appends to a request.
+void put_u32(Bytes& bytes, uint16_t attribute, uint32_t value) {
+  bytes.resize(bytes.size() + sizeof(nlattr) + sizeof value);
+  auto* header = reinterpret_cast<nlmsghdr*>(bytes.data());
+  mnl_attr_put_u32(header, attribute, value);
+}
+
+uint8_t family_of(const config::IpAddress& address) {
+  return address.is_v4() ? AF_INET : AF_INET6;
+}
+
+std::optional<config::IpAddress> address_from(const void* bytes, size_t length) {
+  config::IpAddress out;
+  if (length == 4) {
+    out.bytes[10] = out.bytes[11] = 0xff;
+    std::memcpy(&out.bytes[12], bytes, 4);
+    return out;
+  }
+  if (length != 16) return std::nullopt;
+  std::memcpy(out.bytes.data(), bytes, 16);
+  return out;
+}
+
+std::optional<config::IpAddress> address_in(const nlattr* attribute) {
+  return address_from(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
+}
+
+/// RTA_VIA: a next hop of another family than the route's.
+std::optional<config::IpAddress> via_in(const nlattr* attribute) {
+  const size_t length = mnl_attr_get_payload_len(attribute);
+  if (length < sizeof(rtvia)) return std::nullopt;
+  const auto* bytes = static_cast<const uint8_t*>(mnl_attr_get_payload(attribute));
+  return address_from(bytes + sizeof(rtvia), length - sizeof(rtvia));
+}
+
+int index_in(const nlattr* attribute) {
+  return mnl_attr_validate(attribute, MNL_TYPE_U32) < 0 ? 0 : static_cast<int>(mnl_attr_get_u32(attribute));
+}
+
+/// Calls `visit(attribute, type)` for each attribute after `payload_bytes` of fixed part.
+template <typename Visit>
+void each_attribute(const nlmsghdr* header, size_t payload_bytes, Visit visit) {
+  const char* end = reinterpret_cast<const char*>(header) + header->nlmsg_len;  // the tail of libmnl is padded beyond
+  const auto* attribute = static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(header, payload_bytes));
+  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
+    visit(attribute, mnl_attr_get_type(attribute));
+    attribute = mnl_attr_next(attribute);
+  }
+}
+
+Link parse_link(const nlmsghdr* header) {
+  const auto* info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(header));
+  Link out;
+  out.index = info->ifi_index;
+  out.up = (info->ifi_flags & IFF_UP) != 0 && (info->ifi_flags & IFF_LOWER_UP) != 0;
+  out.gone = header->nlmsg_type == RTM_DELLINK;
+  each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
+    if (type == IFLA_IFNAME && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0) {
+      out.name = mnl_attr_get_str(attribute);
+    } else if (type == IFLA_ADDRESS && mnl_attr_get_payload_len(attribute) == sizeof(MacAddress)) {
+      std::memcpy(&out.mac.emplace(), mnl_attr_get_payload(attribute), sizeof(MacAddress));
+    }
+  });
+  return out;
+}
+
+std::optional<Neighbor> parse_neighbor(const nlmsghdr* header) {
+  const auto* info = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(header));
+  if (info->ndm_family != AF_INET && info->ndm_family != AF_INET6) return std::nullopt;
+  Neighbor out;
+  out.link = info->ndm_ifindex;
+  out.state = info->ndm_state;
+  out.gone = header->nlmsg_type == RTM_DELNEIGH;
+  bool has_address = false;
+  each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
+    if (type == NDA_DST) {
+      if (const auto address = address_in(attribute)) {
+        out.address = *address;
+        has_address = true;
+      }
+    } else if (type == NDA_LLADDR && mnl_attr_get_payload_len(attribute) == sizeof(MacAddress)) {
+      out.mac.emplace();
+      std::memcpy(out.mac->bytes.data(), mnl_attr_get_payload(attribute), sizeof(MacAddress));
+    }
+  });
+  if (!has_address) return std::nullopt;
+  return out;
+}
+
+/// RTA_MULTIPATH: what the kernel answers to a request about one address has only one next hop.
+void parse_hops(const nlattr* multipath, Route& out) {
+  std::span<const uint8_t> left{static_cast<const uint8_t*>(mnl_attr_get_payload(multipath)),
+                                mnl_attr_get_payload_len(multipath)};
+  while (left.size() >= sizeof(rtnexthop)) {
+    const auto* hop = reinterpret_cast<const rtnexthop*>(left.data());
+    if (hop->rtnh_len < sizeof *hop || hop->rtnh_len > left.size()) return;
+    RouteHop& parsed = out.hops.emplace_back(hop->rtnh_ifindex, std::nullopt);
+    const uint8_t* end = left.data() + hop->rtnh_len;
+    const auto* attribute = reinterpret_cast<const nlattr*>(left.data() + sizeof *hop);
+    while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const uint8_t*>(attribute)))) {
+      if (mnl_attr_get_type(attribute) == RTA_GATEWAY) parsed.gateway = address_in(attribute);
+      if (mnl_attr_get_type(attribute) == RTA_VIA) parsed.gateway = via_in(attribute);
+      attribute = mnl_attr_next(attribute);
+    }
+    left = left.subspan(std::min<size_t>(RTNH_ALIGN(hop->rtnh_len), left.size()));
+  }
+}
+
+std::optional<Route> parse_route(const nlmsghdr* header) {
+  const auto* info = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));
+  if (info->rtm_family != AF_INET && info->rtm_family != AF_INET6) return std::nullopt;
+  Route out;
+  out.type = info->rtm_type;
+  out.prefix_bits = info->rtm_dst_len;
+  out.is_v4 = info->rtm_family == AF_INET;
+  out.table = info->rtm_table;
+  out.protocol = info->rtm_protocol;
+  each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
+    if (type == RTA_DST) out.destination = address_in(attribute).value_or(config::IpAddress{});
+    if (type == RTA_OIF) out.link = index_in(attribute);
+    if (type == RTA_GATEWAY) out.gateway = address_in(attribute);
+    if (type == RTA_VIA) out.gateway = via_in(attribute);
+    if (type == RTA_MULTIPATH) parse_hops(attribute, out);
+    if (type == RTA_TABLE && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) out.table = mnl_attr_get_u32(attribute);
+    if (type == RTA_PRIORITY && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) {
+      out.metric = mnl_attr_get_u32(attribute);
+    }
+  });
+  if (!out.hops.empty()) out.link = out.hops.front().link;
+  return out;
+}
+
+std::optional<InterfaceAddress> parse_address(const nlmsghdr* header) {
+  const auto* info = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(header));
+  if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) return std::nullopt;
+  InterfaceAddress out;
+  out.link = static_cast<int>(info->ifa_index);
+  out.gone = header->nlmsg_type == RTM_DELADDR;
+  uint32_t flags = info->ifa_flags;
+  std::optional<config::IpAddress> address, local;  // with a peer, `address` is the peer's
+  each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
+    if (type == IFA_ADDRESS) address = address_in(attribute);
+    if (type == IFA_LOCAL) local = address_in(attribute);
+    if (type == IFA_FLAGS && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) flags = mnl_attr_get_u32(attribute);
+  });
+  // An IPv4 secondary address is as good as the first; in IPv6 the same bit marks one for privacy.
+  const uint32_t unfit = IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED |
+                         (info->ifa_family == AF_INET6 ? uint32_t{IFA_F_TEMPORARY} : 0U);
+  out.usable = info->ifa_scope == RT_SCOPE_UNIVERSE && (flags & unfit) == 0;
+  if (!local && !address) return std::nullopt;
+  out.address = local ? *local : *address;
+  return out;
+}
+
+template <typename Payload>
+bool holds(const nlmsghdr* header) {
+  return mnl_nlmsg_get_payload_len(header) >= sizeof(Payload);
+}
+
+void parse_one(const nlmsghdr* header, std::vector<Message>& out) {
+  switch (header->nlmsg_type) {
+    case NLMSG_ERROR:
+      if (holds<nlmsgerr>(header)) {
+        out.emplace_back(Status{-static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header))->error});
+      }
+      return;
+    case NLMSG_DONE:
+      out.emplace_back(Done{});
+      return;
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      if (holds<ifinfomsg>(header)) out.emplace_back(parse_link(header));
+      return;
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH:
+      if (!holds<ndmsg>(header)) return;
+      if (auto neighbor = parse_neighbor(header)) out.emplace_back(std::move(*neighbor));
+      return;
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      if (!holds<rtmsg>(header)) return;
+      if (auto route = parse_route(header)) out.emplace_back(std::move(*route));
+      return;
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      if (!holds<ifaddrmsg>(header)) return;
+      if (auto address = parse_address(header)) out.emplace_back(std::move(*address));
+      return;
+    default:
+      return;
+  }
+}
+
+}  // namespace
+
+Bytes dump_links(uint32_t sequence) {
+  ifinfomsg payload{};
+  payload.ifi_family = AF_UNSPEC;
+  return request(RTM_GETLINK, NLM_F_DUMP, sequence, payload);
+}
+
+Bytes dump_neighbors(uint32_t sequence) {
+  ndmsg payload{};
+  payload.ndm_family = AF_UNSPEC;
+  return request(RTM_GETNEIGH, NLM_F_DUMP, sequence, payload);
+}
+
+Bytes dump_addresses(uint32_t sequence) {
+  ifaddrmsg payload{};
+  payload.ifa_family = AF_UNSPEC;
+  return request(RTM_GETADDR, NLM_F_DUMP, sequence, payload);
+}
+
+Bytes dump_routes(uint32_t sequence) {
+  rtmsg payload{};
+  payload.rtm_family = AF_UNSPEC;
+  return request(RTM_GETROUTE, NLM_F_DUMP, sequence, payload);
+}
+
+Bytes dump_routes(uint8_t family, uint32_t table, uint32_t sequence) {
+  rtmsg payload{};
+  payload.rtm_family = family;
+  Bytes out = request(RTM_GETROUTE, NLM_F_DUMP, sequence, payload);
+  put_u32(out, RTA_TABLE, table);
+  return out;
+}
+
+Bytes get_route(const config::IpAddress& destination, uint32_t sequence) {
+  rtmsg payload{};
+  payload.rtm_family = family_of(destination);
+  payload.rtm_dst_len = destination.is_v4() ? 32 : 128;
+  return request(RTM_GETROUTE, 0, sequence, payload, &destination, RTA_DST);
+}
+
+Bytes use_neighbor(int link, const config::IpAddress& address, uint32_t sequence) {
+  ndmsg payload{};
+  payload.ndm_family = family_of(address);
+  payload.ndm_ifindex = link;
+  payload.ndm_flags = NTF_USE;
+  return request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, sequence, payload, &address, NDA_DST);
+}
+
+Bytes add_blackhole(const config::IpAddress& address, uint32_t table, uint8_t protocol, uint32_t metric,
+                    uint32_t sequence) {
+  rtmsg payload{};
+  payload.rtm_family = family_of(address);
+  payload.rtm_dst_len = address.is_v4() ? 32 : 128;
+  payload.rtm_protocol = protocol;
+  payload.rtm_type = RTN_BLACKHOLE;
+  payload.rtm_scope = RT_SCOPE_UNIVERSE;
+  Bytes out = request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, sequence, payload, &address, RTA_DST);
+  put_u32(out, RTA_TABLE, table);
+  put_u32(out, RTA_PRIORITY, metric);
+  return out;
+}
+
+Bytes delete_route(const Route& route, uint32_t sequence) {
+  rtmsg payload{};
+  payload.rtm_family = route.is_v4 ? AF_INET : AF_INET6;
+  payload.rtm_dst_len = route.prefix_bits;
+  payload.rtm_protocol = route.protocol;
+  payload.rtm_type = route.type;
+  payload.rtm_scope = RT_SCOPE_NOWHERE;  // of whatever scope
+  const bool has_destination = route.prefix_bits != 0;
+  Bytes out =
+      request(RTM_DELROUTE, NLM_F_ACK, sequence, payload, has_destination ? &route.destination : nullptr, RTA_DST);
+  put_u32(out, RTA_TABLE, route.table);
+  put_u32(out, RTA_PRIORITY, route.metric);
+  return out;
+}
+
+std::vector<Message> parse(std::span<const uint8_t> bytes) {
+  std::vector<Message> out;
+  while (bytes.size() >= sizeof(nlmsghdr)) {
+    const auto* header = reinterpret_cast<const nlmsghdr*>(bytes.data());
+    // Not mnl_nlmsg_ok: it takes a length above 2 GiB for a negative one, and lets it pass.
+    if (header->nlmsg_len < sizeof(nlmsghdr) || header->nlmsg_len > bytes.size()) break;
+    parse_one(header, out);
+    bytes = bytes.subspan(std::min<size_t>(NLMSG_ALIGN(header->nlmsg_len), bytes.size()));
+  }
+  return out;
+}
+
+bool covers(const Route& route, const config::IpAddress& address) {
+  if (route.is_v4 != address.is_v4()) return false;
+  const unsigned first = route.is_v4 ? 96 : 0;  // v4-mapped: the prefix counts from there
+  for (unsigned bit = first; bit < first + route.prefix_bits && bit < 128; bit++) {
+    const auto mask = static_cast<uint8_t>(0x80U >> (bit % 8));
+    if (((route.destination.bytes[bit / 8] ^ address.bytes[bit / 8]) & mask) != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace sluice::control::netlink

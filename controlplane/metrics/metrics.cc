@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/metrics/metrics.h"
+
+#include "config/choices.h"
+#include "controlplane/announce/announcer.h"
+#include "controlplane/api/status_json.h"
+#include "controlplane/base/times.h"
+#include "controlplane/changes/sources.h"
+#include "controlplane/channel/published_ports.h"
+#include "controlplane/figures/limit_figures.h"
+#include "controlplane/records/session_records.h"
+#include "healthcheck/prober.h"
+
+namespace sluice::control {
+
+namespace {
+
+constexpr double kMsPerSecond = 1000;
+
+void write_gauge(MetricsWriter& writer, std::string_view name, std::string_view help, double value) {
+  writer.begin(name, MetricType::kGauge, help);
+  writer.add("", value);
+}
+
+std::vector<ServiceRow> service_rows(const ApiContext& context) {
+  std::vector<ServiceRow> out;
+  for (const ServiceState& service : context.model.services())
+    out.push_back({service, context.model.placements()[service.placement], figures_of(context.channel, service)});
+  return out;
+}
+
+std::vector<BackendRow> backend_rows(const ApiContext& context) {
+  std::vector<BackendRow> out;
+  const std::vector<double> shares = shares_of(context.model);
+  for (size_t i = 0; i < shares.size(); i++) {
+    const Member& member = context.model.members()[i];
+    if (member.removal) continue;  // its labels may be another's by now
+    out.push_back({member, shares[i], figures_of(context.channel, member),
+                   context.prober == nullptr ? std::nullopt : context.prober->state(member.label())});
+  }
+  return out;
+}
+
+/// What left the file and drains. By no name, which may be another's by now.
+void write_removed(MetricsWriter& writer, const ApiContext& context) {
+  size_t backends = 0;
+  double flows = 0;
+  for (const Member& member : context.model.members()) {
+    if (!member.removal) continue;
+    backends++;
+    if (const auto figures = figures_of(context.channel, member))
+      flows += static_cast<double>(figures->flows.flows_now);
+  }
+  write_gauge(writer, "sluice_removed_services", "services that left the file and still have open flows",
+              static_cast<double>(context.model.removed_services().size()));
+  write_gauge(writer, "sluice_removed_backends", "backends that left the file and still have open flows",
+              static_cast<double>(backends));
+  if (context.channel.mapping() == nullptr) return;  // nobody counts them
+  write_gauge(writer, "sluice_removed_backend_flows", "open flows of backends that left the file", flows);
+}
+
+void write_blocked(MetricsWriter& writer, const Sources* sources) {
+  if (sources == nullptr) return;
+  writer.begin("sluice_blocked_prefixes", MetricType::kGauge, "prefixes that may begin no sessions");
+  writer.add(label("by", "file"), static_cast<double>(sources->file_prefixes()));
+  writer.add(label("by", "hand"), static_cast<double>(sources->by_hand().size()));
+  write_gauge(writer, "sluice_block_file_refused", "1 while the block file has a fault and the last good one stays",
+              sources->file_fault().empty() ? 0 : 1);
+}
+
+void write_limits(MetricsWriter& writer, const ApiContext& context) {
+  const auto& limits = context.config.sources.limits;
+  if (limits.empty() || context.channel.mapping() == nullptr) return;
+  const auto each = [&](auto write) {
+    for (uint32_t i = 0; i < limits.size(); i++) {
+      const std::string labels =
+          joined(label("rule", std::to_string(i + 1)), label("action", std::string(config::name_of(limits[i].action))));
+      if (const auto counters = limit_counters(context.channel, i)) write(labels, *counters);
+    }
+  };
+  writer.begin("sluice_source_limit_refused_total", MetricType::kCounter,
+               "connections of sources at a limit of sources.limits, by its place there, and by why; counted from the "
+               "beginning when the rules count otherwise");
+  each([&](const std::string& labels, const channel::LimitCounters& counters) {
+    writer.add(labels, counters.refused_connections, label("why", "connections"));
+    writer.add(labels, counters.refused_rate, label("why", "rate"));
+    writer.add(labels, counters.cut, label("why", "handshakes"));
+  });
+  writer.begin("sluice_source_limit_uncounted_total", MetricType::kCounter,
+               "sessions that a limit does not count, as there was no place for their source");
+  each([&](const std::string& labels, const channel::LimitCounters& counters) {
+    writer.add(labels, counters.uncounted);
+  });
+}
+
+void write_announcement(MetricsWriter& writer, const Announcer* announcer) {
+  if (announcer == nullptr) return;
+  write_gauge(writer, "sluice_node_draining", "1 while this node drains by hand", announcer->node().wish() ? 1 : 0);
+  if (announcer->config().mode == config::AnnounceMode::kNone) return;  // nobody is told
+  const auto& vips = announcer->announcement().vips();
+  const auto is = [&](VipState state) {
+    for (const auto& [address, vip] : vips)
+      writer.add(label("vip", address.to_string()), vip.state == state ? 1.0 : 0.0);
+  };
+  writer.begin("sluice_vip_announced", MetricType::kGauge, "1 while the VIP is announced as in service");
+  is(VipState::kAnnounced);
+  writer.begin("sluice_vip_draining", MetricType::kGauge, "1 while the VIP is announced at the draining metric");
+  is(VipState::kDraining);
+  writer.begin("sluice_vip_changes_total", MetricType::kCounter, "changes of what the network is told of the VIP");
+  for (const auto& [address, vip] : vips) writer.add(label("vip", address.to_string()), vip.changes);
+  write_gauge(writer, "sluice_announce_refused", "1 while the kernel refuses a route that announces a VIP",
+              announcer->routes().fault().empty() ? 0 : 1);
+  writer.begin("sluice_announce_routes_remade_total", MetricType::kCounter,
+               "routes made again after others had removed them");
+  writer.add("", announcer->routes().remade());
+}
+
+void write_records(MetricsWriter& writer, const SessionRecords* records) {
+  if (records == nullptr) return;
+  const SessionWriter::Figures figures = records->figures();
+  const std::string to = label("to", records->output());
+  writer.begin("sluice_session_records_written_total", MetricType::kCounter, "records of sessions that were written");
+  writer.add(to, figures.written);
+  writer.begin("sluice_session_records_lost_total", MetricType::kCounter,
+               "records of sessions that control had and could not write, by why");
+  writer.add(to, figures.lost, label("why", "output"));
+  writer.add(to, figures.overrun, label("why", "too_many_waiting"));
+  writer.begin("sluice_session_records_sampled_out_total", MetricType::kCounter,
+               "ordinary sessions that were not written, as records.share says");
+  writer.add(to, figures.sampled_out);
+  write_gauge(writer, "sluice_session_records_failing", "1 while records of sessions cannot be written",
+              figures.failing ? 1 : 0);
+}
+
+std::vector<WorkerCounters> worker_rows(const ChannelMapping* mapping) {
+  std::vector<WorkerCounters> out;
+  const uint32_t workers = mapping == nullptr ? 0 : mapping->workers();
+  out.reserve(workers);
+  for (uint32_t worker = 0; worker < workers; worker++) out.push_back(worker_counters(*mapping, worker));
+  return out;
+}
+
+std::vector<PublishedPort> port_rows(const ChannelMapping* mapping) {
+  return mapping == nullptr ? std::vector<PublishedPort>{} : published_ports(*mapping);
+}
+
+}  // namespace
+
+void write_control(MetricsWriter& writer, const ApiContext& context) {
+  writer.begin("sluice_build_info", MetricType::kGauge, "always 1; which Sluice this is");
+  writer.add(joined(label("version", SLUICE_VERSION), label("name", context.config.instance)), 1.0);
+  write_gauge(writer, "sluice_dataplane_connected", "1 while control is connected to the data plane",
+              context.dataplane.connected ? 1 : 0);
+  write_gauge(writer, "sluice_dataplane_settled", "1 if every worker uses what control published last",
+              context.channel.is_settled() ? 1 : 0);
+  if (context.configuration != nullptr) {
+    write_gauge(writer, "sluice_config_refused", "1 if the configuration file was refused when it was last read",
+                context.configuration->fault.empty() ? 0 : 1);
+  }
+  if (const ChannelMapping* mapping = context.channel.mapping()) {
+    const channel::StatsHeader& header = mapping->stats_header();
+    write_gauge(writer, "sluice_dataplane_start_time_seconds", "when the data plane started, in Unix time",
+                static_cast<double>(header.start_time_ms) / kMsPerSecond);
+    write_gauge(writer, "sluice_dataplane_workers", "polling workers", mapping->workers());
+    write_gauge(writer, "sluice_dataplane_tsc_hertz", "cycles of the time stamp counter in a second",
+                static_cast<double>(header.tsc_hz));
+  }
+  write_removed(writer, context);
+  write_blocked(writer, context.sources);
+  write_limits(writer, context);
+  write_announcement(writer, context.announcer);
+  write_records(writer, context.records);
+  const LatencyHistogram& pushes = context.channel.latencies();
+  writer.begin("sluice_push_seconds", MetricType::kHistogram,
+               "from the verdict or event behind a change to its use on every worker");
+  writer.add("", HistogramSamples{pushes.buckets, LatencyHistogram::kBounds, pushes.sum_seconds});
+}
+
+std::string metrics_text(const ApiContext& context) {
+  MetricsWriter writer;
+  write_control(writer, context);
+  write_process(writer);
+  write_workers(writer, worker_rows(context.channel.mapping()));
+  write_ports(writer, port_rows(context.channel.mapping()), context.model.ports());
+  if (const ChannelMapping* mapping = context.channel.mapping())
+    write_peers(writer, mapping->stats_header().peers, monotonic_ms());
+  write_services(writer, service_rows(context));
+  write_pools(writer, context.model);
+  write_backends(writer, backend_rows(context));
+  return writer.take();
+}
+
+void add_metrics_routes(Router& router, const ApiContext& context) {
+  router.add(boost::beast::http::verb::get, "/metrics", [&context](const ApiRequest&) {
+    return ApiResponse{.content_type = std::string(kMetricsContentType), .body = metrics_text(context)};
+  });
+}
+
+}  // namespace sluice::control

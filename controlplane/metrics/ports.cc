@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ports: link and card counters as the data plane publishes them. The counters' names are the contract's.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "controlplane/metrics/metrics.h"
+
+namespace sluice::control {
+
+namespace {
+
+constexpr double kBytesPerMbit = 125'000;
+
+std::string labels_of(const PublishedPort& port) {
+  return joined(label("port", port.name), label("twin", port.twin));
+}
+
+}  // namespace
+
+void write_ports(MetricsWriter& writer, std::span<const PublishedPort> published, std::span<const BoundPort> ours) {
+  if (published.empty()) return;
+  writer.begin("sluice_port_info", MetricType::kGauge, "always 1; what the port is");
+  for (const PublishedPort& port : published) {
+    writer.add(labels_of(port), 1.0, joined(label("driver", port.driver), label("mac", to_string(port.mac))));
+  }
+  writer.begin("sluice_port_link_up", MetricType::kGauge, "1 while the card has a link");
+  for (const PublishedPort& port : published) writer.add(labels_of(port), port.link_up ? 1.0 : 0.0);
+  writer.begin("sluice_port_link_speed_bytes", MetricType::kGauge,
+               "speed of the link, in bytes a second; 0 if down or unknown");
+  for (const PublishedPort& port : published) {
+    writer.add(labels_of(port), kBytesPerMbit * static_cast<double>(port.link_up ? port.speed_mbps : 0));
+  }
+  writer.begin("sluice_port_link_changes_total", MetricType::kCounter, "times that the link went or came");
+  for (const PublishedPort& port : published) writer.add(labels_of(port), port.link_changes);
+  for (size_t i = 0; i < channel::kPortCounterCount; i++) {
+    const channel::PortCounterInfo& info = channel::kPortCounterInfo[i];
+    writer.begin(fmt::format("sluice_port_{}_total", info.name), MetricType::kCounter, info.help);
+    for (const PublishedPort& port : published) writer.add(labels_of(port), port.counters[i]);
+  }
+  writer.begin("sluice_port_refused", MetricType::kGauge,
+               "1 if nothing is sent through this port of our configuration, as the data plane has it otherwise");
+  for (const BoundPort& port : ours) {
+    writer.add(joined(label("port", port.name), label("twin", port.twin)), port.fault.empty() ? 0.0 : 1.0);
+  }
+}
+
+}  // namespace sluice::control

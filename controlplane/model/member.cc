@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/model/member.h"
+
+#include <fmt/format.h>
+
+namespace sluice::control {
+
+std::string_view name_of(Admin admin) {
+  switch (admin) {
+    case Admin::kEnabled:
+      return "enabled";
+    case Admin::kDraining:
+      return "draining";
+    case Admin::kDisabled:
+      return "disabled";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(Health health) {
+  switch (health) {
+    case Health::kUnknown:
+      return "unknown";
+    case Health::kUp:
+      return "up";
+    case Health::kSoft:
+      return "soft";
+    case Health::kDown:
+      return "down";
+  }
+  return "unknown";
+}
+
+void Member::take_over(const Member& before) {
+  const Member fresh = *this;
+  *this = before;
+  static_cast<MemberSettings&>(*this) = fresh;
+  key = before.key;
+  removal.reset();
+  if (check == before.check) return;
+  health = fresh.health;
+  health_reason = fresh.health_reason;
+  presumed_up = before.is_healthy();
+}
+
+std::string Member::label() const {
+  if (removal) {
+    const std::string named =
+        pool.empty() ? fmt::format("{}:{}", name, port) : fmt::format("{}/{}:{}", pool, name, port);
+    return fmt::format("{} (removed: {}{}{})", named, address.to_string(), check.empty() ? "" : ", ", check);
+  }
+  return variant.empty() ? fmt::format("{}/{}:{}", pool, name, port)
+                         : fmt::format("{}/{}:{} ({})", pool, name, port, variant);
+}
+
+Endpoint Member::endpoint() const {
+  return {to_wire(address), Be16::of(port)};
+}
+
+WeightFactors Member::factors() const {
+  WeightFactors out;
+  out.configured = weight;
+  out.by_hand = weight_by_hand;
+  out.warm_up = warm_up.value;
+  out.slow_start = slow_start.value;
+  out.health = !is_healthy() ? 0 : health_that_counts() == Health::kSoft ? soft_weight : 1;
+  out.passive = passive.value;
+  out.agent = agent.value;
+  out.tier = tier.value;
+  out.admin = admin == Admin::kEnabled && !removal ? 1 : 0;
+  out.reachable = way() ? 1 : 0;
+  return out;
+}
+
+std::vector<NamedFactor> Member::explained_factors() const {
+  const WeightFactors values = factors();
+  const Reachability found = way();
+  return {
+      {"warm_up", values.warm_up, warm_up.reason},
+      {"slow_start", values.slow_start, slow_start.reason},
+      {"health", values.health, health_reason},
+      {"passive", values.passive, passive.reason},
+      {"agent", values.agent, agent.reason},
+      {"tier", values.tier, tier.reason},
+      {"admin", values.admin,
+       removal                    ? "it left the file"
+       : admin == Admin::kEnabled ? ""
+                                  : fmt::format("{} by hand", name_of(admin))},
+      {"reachable", values.reachable, found ? "" : found.error()},
+  };
+}
+
+const NextHop* Member::hop() const {
+  if (next_hop) return &*next_hop;
+  return standing == Standing::kHeld && last_way ? &*last_way : nullptr;
+}
+
+Reachability Member::way() const {
+  const NextHop* to = hop();
+  if (to == nullptr) return next_hop;
+  if (!port_out.index) return std::unexpected(fmt::format("port {}: {}", port_out.name, port_out.fault));
+  if (needs_link && to->via_gateway) {
+    return std::unexpected(
+        fmt::format("{} is behind a gateway; forwarding = \"dsr\" needs it on our link", address.to_string()));
+  }
+  if (needs_local && !has_local) {
+    return std::unexpected(fmt::format("no {} address of ours on the twin through which {} is reached, to speak from",
+                                       address.is_v4() ? "IPv4" : "IPv6", address.to_string()));
+  }
+  return *to;
+}
+
+bool Member::is_healthy() const {
+  const Health counted = health_that_counts();
+  return counted == Health::kUp || counted == Health::kSoft || (counted == Health::kUnknown && presumed_up);
+}
+
+bool Member::is_usable() const {
+  return admin == Admin::kEnabled && !removal && factors().health > 0 && way().has_value() && agent.value > 0;
+}
+
+std::string_view Member::state() const {
+  if (removal) return kRemovedState;
+  if (admin != Admin::kEnabled) return name_of(admin);
+  if (standing == Standing::kHeld) return "held";
+  if (health == Health::kDown) return "down";
+  if (!way()) return "unreachable";
+  if (agent.value <= 0) return "draining";
+  if (health == Health::kSoft) return "soft";
+  return health == Health::kUp ? "up" : "checking";
+}
+
+std::string Member::reason() const {
+  if (removal) return reason_of(*removal);
+  if (admin != Admin::kEnabled) return admin_reason;
+  if (standing == Standing::kHeld) {
+    const std::string& failing = next_hop || health == Health::kDown ? health_reason : next_hop.error();
+    return fmt::format("{}; goes on as before: {}", failing, standing_why);
+  }
+  if (health == Health::kDown) return health_reason;
+  if (const Reachability found = way(); !found) return found.error();
+  return agent.value <= 0 ? agent.reason : health_reason;
+}
+
+Address to_wire(const config::IpAddress& address) {
+  Address out;
+  out.bytes = address.bytes;
+  return out;
+}
+
+}  // namespace sluice::control

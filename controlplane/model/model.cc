@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/model/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ranges>
+#include <utility>
+
+#include "controlplane/tables/maglev.h"
+#include "controlplane/tables/turns.h"
+#include "controlplane/weights/slow_start.h"
+#include "dataplane/contract/segment.h"
+
+namespace sluice::control {
+
+namespace {
+
+constexpr double kTableWeightScale = 256;  // so that small fractions of small weights still differ
+
+double in_mib(size_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+/// An effective weight as tables take it. What is above 0 stays above 0.
+uint32_t table_weight(double effective) {
+  if (effective <= 0) return 0;
+  return static_cast<uint32_t>(std::max(1.0, std::round(effective * kTableWeightScale)));
+}
+
+/// An effective weight as workers take it.
+uint16_t message_weight(double effective) {
+  if (effective <= 0) return 0;
+  return static_cast<uint16_t>(std::clamp(std::round(effective), 1.0, 65535.0));
+}
+
+/// The weight as it is but for tier and slow start, which follow from it.
+double own_weight(const Member& member) {
+  WeightFactors factors = member.factors();
+  factors.tier = 1;
+  factors.slow_start = 1;
+  return effective_weight(factors);
+}
+
+DesiredBackend desired_backend(const Member& member) {
+  DesiredBackend out;
+  out.key = member.key;
+  out.address = to_wire(member.address);
+  out.port = Be16::of(member.port);
+  // Not `way()`: flows that were opened under another forwarding go on, and new ones go by the table. But a gateway
+  // would send packets for a VIP back to us.
+  const NextHop* hop = member.hop();
+  if (hop != nullptr && member.port_out.index && !(member.needs_link && hop->via_gateway)) {
+    out.next_hop = hop->mac;
+    out.vlan = member.port_out.vlan;
+    out.port_index = *member.port_out.index;
+    out.flags |= channel::kBackendReachable;
+  }
+  if (member.standing == Standing::kDead) out.flags |= channel::kBackendDown;
+  if (member.admin == Admin::kDisabled) out.flags |= channel::kBackendCut;
+  out.weight = message_weight(effective_weight(member.factors()));
+  out.sole_service = member.sole_service;
+  out.max_connections = member.agent_max_connections.value_or(member.max_connections);
+  return out;
+}
+
+DesiredService desired_service(const ServiceState& state, const Placement& placement) {
+  const config::Service& service = state.config;
+  DesiredService out;
+  out.key = state.key;
+  out.vip = {to_wire(service.vip), Be16::of(service.port)};
+  // The channel's enumerations have the order of the configuration's; model_test holds them together.
+  out.forwarding = static_cast<channel::Forwarding>(service.forwarding);
+  out.scheduler = static_cast<channel::Scheduler>(service.scheduler);
+  out.hash_on = static_cast<channel::HashOn>(service.hash_on);
+  out.proxy = static_cast<channel::ProxyHeader>(service.proxy);
+  out.on_backend_down = static_cast<channel::OnBackendDown>(service.on_backend_down);
+  out.on_no_backend = static_cast<channel::OnNoBackend>(service.on_no_backend);
+  out.refusal = service.text_421;
+  if (!placement.observed) out.flags |= channel::kServiceUnobserved;
+  out.mss = service.mss;
+  out.total_weight = placement.total_weight;
+  out.table = placement.table;
+  return out;
+}
+
+/// Call after a change: one that could not take traffic and now can begins its slow start.
+void note_recovery(Member& member, bool was_usable, SystemTime now) {
+  const bool usable = member.is_usable();
+  const bool is_down = member.health == Health::kDown && member.standing != Standing::kHeld;
+  if ((was_usable && !usable) || is_down) member.was_out = true;
+  if (!usable) member.recovering_since.reset();
+  if (!was_usable && usable && std::exchange(member.was_out, false)) member.recovering_since = now;
+}
+
+}  // namespace
+
+std::string Placement::label() const {
+  return check.empty() ? fmt::format("{}:{}", pool, port) : fmt::format("{}:{} ({})", pool, port, check);
+}
+
+bool Placement::is_like(const Placement& other) const {
+  return pool == other.pool && port == other.port && table_size == other.table_size && in_turn == other.in_turn;
+}
+
+template <typename Change>
+bool Model::change(size_t index, Change apply) {
+  Member& member = members_[index];
+  const std::string_view state = member.state();
+  const DesiredBackend before = desired_backend(member);
+  const double weight = own_weight(member);
+  const bool was_usable = member.is_usable();
+  apply(member);
+  note_recovery(member, was_usable, journal_->now());
+  if (member.state() != state) {
+    member.since = journal_->now();
+    const bool good = member.state() == "up" || member.state() == "checking";
+    journal_->record(good ? Severity::kInfo : Severity::kWarning, "backend", member.label(),
+                     fmt::format("{} (was {}): {}", member.state(), state, member.reason()));
+  }
+  // The table takes weights more finely than workers do, and one in a tier that does not take traffic counts too.
+  return desired_backend(member) != before || own_weight(member) != weight || member.is_usable() != was_usable;
+}
+
+bool Model::set_health(size_t member, Health health, std::string reason) {
+  return change(member, [&](Member& m) {
+    m.health = health;
+    m.health_reason = std::move(reason);
+    if (health == Health::kUp || health == Health::kSoft) m.last_good = health;
+  });
+}
+
+bool Model::judge(size_t member, Judgement judgement) {
+  return change(member, [&](Member& m) {
+    if (judgement.found) {
+      m.health = judgement.found->health;
+      m.health_reason = std::move(judgement.found->reason);
+      if (m.health == Health::kUp || m.health == Health::kSoft) m.last_good = m.health;
+    }
+    if (judgement.next_hop) take_next_hop(m, std::move(*judgement.next_hop));
+    m.standing = judgement.standing;
+    m.standing_why = std::move(judgement.why);
+  });
+}
+
+void Model::set_not_run(size_t index, std::string reason) {
+  Member& member = members_[index];
+  if (member.not_run.empty() != reason.empty())
+    journal_->record(reason.empty() ? Severity::kInfo : Severity::kWarning, "backend", member.label(),
+                     reason.empty() ? "its checks can be run again"
+                                    : "its checks cannot be run, so nothing new is known of it: " + reason);
+  member.not_run = std::move(reason);
+}
+
+void Model::set_panic(size_t index, std::optional<PoolPanic> panic) {
+  Placement& placement = placements_[index];
+  const bool begins = panic && !placement.panic;
+  if (begins)
+    journal_->record(
+        Severity::kError, "pool", placement.label(),
+        fmt::format("panic: {}; new sessions are placed as before and open ones are kept; {}", panic->why, panic->end));
+  if (!panic && placement.panic)
+    journal_->record(Severity::kInfo, "pool", placement.label(), "panic is over: it goes by what is found out again");
+  if (panic && !begins) panic->since = placement.panic->since;
+  placement.panic = std::move(panic);
+}
+
+bool Model::set_next_hop(size_t member, Reachability next_hop) {
+  return change(member, [&](Member& m) { take_next_hop(m, std::move(next_hop)); });
+}
+
+void Model::take_next_hop(Member& member, Reachability next_hop) const {
+  member.next_hop = std::move(next_hop);
+  if (member.next_hop) member.last_way = *member.next_hop;
+  member.has_local = has_local(member);
+  member.port_out = port_out(member);
+}
+
+bool Model::set_local_addresses(std::vector<LocalAddress> addresses) {
+  if (addresses.size() > channel::kMaxLocals) {
+    journal_->record(Severity::kWarning, "control", "addresses",
+                     fmt::format("{} addresses of ours face backends; the first {} are used", addresses.size(),
+                                 channel::kMaxLocals));
+    addresses.resize(channel::kMaxLocals);
+  }
+  bool changed = addresses != local_addresses_;
+  local_addresses_ = std::move(addresses);
+  for (size_t i = 0; i < members_.size(); i++) {
+    changed |= change(i, [&](Member& m) { m.has_local = has_local(m); });
+  }
+  return changed;
+}
+
+bool Model::has_local(const Member& member) const {
+  return member.last_way && std::ranges::any_of(local_addresses_, [&](const LocalAddress& local) {
+           return local.twin == member.last_way->twin && local.address.is_v4() == member.address.is_v4();
+         });
+}
+
+bool Model::set_ports(std::vector<BoundPort> ports) {
+  ports_ = std::move(ports);
+  bool changed = false;
+  for (size_t i = 0; i < members_.size(); i++) {
+    changed |= change(i, [&](Member& m) { m.port_out = port_out(m); });
+  }
+  return changed;
+}
+
+BoundPort Model::port_out(const Member& member) const {
+  if (!member.last_way) return {};
+  const std::string& twin = member.last_way->twin;
+  const BoundPort* found = find_by_twin(ports_, twin);
+  return found != nullptr ? *found : BoundPort{.name = "?", .fault = "no port has the twin " + twin};
+}
+
+bool Model::set_admin(size_t member, Admin admin, std::string reason) {
+  return change(member, [&](Member& m) {
+    m.admin = admin;
+    m.admin_reason = std::move(reason);
+  });
+}
+
+bool Model::set_weight_by_hand(size_t member, std::optional<uint32_t> weight) {
+  return change(member, [&](Member& m) { m.weight_by_hand = weight; });
+}
+
+bool Model::set_factor(size_t member, Factor Member::* which, Factor factor) {
+  return change(member, [&](Member& m) { m.*which = std::move(factor); });
+}
+
+bool Model::set_agent_max_connections(size_t member, std::optional<uint32_t> limit) {
+  return change(member, [&](Member& m) { m.agent_max_connections = limit; });
+}
+
+void Model::refresh() {
+  next_step_.reset();
+  // Backwards: what is shown of a member in several placements is what the first one makes of it.
+  for (Placement& placement : std::views::reverse(placements_)) refresh(placement);
+}
+
+void Model::refresh(Placement& placement) {
+  choose_tier(placement);
+  ease_in(placement);
+  judge(placement);
+  std::vector<uint32_t> weights;
+  for (const size_t i : placement.members) {
+    weights.push_back(placement.in_service ? table_weight(effective_weight(members_[i].factors())) : 0);
+  }
+  if (weights == placement.table_weights) return;
+  placement.total_weight = 0;
+  auto table = std::make_shared<Table>();
+  if (std::any_of(weights.begin(), weights.end(), [](uint32_t weight) { return weight != 0; })) {
+    std::vector<MaglevMember> names;
+    std::vector<Endpoint> endpoints;
+    for (size_t i = 0; i < weights.size(); i++) {
+      const Member& member = members_[placement.members[i]];
+      names.push_back({member.name, weights[i]});
+      endpoints.push_back({to_wire(member.address), Be16::of(member.port)});
+      table->members.push_back(member.key);
+      placement.total_weight += weights[i] == 0 ? 0 : message_weight(effective_weight(member.factors()));
+    }
+    table->entries =
+        placement.in_turn ? build_turns(weights, placement.table_size) : build_maglev(names, placement.table_size);
+    table->digest = table_digest(endpoints, table->entries);
+  }
+  placement.table = std::move(table);
+  placement.table_weights = std::move(weights);
+}
+
+void Model::choose_tier(Placement& placement) {
+  std::optional<uint32_t> lowest;
+  bool active_is_out = true;
+  const auto may_serve = [&](size_t i) { return own_weight(members_[i]) > 0; };
+  const auto is_well = [&](size_t i) { return may_serve(i) && members_[i].standing != Standing::kHeld; };
+  // Those that fail and are held serve only where nobody else can.
+  const bool any_is_well = std::ranges::any_of(placement.members, is_well);
+  for (const size_t i : placement.members) {
+    const Member& member = members_[i];
+    if (any_is_well ? !is_well(i) : !may_serve(i)) continue;
+    lowest = std::min(lowest.value_or(member.tier_number), member.tier_number);
+    if (member.tier_number == placement.tiers.active()) active_is_out = false;
+  }
+  const auto before = placement.tiers.active();
+  const auto hold = placement.tier_is_provisional ? std::chrono::milliseconds(0) : placement.tier_hold;
+  const auto moved = placement.tiers.update(lowest, active_is_out, hold, journal_->now());
+  if (placement.tiers.active() != before) {
+    placement.tier_is_provisional = std::ranges::any_of(placement.members, [&](size_t i) {
+      return members_[i].tier_number < placement.tiers.active() && members_[i].health == Health::kUnknown;
+    });
+  }
+  if (moved) journal_->record(active_is_out ? Severity::kWarning : Severity::kInfo, "pool", placement.label(), *moved);
+  if (placement.tiers.due()) step_due(*placement.tiers.due());
+  const uint32_t active = placement.tiers.active().value_or(0);
+  for (const size_t i : placement.members) {
+    Member& member = members_[i];
+    member.tier = member.tier_number == active
+                      ? Factor{}
+                      : Factor{0, fmt::format("tier {}, and tier {} takes the traffic", member.tier_number, active)};
+  }
+}
+
+void Model::ease_in(Placement& placement) {
+  const SystemTime now = journal_->now();
+  std::vector<double> shares(placement.members.size(), 1);
+  double most = 0;  // of those that take traffic
+  for (size_t i = 0; i < shares.size(); i++) {
+    Member& member = members_[placement.members[i]];
+    if (member.recovering_since) {
+      member.recovering_since = std::min(*member.recovering_since, now);  // a clock that was set back
+      const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(now - *member.recovering_since);
+      if (placement.slow_start.count() > 0) shares[i] = slow_start_share(elapsed, placement.slow_start);
+      const auto step = next_slow_start_step(elapsed, placement.slow_start);
+      if (step) step_due(*member.recovering_since + *step);
+    }
+    if (member.tier.value > 0 && own_weight(member) > 0) most = std::max(most, shares[i]);
+  }
+  for (size_t i = 0; i < shares.size(); i++) {
+    Member& member = members_[placement.members[i]];
+    member.slow_start = {};
+    if (shares[i] >= 1 || most <= 0) continue;
+    // Held against the one that is furthest: where all come back at once, none takes from another.
+    member.slow_start = {std::min(1.0, shares[i] / most),
+                         fmt::format("{:.0f}% of its way back after it was out", 100 * shares[i])};
+  }
+}
+
+void Model::step_due(SystemTime time) {
+  next_step_ = std::min(next_step_.value_or(time), time);
+}
+
+void Model::judge(Placement& placement) {
+  size_t usable = 0;
+  bool any_weight = false;
+  // Once the hold is over, those that only no better one is left for are none that min_healthy asks for.
+  const bool may_count_held = placement.min_healthy == 0 || !placement.panic || placement.panic->until.has_value();
+  for (const size_t i : placement.members) {
+    usable += members_[i].is_usable() && (may_count_held || members_[i].standing != Standing::kHeld);
+    any_weight |= effective_weight(members_[i].factors()) > 0;
+  }
+  const bool in_service = usable >= placement.min_healthy && any_weight;
+  std::string reason =
+      fmt::format("{} of {} backends usable, min_healthy {}", usable, placement.members.size(), placement.min_healthy);
+  if (placement.panic) reason += fmt::format("; panic: {}; {}", placement.panic->why, placement.panic->end);
+  if (in_service != placement.in_service) {
+    placement.since = journal_->now();
+    journal_->record(in_service ? Severity::kInfo : Severity::kError, "pool", placement.label(),
+                     fmt::format("{} service: {}", in_service ? "in" : "out of", reason));
+  }
+  placement.in_service = in_service;
+  placement.reason = reason;
+}
+
+Desired Model::desired() const {
+  Desired out;
+  for (const Member& member : members_) out.backends.push_back(desired_backend(member));
+  for (const ServiceState& service : services_) {
+    out.services.push_back(desired_service(service, placements_[service.placement]));
+  }
+  // One that was removed has no table: new flows are refused, as where nothing listens.
+  static const Placement kNowhere;
+  for (const RemovedService& service : removed_services_) out.services.push_back(desired_service(service, kNowhere));
+  for (const LocalAddress& local : local_addresses_) {
+    const BoundPort* port = find_by_twin(ports_, local.twin);
+    if (port == nullptr || !port->index) continue;
+    const Address address = to_wire(local.address);
+    out.locals.push_back({local_key(address, local.twin), address, *port->index});
+  }
+  return out;
+}
+
+bool Model::is_settled() const {
+  return std::all_of(members_.begin(), members_.end(), [](const Member& member) {
+    return member.health == Health::kDown || (member.health != Health::kUnknown && member.way());
+  });
+}
+
+TableMemory table_memory(const config::Config& config) {
+  Journal journal;
+  const Model model(config, journal);
+  TableMemory out;
+  for (const Placement& placement : model.placements()) {
+    out.bytes += channel::align_up(placement.table_size * sizeof(channel::BackendId), channel::kArenaUnit);
+  }
+  return out;
+}
+
+std::string table_memory_fault(const config::Config& config) {
+  const TableMemory memory = table_memory(config);
+  if (memory.bytes <= memory.most) return "";
+  return fmt::format(
+      "the tables of all services together need {:.1f} MiB, {:.1f} MiB are allowed; use smaller values of table_size",
+      in_mib(memory.bytes), in_mib(memory.most));
+}
+
+}  // namespace sluice::control

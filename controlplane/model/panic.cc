@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/model/panic.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <unordered_map>
+
+namespace sluice::control {
+
+using health::Evidence;
+
+namespace {
+
+constexpr double kRounding = 1e-9;
+
+/// How many of `times`, latest first, are not before `since`.
+size_t count_since(const std::vector<Panic::Time>& times, Panic::Time since) {
+  return static_cast<size_t>(std::ranges::upper_bound(times, since, std::ranges::greater{}) - times.begin());
+}
+
+}  // namespace
+
+std::string_view name_of(Standing standing) {
+  switch (standing) {
+    case Standing::kGood:
+      return "good";
+    case Standing::kHeld:
+      return "held";
+    case Standing::kOut:
+      return "out";
+    case Standing::kDead:
+      return "dead";
+  }
+  return "";
+}
+
+struct Panic::Crowd {
+  double share = 0;
+  size_t members = 0;
+  size_t counted = 0;
+  size_t failing = 0;
+  size_t refusing = 0;
+  size_t by_certificate = 0;
+  size_t usable = 0;                // those that nothing is against
+  std::vector<Time> sound_known;    // of those that do not fail: when that was last known, latest first
+  std::vector<Time> no_refusal_at;  // of those that do not refuse
+
+  bool panics() const { return static_cast<double>(failing) > share * static_cast<double>(counted) + kRounding; }
+};
+
+struct Panic::PlaceView {
+  std::map<config::IpAddress, bool> failing;  // by host: all of its members do
+  Time heard{};                               // the latest of all, and the latest of another host
+  config::IpAddress heard_from;
+  Time heard_else{};
+  std::optional<config::IpAddress> answers;  // a host that answered when it was last asked
+  bool another_answers = false;
+
+  bool all_fail() const {
+    return failing.size() >= 2 && std::ranges::all_of(failing, [](const auto& host) { return host.second; });
+  }
+  void add_heard(const config::IpAddress& from, Time at) {
+    if (from == heard_from || at > heard) {
+      if (from != heard_from) heard_else = std::max(heard_else, heard);
+      heard = std::max(heard, at);
+      heard_from = from;
+    } else {
+      heard_else = std::max(heard_else, at);
+    }
+  }
+  void add_answering(const config::IpAddress& host) {
+    another_answers |= answers && *answers != host;
+    answers = host;
+  }
+  bool is_answered_beside(const config::IpAddress& address) const {
+    return another_answers || (answers && *answers != address);
+  }
+  Time heard_beside(const config::IpAddress& address) const { return address == heard_from ? heard_else : heard; }
+};
+
+struct Panic::View {
+  const std::vector<Crowd>& crowds;
+  const std::map<Place, PlaceView>& places;
+};
+
+void Panic::follow(const std::vector<Subject>& subjects, std::vector<Group> groups) {
+  std::unordered_map<uint64_t, Member> before;
+  for (Member& member : members_) before.emplace(member.key, std::move(member));
+  members_.clear();
+  hurried_.clear();
+  quiet_ = false;
+  groups_ = std::move(groups);
+  tally_.assign(groups_.size(), {});
+  for (const Subject& subject : subjects) {
+    const auto known = before.find(subject.key);
+    Member member = known == before.end() ? Member{} : std::move(known->second);
+    member.key = subject.key;
+    member.address = subject.address;
+    members_.push_back(std::move(member));
+  }
+  for (size_t g = groups_.size(); g-- > 0;)
+    for (const size_t i : groups_[g].members) members_[i].group = g;
+}
+
+void Panic::trust(size_t index) {
+  Member& member = members_[index];
+  member.was_good = true;
+  if (!member.interrupted && member.has_way) member.awaiting = false;
+}
+
+void Panic::on_heard(size_t index, Time now) {
+  Member& member = members_[index];
+  member.heard_at = member.known_at = now;
+  // Of a port that is open: what comes of the probe is not known yet.
+  if (member.evidence == Evidence::kRefused || member.evidence == Evidence::kUnanswered) {
+    member.change_evidence(Evidence::kJudged, now);
+  }
+  bear_witness(member, now);
+}
+
+void Panic::bear_witness(const Member& heard, Time now) {
+  if (quiet_) return;
+  for (Member& member : members_) {
+    if (member.witnessed_at || !member.is_failing() || member.address == heard.address) continue;
+    const bool is_near = member.evidence == Evidence::kRefused ? member.group == heard.group
+                                                               : member.place && member.place == heard.place;
+    if (is_near) member.witnessed_at = now;
+  }
+}
+
+void Panic::on_result(size_t index, const Result& result, Time now) {
+  Member& member = members_[index];
+  member.known_at = now;
+  member.asked_at = result.began;
+  if (result.evidence != member.evidence) member.change_evidence(result.evidence, now);
+  member.bracketed |= member.witnessed_at && result.began >= *member.witnessed_at;
+  member.doubtful = result.evidence != Evidence::kNone;
+  if (!member.doubtful) member.was_good = true;
+  // Without a next hop only silence where others answer tells: it may be that nobody can answer yet.
+  const bool is_telling = member.has_way || (result.evidence == Evidence::kUnanswered && member.bracketed);
+  if (result.settled && !member.interrupted && is_telling) member.awaiting = false;
+  note_failing(index, now);
+  if (result.evidence == Evidence::kUnanswered) return;
+  member.heard_at = now;
+  if (result.evidence != Evidence::kRefused) bear_witness(member, now);
+}
+
+void Panic::set_down(size_t index, bool down, Time now) {
+  Member& member = members_[index];
+  if (down && !member.down) member.down_since = now;
+  member.down = down;
+  note_failing(index, now);
+  if (down) hurry_others(index);
+}
+
+void Panic::set_way(size_t index, const std::optional<NextHop>& way, Time now) {
+  Member& member = members_[index];
+  member.has_way = way.has_value();
+  if (way) member.place = {way->twin, false, way->via_gateway ? std::optional(way->mac) : std::nullopt};
+  note_failing(index, now);
+}
+
+void Panic::interrupt(size_t index, std::string why, Time now) {
+  Member& member = members_[index];
+  member.interruption = std::move(why);
+  if (member.interrupted) return;
+  quiet_ = false;
+  member.interrupted = member.awaiting = true;
+  member.forget_evidence(now);
+  member.awaiting_until = now + groups_[member.group].hold;
+}
+
+void Panic::restore(size_t index, Time now) {
+  Member& member = members_[index];
+  if (!member.interrupted) return;
+  member.interrupted = false;
+  start_over(index, now);
+}
+
+void Panic::start_over(size_t index, Time now) {
+  Member& member = members_[index];
+  quiet_ = false;
+  member.awaiting = true;
+  member.awaiting_until = now + groups_[member.group].hold;
+  member.forget_evidence(now);
+}
+
+void Panic::note_failing(size_t index, Time now) {
+  Member& member = members_[index];
+  if (!member.is_failing()) {
+    member.failing_since.reset();
+    member.held_since.reset();
+    member.spent_at.reset();
+    return;
+  }
+  quiet_ = false;
+  if (!member.failing_since) {
+    member.failing_since = now;
+    hurry_others(index);
+  }
+}
+
+void Panic::hurry_others(size_t index) {
+  const Member& failed = members_[index];
+  size_t left = kPanel;
+  const std::vector<size_t>& group = groups_[failed.group].members;
+  const auto own = std::ranges::find(group, index) - group.begin();
+  const auto wants = [&](const Member& other) {
+    return other.known_at < failed.believed_since() && !other.interrupted;
+  };
+  for (size_t n = 1; n < group.size() && left > 0; n++) {
+    const size_t i = group[(static_cast<size_t>(own) + n) % group.size()];
+    if (!wants(members_[i])) continue;
+    hurried_.push_back(i);
+    left--;
+  }
+  // Those that may bear witness: other hosts on the same way, whatever they serve.
+  left = kPanel;
+  for (size_t i = 0; i < members_.size() && left > 0; i++) {
+    const Member& other = members_[i];
+    const bool is_witness = failed.place && other.place == failed.place && other.address != failed.address;
+    if (!is_witness || other.is_failing()) continue;
+    left--;
+    if (wants(other)) hurried_.push_back(i);
+  }
+}
+
+bool Panic::counts(const Member& member, Time now) {
+  if (!member.was_good || !member.serving) return false;
+  const bool is_out = member.standing == Standing::kOut || member.standing == Standing::kDead;
+  return !(is_out && member.is_failing() && *member.failing_since + kWindow < now);
+}
+
+Panic::Crowd Panic::look_at(const Group& group, Time now) const {
+  Crowd crowd{.share = group.share, .members = group.members.size(), .sound_known = {}, .no_refusal_at = {}};
+  for (const size_t i : group.members) {
+    const Member& member = members_[i];
+    crowd.by_certificate += member.is_failing() && member.evidence == Evidence::kCertificate;
+    crowd.usable += !member.is_bad() && member.was_good && member.serving;
+    if (!counts(member, now)) continue;
+    crowd.counted++;
+    crowd.failing += member.is_failing();
+    crowd.refusing += member.is_refusing();
+    if (!member.is_failing()) crowd.sound_known.push_back(member.known_at);
+    if (!member.is_refusing()) crowd.no_refusal_at.push_back(member.known_at);
+  }
+  std::ranges::sort(crowd.sound_known, std::ranges::greater{});
+  std::ranges::sort(crowd.no_refusal_at, std::ranges::greater{});
+  return crowd;
+}
+
+std::map<Panic::Place, Panic::PlaceView> Panic::look_at_places(Time now) const {
+  std::map<Place, PlaceView> out;
+  const auto add = [&](const Member& member, const Place& place) {
+    PlaceView& view = out[place];
+    view.add_heard(member.address, member.heard_at);
+    if (member.is_answering()) view.add_answering(member.address);
+    if (!counts(member, now)) return;
+    const auto [host, is_new] = view.failing.emplace(member.address, member.is_failing());
+    host->second &= member.is_failing();
+  };
+  for (const Member& member : members_) {
+    if (!member.place) continue;
+    add(member, *member.place);
+    add(member, {member.place->twin, true, std::nullopt});
+  }
+  return out;
+}
+
+bool Panic::place_fails(const Member& member, const View& view) const {
+  if (!member.place) return false;
+  return view.places.at(*member.place).all_fail() ||
+         view.places.at({member.place->twin, true, std::nullopt}).all_fail();
+}
+
+bool Panic::is_refusal_proven(const Member& member, const Crowd& crowd) const {
+  if (!crowd.no_refusal_at.empty() && !member.bracketed) return false;
+  const size_t heard = count_since(crowd.no_refusal_at, member.believed_since());
+  if (heard < std::min(crowd.no_refusal_at.size(), kPanel)) return false;
+  const double all = static_cast<double>(heard + crowd.refusing);
+  return static_cast<double>(crowd.refusing) <= crowd.share * all + kRounding;
+}
+
+bool Panic::is_proven(const Member& member, const View& view) const {
+  const Crowd& crowd = view.crowds[member.group];
+  if (!member.down) return false;
+  if (member.evidence == Evidence::kRefused) return is_refusal_proven(member, crowd);
+  if (member.evidence != Evidence::kUnanswered || !member.place || !member.bracketed) return false;
+  if (view.places.at(*member.place).heard_beside(member.address) < member.believed_since()) return false;
+  return count_since(crowd.sound_known, member.believed_since()) >= std::min(crowd.sound_known.size(), kPanel);
+}
+
+Standing Panic::judge(Member& member, const View& view, Time now) const {
+  const Crowd& crowd = view.crowds[member.group];
+  const Group& group = groups_[member.group];
+  const bool was_out = member.standing == Standing::kOut || member.standing == Standing::kDead;
+  member.why.clear();
+  if (member.awaiting && now >= member.awaiting_until && !member.interrupted) member.awaiting = false;
+  if (member.awaiting && now < member.awaiting_until) {
+    if (!member.is_bad()) return Standing::kGood;
+    if (was_out) return member.standing;
+    member.why = member.interruption;
+    return Standing::kHeld;
+  }
+  if (!member.is_bad()) return Standing::kGood;
+  const bool is_silent = member.evidence == Evidence::kRefused || member.evidence == Evidence::kUnanswered;
+  if (member.standing == Standing::kDead && member.down && is_silent) return Standing::kDead;
+  if (!member.was_good) return is_proven(member, view) ? Standing::kDead : Standing::kOut;
+  if (member.evidence == Evidence::kCertificate && !member.lost_way()) {
+    const bool too_many =
+        static_cast<double>(crowd.by_certificate) > crowd.share * static_cast<double>(crowd.members) + kRounding;
+    if (!too_many) return Standing::kOut;
+    member.why = fmt::format("for its certificate no more than {:g} of the pool is taken out", crowd.share);
+    return Standing::kHeld;
+  }
+  if (member.evidence == Evidence::kRefused && !member.has_yet_to_be_asked() && is_proven(member, view)) {
+    return Standing::kDead;
+  }
+  const bool all_here = place_fails(member, view);
+  if ((crowd.panics() || all_here) && !member.spent_at) {
+    if (!member.held_since) member.held_since = std::max(now - group.hold, *member.failing_since);
+    if (now < *member.held_since + group.hold) {
+      member.why = crowd.panics() ? fmt::format("{} of {} backends fail at once", crowd.failing, crowd.counted)
+                                  : "all that is reached the same way fails at once";
+      return Standing::kHeld;
+    }
+    member.spent_at = now;
+  }
+  if (member.spent_at || (member.is_judged() && crowd.usable == 0)) {
+    const Standing after = judge_after_hold(member, view);
+    if (after == Standing::kHeld) member.why = "no other is left, and what it says is a judgement, no proof";
+    return after;
+  }
+  return is_proven(member, view) ? Standing::kDead : Standing::kOut;
+}
+
+Standing Panic::judge_after_hold(const Member& member, const View& view) const {
+  if (member.is_judged() && view.crowds[member.group].usable == 0) return Standing::kHeld;
+  if (member.has_yet_to_be_asked()) return Standing::kOut;
+  if (member.down && member.evidence == Evidence::kRefused) return Standing::kDead;
+  return is_proven(member, view) ? Standing::kDead : Standing::kOut;
+}
+
+bool Panic::evaluate(Time now) {
+  std::vector<Crowd> crowds;
+  for (const Group& group : groups_) crowds.push_back(look_at(group, now));
+  for (size_t g = 0; g < crowds.size(); g++) tally_[g] = {crowds[g].failing, crowds[g].counted};
+  const auto places = look_at_places(now);
+  // Silence where nobody else answers either proves nothing, whoever was heard before: it may be back since.
+  for (Member& member : members_) {
+    const bool is_silent = member.evidence == Evidence::kUnanswered && member.place;
+    if (is_silent && !places.at(*member.place).is_answered_beside(member.address)) member.forget_witnesses();
+  }
+  const View view{crowds, places};
+  std::vector<Standing> next;
+  for (size_t i = 0; i < members_.size(); i++) {
+    Member& member = members_[i];
+    const bool was_held =
+        member.standing == Standing::kHeld && member.held_since && !member.awaiting && !member.spent_at;
+    next.push_back(judge(member, view, now));
+    // The others are back: only what is found out from now on tells of this one alone.
+    if (!was_held || member.spent_at || !member.is_bad() || next.back() == Standing::kHeld) continue;
+    if (member.evidence == Evidence::kCertificate) continue;
+    start_over(i, now);
+    restarted_.push_back(i);
+    member.interruption = "others that failed with it are back; it is checked anew";
+    member.held_since.reset();
+    member.why = member.interruption;
+    next.back() = Standing::kHeld;
+  }
+  bool changed = false;
+  for (size_t i = 0; i < members_.size(); i++) {
+    changed |= members_[i].standing != next[i];
+    members_[i].standing = next[i];
+  }
+  quiet_ = std::ranges::none_of(members_, [](const Member& member) {
+    return member.awaiting || member.interrupted || member.is_failing() || member.standing != Standing::kGood;
+  });
+  return changed;
+}
+
+std::optional<Panic::State> Panic::state(size_t index) const {
+  const Group& group = groups_[index];
+  State out{.failing = tally_[index].first, .counted = tally_[index].second, .why = {}, .until = {}};
+  for (const size_t i : group.members) {
+    const Member& member = members_[i];
+    if (member.standing != Standing::kHeld) continue;
+    if (out.held++ == 0) out.why = member.why;
+    std::optional<Time> until;
+    if (member.awaiting) {
+      until = member.awaiting_until;
+    } else if (member.held_since && !member.spent_at) {
+      until = *member.held_since + group.hold;
+    }
+    if (until && (!out.until || *until < *out.until)) out.until = until;
+  }
+  return out.held == 0 ? std::nullopt : std::optional(out);
+}
+
+}  // namespace sluice::control

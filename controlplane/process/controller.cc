@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/process/controller.h"
+
+#include "controlplane/page/page.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <set>
+#include <stdexcept>
+#include <utility>
+
+#include "controlplane/announce/facts.h"
+#include "controlplane/base/kept_state.h"
+#include "controlplane/base/state_file.h"
+#include "controlplane/changes/limits.h"
+#include "controlplane/channel/published_ports.h"
+
+namespace sluice::control {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kPatience = 5s;
+constexpr auto kTick = 1s;  // of what operators set a time for
+
+AccessRules access_rules(const config::Config& config) {
+  std::vector<Token> tokens;
+  if (!config.control.token_file.empty()) {
+    auto token = Token::read(config.control.token_file);
+    if (!token) throw std::runtime_error("control.token_file: " + token.error());
+    tokens.push_back(std::move(*token));
+  }
+  return {config.control.http_names, std::move(tokens)};
+}
+
+}  // namespace
+
+Controller::Controller(asio::io_context& io, config::Config config, std::string path)
+    : io_(io),
+      config_(std::move(config)),
+      configuration_{std::move(path), std::chrono::system_clock::now(), {}, ""},
+      journal_file_(config_.control.state + "/events.jsonl"),
+      model_(config_, journal_),
+      http_(io, router_, {}, access_rules(config_)),
+      neighbors_(
+          io, std::set<std::string>{},
+          [this](const config::IpAddress& address, const Reachability& reachability) {
+            verdicts_.on_reachability(address, reachability);
+          },
+          [this](const std::string& fault) { journal_.record(Severity::kWarning, "control", "neighbours", fault); }),
+      local_addresses_(io, [this](const std::vector<LocalAddress>& addresses) { on_local_addresses(addresses); }),
+      prober_(io.get_executor()),
+      channel_(
+          io, config_.channel_socket(),
+          {.connected = [this](uint32_t workers) { on_connected(workers); },
+           .disconnected = [this](const std::string& reason) { on_disconnected(reason); },
+           .ending = [this] { records_.drain(); },
+           .fault =
+               [this](const std::string& fault) { journal_.record(Severity::kError, "dataplane", "channel", fault); },
+           .in_use =
+               [](std::chrono::microseconds latency) {
+                 spdlog::info("dataplane: change in use on every worker after {} us", latency.count());
+               }},
+          {}),
+      overrides_(
+          config_, model_, journal_, [this](const Member& member) { return flow_counts().of_member(member); },
+          config_.control.state),
+      sources_(io, journal_, config_.control.state, [this] { something_changed(); }),
+      limit_watch_(journal_),
+      announcer_(io, model_, journal_, config_.control.state,
+                 {.fault = [this] { return node_fault(); }, .flows = [this] { return node_flows(); }}),
+      tick_(io),
+      steering_(io, model_, channel_, journal_, [this] { something_changed(); }),
+      ports_(io, model_, channel_, neighbors_, journal_, [this] { something_changed(); }),
+      router_follower_(io, model_, channel_, journal_),
+      step_(io),
+      patience_(io),
+      verdicts_(io, model_, prober_, journal_,
+                {.changed =
+                     [this](Clock::time_point cause, bool matters) {
+                       // Before the first publication every verdict counts: it may be the one that was waited for.
+                       if (matters || !published_) something_changed(cause);
+                     },
+                 .calm = [this] { on_local_addresses(latest_addresses_); },
+                 .has_route = [this](const config::IpAddress& address) { return neighbors_.has_route(address); }}),
+      sampler_(io, model_, channel_),
+      flows_(io, channel_),
+      inspections_(io, channel_, config_.runtime_directory()),
+      records_(io, model_, channel_, journal_, config_.instance),
+      api_{config_, model_, channel_, journal_, dataplane_, journal_.now(), &sampler_.history(), &prober_, [this] {
+             something_changed();
+           }} {
+  dataplane_.since = api_.started;
+  api_.configuration = &configuration_;
+  api_.overrides = &overrides_;
+  api_.reload = [this] { return reload(); };
+  api_.compare = [this](const LoadedConfig& wanted) { return compare(wanted); };
+  api_.flows = &flows_;
+  api_.inspections = &inspections_;
+  api_.sources = &sources_;
+  api_.announcer = &announcer_;
+  api_.records = &records_;
+  neighbors_.set_on_twin([this](const std::string& twin, bool up) {
+    const auto port = std::ranges::find(config_.dataplane.ports, twin, &config::Port::twin);
+    if (port == config_.dataplane.ports.end()) return;
+    verdicts_.on_way(port->name, WaySource::kTwin, up, fmt::format("twin {} is {}", twin, up ? "up" : "down"));
+  });
+  ports_.set_on_link([this](const std::string& port, bool up) {
+    verdicts_.on_way(port, WaySource::kCard, up, up ? "link up" : "link down");
+    asio::post(io_, [this] { announcer_.update(); });  // when the model knows
+  });
+  add_api(router_, api_);
+  add_page_routes(router_);
+}
+
+void Controller::start() {
+  keep_journal();
+  recall();
+  overrides_.restore();
+  sources_.start(config_.sources);
+  announcer_.start(config_.announce);
+  http_.listen(config_.control.api);
+  if (!config_.control.http.empty()) http_.listen_tcp(config_.control.http);
+  patience_.expires_after(kPatience);
+  patience_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (cancelled) return;
+    out_of_patience_ = true;
+    something_changed();
+  });
+  verdicts_.follow(config_);
+  ports_.follow(config_.dataplane.ports);
+  ports_.start();
+  router_follower_.follow(config_.dataplane.ports);
+  router_follower_.start();
+  local_addresses_.follow(config_);
+  local_addresses_.start();
+  neighbors_.follow(addresses());
+  neighbors_.start();
+  start_checks();
+  steering_.follow(config_);
+  channel_.start();
+  sampler_.start();
+  records_.follow(config_.records);
+  records_.start();
+  journal_.record(Severity::kInfo, "control", config_.instance,
+                  fmt::format("started, version {}: {} services, {} backends", SLUICE_VERSION, model_.services().size(),
+                              model_.members().size()));
+  tick();
+  something_changed();
+}
+
+void Controller::stop() {
+  journal_.record(Severity::kInfo, "control", config_.instance, "stopping; packets go by the last state");
+  verdicts_.stop();
+  (void)prober_.set_targets({});
+  http_.stop();
+  neighbors_.stop();
+  inspections_.stop();
+  records_.stop();
+  local_addresses_.stop();
+  channel_.stop();
+  sampler_.stop();
+  steering_.stop();
+  ports_.stop();
+  router_follower_.stop();
+  announcer_.stop();
+  step_.cancel();
+  patience_.cancel();
+  tick_.cancel();
+}
+
+void Controller::keep_journal() {
+  const auto made = make_state_directory(config_.control.state);
+  auto earlier = made ? journal_file_.open() : std::unexpected(made.error());
+  if (!earlier) {
+    journal_.record(Severity::kWarning, "control", "state",
+                    "neither events nor changes by hand will outlive this process: " + earlier.error());
+    return;
+  }
+  journal_.restore(std::move(*earlier), [this](const JournalEntry& entry) {
+    const std::string fault = journal_file_.append(entry, journal_.entries());
+    if (!fault.empty()) spdlog::error("{}", fault);
+  });
+}
+
+void Controller::recall() {
+  const auto before = kept_state(
+      journal_, standing_path(), [this](std::string_view text) { return standing_from(text, journal_); },
+      "what drains and what was renamed is not known any more");
+  if (before) model_.take_over(*before);
+  remember();
+}
+
+void Controller::remember() {
+  if (const auto saved = save_state(standing_path(), standing_text(model_)); !saved) {
+    journal_.record(Severity::kWarning, "control", "state", saved.error());
+  }
+}
+
+std::string Controller::standing_path() const {
+  return config_.control.state + "/standing.json";
+}
+
+std::vector<health::Target> Controller::targets_of(const config::Config& config, const Model& model) {
+  std::vector<health::Target> targets;
+  for (const Member& member : model.members()) {
+    const config::Check* check = config.find_check(member.check);
+    if (check == nullptr) continue;
+    targets.push_back({member.label(), member.address, check->port.value_or(member.port), *check});
+  }
+  return targets;
+}
+
+void Controller::start_checks() {
+  if (const auto set = prober_.set_targets(targets_of(config_, model_)); !set) throw std::runtime_error(set.error());
+  verdicts_.start();
+}
+
+std::vector<config::IpAddress> Controller::addresses() const {
+  std::set<config::IpAddress> out;
+  for (const Member& member : model_.members()) out.insert(member.address);
+  return {out.begin(), out.end()};
+}
+
+void Controller::tick() {
+  if (overrides_.tick()) something_changed();
+  sources_.tick();
+  const auto& limits = config_.sources.limits;
+  limit_watch_.tick(limits, refused_by_limits(channel_, limits.size()));
+  announcer_.tick();
+  if (channel_.is_settled() && model_.end_removals(flow_counts())) {
+    members_have_changed();
+    something_changed();
+  }
+  tick_.expires_after(kTick);
+  tick_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (!cancelled) tick();
+  });
+}
+
+void Controller::on_local_addresses(const std::vector<LocalAddress>& addresses) {
+  latest_addresses_ = addresses;
+  std::vector<LocalAddress> believed;
+  const std::vector<LocalAddress> none;
+  std::ranges::set_union(addresses, verdicts_.is_awaiting() ? model_.local_addresses() : none,
+                         std::back_inserter(believed));
+  if (model_.set_local_addresses(std::move(believed)) || !published_) something_changed();
+}
+
+void Controller::on_connected(uint32_t workers) {
+  dataplane_ = {true, "", journal_.now()};
+  heard_of_dataplane_ = true;
+  take_up_waiting_dataplane();
+  ports_.look();
+  const KnownKeys there = channel_.known();
+  const size_t members = model_.members().size();
+  const size_t known = model_.meet(there);
+  if (model_.members().size() != members) members_have_changed();
+  verdicts_.presume(there.backends);
+  if (!published_) dataplane_is_blank_ = there.backends.empty();
+  journal_.record(Severity::kInfo, "dataplane", "channel",
+                  fmt::format("connected, {} worker{}; it knows {} of {} backends", workers, workers == 1 ? "" : "s",
+                              known, model_.members().size()));
+  verdicts_.on_channel(true, "");
+  publish_anew();
+}
+
+bool Controller::runs_our_dataplane(const std::vector<config::Port>& ports) const {
+  return channel_.mapping() != nullptr && runs_with(ports, published_ports(*channel_.mapping()));
+}
+
+void Controller::take_up_waiting_dataplane() {
+  const uint64_t start_ms = channel_.mapping()->stats_header().start_time_ms;
+  const bool has_restarted = std::exchange(dataplane_start_ms_, start_ms) != start_ms;
+  if (!has_restarted || !waiting_dataplane_ || !runs_our_dataplane(waiting_dataplane_->dataplane.ports)) return;
+  config_.dataplane = std::move(waiting_dataplane_->dataplane);
+  config_.fleet = std::move(waiting_dataplane_->fleet);
+  waiting_dataplane_.reset();
+  ports_.follow(config_.dataplane.ports);
+  router_follower_.follow(config_.dataplane.ports);
+  local_addresses_.follow(config_);
+  journal_.record(Severity::kInfo, "control", "reload", "the data plane has restarted with what waited for it");
+}
+
+void Controller::publish_anew() {
+  // At once: what was meant for the data plane's former ports must not be the first that it hears, and what the
+  // snapshot does not name is dropped, and its flows cut.
+  if (published_) {
+    model_.refresh();
+    publish(Clock::now());
+  }
+  something_changed();
+}
+
+void Controller::publish(Clock::time_point cause) {
+  Desired desired = model_.desired();
+  desired.sources = sources_.list();
+  desired.limits = limits_of(config_);
+  desired.limits.exempt = sources_.exempt();
+  channel_.publish(std::move(desired), cause);
+}
+
+void Controller::members_have_changed() {
+  neighbors_.follow(addresses());
+  remember();
+  if (const auto set = prober_.set_targets(targets_of(config_, model_)); !set) spdlog::error("checks: {}", set.error());
+  verdicts_.follow(config_);
+}
+
+void Controller::on_disconnected(const std::string& reason) {
+  verdicts_.on_channel(false, reason);
+  dataplane_ = {false, reason, journal_.now()};
+  heard_of_dataplane_ = true;
+  journal_.record(Severity::kWarning, "dataplane", "channel", "not connected: " + reason);
+  announcer_.update();
+}
+
+std::optional<std::string> Controller::node_fault() const {
+  if (!heard_of_dataplane_) return std::nullopt;
+  if (!dataplane_.connected) return "the data plane is not connected: " + dataplane_.reason;
+  if (!published_) return std::nullopt;
+  return port_fault(config_.dataplane.ports, model_.ports());
+}
+
+bool Controller::may_publish() const {
+  if (sources_.list() == nullptr) return false;  // whom it blocks would come in meanwhile
+  return published_ || out_of_patience_ || dataplane_is_blank_ || model_.is_settled();
+}
+
+void Controller::something_changed(Clock::time_point cause) {
+  const bool is_due = cause_.has_value();
+  cause_ = is_due ? std::min(*cause_, cause) : cause;
+  // Posted, so that everything that became known in this turn of the loop makes one publication.
+  if (!is_due) asio::post(io_, [this] { refresh(); });
+}
+
+void Controller::refresh() {
+  const Clock::time_point cause = *cause_;
+  cause_.reset();
+  if (!may_publish()) return;
+  published_ = true;
+  model_.refresh();
+  wait_for_step();
+  publish(cause);
+  announcer_.update();
+}
+
+void Controller::wait_for_step() {
+  const auto due = model_.next_step();
+  if (!due) {
+    step_.cancel();
+    return;
+  }
+  step_.expires_after(std::max<SystemTime::duration>(*due - journal_.now(), 1ms));
+  step_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (!cancelled) something_changed();
+  });
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Control's parts together: facts from the checks and from the kernel go into the model, what follows from them goes to
+// the data plane. Everything runs on one io_context.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/model.h"
+#include "controlplane/announce/announcer.h"
+#include "controlplane/api/api.h"
+#include "controlplane/base/journal.h"
+#include "controlplane/base/journal_file.h"
+#include "controlplane/changes/config_differences.h"
+#include "controlplane/changes/overrides.h"
+#include "controlplane/changes/reload_plan.h"
+#include "controlplane/changes/sources.h"
+#include "controlplane/changes/standing.h"
+#include "controlplane/channel/client.h"
+#include "controlplane/figures/limit_watch.h"
+#include "controlplane/figures/sampler.h"
+#include "controlplane/http/router.h"
+#include "controlplane/http/server.h"
+#include "controlplane/inspect/flow_lister.h"
+#include "controlplane/inspect/inspection_sessions.h"
+#include "controlplane/kernel/local_addresses.h"
+#include "controlplane/kernel/neighbors.h"
+#include "controlplane/model/model.h"
+#include "controlplane/process/ports.h"
+#include "controlplane/process/router_follower.h"
+#include "controlplane/process/steering.h"
+#include "controlplane/process/verdicts.h"
+#include "controlplane/records/session_records.h"
+#include "healthcheck/prober.h"
+
+namespace sluice::control {
+
+class Controller {
+ public:
+  /// `path` is where `config` came from, and where `reload()` looks again. Throws std::system_error if the kernel gives
+  /// no netlink socket, std::runtime_error if the token cannot be read.
+  Controller(boost::asio::io_context& io, config::Config config, std::string path);
+
+  /// Begins to serve, to check and to connect. Throws std::system_error (an address that cannot be listened on), and
+  /// std::runtime_error (a check that cannot be run).
+  void start();
+  void stop();
+  /// After stop(): whether probes are still to say QUIT, which takes the loop to run on.
+  bool says_farewell() const { return prober_.says_farewell(); }
+
+  /// Reads the file again and goes over to it, all at once; the error is all that is wrong with it, and then nothing
+  /// has changed. What needs a restart of a process stays as it is (ReloadPlan says what).
+  Reloaded reload();
+  /// To the log and to the events, but for those that were among the last ones told.
+  void tell_warnings(const std::vector<config::Fault>& warnings);
+  /// Opens the file of session records again, which somebody has moved away.
+  void reopen_records() { records_.reopen(); }
+  /// What a reload with `wanted` would change.
+  Reloaded compare(const LoadedConfig& wanted) const;
+
+  const Model& model() const { return model_; }
+  const ChannelClient& channel() const { return channel_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  static std::vector<health::Target> targets_of(const config::Config& config, const Model& model);
+  void keep_journal();
+  void start_checks();
+  /// Goes on where an earlier process stood; and writes down where this one stands.
+  void recall();
+  void remember();
+  std::string standing_path() const;
+  /// After what was removed came or went.
+  void members_have_changed();
+  std::vector<config::IpAddress> addresses() const;
+  /// Our configuration, with `wanted`'s of the data plane where the data plane already runs with them and not with
+  /// ours.
+  config::Config as_it_runs(const config::Config& wanted) const;
+  Reloaded refuse(std::vector<std::string> faults);
+  void adopt(config::Config config, Model model);
+  FlowCounts flow_counts() const;
+  std::optional<NodeDrain::Flows> node_flows() const;
+  /// Why no packet to a VIP comes through; "" = they do; nothing: that is not known yet.
+  std::optional<std::string> node_fault() const;
+  void tick();
+  void on_local_addresses(const std::vector<LocalAddress>& addresses);
+  void on_connected(uint32_t workers);
+  bool runs_our_dataplane(const std::vector<config::Port>& ports) const;
+  void take_up_waiting_dataplane();
+  void publish_anew();
+  void on_disconnected(const std::string& reason);
+  /// `cause`: when it became known.
+  void something_changed(Clock::time_point cause = Clock::now());
+  void refresh();
+  void publish(Clock::time_point cause);
+  bool may_publish() const;
+  void wait_for_step();
+
+  boost::asio::io_context& io_;
+  config::Config config_;
+  ConfigurationState configuration_;
+  Journal journal_;
+  JournalFile journal_file_;
+  std::set<std::string> told_warnings_;
+  Model model_;
+  Router router_;
+  HttpServer http_;
+  Neighbors neighbors_;
+  LocalAddresses local_addresses_;
+  health::Prober prober_;
+  ChannelClient channel_;
+  Overrides overrides_;
+  Sources sources_;
+  LimitWatch limit_watch_;
+  Announcer announcer_;
+  boost::asio::steady_timer tick_;
+  Steering steering_;
+  Ports ports_;
+  RouterFollower router_follower_;
+  // What the file last read says of the data plane and differs from what it runs with: taken up when it has restarted.
+  std::optional<StartSettings> waiting_dataplane_;
+  uint64_t dataplane_start_ms_ = 0;     // of the process that was connected last
+  bool heard_of_dataplane_ = false;     // whether it is there
+  boost::asio::steady_timer step_;      // when the model has something to do by itself
+  boost::asio::steady_timer patience_;  // how long to wait for the first verdicts before the first publication
+  Verdicts verdicts_;
+  std::vector<LocalAddress> latest_addresses_;
+  DataplaneState dataplane_;
+  Sampler sampler_;
+  FlowLister flows_;
+  InspectionSessions inspections_;
+  SessionRecords records_;
+  ApiContext api_;
+  bool out_of_patience_ = false;
+  bool published_ = false;
+  bool dataplane_is_blank_ = false;         // it knew no backend when we first connected
+  std::optional<Clock::time_point> cause_;  // of the refresh that is due
+};
+
+}  // namespace sluice::control

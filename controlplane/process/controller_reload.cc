@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Going over to another configuration while packets flow. First everything that can fail, then the change, in one turn
+// of the event loop; the data plane gets it as one aim.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "controlplane/base/log.h"
+#include "controlplane/figures/figures.h"
+#include "controlplane/process/controller.h"
+
+namespace sluice::control {
+
+namespace {
+
+std::vector<std::string> faults_of(const LoadedConfig& loaded) {
+  std::vector<std::string> out;
+  if (!loaded) {
+    for (const config::Fault& fault : loaded.error()) out.push_back(fault.to_string());
+  } else if (std::string fault = table_memory_fault(loaded->config); !fault.empty()) {
+    out.push_back(std::move(fault));
+  }
+  return out;
+}
+
+constexpr size_t kMaxWarnings = 50;  // that are told: more would push everything else out of the list of events
+
+}  // namespace
+
+void Controller::tell_warnings(const std::vector<config::Fault>& warnings) {
+  std::set<std::string> told;
+  for (const config::Fault& warning : warnings) {
+    told.insert(warning.message);
+    if (told_warnings_.contains(warning.message) || told.size() > kMaxWarnings) continue;
+    journal_.record(Severity::kWarning, "control", "configuration", warning.to_string());
+  }
+  if (told.size() > kMaxWarnings && told != told_warnings_) {
+    journal_.record(Severity::kWarning, "control", "configuration",
+                    fmt::format("and {} warnings more: --check tells all", told.size() - kMaxWarnings));
+  }
+  told_warnings_ = std::move(told);
+}
+
+Reloaded Controller::compare(const LoadedConfig& wanted) const {
+  if (auto faults = faults_of(wanted); !faults.empty()) return std::unexpected(std::move(faults));
+  ReloadPlan plan = plan_reload(as_it_runs(wanted->config), wanted->config, model_, flow_counts(), journal_.now());
+  if (!plan.fault.empty()) return std::unexpected(std::vector{plan.fault});
+  for (const config::Fault& warning : wanted->findings.warnings()) plan.warnings.push_back(warning.to_string());
+  return plan;
+}
+
+config::Config Controller::as_it_runs(const config::Config& wanted) const {
+  config::Config out = config_;
+  const auto& ours = config_.dataplane.ports;
+  if (ours != wanted.dataplane.ports && !runs_our_dataplane(ours) && runs_our_dataplane(wanted.dataplane.ports)) {
+    out.dataplane = wanted.dataplane;  // it was restarted with this file before we read it
+  }
+  return out;
+}
+
+Reloaded Controller::reload() {
+  const Clock::time_point began = Clock::now();
+  LoadedConfig wanted = config::read_config(configuration_.path);
+  Reloaded plan = compare(wanted);
+  if (!plan) return refuse(std::move(plan.error()));
+  StartSettings wanted_at_start = StartSettings::of(wanted->config);
+  const config::Config running = as_it_runs(wanted->config);
+  config::Config next = without_restart(running, std::move(wanted->config));
+  waiting_dataplane_.reset();
+  if (wanted_at_start != StartSettings::of(next)) waiting_dataplane_ = std::move(wanted_at_start);
+  verdicts_.flush();
+  Model model(next, journal_);
+  model.take_over(model_);
+  if (!model.id_fault().empty()) model.forget_idle_removals(flow_counts());
+  if (const auto set = prober_.set_targets(targets_of(next, model)); !set) return refuse({set.error()});
+  adopt(std::move(next), std::move(model));
+  configuration_.loaded = journal_.now();
+  configuration_.last_attempt = configuration_.loaded;
+  configuration_.fault.clear();
+  journal_.record(Severity::kInfo, "control", "reload", plan->summary());
+  tell_warnings(wanted->findings.warnings());
+  something_changed(began);
+  return plan;
+}
+
+Reloaded Controller::refuse(std::vector<std::string> faults) {
+  for (const std::string& fault : faults) spdlog::error("reload: {}", fault);
+  configuration_.last_attempt = journal_.now();
+  configuration_.fault = faults.front();
+  journal_.record(Severity::kError, "control", "reload",
+                  faults.size() == 1 ? fmt::format("refused, nothing has changed: {}", faults.front())
+                                     : fmt::format("refused, nothing has changed: {} (and {} more)", faults.front(),
+                                                   faults.size() - 1));
+  return std::unexpected(std::move(faults));
+}
+
+void Controller::adopt(config::Config config, Model model) {
+  if (config.control.log_level != config_.control.log_level || config.control.log_format != config_.control.log_format)
+    set_up_log(config.control.log_level, config.control.log_format);
+  config_ = std::move(config);
+  model_ = std::move(model);
+  verdicts_.follow(config_);
+  remember();
+  overrides_.apply();
+  sources_.follow(config_.sources);
+  steering_.follow(config_);
+  records_.follow(config_.records);
+  ports_.follow(config_.dataplane.ports);
+  router_follower_.follow(config_.dataplane.ports);
+  local_addresses_.follow(config_);
+  neighbors_.follow(addresses());
+  announcer_.follow(config_.announce);
+}
+
+std::optional<NodeDrain::Flows> Controller::node_flows() const {
+  NodeDrain::Flows out;
+  const auto add_all = [&](const auto& services) {
+    return std::ranges::all_of(services, [&](const ServiceState& service) {
+      const auto figures = figures_of(channel_, service);
+      if (!figures) return false;
+      out.created += figures->flows.flows_created;
+      out.open += figures->flows.flows_now;
+      return true;
+    });
+  };
+  if (!add_all(model_.services()) || !add_all(model_.removed_services())) return std::nullopt;
+  return out;
+}
+
+FlowCounts Controller::flow_counts() const {
+  const auto now = [this](const auto& what) -> std::optional<uint64_t> {
+    const auto figures = figures_of(channel_, what);
+    return figures ? std::optional(figures->flows.flows_now) : std::nullopt;
+  };
+  return {now, now};
+}
+
+}  // namespace sluice::control

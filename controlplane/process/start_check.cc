@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/process/start_check.h"
+
+#include <fmt/format.h>
+#include <openssl/bio.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "controlplane/changes/block_file.h"
+#include "controlplane/http/access.h"
+#include "controlplane/model/model.h"
+#include "healthcheck/tls.h"
+
+namespace sluice::control {
+
+namespace {
+
+/// As the data plane takes a key file (docs/peers.md).
+constexpr off_t kLeastKeyBytes = 32;
+constexpr off_t kMostKeyBytes = 4096;
+constexpr mode_t kForbiddenKeyModes = S_IRWXO | S_IWGRP | S_IXGRP;
+
+void check_token(const config::Control& control, config::Findings& findings) {
+  if (control.token_file.empty()) return;
+  if (const auto token = Token::read(control.token_file); !token) findings.add("control.token_file", token.error());
+}
+
+/// Those that some service uses: no other is made.
+std::set<std::string> used_checks(const config::Config& config) {
+  std::set<std::string> out;
+  for (const config::Service& service : config.services) {
+    const config::Pool* pool = config.find_pool(service.pool);
+    out.insert(service.check.empty() && pool != nullptr ? pool->check : service.check);
+  }
+  return out;
+}
+
+/// "" or what is wrong with all certificates of a file in PEM form.
+std::string fault_of_certificates(const std::string& path) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> file(BIO_new_file(path.c_str(), "r"), &BIO_free);
+  size_t certificates = 0, expired = 0;
+  while (file) {
+    const std::unique_ptr<X509, decltype(&X509_free)> next(PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr),
+                                                           &X509_free);
+    if (!next) break;
+    certificates++;
+    expired += X509_cmp_current_time(X509_get0_notAfter(next.get())) < 0;
+  }
+  if (certificates == 0 || expired != certificates) return "";
+  return certificates == 1 ? path + ": the certificate in it has expired"
+                           : fmt::format("{}: all {} certificates in it have expired", path, certificates);
+}
+
+void check_certificates(const config::Config& config, config::Findings& findings) {
+  const std::set<std::string> used = used_checks(config);
+  for (const config::Check& check : config.checks) {
+    if (!check.verify || !used.contains(check.name)) continue;
+    const std::string path = fmt::format("checks.{}.ca_file", check.name);
+    struct stat info{};
+    const bool is_there = !check.ca_file.empty() && stat(check.ca_file.c_str(), &info) == 0;
+    if (is_there && !S_ISREG(info.st_mode)) {
+      findings.add(path, check.ca_file + ": is not a file");
+    } else if (const auto context = health::make_tls_context(check); !context) {
+      findings.add(path, context.error());
+    } else if (const std::string fault = fault_of_certificates(check.ca_file); !fault.empty()) {
+      findings.add(path, fault + ": it lets nobody's certificate pass; allowed: certificates that are valid");
+    }
+  }
+}
+
+void check_key(const config::Peers& peers, config::Findings& findings) {
+  if (peers.key_file.empty()) return;
+  const auto fault = [&](const std::string& what) {
+    findings.add("fleet.peers.key_file", fmt::format("{}: {}", peers.key_file, what));
+  };
+  struct stat info{};
+  if (stat(peers.key_file.c_str(), &info) != 0) return fault(std::strerror(errno));
+  if (!S_ISREG(info.st_mode)) return fault("is not a file");
+  if ((info.st_mode & kForbiddenKeyModes) != 0)
+    return fault(fmt::format("has mode {:04o}; allowed: what its owner may do, and reading for its group: 0600, 0640",
+                             info.st_mode & 07777));
+  if (info.st_size < kLeastKeyBytes || info.st_size > kMostKeyBytes)
+    fault(fmt::format("holds {} bytes; allowed: {} to {}", info.st_size, kLeastKeyBytes, kMostKeyBytes));
+}
+
+void check_block_file(const config::Sources& sources, config::Findings& findings) {
+  if (sources.block_file.empty()) return;
+  const auto text = read_block_file(sources.block_file);
+  const auto prefixes = text ? block_list_from(*text, sources.block_file) : std::unexpected(text.error());
+  if (!prefixes) findings.add("sources.block_file", prefixes.error());
+}
+
+/// Where files are to be made: a directory that is there, or that can be.
+std::string fault_of_directory(const std::filesystem::path& directory, bool may_be_made) {
+  std::error_code error;
+  std::filesystem::path place = directory;
+  while (may_be_made && !std::filesystem::exists(place, error) && place.has_relative_path())
+    place = place.parent_path();
+  if (!std::filesystem::exists(place, error)) return fmt::format("there is no directory {}", directory.string());
+  if (!std::filesystem::is_directory(place, error)) return place.string() + " is no directory";
+  // What this user may not, the one that control runs as may.
+  if (access(place.c_str(), W_OK | X_OK) == 0 || errno == EACCES) return "";
+  return fmt::format("no file can be made in {}: {}", place.string(), std::strerror(errno));
+}
+
+void check_directories(const config::Config& config, config::Findings& findings) {
+  if (const std::string fault = fault_of_directory(config.control.state, true); !fault.empty())
+    findings.add("control.state", fault + "; allowed: where control may write, or changes by hand end with it");
+  constexpr std::string_view kFile = "file:";
+  if (!config.records.to.starts_with(kFile)) return;
+  const std::filesystem::path file = config.records.to.substr(kFile.size());
+  if (const std::string fault = fault_of_directory(file.parent_path(), false); !fault.empty())
+    findings.add("records.to", fault);
+}
+
+}  // namespace
+
+void check_start(const config::Config& config, config::Findings& findings) {
+  if (const std::string fault = table_memory_fault(config); !fault.empty()) findings.add("services", fault);
+  check_token(config.control, findings);
+  check_certificates(config, findings);
+  check_key(config.fleet.peers, findings);
+  check_block_file(config.sources, findings);
+  check_directories(config, findings);
+}
+
+}  // namespace sluice::control

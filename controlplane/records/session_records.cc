@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/records/session_records.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/post.hpp>
+
+#include "controlplane/inspect/flow_scan.h"
+
+namespace sluice::control {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// A ring holds the records of 80 ms at 200,000 a second.
+constexpr auto kShortestPause = 10ms, kLongestPause = 40ms;
+constexpr size_t kAtOnce = 256;
+
+int64_t wall_offset_ms() {
+  const auto in_ms = [](auto time) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+  };
+  return in_ms(std::chrono::system_clock::now()) - in_ms(std::chrono::steady_clock::now());
+}
+
+}  // namespace
+
+bool SessionFilter::matches(const channel::SessionRecord& record) const {
+  if (failed_only && !went_wrong(record)) return false;
+  if (client.port != 0 && record.client.port.host() != client.port) return false;
+  return is_in_prefix(record.client.address, client.address, client.prefix_bits);
+}
+
+SessionRecords::SessionRecords(boost::asio::io_context& io, const Model& model, const ChannelClient& channel,
+                               Journal& journal, std::string node)
+    : journal_(journal),
+      channel_(channel),
+      node_(std::move(node)),
+      names_(model, channel),
+      timer_(io),
+      writer_(node_, [this, &io, alive = std::weak_ptr(alive_)](const std::string& fault, uint64_t lost) {
+        boost::asio::post(io, [this, alive, fault, lost] {
+          if (!alive.expired()) on_output(fault, lost);
+        });
+      }) {}
+
+void SessionRecords::follow(const config::Records& config) {
+  if (config == config_) return;
+  config_ = config;
+  writer_.follow(config);
+}
+
+void SessionRecords::stop() {
+  timer_.cancel();
+  drain();
+}
+
+void SessionRecords::tick() {
+  pause_ = drain() ? std::chrono::milliseconds(kShortestPause)
+                   : std::min<std::chrono::milliseconds>(2 * pause_ + 1ms, kLongestPause);
+  timer_.expires_after(pause_);
+  timer_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (!cancelled) tick();
+  });
+}
+
+bool SessionRecords::drain() {
+  const ChannelMapping* mapping = channel_.mapping();
+  if (mapping == nullptr) return false;
+  names_.begin_turn();
+  auto batch = std::make_shared<SessionBatch>();
+  batch->wall_offset_ms = wall_offset_ms();
+  std::array<channel::SessionRecord, kAtOnce> records;
+  for (uint32_t worker = 0; worker < mapping->workers(); worker++) {
+    rte_ring* ring = mapping->session_ring(worker);
+    // At most what a ring holds: the worker goes on writing meanwhile.
+    for (uint32_t taken = 0; taken < channel::kSessionRingEntries;) {
+      const unsigned n = channel::take_sessions(ring, records);
+      for (unsigned i = 0; i < n; i++) {
+        const channel::SessionRecord& record = records[i];
+        batch->sessions.push_back({record, worker, names_.service(worker, record.service),
+                                   names_.backend(worker, record.backend, record.backend_generation)});
+      }
+      taken += n;
+      if (n < kAtOnce) break;
+    }
+  }
+  if (batch->sessions.empty()) return false;
+  if (!config_.to.empty()) writer_.write(batch);
+  keep(std::move(batch));
+  return true;
+}
+
+void SessionRecords::keep(std::shared_ptr<const SessionBatch> batch) {
+  next_ += batch->sessions.size();
+  kept_sessions_ += batch->sessions.size();
+  kept_.push_back(std::move(batch));
+  while (kept_.size() > 1 && kept_sessions_ - kept_.front()->sessions.size() >= kMostKept) {
+    kept_sessions_ -= kept_.front()->sessions.size();
+    kept_.pop_front();
+  }
+}
+
+SessionRecords::Seen SessionRecords::see(const SessionFilter& filter, std::optional<uint64_t> after,
+                                         size_t most) const {
+  return after ? see_from(filter, *after, most) : see_newest(filter, most);
+}
+
+SessionRecords::Seen SessionRecords::see_newest(const SessionFilter& filter, size_t most) const {
+  Seen out{.next = next_};
+  for (auto batch = kept_.rbegin(); batch != kept_.rend(); ++batch) {
+    const auto& sessions = (*batch)->sessions;
+    for (auto session = sessions.rbegin(); session != sessions.rend() && out.sessions.size() < most; ++session) {
+      if (filter.matches(session->record)) out.sessions.push_back(json_of(*session, **batch));
+    }
+  }
+  std::ranges::reverse(out.sessions);
+  return out;
+}
+
+SessionRecords::Seen SessionRecords::see_from(const SessionFilter& filter, uint64_t after, size_t most) const {
+  uint64_t number = next_ - kept_sessions_;
+  Seen out{.next = std::clamp(after, number, next_), .missed = after < number ? number - after : 0};
+  for (const auto& batch : kept_) {
+    for (const KnownSession& session : batch->sessions) {
+      if (number++ < out.next) continue;
+      if (filter.matches(session.record)) {
+        if (out.sessions.size() == most) return out;
+        out.sessions.push_back(json_of(session, *batch));
+      }
+      out.next = number;
+    }
+  }
+  return out;
+}
+
+std::string SessionRecords::json_of(const KnownSession& session, const SessionBatch& batch) const {
+  fmt::memory_buffer line;
+  append_json(line, session, {.node = node_, .wall_offset_ms = batch.wall_offset_ms});
+  return fmt::to_string(line);
+}
+
+void SessionRecords::on_output(const std::string& fault, uint64_t lost) {
+  if (fault.empty()) {
+    journal_.record(Severity::kInfo, "control", "records", fmt::format("written again; {} were lost", lost));
+  } else {
+    journal_.record(Severity::kError, "control", "records", fmt::format("records of sessions are lost: {}", fault));
+  }
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A record's facts in the words of docs/sessions.md. "" where there is nothing to say.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "dataplane/contract/session.h"
+
+namespace sluice::control {
+
+/// Whether something in the session went wrong: it was refused, cut, reset or never finished, or the server refused
+/// something in it.
+bool went_wrong(const channel::SessionRecord& record);
+
+inline bool has(const channel::SessionRecord& record, channel::SessionFlags flag) {
+  return (record.notes.flags & flag) != 0;
+}
+
+std::string_view end_word(const channel::SessionRecord& record);
+std::string_view by_word(const channel::SessionRecord& record);
+/// Why we cut or refused it.
+std::string_view cause_word(const channel::SessionRecord& record);
+std::string_view rule_word(const channel::SessionRecord& record);
+std::string_view furthest_word(const channel::SessionNotes& notes);
+/// `step`: a channel::SmtpStep.
+std::string_view step_word(uint8_t step);
+/// "5.7.1", of a refusal that has one.
+std::string enhanced_code(const channel::LastRefusal& refusal);
+
+/// When it began and ended, in Unix milliseconds. `wall_offset_ms`: from CLOCK_MONOTONIC.
+struct SessionTimes {
+  int64_t begun_ms;
+  int64_t ended_ms;
+};
+SessionTimes times_of(const channel::SessionRecord& record, int64_t wall_offset_ms);
+
+}  // namespace sluice::control

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the data plane publishes of its ports. Identity (name, twin, MAC, VLAN, MTU, driver) is written before control
+// connects and does not change while the process lives: control binds to a port by it, never by its place in a file of
+// its own. Link and counters are the card's, renewed by the main lcore and read by anyone with relaxed loads.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "dataplane/contract/address.h"
+
+namespace sluice::channel {
+
+inline constexpr size_t kPortNameBytes = 64;  // with the NUL
+inline constexpr size_t kTwinNameBytes = 16;  // IFNAMSIZ
+inline constexpr size_t kDriverNameBytes = 32;
+
+/// What the card counts, of rte_eth_stats. They grow while the data plane lives.
+enum class PortCounter : uint16_t {
+  kReceivedPackets,
+  kReceivedBytes,
+  kSentPackets,
+  kSentBytes,
+  kMissed,
+  kReceiveErrors,
+  kNoMbuf,
+  kSendErrors,
+  kCount,
+};
+
+inline constexpr size_t kPortCounterCount = static_cast<size_t>(PortCounter::kCount);
+
+struct PortCounterInfo {
+  std::string_view name;
+  std::string_view help;
+};
+
+inline constexpr std::array<PortCounterInfo, kPortCounterCount> kPortCounterInfo{{
+    {"rx_packets", "packets that the card took in and handed to workers"},
+    {"rx_bytes", "bytes of these"},
+    {"tx_packets", "packets that the card sent"},
+    {"tx_bytes", "bytes of these"},
+    {"rx_missed", "packets lost at the card because workers had not emptied its receive queues"},
+    {"rx_errors", "damaged packets that the card received"},
+    {"rx_no_mbuf", "times that the driver found no packet buffer for what came in"},
+    {"tx_errors", "packets that the card failed to send"},
+}};
+
+enum class Duplex : uint16_t { kUnknown, kHalf, kFull };
+
+/// One per port. Text ends with a NUL.
+struct alignas(64) PortStatus {
+  char name[kPortNameBytes];
+  char twin[kTwinNameBytes];  // "" = none
+  char driver[kDriverNameBytes];
+  MacAddress mac;
+  uint16_t vlan;  // 0 = untagged
+  uint16_t mtu;
+  // From here on renewed.
+  uint16_t link_up;
+  Duplex duplex;
+  uint16_t reserved;
+  uint64_t speed_mbps;    // 0 = unknown
+  uint64_t link_changes;  // since the data plane started
+  uint64_t counters[kPortCounterCount];
+};
+
+static_assert(sizeof(MacAddress) == 6 && sizeof(PortStatus) == 256);
+
+}  // namespace sluice::channel

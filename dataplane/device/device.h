@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A network device under DPDK: opened by its device string, set up by a PortPlan, closed at the end.
+#pragma once
+
+#include <rte_mempool.h>
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "dataplane/contract/ports.h"
+#include "dataplane/device/memory_plan.h"
+#include "dataplane/device/options.h"
+#include "dataplane/device/port_plan.h"
+
+namespace sluice {
+
+/// A device's link, as it is now.
+struct LinkState {
+  bool up = false;
+  uint32_t speed_mbps = 0;  // 0 = unknown
+  channel::Duplex duplex = channel::Duplex::kUnknown;
+  std::string trouble;  // why it is down, where more is known than that
+};
+
+class Device {
+ public:
+  /// Opens the port's device. Throws SetupError.
+  explicit Device(const PortOptions& options);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  uint16_t id() const { return id_; }
+  const std::string& driver() const { return driver_; }
+  MacAddress mac() const { return mac_; }
+  uint16_t mtu() const { return mtu_; }
+  const PortOptions& options() const { return options_; }
+  DeviceCapabilities capabilities() const;
+  /// Asked of the driver at every call; of the kernel's interface where the driver only passes on to one (AF_XDP,
+  /// AF_PACKET report "up" for ever).
+  LinkState link() const;
+  /// What one queue pair draws on a pool.
+  QueueDemand queue_demand() const;
+
+  /// Sets up queues and starts. `pools[w]` is worker w's. Throws SetupError.
+  void start(const PortPlan& plan, std::span<rte_mempool* const> pools);
+  /// Multicast frames have to come in: neighbour discovery depends on them.
+  void accept_multicast();
+  /// "net_af_xdp0 (net_af_xdp), MAC ..., MTU 1500": for the log.
+  std::string describe() const;
+
+ private:
+  void configure(const PortPlan& plan);
+  void set_up_receive_queue(uint16_t queue, unsigned socket, const PortPlan& plan, rte_mempool* pool);
+  LinkState driver_link() const;
+  void listen_for_trouble();
+  [[noreturn]] void fail(const std::string& what, int error) const;
+
+  PortOptions options_;
+  std::string interface_;  // of the kernel, under the device; "" = none
+  std::string driver_;
+  uint16_t id_ = 0;
+  uint16_t mtu_ = 1500;
+  uint16_t receive_descriptors_ = 0;
+  uint16_t transmit_descriptors_ = 0;
+  MacAddress mac_;
+  bool started_ = false;
+  // Set by the driver's own thread, never cleared: only a restart helps.
+  std::atomic<bool> needs_reset_{false};
+  std::atomic<bool> removed_{false};
+};
+
+/// "02:00:00:00:00:01".
+std::string to_string(const MacAddress& mac);
+
+}  // namespace sluice

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/flow/inheritance.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "dataplane/flow/flow_table.h"
+
+namespace sluice {
+namespace {
+
+template <typename T>
+std::vector<T> copy_of(const std::byte* from, size_t count) {
+  std::vector<T> out(count);
+  std::memcpy(static_cast<void*>(out.data()), from, count * sizeof(T));
+  return out;
+}
+
+bool has_flow(const std::byte* flow) {
+  return std::to_integer<uint8_t>(flow[offsetof(Flow, state)]) != static_cast<uint8_t>(TcpState::kFree);
+}
+
+}  // namespace
+
+bool Inheritance::means_the_same(const Flow& flow, const Service* services, const Backend* backends,
+                                 const Local* locals) const {
+  const Service& service = services_[flow.service];
+  const Backend& backend = backends_[flow.backend];
+  const bool same = services[flow.service].in_use == service.in_use && services[flow.service].vip == service.vip &&
+                    backends[flow.backend].endpoint == backend.endpoint &&
+                    backends[flow.backend].generation == backend.generation;
+  if (!same || flow.forwarding() != channel::Forwarding::kFullnat) return same;
+  return locals[flow.local_index()].address == locals_[flow.local_index()].address;
+}
+
+void Inheritance::take(const std::byte* memory) {
+  FlowMemoryHeader header;
+  std::memcpy(&header, memory, sizeof header);
+  auto services = copy_of<Service>(memory + kServicesOffset, channel::kMaxServices);
+  auto backends = copy_of<Backend>(memory + kBackendsOffset, channel::kMaxBackends);
+  auto locals = copy_of<Local>(memory + kLocalsOffset, channel::kMaxLocals);
+  const bool first = empty();
+  const PortMap map =
+      first ? PortMap(static_cast<uint32_t>(ports_of(header).size())) : PortMap(ports_of(header), ports_of(header_));
+  tidy(services.data(), backends.data(), locals.data(), map);
+  if (first) {
+    header_ = header;
+    services_ = services;
+    backends_ = backends;
+    locals_ = locals;
+  }
+  const std::byte* at = memory + flows_offset(header.flow_capacity);
+  for (uint32_t i = 0; i < header.flow_capacity; i++, at += sizeof(Flow)) {
+    if (!has_flow(at)) continue;
+    Kept kept;
+    Flow& flow = kept.flow;
+    std::memcpy(&flow, at, sizeof flow);
+    std::memcpy(&kept.notes, memory + notes_offset(header.flow_capacity) + i * sizeof kept.notes, sizeof kept.notes);
+    if (tidy(flow, map) && means_the_same(flow, services.data(), backends.data(), locals.data())) {
+      flows_.push_back(kept);
+    } else {
+      dropped_++;
+    }
+  }
+}
+
+size_t Inheritance::hand_out(const Heirs& heirs) const {
+  std::vector<std::unique_ptr<FlowTable>> tables;
+  for (std::byte* memory : heirs.memories) {
+    auto* header = reinterpret_cast<FlowMemoryHeader*>(memory);
+    header->version = 0;  // whatever it holds, it is formatted
+    tables.push_back(std::make_unique<FlowTable>(memory, heirs.flow_capacity, hash_seed(), heirs.boot_id,
+                                                 static_cast<uint32_t>(heirs.memories.size())));
+    name_ports(*header, ports_of(header_));
+    header->short_runs = header_.short_runs;
+    header->started_ms = header_.started_ms;
+    std::ranges::copy(services_, tables.back()->services());
+    std::ranges::copy(backends_, tables.back()->backends());
+    std::ranges::copy(locals_, tables.back()->locals());
+  }
+  size_t placed = 0;
+  const auto place = [&](const Kept& kept) {
+    const Flow& flow = kept.flow;
+    const uint32_t owner = heirs.owner(flow);
+    if (owner >= tables.size()) return;
+    FlowTable& table = *tables[owner];
+    const FlowIndex index = table.insert(table.place(table.hash(flow.client_endpoint())));
+    if (index == kNoFlow) return;
+    table[index] = flow;
+    table.notes()[index] = kept.notes;
+    placed++;
+  };
+  // Where the new tables are smaller, open sessions come before what has yet to begin, or is ending.
+  for (const Kept& kept : flows_) {
+    if (kept.flow.state == TcpState::kEstablished) place(kept);
+  }
+  for (const Kept& kept : flows_) {
+    if (kept.flow.state != TcpState::kEstablished) place(kept);
+  }
+  return placed;
+}
+
+}  // namespace sluice

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Flows that an earlier run of the same boot left in flow memories which do not fit as they lie, because the number of
+// workers or the capacity was another: they are taken out, and handed to the workers that own them now. Main lcore.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "dataplane/flow/adoption.h"
+#include "dataplane/flow/flow_memory.h"
+
+namespace sluice {
+
+/// The flow memories that flows are handed out to: of one worker each, populated, and not in use yet.
+struct Heirs {
+  std::span<std::byte* const> memories;
+  uint32_t flow_capacity = 0;
+  uint64_t boot_id = 0;
+  /// The worker that a flow is for; any number beyond: of none.
+  std::function<uint32_t(const Flow&)> owner;
+};
+
+class Inheritance {
+ public:
+  /// Takes what can be used out of a worker's memory, whose header has no flaw. Services, backends and own addresses
+  /// are those of the first memory; flows of another that knows them otherwise are dropped.
+  void take(const std::byte* memory);
+
+  bool empty() const { return header_.magic == 0; }
+  size_t flows() const { return flows_.size(); }
+  size_t dropped() const { return dropped_; }
+  uint64_t hash_seed() const { return header_.hash_seed; }
+
+  /// Formats the heirs' memories and fills them. Returns how many flows found a place.
+  size_t hand_out(const Heirs& heirs) const;
+
+ private:
+  bool means_the_same(const Flow& flow, const Service* services, const Backend* backends, const Local* locals) const;
+
+  FlowMemoryHeader header_{};  // of the first memory: its ports are what indices mean
+  std::vector<Service> services_;
+  std::vector<Backend> backends_;
+  std::vector<Local> locals_;
+  struct Kept {
+    Flow flow;
+    channel::SessionNotes notes;
+  };
+  std::vector<Kept> flows_;
+  size_t dropped_ = 0;
+};
+
+}  // namespace sluice

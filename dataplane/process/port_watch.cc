@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/process/port_watch.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <string>
+
+#include "dataplane/device/port_status.h"
+
+namespace sluice {
+namespace {
+
+/// Control reads at any time what main writes: whole words, in any order.
+template <typename T, typename Value>
+void store(T& to, Value value) {
+  __atomic_store_n(&to, static_cast<T>(value), __ATOMIC_RELAXED);
+}
+
+std::string speed_text(const LinkState& link) {
+  if (link.speed_mbps == 0) return "";
+  const char* duplex = link.duplex == channel::Duplex::kHalf ? ", half duplex" : "";
+  return fmt::format(", {} Mbit/s{}", link.speed_mbps, duplex);
+}
+
+}  // namespace
+
+bool PortWatch::poll(uint64_t now_ms) {
+  bool renewed = false;
+  if (now_ms >= links_due_ms_) {
+    links_due_ms_ = now_ms + kLinkPeriodMs;
+    for (Port& port : ports_) renewed |= look_at_twin(port, now_ms);
+    for (Port& port : ports_) look_at_link(port);
+    looked_ = true;
+  }
+  if (now_ms < counters_due_ms_) return renewed;
+  counters_due_ms_ = now_ms + kCounterPeriodMs;
+  for (const Port& port : ports_) read_card_counters(port.device->id(), *port.status);
+  return renewed;
+}
+
+bool PortWatch::look_at_twin(Port& port, uint64_t now_ms) {
+  if (port.twin == nullptr || port.twin->is_there() || now_ms < port.twin_due_ms) return false;
+  const std::string& name = port.device->options().name;
+  const std::string& interface = port.twin->options().interface;
+  port.twin_due_ms = now_ms + kTwinPauseMs;
+  spdlog::error("port {}: twin {} was deleted", name, interface);
+  if (!port.twin->renew()) return false;
+  port.twin_due_ms = 0;
+  port.twin->set_carrier(port.status->link_up != 0);
+  spdlog::warn("port {}: twin {} is made anew; its addresses and routes have to be set again", name, interface);
+  return true;
+}
+
+void PortWatch::look_at_link(Port& port) {
+  const LinkState link = port.device->link();
+  channel::PortStatus& status = *port.status;
+  const bool changed = link.up != (status.link_up != 0);
+  store(status.speed_mbps, link.speed_mbps);
+  store(status.duplex, link.duplex);
+  store(status.link_up, link.up ? 1 : 0);
+  if (looked_ && !changed) return;
+  const std::string& name = port.device->options().name;
+  if (looked_) store(status.link_changes, status.link_changes + 1);
+  if (link.up) {
+    spdlog::info("port {}: link up{}", name, speed_text(link));
+  } else {
+    spdlog::warn("port {}: link down{}; see to cable, transceiver and switch port", name,
+                 link.trouble.empty() ? "" : " (" + link.trouble + ")");
+  }
+  if (port.twin != nullptr) port.twin->set_carrier(link.up);
+}
+
+}  // namespace sluice

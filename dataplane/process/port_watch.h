@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keeps what is published of ports up to date: asks each card for its link every kLinkPeriodMs and for its counters
+// every kCounterPeriodMs, passes the link on to the kernel twin's carrier, and says in the log when it changes. A twin
+// that somebody has deleted is made anew. Links are asked for and not waited for: not every driver's link interrupt
+// arrives. Main lcore only.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/contract/ports.h"
+#include "dataplane/device/device.h"
+#include "dataplane/device/twin.h"
+
+namespace sluice {
+
+class PortWatch {
+ public:
+  static constexpr uint64_t kLinkPeriodMs = 250;
+  static constexpr uint64_t kCounterPeriodMs = 1000;
+  static constexpr uint64_t kTwinPauseMs = 5000;  // before another attempt at a twin that could not be made
+
+  struct Port {
+    const Device* device = nullptr;
+    Twin* twin = nullptr;                   // null = none
+    channel::PortStatus* status = nullptr;  // where it is published
+    uint64_t twin_due_ms = 0;               // no attempt to make the twin anew before
+  };
+
+  explicit PortWatch(std::vector<Port> ports) : ports_(std::move(ports)) {}
+
+  /// Does what is due at `now_ms`, of a clock that only goes forward. Returns whether a twin was made anew.
+  bool poll(uint64_t now_ms);
+
+ private:
+  void look_at_link(Port& port);
+  bool look_at_twin(Port& port, uint64_t now_ms);
+
+  std::vector<Port> ports_;
+  bool looked_ = false;
+  uint64_t links_due_ms_ = 0;
+  uint64_t counters_due_ms_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A session from STARTTLS on, or of implicit TLS: the headers of its records tell whether the handshake comes to an
+// end.
+#include "dataplane/smtp/session.h"
+
+namespace sluice {
+
+using channel::SmtpCounter;
+
+void SmtpSession::begin_tls() noexcept {
+  const bool waited = due() == SmtpCommand::kNone && (dialogue_ == nullptr || dialogue_->is_idle());
+  if (!waited) return lose();  // nothing may be pipelined behind STARTTLS (RFC 3207 section 4.2)
+  enter(SmtpPhase::kTlsHello);
+}
+
+void SmtpSession::read_client_records(const uint8_t* at, const uint8_t* end) noexcept {
+  TlsStream stream;
+  if (dialogue_ != nullptr) stream = dialogue_->client_tls;
+  while (at != end) {
+    const TlsResult result = read_record(at, end, stream);
+    if (result == TlsResult::kIncomplete) break;
+    if (result == TlsResult::kMalformed) return lose();
+    const bool hello = phase() == SmtpPhase::kTlsHello;
+    if (result == TlsResult::kFatalAlert) {
+      if (!hello) count(SmtpCounter::kTlsFailed);
+      note(channel::kSessionTlsFailed);
+      drop_dialogue();
+      return enter(SmtpPhase::kTlsFailed);
+    }
+    if (hello) {
+      if (stream.content != TlsContent::kHandshake) return lose();
+      count(SmtpCounter::kTlsBegun);
+      note(channel::kSessionTlsBegun);
+      enter(SmtpPhase::kTlsHandshake);
+    } else if (stream.content == TlsContent::kApplicationData) {
+      if (dialogue_ != nullptr) dialogue_->client_tls = TlsStream{};
+      return enter(SmtpPhase::kTlsConfirm);
+    }
+  }
+  if (stream.begun() && take_dialogue() == nullptr) return lose();
+  if (dialogue_ != nullptr) dialogue_->client_tls = stream;
+}
+
+void SmtpSession::read_server_records(const uint8_t* at, const uint8_t* end) noexcept {
+  TlsStream stream;
+  if (dialogue_ != nullptr) stream = dialogue_->server_tls;
+  while (at != end) {
+    const TlsResult result = read_record(at, end, stream);
+    if (result == TlsResult::kIncomplete) break;
+    if (result == TlsResult::kMalformed) return lose();
+    const bool fatal = result == TlsResult::kFatalAlert;
+    const bool confirmed =
+        phase() == SmtpPhase::kTlsConfirm && stream.content == TlsContent::kApplicationData && !fatal;
+    if (!fatal && !confirmed) continue;
+    count(fatal ? SmtpCounter::kTlsFailed : SmtpCounter::kTlsEstablished);
+    note(fatal ? channel::kSessionTlsFailed : channel::kSessionTlsEstablished);
+    drop_dialogue();
+    return enter(fatal ? SmtpPhase::kTlsFailed : SmtpPhase::kTlsEstablished);
+  }
+  if (stream.begun() && take_dialogue() == nullptr) return lose();
+  if (dialogue_ != nullptr) dialogue_->server_tls = stream;
+}
+
+}  // namespace sluice

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/worker/forwarding_state.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/contract/placement.h"
+#include "dataplane/packet/checksum.h"
+
+namespace sluice {
+
+using channel::CommandType;
+using channel::RejectReason;
+
+namespace {
+
+template <typename T>
+constexpr bool in_range(T value, T last) {
+  return static_cast<uint8_t>(value) <= static_cast<uint8_t>(last);
+}
+
+/// The counters of an id begin at zero for its new owner; the gauge stays, as flows of the one before still leave it.
+template <typename Counters>
+void begin_anew(Counters& counters, channel::SmtpCounters& smtp) {
+  const uint64_t flows_now = counters.flows_now;
+  counters = {};
+  counters.flows_now = flows_now;
+  smtp = {};
+}
+
+}  // namespace
+
+void RefusalLine::set(std::string_view text) noexcept {
+  constexpr std::string_view kCode = "421 ";
+  constexpr std::string_view kEnd = "\r\n";
+  auto* next = std::copy(kCode.begin(), kCode.end(), bytes.begin());
+  next = std::copy(text.begin(), text.end(), next);
+  next = std::copy(kEnd.begin(), kEnd.end(), next);
+  size = static_cast<uint8_t>(next - bytes.begin());
+}
+
+ForwardingState::ForwardingState(Service* services, Backend* backends, Local* locals, uint32_t ports,
+                                 channel::WorkerStats& stats) noexcept
+    : services_(services), backends_(backends), locals_(locals), ports_(ports), stats_(stats), tables_{} {
+  for (uint32_t id = 0; id < channel::kMaxServices; id++) {
+    if (services_[id].in_use) stats_.service_ids[id] = {services_[id].key, 0, {}};
+    refusals_[id].set(channel::kDefaultRefusal);
+  }
+  for (uint32_t id = 0; id < channel::kMaxBackends; id++) {
+    backends_[id].flows_now = 0;
+    if (backends_[id].in_use) enter_backend(static_cast<uint16_t>(id));
+    if (backends_[id].port_index >= ports_) backends_[id].flags &= static_cast<uint8_t>(~channel::kBackendReachable);
+    // The generation of a freed id is published too: control must not use it again.
+    stats_.backend_ids[id] = {backends_[id].in_use ? backends_[id].key : 0, backends_[id].generation, {}};
+  }
+  for (uint32_t id = 0; id < channel::kMaxLocals; id++) {
+    if (locals_[id].port_index >= ports_) locals_[id].in_use = false;
+    stats_.local_ids[id] = {locals_[id].in_use ? locals_[id].key : 0, locals_[id].generation, {}};
+  }
+  rebuild_slots();
+  list_locals();
+}
+
+void ForwardingState::attach(const ChannelAttachment& attachment) noexcept {
+  attachment_ = attachment;
+  in_snapshot_ = false;
+  for (BackendTable& table : tables_) {
+    if (table.entries != nullptr && table.epoch < attachment.forget_before) table = BackendTable{};
+  }
+  for (ListedSources& sources : sources_) {
+    if (sources.list.base != nullptr && sources.epoch < attachment.forget_before) sources = ListedSources{};
+  }
+}
+
+uint64_t ForwardingState::oldest_epoch_in_use() const noexcept {
+  uint64_t oldest = attachment_.epoch;
+  for (const BackendTable& table : tables_) {
+    if (table.entries != nullptr && table.epoch < oldest) oldest = table.epoch;
+  }
+  for (const ListedSources& sources : sources_) {
+    if (sources.list.base != nullptr && sources.epoch < oldest) oldest = sources.epoch;
+  }
+  return oldest;
+}
+
+uint32_t ForwardingState::slot_of(const Endpoint& vip) noexcept {
+  return static_cast<uint32_t>(hash_endpoint(vip, 0)) & kSlotMask;
+}
+
+void ForwardingState::insert_slot(channel::ServiceId id) noexcept {
+  uint32_t i = slot_of(services_[id].vip);
+  while (slots_[i] != channel::kNoService) i = (i + 1) & kSlotMask;
+  slots_[i] = id;
+  const Address& address = services_[id].vip.address;
+  if (is_vip(address)) return;
+  i = slot_of({address, Be16{}});
+  while (vip_slots_[i] != channel::kNoService) i = (i + 1) & kSlotMask;
+  vip_slots_[i] = id;
+}
+
+void ForwardingState::enter_backend(uint16_t id) noexcept {
+  by_endpoint_.insert(id, backends_[id].endpoint);
+  by_address_.insert(id, {backends_[id].endpoint.address, Be16{}});
+}
+
+void ForwardingState::leave_backend(uint16_t id) noexcept {
+  by_endpoint_.erase(id, backends_[id].endpoint);
+  by_address_.erase(id, {backends_[id].endpoint.address, Be16{}});
+}
+
+void ForwardingState::rebuild_slots() noexcept {
+  slots_.fill(channel::kNoService);
+  vip_slots_.fill(channel::kNoService);
+  for (uint16_t id = 0; id < channel::kMaxServices; id++) {
+    if (services_[id].in_use) insert_slot(id);
+  }
+}
+
+void ForwardingState::list_locals() noexcept {
+  all_locals_ = LocalList{};
+  for (auto& families : locals_at_) families.fill(LocalList{});
+  for (uint8_t id = 0; id < channel::kMaxLocals; id++) {
+    if (!locals_[id].in_use) continue;
+    for (LocalList* list : {&all_locals_, &locals_at_[locals_[id].port_index][locals_[id].address.is_v4() ? 0 : 1]}) {
+      list->index[list->count++] = id;
+    }
+  }
+}
+
+std::optional<RejectReason> ForwardingState::apply(const channel::Command& command) noexcept {
+  switch (command.header.type) {
+    case CommandType::kSnapshotBegin:
+      begin_snapshot();
+      return std::nullopt;
+    case CommandType::kSnapshotEnd:
+      end_snapshot();
+      return std::nullopt;
+    case CommandType::kPutService:
+      return put_service(command.put_service);
+    case CommandType::kDropService:
+      return drop_service(command.header.id);
+    case CommandType::kPutBackend:
+      return put_backend(command.put_backend);
+    case CommandType::kDropBackend:
+      return drop_backend(command.header.id);
+    case CommandType::kPutLocal:
+      return put_local(command.put_local);
+    case CommandType::kDropLocal:
+      return drop_local(command.header.id);
+    case CommandType::kPutSources:
+      return put_sources(command.put_sources);
+    case CommandType::kPutLimits:
+      return put_limits(command.put_limits);
+    case CommandType::kPutRefusal:
+      return put_refusal(command.put_refusal);
+    case CommandType::kStartInspection:  // the worker's own
+    case CommandType::kStopInspection:
+    case CommandType::kMoveRouter:
+    case CommandType::kStartCapture:  // the main lcore's
+    case CommandType::kStopCapture:
+      break;
+  }
+  return RejectReason::kUnknownType;
+}
+
+std::optional<RejectReason> ForwardingState::put_service(const channel::PutService& message) noexcept {
+  const uint16_t id = message.header.id;
+  if (id >= channel::kMaxServices) return RejectReason::kIdOutOfRange;
+  if (!in_range(message.forwarding, channel::Forwarding::kGue) ||
+      !in_range(message.scheduler, channel::Scheduler::kSource) ||
+      !in_range(message.hash_on, channel::HashOn::kClientPrefix) ||
+      !in_range(message.proxy, channel::ProxyHeader::kV2) ||
+      !in_range(message.on_backend_down, channel::OnBackendDown::kKeep) ||
+      !in_range(message.on_no_backend, channel::OnNoBackend::k421)) {
+    return RejectReason::kBadEnum;
+  }
+  if (!is_in_arena(message.table_offset, uint64_t{message.table_entries} * sizeof(channel::BackendId))) {
+    return RejectReason::kTableOutOfArena;
+  }
+  const channel::ServiceId other = find_service({message.vip, message.port});
+  if (other != channel::kNoService && other != id) return RejectReason::kServiceEndpointTaken;
+
+  Service& service = services_[id];
+  const bool moved = !service.in_use || service.vip != Endpoint{message.vip, message.port};
+  service.in_use = false;
+  if (service.key != message.key) begin_anew(stats_.services[id], stats_.service_smtp[id]);
+  service.vip = {message.vip, message.port};
+  service.forwarding = message.forwarding;
+  service.flags = message.flags;
+  service.scheduler = message.scheduler;
+  service.hash_on = message.hash_on;
+  service.proxy = message.proxy;
+  if (service.on_backend_down != message.on_backend_down) backends_lost_ = true;
+  service.on_backend_down = message.on_backend_down;
+  service.on_no_backend = message.on_no_backend;
+  refusals_[id].set(channel::kDefaultRefusal);
+  service.mss = message.mss;
+  service.total_weight = message.total_weight;
+  service.key = message.key;
+  service.sums = endpoint_sums(service.vip);
+  service.in_use = true;
+  if (moved) rebuild_slots();
+  tables_[id] = BackendTable{};
+  if (message.table_entries != 0) {
+    const std::byte* const entries =
+        attachment_.base + attachment_.arena_offset + uint64_t{message.table_offset} * channel::kArenaUnit;
+    tables_[id] = {reinterpret_cast<const channel::BackendId*>(entries), message.table_entries,
+                   message.table_generation, attachment_.epoch};
+  }
+  service_named_[id] = true;
+  stats_.service_ids[id] = {message.key, 0, {}};
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::put_backend(const channel::PutBackend& message) noexcept {
+  const uint16_t id = message.header.id;
+  if (id >= channel::kMaxBackends) return RejectReason::kIdOutOfRange;
+  if ((message.flags & channel::kBackendReachable) != 0 && message.port_index >= ports_) {
+    return RejectReason::kBadPortIndex;
+  }
+  Backend& backend = backends_[id];
+  const bool went_down = (message.flags & ~backend.flags & (channel::kBackendDown | channel::kBackendCut)) != 0;
+  const bool another = backend.generation != message.generation;
+  if (backend.in_use && (went_down || another)) backends_lost_ = true;
+  if (another) {
+    backend.flows_now = 0;
+    begin_anew(stats_.backends[id], stats_.backend_smtp[id]);
+  }
+  const bool stays = backend.in_use && backend.endpoint == Endpoint{message.address, message.port};
+  if (backend.in_use && !stays) leave_backend(id);
+  backend.in_use = false;
+  backend.endpoint = {message.address, message.port};
+  backend.generation = message.generation;
+  backend.next_hop = message.next_hop;
+  backend.vlan = message.vlan & 0x0fff;
+  backend.port_index = message.port_index;
+  backend.flags = message.flags;
+  backend.weight = message.weight;
+  backend.max_connections = message.max_connections;
+  backend.sole_service = message.sole_service < channel::kMaxServices ? message.sole_service : channel::kNoService;
+  backend.key = message.key;
+  backend.sums = endpoint_sums(backend.endpoint);
+  backend.in_use = true;
+  if (!stays) enter_backend(id);
+  backend_named_[id] = true;
+  stats_.backend_ids[id] = {message.key, message.generation, {}};
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::drop_service(uint16_t id) noexcept {
+  if (id >= channel::kMaxServices) return RejectReason::kIdOutOfRange;
+  if (!services_[id].in_use) return std::nullopt;
+  services_[id].in_use = false;  // the rest stays, for the resets of its flows
+  tables_[id] = BackendTable{};
+  stats_.service_ids[id] = {};
+  rebuild_slots();
+  backends_lost_ = true;
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::drop_backend(uint16_t id) noexcept {
+  if (id >= channel::kMaxBackends) return RejectReason::kIdOutOfRange;
+  if (!backends_[id].in_use) return std::nullopt;
+  leave_backend(id);
+  backends_[id].in_use = false;
+  stats_.backend_ids[id].key = 0;
+  backends_lost_ = true;
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::put_local(const channel::PutLocal& message) noexcept {
+  const uint16_t id = message.header.id;
+  if (id >= channel::kMaxLocals) return RejectReason::kIdOutOfRange;
+  if (message.port_index >= ports_) return RejectReason::kBadPortIndex;
+  Local& local = locals_[id];
+  if (local.in_use && (local.address != message.address || local.port_index != message.port_index)) {
+    return RejectReason::kLocalIndexTaken;
+  }
+  local = {message.address, address_sum(message.address), message.generation, message.port_index, true, message.key};
+  stats_.local_ids[id] = {message.key, message.generation, {}};
+  local_named_[id] = true;
+  list_locals();
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::drop_local(uint16_t id) noexcept {
+  if (id >= channel::kMaxLocals) return RejectReason::kIdOutOfRange;
+  if (!locals_[id].in_use) return std::nullopt;
+  locals_[id].in_use = false;
+  stats_.local_ids[id].key = 0;
+  list_locals();
+  backends_lost_ = true;
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::put_sources(const channel::PutSources& message) noexcept {
+  const uint16_t list = message.header.id;
+  if (list >= channel::kSourceLists) return RejectReason::kIdOutOfRange;
+  if (message.v4_borders > channel::kMaxSourceBorders || message.v6_borders > channel::kMaxSourceBorders) {
+    return RejectReason::kBadSources;
+  }
+  const auto layout = channel::SourceListLayout::of(message.v4_borders, message.v6_borders);
+  if (!is_in_arena(message.offset, layout.bytes())) return RejectReason::kTableOutOfArena;
+  sources_[list] = ListedSources{};
+  if (layout.bytes() != 0) {
+    const uint64_t offset = attachment_.arena_offset + uint64_t{message.offset} * channel::kArenaUnit;
+    sources_[list] = {{layout, attachment_.base + offset}, attachment_.epoch};
+  }
+  sources_named_[list] = true;
+  return std::nullopt;
+}
+
+std::optional<RejectReason> ForwardingState::put_limits(const channel::PutLimits& message) noexcept {
+  if (message.rules > channel::kMaxLimits || (message.rules != 0 && message.layout == 0)) {
+    return RejectReason::kBadLimits;
+  }
+  if (message.rules == 0) {
+    drop_limits();
+  } else {
+    if (!is_in_arena(message.offset, sizeof(channel::LimitRules))) return RejectReason::kTableOutOfArena;
+    channel::LimitRules rules;
+    std::memcpy(&rules, attachment_.base + attachment_.arena_offset + uint64_t{message.offset} * channel::kArenaUnit,
+                sizeof rules);
+    for (const channel::LimitRule& rule : std::span(rules.rule).first(message.rules)) {
+      if (!in_range(rule.action, channel::LimitAction::k421)) return RejectReason::kBadEnum;
+      if (rule.v4_bits > 32 || rule.v6_bits > 128) return RejectReason::kBadLimits;
+    }
+    for (uint8_t& of : rules.rules_of) of &= static_cast<uint8_t>((1U << message.rules) - 1);
+    std::fill(rules.rule + message.rules, std::end(rules.rule), channel::LimitRule{});
+    limits_ = rules;
+    limits_layout_ = channel::limit_layout(attachment_.epoch, message.layout);
+  }
+  limits_named_ = true;
+  return std::nullopt;
+}
+
+void ForwardingState::drop_limits() noexcept {
+  limits_ = {};
+  limits_layout_ = 0;
+}
+
+std::optional<RejectReason> ForwardingState::put_refusal(const channel::PutRefusal& message) noexcept {
+  const uint16_t id = message.header.id;
+  if (id >= channel::kMaxServices || !services_[id].in_use) return RejectReason::kIdOutOfRange;
+  if (message.bytes == 0 || message.bytes > channel::PutRefusal::kMaxBytes) return RejectReason::kBadRefusal;
+  const std::string_view text(message.text, message.bytes);
+  if (!std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; })) return RejectReason::kBadRefusal;
+  refusals_[id].set(text);
+  return std::nullopt;
+}
+
+bool ForwardingState::is_in_arena(uint32_t offset, uint64_t bytes) const noexcept {
+  if (bytes == 0) return true;
+  const uint64_t end = uint64_t{offset} * channel::kArenaUnit + bytes;
+  return attachment_.base != nullptr && end <= channel::kArenaBytes &&
+         attachment_.arena_offset + end <= attachment_.bytes;
+}
+
+void ForwardingState::begin_snapshot() noexcept {
+  service_named_.fill(false);
+  backend_named_.fill(false);
+  local_named_.fill(false);
+  sources_named_.fill(false);
+  limits_named_ = false;
+  in_snapshot_ = true;
+}
+
+void ForwardingState::end_snapshot() noexcept {
+  if (!in_snapshot_) return;
+  in_snapshot_ = false;
+  has_snapshot_ = true;
+  for (uint16_t id = 0; id < channel::kMaxServices; id++) {
+    if (!service_named_[id]) drop_service(id);
+  }
+  for (uint16_t id = 0; id < channel::kMaxBackends; id++) {
+    if (!backend_named_[id]) drop_backend(id);
+  }
+  for (uint16_t id = 0; id < channel::kMaxLocals; id++) {
+    if (!local_named_[id]) drop_local(id);
+  }
+  for (uint32_t list = 0; list < channel::kSourceLists; list++) {
+    if (!sources_named_[list]) sources_[list] = ListedSources{};
+  }
+  if (!limits_named_) drop_limits();
+}
+
+}  // namespace sluice

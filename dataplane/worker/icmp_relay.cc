@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/worker/icmp_relay.h"
+
+#include <cstring>
+
+#include "dataplane/flow/translate.h"
+#include "dataplane/worker/modes.h"
+#include "dataplane/worker/ownership.h"
+
+namespace sluice {
+namespace {
+
+// Of a server that is not seen, what the client has acknowledged is known, not what is in flight.
+constexpr uint32_t kUnseenInFlight = 1U << 22;
+
+/// A segment that would come the way of the error.
+Packet answering_segment(const IcmpError& error) {
+  Packet answer;
+  answer.source = error.destination;
+  answer.destination = error.source;
+  return answer;
+}
+
+}  // namespace
+
+void IcmpRelay::pass(ExceptionFrame& frame) noexcept {
+  IcmpError error;
+  if (!read_icmp_error(*frame.mbuf, frame.packet, error)) return pass_of_tunnel(frame);
+  // What it quotes was sent by the balancer: by a VIP to a client, or by a client to a backend.
+  if (state_.find_service(error.source) != channel::kNoService) return pass_to_backend(frame, error);
+  if (setup_.port[frame.port].faces != Faces::kClients) return pass_to_client(frame, error);
+  punt_.punt(frame.port, frame.mbuf);
+}
+
+void IcmpRelay::ask_or_punt(const ExceptionFrame& frame) noexcept {
+  // Under RSS, devices do not know whose flow an error is about.
+  if (setup_.spread == Spread::kRss && handover_.ask_next(frame.port, frame.mbuf, frame.asker)) return;
+  punt_.punt(frame.port, frame.mbuf);
+}
+
+void IcmpRelay::pass_to_backend(ExceptionFrame& frame, const IcmpError& error) noexcept {
+  rte_mbuf* mbuf = frame.mbuf;
+  const FlowIndex index = finder_.from_client(answering_segment(error));
+  if (index == kNoFlow) return ask_or_punt(frame);
+  const Flow& flow = flows_[index];
+  if ((flow.flags & kFlowCut) != 0 || state_.is_lost(flow)) return egress_.drop(mbuf, Counter::kDropNoFlow);
+  const uint32_t unseen = sees_both_ways(flow) ? 0 : kUnseenInFlight;
+  if (!believable_quote(flow.server_next + unseen, error.sequence)) return egress_.drop(mbuf, Counter::kDropIcmp);
+  const Backend& backend = state_.backend(flow.backend);
+  if ((backend.flags & channel::kBackendReachable) == 0) return egress_.drop(mbuf, Counter::kDropBackendUnreachable);
+  if (hop_limit(*mbuf, frame.packet) <= 1) return egress_.drop(mbuf, Counter::kDropTtlExpired);
+  counters_.count(Counter::kIcmpPassedOn);
+  if (!sees_both_ways(flow)) return one_way_.send(mbuf, frame.packet, flow);
+  // A backend of fullnat need not have a way to anybody but us.
+  const bool by_local = flow.forwarding() == channel::Forwarding::kFullnat;
+  const Endpoint client = client_at_backend(state_, flow);
+  rewrite_icmp_error(*mbuf, frame.packet, error,
+                     {.source = by_local ? client.address : frame.packet.source.address,
+                      .quoted_source = backend.endpoint,
+                      .quoted_destination = client,
+                      .sequence_shift = 0,
+                      .ack_shift = flow.proxy_bytes});
+  write_ethernet(*mbuf, frame.packet, backend.next_hop, egress_.mac_word(backend.port_index), backend.vlan);
+  egress_.send(backend.port_index, mbuf);
+}
+
+void IcmpRelay::pass_to_client(ExceptionFrame& frame, const IcmpError& error) noexcept {
+  rte_mbuf* mbuf = frame.mbuf;
+  const FlowIndex index = finder_.from_backend(answering_segment(error));
+  if (index == kNoFlow) return ask_or_punt(frame);
+  const Flow& flow = flows_[index];
+  if ((flow.flags & kFlowCut) != 0 || !state_.is_current(flow)) return egress_.drop(mbuf, Counter::kDropNoFlow);
+  if (!believable_quote(flow.client_next + flow.proxy_bytes, error.sequence)) {
+    return egress_.drop(mbuf, Counter::kDropIcmp);
+  }
+  if (hop_limit(*mbuf, frame.packet) <= 1) return egress_.drop(mbuf, Counter::kDropTtlExpired);
+  const Endpoint& vip = state_.service(flow.service).vip;
+  const Address& sender = frame.packet.source.address;
+  // The client knows nothing of the backend, but a router may speak in its own name.
+  rewrite_icmp_error(*mbuf, frame.packet, error,
+                     {.source = sender == error.destination.address ? vip.address : sender,
+                      .quoted_source = flow.client_endpoint(),
+                      .quoted_destination = vip,
+                      .sequence_shift = 0U - flow.proxy_bytes,
+                      .ack_shift = 0});
+  counters_.count(Counter::kIcmpPassedOn);
+  const uint32_t out_port = flow.vlan_and_port >> 12;
+  write_ethernet(*mbuf, frame.packet, flow.client_mac, egress_.mac_word(out_port), flow.vlan_and_port & 0x0fff);
+  egress_.send(out_port, mbuf);
+}
+
+/// Hands an error about a tunnelled packet of `client` to its flow's owner, or, under RSS, to the next that may know
+/// it.
+bool IcmpRelay::hand_over_of_tunnel(const ExceptionFrame& frame, const Endpoint& client) noexcept {
+  if (setup_.spread != Spread::kHandover) return handover_.ask_next(frame.port, frame.mbuf, frame.asker);
+  const uint32_t owner = owner_of(flows_.hash(client), setup_.workers);
+  if (owner == setup_.index) return false;
+  handover_.hand_over(owner, frame.port, frame.mbuf, {Handed::kProcess, 0});
+  return true;
+}
+
+/// "Too big" for a tunnel of ours: the client, whose packet is inside, is told what fits into it.
+void IcmpRelay::pass_of_tunnel(ExceptionFrame& frame) noexcept {
+  rte_mbuf* mbuf = frame.mbuf;
+  TunnelTooBig too_big;
+  if (!read_tunnel_too_big(*mbuf, frame.packet, too_big)) return punt_.punt(frame.port, mbuf);
+  Packet quoted{};
+  quoted.source = too_big.inner.source;
+  quoted.destination = too_big.inner.destination;
+  quoted.l3_offset = too_big.inner.l3_offset;
+  quoted.ip_bytes = static_cast<uint16_t>(frame.packet.l3_offset + frame.packet.ip_bytes - quoted.l3_offset);
+  quoted.v6 = too_big.inner_v6;
+  const FlowIndex index = finder_.from_client(quoted);
+  if (index == kNoFlow && hand_over_of_tunnel(frame, quoted.source)) return;
+  if (index == kNoFlow || !is_tunnelled(flows_[index])) return punt_.punt(frame.port, mbuf);
+  const Flow& flow = flows_[index];
+  const bool is_ours = state_.backend(flow.backend).endpoint.address == too_big.tunnel_destination &&
+                       state_.find_local(frame.packet.destination.address) != channel::kMaxLocals;
+  if (!is_ours) return punt_.punt(frame.port, mbuf);
+  if (!believable_quote(flow.client_next, too_big.inner.sequence)) return egress_.drop(mbuf, Counter::kDropIcmp);
+  quoted.vlan = flow.vlan_and_port & 0x0fff;
+  rte_mbuf* answer = icmp_errors_.make_too_big(*mbuf, quoted, too_big.mtu);
+  if (answer != nullptr) {
+    const uint32_t out_port = flow.vlan_and_port >> 12;
+    auto* ethernet = rte_pktmbuf_mtod(answer, uint8_t*);
+    std::memcpy(ethernet, flow.client_mac.bytes.data(), 6);
+    std::memcpy(ethernet + 6, egress_.mac(out_port).bytes.data(), 6);
+    egress_.send_made(out_port, answer);
+  }
+  egress_.drop(mbuf, Counter::kDropTooBig);
+}
+
+}  // namespace sluice

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The worker's first stages: frames from devices and from other workers are parsed, and enter the burst.
+#include <rte_ethdev.h>
+#include <rte_prefetch.h>
+
+#include <algorithm>
+#include <array>
+
+#include "dataplane/packet/parse_fast.h"
+#include "dataplane/worker/worker.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kPrefetchAhead = 4;
+constexpr uint32_t kLookUpFrom = 24;  // so many packets in a burst, the flows of the first are looked up
+
+}  // namespace
+
+bool Worker::receive(uint32_t port) noexcept {
+  const WorkerPort& attached = setup_.port[port];
+  if (attached.receive_queue == WorkerPort::kNoQueue) return false;
+  const uint16_t received = rte_eth_rx_burst(attached.device, attached.receive_queue, burst_.mbuf.data() + burst_.count,
+                                             static_cast<uint16_t>(setup_.burst));
+  timer_.end_stage(Counter::kStageReceive);
+  if (received == 0) return false;
+  counters_.count(Counter::kReceived, received);
+  if (timer_.sampled()) counters_.count(Counter::kSampledPackets, received);
+  parse(port, received);
+  timer_.end_stage(Counter::kStageParse);
+  return true;
+}
+
+void Worker::parse(uint32_t port, uint32_t received) noexcept {
+  rte_mbuf** const mbufs = burst_.mbuf.data() + burst_.count;
+  for (uint32_t i = 0; i < std::min(received, kPrefetchAhead); i++) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
+  const Arrival how = arrival(port, setup_.spread == Spread::kAlone, setup_.index);
+  // Which side a port faces is known beforehand, but for one-armed set-ups; under RSS all that comes is ours, but for
+  // what may be to an address of ours.
+  const bool rss = setup_.spread == Spread::kRss;
+  if (how.faces == Faces::kClients && (how.mine || rss)) {
+    burst_.count = enter_all<true>(burst_.count, how, mbufs, received);
+  } else if (how.faces == Faces::kBackends && !finder_.has_fullnat() && (how.mine || (rss && !state_.has_locals()))) {
+    burst_.count = enter_all<false>(burst_.count, how, mbufs, received);
+  } else {
+    uint32_t kept = burst_.count;
+    for (uint32_t i = 0; i < received; i++) {
+      if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
+      kept = enter(kept, how, mbufs[i]);
+    }
+    burst_.count = kept;
+  }
+}
+
+template <bool kFromClient>
+uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept {
+  Burst& burst = burst_;
+  const __m256i fast = fast_frame(how.mac_word);
+  const uint32_t before = kept;
+  for (uint32_t i = 0; i < received; i++) {
+    if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
+    rte_mbuf* mbuf = mbufs[i];
+    if (!parse_fast(*mbuf, fast, burst.packet[kept])) [[unlikely]] {
+      kept = enter_slow(kept, how, mbuf);
+      continue;
+    }
+    const FlowPlace place = flows_.place(flows_.hash(end_of_fast(*mbuf, kFromClient)));
+    flows_.prefetch_bucket(place);
+    burst.mbuf[kept] = mbuf;
+    burst.place[kept] = place;
+    kept++;
+    if ((kept & 1) != 0 && kept > kLookUpFrom && burst.looked_up < kLookAhead) look_up_flow(burst.looked_up++);
+  }
+  std::fill_n(burst.port.begin() + before, kept - before, static_cast<uint8_t>(how.port));
+  std::fill_n(burst.from_client.begin() + before, kept - before, kFromClient);
+  return kept;
+}
+
+// Inline by force: what the loop around it keeps in registers is a tenth of a packet's way.
+[[gnu::always_inline]] inline uint32_t Worker::enter(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept {
+  Burst& burst = burst_;
+  Packet& packet = burst.packet[kept];
+  const bool fast = parse_fast(*mbuf, fast_frame(how.mac_word), packet);
+  const ParseVerdict verdict = fast ? ParseVerdict::kTcp : parse_any(*mbuf, setup_.port[how.port].mac, packet);
+  if (verdict != ParseVerdict::kTcp) [[unlikely]] {
+    if (!meet_exception(how, mbuf, packet, verdict)) return kept;
+  }
+  const Endpoint source = fast ? end_of_fast(*mbuf, true) : packet.source;
+  const Endpoint destination = fast ? end_of_fast(*mbuf, false) : packet.destination;
+  const bool from_client = how.faces == Faces::kClients ||
+                           (how.faces == Faces::kBoth && state_.find_service(destination) != channel::kNoService);
+  const uint64_t hash = flows_.hash(from_client ? source : destination);
+  if (!how.mine) {
+    const uint32_t owner = from_client ? ownership_.of_client(hash) : ownership_.of_reply(packet.destination, hash);
+    if (owner != setup_.index) {
+      handover_.hand_over(owner, how.port, mbuf, {Handed::kProcess, 0});
+      return kept;
+    }
+  }
+  FlowPlace place = flows_.place(hash);
+  if (finder_.has_fullnat() && !from_client) [[unlikely]]
+    place = finder_.place_of_reply(packet);
+  if (verdict == ParseVerdict::kFirstFragment) [[unlikely]] {
+    if (!fragment_relay_.take_first(how.port, mbuf, packet, place, from_client, how.asker)) return kept;
+  }
+  flows_.prefetch_bucket(place);
+  burst.mbuf[kept] = mbuf;
+  burst.port[kept] = static_cast<uint8_t>(how.port);
+  burst.from_client[kept] = from_client;
+  burst.place[kept] = place;
+  return kept + 1;
+}
+
+[[gnu::noinline]] uint32_t Worker::enter_slow(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept {
+  return enter(kept, how, mbuf);
+}
+
+bool Worker::meet_exception(Arrival how, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept {
+  switch (verdict) {
+    case ParseVerdict::kTcp:
+    case ParseVerdict::kFirstFragment:
+      return true;
+    case ParseVerdict::kIcmp:
+      if (!how.mine && hand_over_quoted(how.port, mbuf, packet)) break;
+      [[fallthrough]];
+    case ParseVerdict::kFragment:
+      exceptions_.put({packet, mbuf, static_cast<uint8_t>(how.port), verdict, static_cast<uint8_t>(how.asker)});
+      break;
+    case ParseVerdict::kOther:
+    case ParseVerdict::kOtherHost:
+    case ParseVerdict::kV4Mapped:
+    case ParseVerdict::kTruncated:
+    case ParseVerdict::kMalformed:
+      punt_or_drop(how.port, mbuf, verdict);
+      break;
+  }
+  return false;
+}
+
+/// Hands an ICMP error to the owner of the flow that it is about. False if it is none, or is ours.
+bool Worker::hand_over_quoted(uint32_t port, rte_mbuf* mbuf, const Packet& packet) noexcept {
+  IcmpError error;
+  if (!read_icmp_error(*mbuf, packet, error)) return false;
+  const uint32_t owner = ownership_.of_quoted(error);
+  if (owner == setup_.index) return false;
+  handover_.hand_over(owner, port, mbuf, {Handed::kProcess, 0});
+  return true;
+}
+
+bool Worker::take_up_held() noexcept {
+  const auto enter_one = [this](uint32_t port, rte_mbuf* mbuf) {
+    burst_.count = enter(burst_.count, arrival(port, true, setup_.index), mbuf);
+  };
+  return held_.take_up(enter_one, [this] { process(); });
+}
+
+bool Worker::receive_handed() noexcept {
+  bool any = false;
+  for (uint32_t worker = 0; worker < setup_.workers; worker++) {
+    std::array<void*, kMaxBurst> mbufs;
+    const uint32_t n = handover_.take(worker, mbufs);
+    if (n == 0) continue;
+    any = true;
+    for (uint32_t i = 0; i < n; i++) rte_prefetch0(mbufs[i]);
+    uint32_t made = 0;
+    uint32_t kept = burst_.count;
+    for (uint32_t i = 0; i < n; i++) {
+      auto* mbuf = static_cast<rte_mbuf*>(mbufs[i]);
+      if (i + 2 < n) rte_prefetch0(rte_pktmbuf_mtod(static_cast<rte_mbuf*>(mbufs[i + 2]), void*));
+      const HandoverNote note = note_of(*mbuf);
+      if (note.what == Handed::kSend) {
+        egress_.send(mbuf->port, mbuf);
+      } else if (note.what == Handed::kSendMade) {
+        made++;
+        egress_.send_made(mbuf->port, mbuf);
+      } else {
+        kept = enter(kept, arrival(mbuf->port, true, note.what == Handed::kAsk ? note.asker : setup_.index), mbuf);
+      }
+    }
+    burst_.count = kept;
+    counters_.count(Counter::kHandedIn, n - made);
+    timer_.end_stage(Counter::kStageParse);
+    if (is_burst_full()) process();
+  }
+  return any;
+}
+
+}  // namespace sluice

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/worker/new_flows.h"
+
+#include <algorithm>
+
+#include "dataplane/worker/bad_ends.h"
+#include "dataplane/worker/modes.h"
+#include "dataplane/worker/next_hop_check.h"
+
+namespace sluice {
+namespace {
+
+/// A client's endpoint as the address under which it is kept: the port lies in bytes that are zero in IPv4's, and are
+/// mixed into IPv6's.
+Address stranger_key(const Endpoint& client) {
+  Address out = client.address;
+  out.bytes[0] ^= static_cast<uint8_t>(client.port.raw);
+  out.bytes[1] ^= static_cast<uint8_t>(client.port.raw >> 8);
+  return out;
+}
+
+}  // namespace
+
+void NewFlows::place(Burst& burst, uint32_t i) noexcept {
+  const Packet& packet = burst.packet[i];
+  FlowIndex& index = burst.flow[i];
+  if (index != kNoFlow) {
+    // A client may use a port again once its last connection is over (RFC 9293 section 3.6.1).
+    const Flow& flow = flows_[index];
+    const bool over = is_over(flow.state) || (flow.state == TcpState::kSynSent && state_.is_lost(flow));
+    if (!over && !begins_anew(flow, packet, clock_.deadline_ms(flow.state))) return;
+    const FlowIndex last = index;
+    index = kNoFlow;
+    // Who may begin no other ends none by trying.
+    if (state_.is_blocked(packet.source.address)) return egress_.drop(burst.mbuf[i], Counter::kDropPolicy);
+    if (const auto action = parts_.limits.refuses(packet.source.address, flow.service)) {
+      return refuse_over_limit(burst, i, flow.service, *action);
+    }
+    if (over) {
+      parts_.lifecycle.forget(last);
+    } else {
+      parts_.lifecycle.give_way(last);
+    }
+  }
+  const channel::ServiceId service = state_.find_service(packet.destination);
+  if (service == channel::kNoService) return pass_stranger(burst, i);
+  if (const auto reason = bad_ends(packet, state_)) return egress_.drop(burst.mbuf[i], *reason);
+  // Which backends there are, and which are well, has yet to come.
+  if (!state_.has_snapshot()) return egress_.drop(burst.mbuf[i], Counter::kDropNotReady);
+  if (!burst.from_client[i]) {
+    burst.from_client[i] = true;
+    burst.place[i] = flows_.place(flows_.hash(packet.source));
+  }
+  index = parts_.finder.from_client(burst.place[i], packet);  // an earlier packet of this burst may have placed it
+  if (index == kNoFlow) place_one(burst, i, service);
+}
+
+void NewFlows::pass_stranger(Burst& burst, uint32_t i) noexcept {
+  const Endpoint& to = burst.packet[i].destination;
+  if (!burst.from_client[i] && is_from_backend(burst, i) &&
+      (parts_.stateless.to_client(burst, i) || meet_reply(burst, i))) {
+    return;
+  }
+  // The kernel, which owns the VIPs' addresses, would refuse a connection that has only to wait a moment.
+  const bool awaited =
+      !state_.has_snapshot() && std::ranges::find(setup_.expected_vips, to) != setup_.expected_vips.end();
+  if (awaited) return egress_.drop(burst.mbuf[i], Counter::kDropNotReady);
+  parts_.punt.punt(burst.port[i], burst.mbuf[i]);
+}
+
+/// Whether a packet's source is a backend, and not only written there.
+bool NewFlows::is_from_backend(const Burst& burst, uint32_t i) const noexcept {
+  const channel::BackendId id = state_.find_backend(burst.packet[i].source);
+  return id != channel::kNoBackend &&
+         is_vouched_for(setup_.port[burst.port[i]].faces, *burst.mbuf[i], burst.packet[i], state_.backend(id));
+}
+
+/// A packet of a backend that belongs to no flow. What a session that an earlier process knew of brings is adopted: the
+/// server may be the next to speak, and for ten minutes the only one (RFC 5321 section 4.5.3.2). Returns whether the
+/// packet has been seen to, or has a flow now.
+bool NewFlows::meet_reply(Burst& burst, uint32_t i) noexcept {
+  const Packet& packet = burst.packet[i];
+  const channel::BackendId id = state_.find_backend(packet.source);
+  if (id == channel::kNoBackend || !may_be_reply(id, packet)) return false;
+  if (const Resumption told = parts_.told.of_reply(packet)) {
+    adopt_from_backend(burst, i, told, true);
+    return true;
+  }
+  const bool stranger = strangers_.find(stranger_key(packet.destination), clock_.now_ms()) != nullptr;
+  if ((packet.tcp_flags & kTcpSyn) != 0) {
+    // The SYN may have gone by another node, which is about to say so.
+    if (!stranger && (packet.tcp_flags & kTcpAck) != 0 && parts_.held.hold(burst.port[i], burst.mbuf[i])) return true;
+    // Of a connection that went to the backend itself.
+    strangers_.remember(stranger_key(packet.destination), {}, clock_.now_ms());
+    return false;
+  }
+  if (stranger) return false;
+  const channel::ServiceId service = state_.backend(id).sole_service;
+  if (service != channel::kNoService && state_.service(service).in_use) {
+    adopt_from_backend(burst, i, {.backend = id, .service = service}, false);
+  } else {
+    egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
+  }
+  return true;
+}
+
+/// Whether a backend's packet without a flow may be for the client of a service. If not, it is for us, or of a
+/// connection to the backend itself.
+bool NewFlows::may_be_reply(channel::BackendId id, const Packet& packet) const noexcept {
+  const Address& to = packet.destination.address;
+  if (state_.find_local(to) != channel::kMaxLocals) return false;
+  if (setup_.own_addresses != nullptr && setup_.own_addresses->contains(to)) return false;
+  const channel::ServiceId id_of_service = state_.backend(id).sole_service;
+  if (id_of_service == channel::kNoService) return true;
+  const Service& service = state_.service(id_of_service);
+  return service.forwarding == channel::Forwarding::kNat && to.is_v4() == service.vip.address.is_v4();
+}
+
+/// The kernel would pass the packet on from an address that the client does not know, and the client's answer to that
+/// would end the session: what cannot be adopted is dropped.
+void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as, bool told) noexcept {
+  const Packet& packet = burst.packet[i];
+  const Backend& backend = state_.backend(as.backend);
+  const std::optional<ReturnPath> path = setup_.routers->towards(packet.destination.address.is_v4());
+  const FlowPlace place = flows_.place(flows_.hash(packet.destination));
+  FlowIndex other = flows_.find(
+      place, [&](const Flow& flow) { return flow.is_of(packet.destination) && flow.service == as.service; });
+  if (told && other != kNoFlow && is_over(flows_[other].state)) {
+    parts_.lifecycle.forget(other);
+    other = kNoFlow;
+  }
+  const bool speaks = (packet.tcp_flags & (kTcpAck | kTcpRst)) == kTcpAck;
+  if (!speaks || !path || other != kNoFlow) return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
+  if (!told && !take_adoption()) return egress_.drop(burst.mbuf[i], Counter::kDropAdoptQuota);
+  const FlowIndex index = flows_.available() == 0 ? kNoFlow : take_flow(place);
+  if (index == kNoFlow) return egress_.drop(burst.mbuf[i], Counter::kDropTableFull);
+  Flow& flow = flows_[index];
+  flow = Flow{};
+  flow.client = packet.destination.address;
+  flow.client_port = packet.destination.port;
+  flow.service = as.service;
+  flow.backend = as.backend;
+  flow.backend_generation = backend.generation;
+  flow.first_seen_ms = clock_.now32_ms();
+  flow.deadline_ms = clock_.deadline_ms(TcpState::kAdopted);
+  flow.server_next = packet.sequence;
+  flow.client_mac = path->mac;
+  flow.vlan_and_port = static_cast<uint16_t>(path->vlan | path->port << 12);
+  parts_.proxy.prepare(flow, false);
+  if (told) resume(flow, as);
+  flow.client_next = packet.ack - flow.proxy_bytes;
+  parts_.lifecycle.begin(index, false, channel::PlacedBy::kAdopted);
+  if (told) parts_.lifecycle.tell(index);  // where the client's packets go, the server's answer is waited for
+  burst.flow[i] = index;
+}
+
+void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id) noexcept {
+  const Packet& packet = burst.packet[i];
+  const bool opening = is_opening(packet);
+  if (opening) {
+    parts_.responder.forget(packet);
+  } else if (parts_.responder.take(burst, i, service_id)) {
+    return;
+  }
+  // Without room, what is no SYN may be of a session that is open without an entry.
+  if ((opening || flows_.available() != 0) && state_.is_blocked(packet.source.address)) {
+    if (opening) parts_.records.refuse(packet, service_id, Counter::kDropPolicy);
+    return egress_.drop(burst.mbuf[i], Counter::kDropPolicy);
+  }
+  if (opening) {
+    const auto action = parts_.limits.refuses(packet.source.address, service_id);
+    if (action) return refuse_over_limit(burst, i, service_id, *action);
+  }
+  if (flows_.available() == 0) {
+    if (opening) parts_.room.keep();  // for those that come after this burst
+    return meet_full_table(burst, i, service_id);
+  }
+  Counter refusal = Counter::kDropNoBackend;
+  channel::BackendId backend_id = opening ? channel::kNoBackend : recall(burst, i, service_id);
+  const bool recalled = backend_id != channel::kNoBackend;
+  const Resumption told =
+      opening || recalled ? Resumption{} : parts_.told.of_client(packet, service_id, burst.place[i]);
+  if (told) {
+    backend_id = told.backend;
+  } else if (!opening && !recalled && !may_adopt(burst, i, service_id)) {
+    return;
+  }
+  if (backend_id == channel::kNoBackend)
+    backend_id = parts_.placement.choose(service_id, packet, burst.place[i], opening, refusal);
+  if (backend_id == channel::kNoBackend) return refuse(burst, i, service_id, refusal);
+  const Backend& backend = state_.backend(backend_id);
+  const channel::Forwarding forwarding = state_.service(service_id).forwarding;
+  LocalPort local;
+  if (forwarding == channel::Forwarding::kFullnat) [[unlikely]] {
+    local = parts_.fullnat_ports.take(backend);
+    if (local.port.raw == 0) return refuse(burst, i, service_id, Counter::kDropNoLocalPort);
+  }
+  const FlowIndex index = take_flow(burst.place[i]);
+  if (index == kNoFlow) return meet_full_table(burst, i, service_id);
+
+  Flow& flow = flows_[index];
+  flow = Flow{};
+  flow.client = packet.source.address;
+  flow.client_port = packet.source.port;
+  flow.service = service_id;
+  flow.backend = backend_id;
+  flow.backend_generation = backend.generation;
+  flow.first_seen_ms = clock_.now32_ms();
+  flow.deadline_ms = clock_.deadline_ms(TcpState::kSynSent);
+  flow.client_next = packet.sequence;
+  if (opening) {
+    flow.client_next++;
+  } else if (!recalled && sees_both_ways(forwarding)) {
+    flow.client_next += packet.sequence_length();
+  }
+  flow.server_next = packet.ack;
+  parts_.proxy.prepare(flow, opening || recalled);
+  if (told) resume(flow, told);
+  if (forwarding != channel::Forwarding::kNat && !prepare_mode(index, forwarding, local)) {
+    return meet_full_table(burst, i, service_id);
+  }
+  const channel::PlacedBy rule = told ? channel::PlacedBy::kAdopted : parts_.placement.rule();
+  parts_.lifecycle.begin(index, opening, recalled ? channel::PlacedBy::kCount : rule);
+  if (recalled) revive(flow);
+  burst.flow[i] = index;
+  tell_of_router(burst, i);
+  if (refusal == Counter::kDropBackendCollision) counters_.count(Counter::kFlowsMovedByCollision);
+}
+
+/// The backend of a handshake whose flow had to give way, and which the packet finishes; else kNoBackend.
+channel::BackendId NewFlows::recall(const Burst& burst, uint32_t i, channel::ServiceId service_id) noexcept {
+  const channel::BackendId id = parts_.lifecycle.recall_handshake(service_id, burst.packet[i]);
+  if (id == channel::kNoBackend) return id;
+  return parts_.placement.may_keep(service_id, burst.packet[i], burst.place[i], id) ? id : channel::kNoBackend;
+}
+
+/// The flow is again what it was before its ACK came, which is tracked next.
+void NewFlows::revive(Flow& flow) noexcept {
+  parts_.lifecycle.set_state(flow, TcpState::kSynReceived);
+  if (sees_both_ways(flow)) flow.smtp_phase = static_cast<uint8_t>(SmtpPhase::kAnswered);
+}
+
+/// An adopted flow is as another node has told it.
+void NewFlows::resume(Flow& flow, const Resumption& told) noexcept {
+  counters_.count(Counter::kFlowsResumed);
+  if (!told.open) return;  // its header may be on the way
+  flow.proxy_bytes = told.proxy_bytes;
+  if (told.proxy_bytes != 0) flow.flags |= kFlowSpecial;
+}
+
+/// Now and then is enough: the word is shared by all workers.
+void NewFlows::tell_of_router(const Burst& burst, uint32_t i) noexcept {
+  const Packet& packet = burst.packet[i];
+  uint64_t& told_ms = router_told_ms_[packet.source.address.is_v4() ? 0 : 1];
+  if (told_ms == clock_.now_ms()) return;
+  told_ms = clock_.now_ms();
+  ReturnPath path{.vlan = packet.vlan, .port = burst.port[i]};
+  __builtin_memcpy(path.mac.bytes.data(), rte_pktmbuf_mtod(burst.mbuf[i], const uint8_t*) + 6, 6);
+  setup_.routers->heard(packet.source.address.is_v4(), path);
+}
+
+/// Whether a packet in mid-stream may begin a flow; if not, it has been dealt with.
+bool NewFlows::may_adopt(Burst& burst, uint32_t i, channel::ServiceId service_id) noexcept {
+  const uint8_t flags = burst.packet[i].tcp_flags;
+  const bool one_way = !sees_both_ways(state_.service(service_id).forwarding);
+  if ((flags & (kTcpSyn | kTcpRst)) != 0) {
+    // It may end what was carried without an entry.
+    if (one_way && (flags & kTcpSyn) == 0) return meet_full_table(burst, i, service_id), false;
+    return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow), false;
+  }
+  // A fullnat flow had an endpoint at the backend that nobody knows any more.
+  if (state_.service(service_id).forwarding == channel::Forwarding::kFullnat) {
+    return parts_.resets.answer(burst, i, Counter::kDropNoFlow), false;
+  }
+  if (take_adoption()) return true;
+  if (one_way) return meet_full_table(burst, i, service_id), false;
+  return egress_.drop(burst.mbuf[i], Counter::kDropAdoptQuota), false;
+}
+
+bool NewFlows::take_adoption() noexcept {
+  const uint64_t earned = (clock_.now_ms() - adopt_credited_ms_) * kAdoptPerSecond / 1000;
+  if (earned != 0) {
+    adopt_tokens_ = std::min(kAdoptBurst, adopt_tokens_ + earned);
+    adopt_credited_ms_ = clock_.now_ms();
+  }
+  if (adopt_tokens_ == 0) return false;
+  adopt_tokens_--;
+  return true;
+}
+
+void NewFlows::refuse(Burst& burst, uint32_t i, channel::ServiceId service_id, Counter reason) noexcept {
+  counters_.service(service_id).flows_refused++;
+  parts_.records.refuse(burst.packet[i], service_id, reason);
+  if (is_opening(burst.packet[i])) {
+    const channel::OnNoBackend answer = state_.service(service_id).on_no_backend;
+    if (answer == channel::OnNoBackend::k421) return parts_.responder.answer_syn(burst, i, reason);
+    if (answer == channel::OnNoBackend::kSilence) return egress_.drop(burst.mbuf[i], reason);
+  }
+  parts_.resets.answer(burst, i, reason);
+}
+
+void NewFlows::refuse_over_limit(Burst& burst, uint32_t i, channel::ServiceId service_id,
+                                 channel::LimitAction action) noexcept {
+  parts_.records.refuse(burst.packet[i], service_id, Counter::kDropLimited);
+  switch (action) {
+    case channel::LimitAction::k421:
+      return parts_.responder.answer_syn(burst, i, Counter::kDropLimited);
+    case channel::LimitAction::kReset:
+      return parts_.resets.answer(burst, i, Counter::kDropLimited);
+    case channel::LimitAction::kDrop:
+      return egress_.drop(burst.mbuf[i], Counter::kDropLimited);
+  }
+}
+
+FlowIndex NewFlows::take_flow(FlowPlace place) noexcept {
+  parts_.room.keep();
+  return flows_.insert(place);
+}
+
+/// Makes a flow, all of whose other fields are filled in, one of `forwarding`. False, and it is gone, if the table has
+/// no room for its second place.
+bool NewFlows::prepare_mode(FlowIndex index, channel::Forwarding forwarding, LocalPort local) noexcept {
+  Flow& flow = flows_[index];
+  flow.flags |= kFlowSpecial;
+  flow.set_mode(forwarding, local.index);
+  flow.local_port = local.port;
+  if (!sees_both_ways(flow)) flow.smtp_phase = static_cast<uint8_t>(SmtpPhase::kOff);
+  if (forwarding != channel::Forwarding::kFullnat) return true;
+  parts_.finder.note_fullnat();
+  if (flows_.index_local(index)) return true;
+  flows_.erase(index);
+  return false;
+}
+
+void NewFlows::meet_full_table(Burst& burst, uint32_t i, channel::ServiceId service_id) noexcept {
+  const bool opening = is_opening(burst.packet[i]);
+  if (!sees_both_ways(state_.service(service_id).forwarding)) {  // these need no entry, whatever the setting
+    if (!parts_.stateless.to_backend(burst, i, service_id)) refuse(burst, i, service_id, Counter::kDropNoBackend);
+    return;
+  }
+  const auto tell = [&] {
+    if (opening) parts_.records.refuse(burst.packet[i], service_id, Counter::kDropTableFull);
+  };
+  if (setup_.on_table_full == OnTableFull::kSilence) {
+    tell();
+    counters_.service(service_id).flows_refused += opening ? 1 : 0;
+    return egress_.drop(burst.mbuf[i], Counter::kDropTableFull);
+  }
+  if (setup_.on_table_full == OnTableFull::kStateless && parts_.stateless.to_backend(burst, i, service_id)) return;
+  tell();
+  counters_.service(service_id).flows_refused += opening ? 1 : 0;
+  parts_.resets.answer(burst, i, Counter::kDropTableFull);
+}
+
+}  // namespace sluice

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// PROXY headers in packets. The backend speaks first, and only after it has the header, so the header cannot wait for
+// the client's first byte: it goes out as a segment of its own as soon as the client has acknowledged the backend's
+// SYN. From then on the backend counts the client's stream `proxy_bytes` further than the client does, for the flow's
+// whole life. The client knows nothing of these bytes: until they are acknowledged, retransmitting them is ours to do.
+// Meanwhile a flow's `bytes_up` is a PendingPlace. Thread safety: none; one worker owns it.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/flow/proxy_pending.h"
+#include "dataplane/packet/packet.h"
+#include "dataplane/worker/context.h"
+
+namespace sluice {
+
+class ProxyInjector {
+ public:
+  static constexpr uint32_t kNoEntry = ProxyPending::kNone;
+
+  explicit ProxyInjector(const Context& context) noexcept
+      : clock_(context.clock),
+        counters_(context.counters),
+        flows_(context.flows),
+        state_(context.state),
+        egress_(context.egress) {}
+
+  void begin_poll() noexcept { resends_left_ = kResendsPerPoll; }
+
+  bool wants_header(const Flow& flow) const noexcept {
+    return state_.service(flow.service).proxy != channel::ProxyHeader::kNone;
+  }
+  /// Makes a new flow one with a PROXY header, if its service wants that. `opening`: it begins here.
+  void prepare(Flow& flow, bool opening) const noexcept;
+  /// A flow's handshake is complete with `packet`, the client's ACK: its header is due, send_header() follows. False if
+  /// too many are under way.
+  bool start(FlowIndex index, const rte_mbuf& mbuf, const Packet& packet) noexcept;
+  void send_header(const Flow& flow) noexcept { send_entry(PendingPlace::of(flow.bytes_up).entry); }
+
+  /// Queues anew the header that an earlier process sent for an adopted flow and had not seen acknowledged. False if
+  /// it is not known where it began, or too many are under way.
+  bool take_up(FlowIndex index) noexcept;
+
+  /// Before the client's segment is tracked, which counts in `bytes_up`: the flow's entry, or kNoEntry.
+  uint32_t entry_of(const Flow& flow) const noexcept {
+    return (flow.flags & kFlowProxyPending) != 0 ? PendingPlace::of(flow.bytes_up).entry : kNoEntry;
+  }
+  /// And after: the payload that came is counted where it belongs, if the entry is still there.
+  void put_back(Flow& flow, uint32_t entry, uint32_t payload_bytes) noexcept;
+
+  /// Renumbers a segment for the backend, or for the client, who does not know of the header.
+  void shift_to_backend(rte_mbuf& mbuf, const Packet& packet, const Flow& flow) const noexcept;
+  void shift_to_client(rte_mbuf& mbuf, const Packet& packet, Flow& flow) noexcept;
+
+  /// The header needs no more care: it has arrived, or its flow is over.
+  void abandon(Flow& flow) noexcept;
+
+  /// Sends again the headers that are overdue, a few in each poll iteration. Returns a flow whose header was sent in
+  /// vain too often and that is to be cut, which takes its entry away; to be called until it returns kNoFlow.
+  FlowIndex resend() noexcept;
+
+ private:
+  static constexpr uint32_t kResendsPerPoll = 32;
+
+  void note_pending(Flow& flow, uint32_t entry) noexcept;
+  void send_entry(uint32_t entry) noexcept;
+
+  const PollClock& clock_;
+  Counters& counters_;
+  FlowTable& flows_;
+  const ForwardingState& state_;
+  Egress& egress_;
+  ProxyPending pending_;
+  uint32_t resends_left_ = 0;  // in this poll iteration
+};
+
+}  // namespace sluice

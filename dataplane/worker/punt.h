@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Frames for the kernel: to the main lcore, which writes them to the twin of the port they came through. Each kind has
+// a budget at each port, each class a ring: what is beyond either is dropped, and costs no other class. Thread safety:
+// none; one worker owns it.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/base/token_bucket.h"
+#include "dataplane/worker/punt_classifier.h"
+
+namespace sluice {
+
+class Punt {
+ public:
+  /// Of each worker and port. The kernel takes some 200,000 to 450,000 packets a second from one core, and passes on
+  /// 100,000. Kinds that share a ring leave each other room in it.
+  struct Budget {
+    uint32_t per_second;
+    uint32_t burst;
+  };
+  static constexpr Budget kNeighbors{5'000, 96};          // 4,000 neighbours are resolved within a second
+  static constexpr Budget kRoutingProtocols{20'000, 96};  // a full table in some seconds
+  static constexpr Budget kProbeReplies{50'000, 192};     // of 5,000 backends, checked each second
+  static constexpr Budget kLocal{50'000, 127};
+  static constexpr Budget kRouted{50'000, 127};  // half of what the kernel passes on
+  static constexpr Budget kEcho{0, 64};          // as many a second as echo_per_second says
+  static constexpr Budget kStrangers{1'000, 48};
+
+  explicit Punt(const Context& context) noexcept;
+
+  void punt(uint32_t port, rte_mbuf* mbuf) noexcept;
+
+ private:
+  using Budgets = std::array<TokenBucket, kPuntKinds>;  // by kind
+
+  const WorkerSetup& setup_;
+  const PollClock& clock_;
+  Counters& counters_;
+  Egress& egress_;
+  const PuntClassifier classifier_;
+  std::array<Budgets, channel::kMaxPorts> budgets_;
+};
+
+}  // namespace sluice

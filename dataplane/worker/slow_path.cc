@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/worker/slow_path.h"
+
+#include "dataplane/flow/translate.h"
+#include "dataplane/packet/fast_open.h"
+#include "dataplane/packet/mss.h"
+#include "dataplane/worker/modes.h"
+#include "dataplane/worker/next_hop_check.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint8_t kNotOrdinary = kFlowCut | kFlowSpecial;
+
+}  // namespace
+
+void SlowPath::confirm_flow(Burst& burst, uint32_t i) noexcept {
+  const Packet& packet = burst.packet[i];
+  FlowIndex& flow = burst.flow[i];
+  // An earlier packet of this burst may have ended it, and begun another in its stead.
+  const bool is_there = flow != kNoFlow && flows_[flow].state != TcpState::kFree;
+  if (burst.from_client[i]) {
+    if (!is_there || !parts_.finder.is_from_client(flows_[flow], packet)) {
+      flow = parts_.finder.from_client(burst.place[i], packet);
+    }
+  } else if (!is_there || !parts_.finder.is_from_backend(flows_[flow], packet)) {
+    flow = parts_.finder.from_backend(burst.place[i], packet);
+  }
+}
+
+bool SlowPath::may_go_to_backend(Burst& burst, uint32_t i) noexcept {
+  const FlowIndex index = burst.flow[i];
+  const Flow& flow = flows_[index];
+  rte_mbuf* mbuf = burst.mbuf[i];
+  if (flow.state == TcpState::kFree) return egress_.drop(mbuf, Counter::kDropNoFlow), false;
+  if ((flow.flags & kFlowCut) != 0) return parts_.resets.answer(burst, i, Counter::kDropReset), false;
+  if (state_.is_lost(flow)) {
+    if (flow.state == TcpState::kSynSent) {  // its SYN will come again, and find another backend
+      parts_.lifecycle.forget(index);
+      return egress_.drop(mbuf, Counter::kDropBackendDown), false;
+    }
+    parts_.lifecycle.cut(index, Counter::kFlowsCutDown);
+    return parts_.resets.answer(burst, i, Counter::kDropBackendDown), false;
+  }
+  if ((state_.backend(flow.backend).flags & channel::kBackendReachable) != 0) return true;
+  return egress_.drop(mbuf, Counter::kDropBackendUnreachable), false;
+}
+
+void SlowPath::learn_return_path(const Burst& burst, uint32_t i, Flow& flow) noexcept {
+  // Six bytes of MAC and, in place of the type that follows them, VLAN and port.
+  const auto from = load<uint64_t>(rte_pktmbuf_mtod(burst.mbuf[i], const uint8_t*) + 6) & 0x0000ffffffffffff;
+  const auto vlan_and_port = static_cast<uint64_t>(burst.packet[i].vlan | burst.port[i] << 12);
+  store(flow.client_mac.bytes.data(), from | vlan_and_port << 48);
+}
+
+void SlowPath::translate_from_client(Burst& burst, uint32_t i) noexcept {
+  Flow& flow = flows_[burst.flow[i]];
+  Packet& packet = burst.packet[i];
+  rte_mbuf* mbuf = burst.mbuf[i];
+  const Backend& backend = state_.backend(flow.backend);
+  const bool ordinary =
+      backend.is_serving(flow.backend_generation) && flow.state != TcpState::kFree && (flow.flags & kNotOrdinary) == 0;
+  if (!ordinary && !may_go_to_backend(burst, i)) return;
+  if (hop_limit(*mbuf, packet) <= 1) return egress_.drop(mbuf, Counter::kDropTtlExpired);
+  const uint16_t mtu = egress_.mtu(backend.port_index);
+  if (packet.ip_bytes > mtu) [[unlikely]]
+    return parts_.icmp_errors.answer_too_big(burst, i, mtu);
+  if ((packet.tcp_flags & kTcpSyn) != 0) [[unlikely]] {
+    clamp_mss(*mbuf, packet, state_.service(flow.service).mss);
+    if (sees_both_ways(flow) && parts_.proxy.wants_header(flow)) strip_fast_open(*mbuf, packet);
+  }
+  if ((flow.flags & kFlowSpecial) != 0) [[unlikely]]
+    return translate_special_from_client(burst, i);
+
+  if (flow.state == TcpState::kSynSent && (packet.tcp_flags & (kTcpSyn | kTcpRst)) == 0) [[unlikely]]
+    parts_.told.meet_unanswered(flow, packet);
+  const uint32_t expected = flow.client_next;
+  if (parts_.tracker.client_segment(flow, packet, *mbuf)) [[likely]] {
+    parts_.watch.client_segment(burst, i, flow, expected);
+    learn_return_path(burst, i, flow);
+  }
+
+  counters_.packet_to_backend(flow, packet.ip_bytes);
+  to_backend(*mbuf, packet, state_.service(flow.service), backend);
+  write_ethernet(*mbuf, packet, backend.next_hop, egress_.mac_word(backend.port_index), backend.vlan);
+  egress_.send(backend.port_index, mbuf);
+}
+
+void SlowPath::translate_from_backend(Burst& burst, uint32_t i) noexcept {
+  Flow& flow = flows_[burst.flow[i]];
+  Packet& packet = burst.packet[i];
+  rte_mbuf* mbuf = burst.mbuf[i];
+  const Backend& backend = state_.backend(flow.backend);
+  if (!is_vouched_for(setup_.port[burst.port[i]].faces, *mbuf, packet, backend)) {
+    return egress_.drop(mbuf, Counter::kDropNotNextHop);
+  }
+  if (!backend.is_serving(flow.backend_generation) && !state_.is_current(flow)) {
+    return egress_.drop(mbuf, Counter::kDropNoFlow);
+  }
+  if (flow.state == TcpState::kFree) return egress_.drop(mbuf, Counter::kDropNoFlow);
+  if ((flow.flags & kFlowCut) != 0) return parts_.resets.answer(burst, i, Counter::kDropReset);
+  if (hop_limit(*mbuf, packet) <= 1) return egress_.drop(mbuf, Counter::kDropTtlExpired);
+  const uint32_t out_port = flow.vlan_and_port >> 12;
+  const uint16_t mtu = egress_.mtu(out_port);
+  if (packet.ip_bytes > mtu) [[unlikely]]
+    return parts_.icmp_errors.answer_too_big(burst, i, mtu);
+  if ((packet.tcp_flags & kTcpSyn) != 0) [[unlikely]]
+    clamp_mss(*mbuf, packet, state_.service(flow.service).mss);
+  if ((flow.flags & kFlowSpecial) != 0) [[unlikely]]
+    return translate_special_from_backend(burst, i);
+
+  const uint32_t expected = flow.server_next;
+  if (parts_.tracker.server_segment(flow, packet, *mbuf)) [[likely]]
+    parts_.watch.backend_segment(burst, i, flow, expected);
+  counters_.packet_to_client(flow, packet.ip_bytes);
+  to_client(*mbuf, packet, state_.service(flow.service), backend);
+  write_ethernet(*mbuf, packet, flow.client_mac, egress_.mac_word(out_port), flow.vlan_and_port & 0x0fff);
+  egress_.send(out_port, mbuf);
+}
+
+void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept {
+  const FlowIndex index = burst.flow[i];
+  Flow& flow = flows_[index];
+  if (!sees_both_ways(flow)) return forward_one_way(burst, i);
+  Packet& packet = burst.packet[i];
+  rte_mbuf* mbuf = burst.mbuf[i];
+  const uint32_t entry = parts_.proxy.entry_of(flow);
+  const TcpState before = flow.state;
+  const uint32_t expected = flow.client_next;
+  if (parts_.tracker.client_segment(flow, packet, *mbuf)) [[likely]] {
+    parts_.watch.client_segment(burst, i, flow, expected);
+    parts_.proxy.put_back(flow, entry, packet.payload_bytes);
+    learn_return_path(burst, i, flow);
+  }
+  const bool completes = parts_.proxy.wants_header(flow) && before == TcpState::kSynReceived && flow.state != before &&
+                         flow.state != TcpState::kReset;
+  if (completes && !parts_.proxy.start(index, *mbuf, packet)) {
+    parts_.lifecycle.cut(index, Counter::kFlowsCutProxy);
+    return parts_.resets.answer(burst, i, Counter::kDropProxyPending);
+  }
+  counters_.packet_to_backend(flow, packet.ip_bytes);
+
+  // A bare ACK goes before the header and so is not shifted; anything more comes after it.
+  const bool header_first = completes && packet.sequence_length() != 0;
+  if (header_first) parts_.proxy.send_header(flow);
+  const Backend& backend = state_.backend(flow.backend);
+  rewrite_to_backend(*mbuf, packet, flow);
+  parts_.proxy.shift_to_backend(*mbuf, packet, flow);
+  write_ethernet(*mbuf, packet, backend.next_hop, egress_.mac_word(backend.port_index), backend.vlan);
+  egress_.send(backend.port_index, mbuf);
+  if (completes && !header_first) parts_.proxy.send_header(flow);
+  if (completes) counters_.count(Counter::kProxyHeadersSent);
+}
+
+void SlowPath::translate_special_from_backend(Burst& burst, uint32_t i) noexcept {
+  Flow& flow = flows_[burst.flow[i]];
+  Packet& packet = burst.packet[i];
+  rte_mbuf* mbuf = burst.mbuf[i];
+  const uint32_t expected = flow.server_next;
+  if (parts_.tracker.server_segment(flow, packet, *mbuf)) [[likely]]
+    parts_.watch.backend_segment(burst, i, flow, expected);
+  counters_.packet_to_client(flow, packet.ip_bytes);
+  parts_.proxy.shift_to_client(*mbuf, packet, flow);
+  rewrite_to_client(*mbuf, packet, flow);
+  const uint32_t out_port = flow.vlan_and_port >> 12;
+  write_ethernet(*mbuf, packet, flow.client_mac, egress_.mac_word(out_port), flow.vlan_and_port & 0x0fff);
+  egress_.send(out_port, mbuf);
+}
+
+void SlowPath::forward_one_way(Burst& burst, uint32_t i) noexcept {
+  Flow& flow = flows_[burst.flow[i]];
+  Packet& packet = burst.packet[i];
+  rte_mbuf* mbuf = burst.mbuf[i];
+  const uint32_t overhead = overhead_to_backend(state_, flow);
+  const uint16_t mtu = egress_.mtu(state_.backend(flow.backend).port_index);
+  if (packet.ip_bytes + overhead > mtu) {
+    return parts_.icmp_errors.answer_too_big(burst, i, static_cast<uint16_t>(mtu - overhead));
+  }
+  if ((packet.tcp_flags & kTcpSyn) != 0 && overhead != 0) {
+    clamp_mss(*mbuf, packet, tunnel_mss(mtu, overhead, packet.v6));
+  }
+  if (parts_.tracker.lone_client_segment(flow, packet)) [[likely]]
+    learn_return_path(burst, i, flow);
+  counters_.packet_to_backend(flow, packet.ip_bytes);
+  parts_.one_way.send(mbuf, packet, flow);
+}
+
+void SlowPath::rewrite_to_backend(rte_mbuf& mbuf, const Packet& packet, const Flow& flow) noexcept {
+  const Backend& backend = state_.backend(flow.backend);
+  if (flow.forwarding() == channel::Forwarding::kNat) {
+    return to_backend(mbuf, packet, state_.service(flow.service), backend);
+  }
+  rewrite_both(mbuf, packet, client_at_backend(state_, flow), backend.endpoint);
+}
+
+void SlowPath::rewrite_to_client(rte_mbuf& mbuf, const Packet& packet, const Flow& flow) noexcept {
+  const Service& service = state_.service(flow.service);
+  if (flow.forwarding() == channel::Forwarding::kNat) {
+    return to_client(mbuf, packet, service, state_.backend(flow.backend));
+  }
+  rewrite_both(mbuf, packet, service.vip, flow.client_endpoint());
+}
+
+}  // namespace sluice

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What other nodes have told of their flows, as a worker uses it: only for a packet that has no flow here, and only
+// with a backend that is here too. Thread safety: none; one worker owns it. The table is written by another thread
+// (peers/told_table.h).
+#pragma once
+
+#include "dataplane/peers/told_table.h"
+#include "dataplane/worker/placement.h"
+
+namespace sluice {
+
+/// A flow of another node, in this node's words. `backend` is kNoBackend if there is none.
+struct Resumption {
+  channel::BackendId backend = channel::kNoBackend;
+  channel::ServiceId service = channel::kNoService;
+  bool open = false;  // else it may still be in its handshake
+  uint8_t proxy_bytes = 0;
+
+  explicit operator bool() const noexcept { return backend != channel::kNoBackend; }
+};
+
+class ToldFlows {
+ public:
+  ToldFlows(const Context& context, FlowLifecycle& lifecycle, Placement& placement) noexcept
+      : table_(context.setup.told), state_(context.state), lifecycle_(lifecycle), placement_(placement) {}
+
+  /// The flow of a client's packet in mid-stream to `service`. `place`: of the client.
+  Resumption of_client(const Packet& packet, channel::ServiceId service, FlowPlace place) noexcept;
+  /// The flow of a backend's packet.
+  Resumption of_reply(const Packet& packet) noexcept;
+
+  /// A client's segment comes to a flow of which only the SYN is known. If another node tells that it has the server's
+  /// answer, the flow goes on as one that was met in mid-stream.
+  void meet_unanswered(Flow& flow, const Packet& packet) noexcept;
+
+ private:
+  Resumption resume(const ToldFlow& told, channel::ServiceId service) const noexcept;
+
+  const ToldTable* table_;  // null: there are no other nodes
+  const ForwardingState& state_;
+  FlowLifecycle& lifecycle_;
+  Placement& placement_;
+};
+
+}  // namespace sluice

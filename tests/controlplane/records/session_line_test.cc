@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a record says as JSON, and which sessions went wrong.
+#include "controlplane/records/session_line.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "dataplane/contract/counters.h"
+#include "tests/controlplane/support/known_session.h"
+
+namespace sluice::control {
+namespace {
+
+using channel::SessionEnd, channel::SessionParty, channel::SmtpStep;
+using nlohmann::json;
+
+json line_of(const KnownSession& session, const LineStyle& style = {.node = "edge1"}) {
+  fmt::memory_buffer out;
+  append_json(out, session, style);
+  return json::parse(fmt::to_string(out));
+}
+
+TEST(SessionLine, HasAllThatIsKnownOfAnOrdinarySession) {
+  LineStyle style{.node = "edge1"};
+  style.wall_offset_ms = 1'700'000'000'000 - 5'000'000'000;
+  EXPECT_EQ(line_of(ordinary_session(), style), json::parse(R"({
+    "time": "2023-11-14T22:13:21.500Z", "begun": "2023-11-14T22:13:20.000Z", "node": "edge1", "worker": 1,
+    "service": "relay", "vip": "192.0.2.25", "port": 25, "client": "198.51.100.7", "client_port": 40000,
+    "pool": "mta", "backend": "mta1", "backend_address": "10.0.1.10", "backend_port": 2525, "placed_by": "table",
+    "duration_ms": 1500, "connect_ms": 5, "handshake_ms": 7, "greeting_ms": 200,
+    "bytes_from_client": 900, "bytes_from_backend": 300, "end": "closed", "by": "server", "failed": false,
+    "established": true, "greeting": 220, "furthest": "message",
+    "messages": {"accepted": 1, "temporary": 0, "permanent": 0},
+    "starttls": {"offered": true, "asked": false, "refused": false}, "quit": true})"));
+}
+
+TEST(SessionLine, TellsRefusalsByStepWithTheLastCode) {
+  KnownSession session = ordinary_session();
+  session.record.notes.refused[channel::SessionNotes::place_of(SmtpStep::kRcpt)] = 3;
+  session.record.notes.set_last_refusal(
+      {.code = 550, .subject = 1, .detail = 1, .enhanced = true, .step = static_cast<uint8_t>(SmtpStep::kRcpt)});
+  const json line = line_of(session);
+  EXPECT_EQ(line["refused"], json::parse(R"({"rcpt": 3})"));
+  EXPECT_EQ(line["last_refusal"], json::parse(R"({"step": "rcpt", "code": 550, "enhanced": "5.1.1"})"));
+  EXPECT_EQ(line["failed"], true);
+}
+
+TEST(SessionLine, SaysNothingOfADialogueThatWasNotWatched) {
+  KnownSession session = ordinary_session();
+  session.record.notes.flags = channel::kSessionEstablished;
+  session.record.notes.answered_after_ms = 0;
+  session.record.one_way = true;
+  session.backend = nullptr;
+  const json line = line_of(session);
+  for (const char* name : {"greeting", "messages", "starttls", "quit", "handshake_ms", "greeting_ms", "connect_ms",
+                           "bytes_from_backend", "backend", "pool"}) {
+    EXPECT_FALSE(line.contains(name)) << name;
+  }
+  EXPECT_EQ(line["failed"], false);
+}
+
+TEST(SessionLine, NamesTheCauseOfACutAndOfARefusal) {
+  KnownSession session = ordinary_session();
+  session.record.end = SessionEnd::kCut;
+  session.record.by = SessionParty::kBalancer;
+  session.record.cause = static_cast<uint16_t>(channel::Counter::kFlowsCutDown);
+  EXPECT_EQ(line_of(session)["cause"], "backend_down");
+  session.record.removed = true;
+  EXPECT_EQ(line_of(session)["cause"], "removed");
+  session.record.end = SessionEnd::kRefused;
+  session.record.cause = static_cast<uint16_t>(channel::Counter::kDropPolicy);
+  EXPECT_EQ(line_of(session)["cause"], "blocked");
+  EXPECT_FALSE(line_of(session).contains("placed_by"));
+}
+
+TEST(SessionLine, SaysOfHowManyAnOrdinarySessionIsOneIfOnlySomeAreWritten) {
+  LineStyle style{.node = "edge1", .share = 0.25};
+  EXPECT_EQ(line_of(ordinary_session(), style)["share"], 0.25);
+  KnownSession wrong = ordinary_session();
+  wrong.record.end = SessionEnd::kReset;
+  EXPECT_FALSE(line_of(wrong, style).contains("share"));
+}
+
+TEST(SessionLine, ReadsWhateverBitsARecordHas) {
+  KnownSession session = ordinary_session();
+  std::memset(static_cast<void*>(&session.record), 0xff, sizeof session.record);
+  session.record.quit = session.record.one_way = session.record.removed = true;
+  const json line = line_of(session);
+  EXPECT_EQ(line["end"], "unknown");
+  EXPECT_FALSE(line.contains("placed_by"));
+}
+
+TEST(WentWrong, TellsTheOrdinaryFromTheRest) {
+  using Change = void (*)(channel::SessionRecord&);
+  EXPECT_FALSE(went_wrong(ordinary_session().record));
+  const auto wrong = [](Change change) {
+    KnownSession session = ordinary_session();
+    change(session.record);
+    return went_wrong(session.record);
+  };
+  EXPECT_TRUE(wrong([](auto& r) { r.end = SessionEnd::kIdle; }));
+  EXPECT_TRUE(wrong([](auto& r) { r.end = SessionEnd::kReset; }));
+  EXPECT_FALSE(wrong([](auto& r) {
+    r.end = SessionEnd::kReset;
+    r.notes.flags |= channel::kSessionServerFin;
+  })) << "after a FIN it says no more than that";
+  EXPECT_TRUE(wrong([](auto& r) { r.notes.greeting_code = 0; })) << "no greeting";
+  EXPECT_TRUE(wrong([](auto& r) { r.notes.greeting_code = 554; }));
+  EXPECT_TRUE(wrong([](auto& r) { r.notes.flags |= channel::kSession421; }));
+  EXPECT_TRUE(wrong([](auto& r) { r.notes.flags |= channel::kSessionTlsFailed; }));
+  EXPECT_TRUE(wrong([](auto& r) { r.notes.flags |= channel::kSessionEarly; }));
+  EXPECT_FALSE(wrong([](auto& r) {
+    r.notes.greeting_code = 0;  // implicit TLS
+    r.notes.flags |= channel::kSessionTlsBegun | channel::kSessionTlsEstablished;
+  }));
+  EXPECT_FALSE(wrong([](auto& r) { r.quit = false; })) << "many clients do not say it";
+}
+
+}  // namespace
+}  // namespace sluice::control

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Devices under a real EAL, with drivers that need neither root nor hardware.
+#include "dataplane/device/device.h"
+
+#include <gtest/gtest.h>
+#include <rte_ethdev.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/base/setup_error.h"
+#include "dataplane/device/port_status.h"
+#include "dataplane/packet/vlan_tag.h"
+#include "dataplane/process/main_loop.h"
+#include "dataplane/process/port_watch.h"
+#include "tests/dataplane/support/bench_ports.h"
+
+namespace sluice {
+namespace {
+
+/// What opening the device says; "" if it opens.
+std::string refusal(const std::string& device) {
+  try {
+    const Device opened({.name = "front", .device = device});
+    return "";
+  } catch (const SetupError& error) {
+    return error.what();
+  }
+}
+
+TEST(Device, OpensPlansAndReceives) {
+  testing::start_eal();
+  const std::array<rte_mempool*, 1> pools{testing::make_pool(8191)};
+  Device device({.name = "front", .device = "net_null0,size=64", .faces = Faces::kClients});
+  EXPECT_EQ(device.driver(), "net_null");
+  const PortPlan plan = plan_port(device.capabilities(), Faces::kClients, 1, Spread::kAlone);
+  EXPECT_EQ(plan.receive_queues, 1);
+  device.start(plan, pools);
+  std::array<rte_mbuf*, 32> mbufs{};
+  ASSERT_EQ(rte_eth_rx_burst(device.id(), 0, mbufs.data(), 32), 32);
+  EXPECT_EQ(mbufs[0]->pkt_len, 64u);
+  EXPECT_EQ(rte_eth_tx_burst(device.id(), 0, mbufs.data(), 32), 32);
+}
+
+TEST(Device, RefusalNamesThePortAndWhatIsAllowed) {
+  testing::start_eal();
+  const struct {
+    const char* device;
+    const char* says;
+  } cases[] = {
+      {"net_nosuch0", "DPDK virtual device"},
+      {"eth0", "DPDK virtual device"},
+      {"0000:ff:1f.7", "dpdk-devbind.py"},
+      {"net_af_xdp9,iface=no-such-if", "no interface \"no-such-if\""},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.device);
+    const std::string said = refusal(c.device);
+    EXPECT_NE(said.find("port front"), std::string::npos) << said;
+    EXPECT_NE(said.find(c.says), std::string::npos) << said;
+  }
+}
+
+TEST(Device, SecondOfTheSameNameIsRefused) {
+  testing::start_eal();
+  const Device first({.name = "front", .device = "net_null1"});
+  EXPECT_NE(refusal("net_null1").find("is taken"), std::string::npos);
+}
+
+TEST(Device, StartsWithSeveralReceiveQueues) {
+  testing::start_eal();
+  const std::array<rte_mempool*, 2> pools{testing::make_pool(8191), testing::make_pool(8191)};
+  Device device({.name = "front", .device = "net_null2"});
+  const PortPlan plan = plan_port(device.capabilities(), Faces::kBoth, 2, Spread::kHandover);
+  ASSERT_TRUE(plan.drop_when_full);
+  device.start(plan, pools);
+  rte_eth_rxq_info queue{};
+  if (rte_eth_rx_queue_info_get(device.id(), 1, &queue) != 0) return;  // the driver does not tell
+  EXPECT_EQ(queue.conf.rx_drop_en, 1);
+}
+
+/// A started device whose transmit side is its receive side, and the watch over it.
+class PortWatchTest : public ::testing::Test {
+ protected:
+  PortWatchTest() {
+    testing::start_eal();
+    pools_[0] = testing::make_pool(2047);
+    static int next = 0;  // the driver's rings outlive the device, and their names with them
+    const std::string device = "net_ring_watched" + std::to_string(next++);
+    device_ = std::make_unique<Device>(PortOptions{.name = "back", .device = device, .twin = "slb0", .vlan = 7});
+    device_->start(plan_port(device_->capabilities(), Faces::kBoth, 1, Spread::kAlone), pools_);
+    status_ = port_identity(*device_);
+    watch_ = std::make_unique<PortWatch>(std::vector<PortWatch::Port>{{device_.get(), nullptr, &status_}});
+  }
+  uint64_t counted(channel::PortCounter counter) const { return status_.counters[static_cast<size_t>(counter)]; }
+
+  std::array<rte_mempool*, 1> pools_{};
+  std::unique_ptr<Device> device_;
+  channel::PortStatus status_{};
+  std::unique_ptr<PortWatch> watch_;
+};
+
+TEST_F(PortWatchTest, PublishesWhoThePortIs) {
+  EXPECT_STREQ(status_.name, "back");
+  EXPECT_STREQ(status_.twin, "slb0");
+  EXPECT_STREQ(status_.driver, "net_ring");
+  EXPECT_EQ(status_.mac, device_->mac());
+  EXPECT_EQ(status_.vlan, 7);
+  EXPECT_EQ(status_.mtu, 1500);
+}
+
+TEST_F(PortWatchTest, FollowsTheLinkInItsPeriod) {
+  watch_->poll(0);
+  EXPECT_EQ(status_.link_up, 1);
+  EXPECT_EQ(status_.speed_mbps, 10'000u);
+  EXPECT_EQ(status_.link_changes, 0u) << "the first look is no change";
+  ASSERT_EQ(rte_eth_dev_set_link_down(device_->id()), 0);
+  watch_->poll(PortWatch::kLinkPeriodMs - 1);
+  EXPECT_EQ(status_.link_up, 1) << "not due yet";
+  watch_->poll(PortWatch::kLinkPeriodMs);
+  EXPECT_EQ(status_.link_up, 0);
+  EXPECT_EQ(status_.link_changes, 1u);
+  ASSERT_EQ(rte_eth_dev_set_link_up(device_->id()), 0);
+  watch_->poll(2 * PortWatch::kLinkPeriodMs);
+  EXPECT_EQ(status_.link_up, 1);
+  EXPECT_EQ(status_.link_changes, 2u);
+}
+
+TEST_F(PortWatchTest, PublishesWhatTheCardCountsOnceASecond) {
+  watch_->poll(0);
+  std::array<rte_mbuf*, 3> mbufs{};
+  for (rte_mbuf*& mbuf : mbufs) mbuf = testing::make_mbuf(pools_[0], testing::Bytes(64, 0x55));
+  ASSERT_EQ(rte_eth_tx_burst(device_->id(), 0, mbufs.data(), 3), 3);
+  ASSERT_EQ(rte_eth_rx_burst(device_->id(), 0, mbufs.data(), 3), 3);
+  rte_pktmbuf_free_bulk(mbufs.data(), 3);
+  watch_->poll(PortWatch::kCounterPeriodMs - 1);
+  EXPECT_EQ(counted(channel::PortCounter::kSentPackets), 0u);
+  watch_->poll(PortWatch::kCounterPeriodMs);
+  EXPECT_EQ(counted(channel::PortCounter::kSentPackets), 3u);
+  EXPECT_EQ(counted(channel::PortCounter::kReceivedPackets), 3u);
+  EXPECT_EQ(counted(channel::PortCounter::kMissed), 0u);
+}
+
+class RelayTest : public ::testing::Test {
+ protected:
+  RelayTest() {
+    testing::start_eal();
+    for (PuntRings& rings : relay_.to_main) {
+      for (rte_ring*& ring : rings[kPort]) {
+        ring = rte_ring_create(std::to_string(made_++).c_str(), 1024, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+      }
+    }
+  }
+  ~RelayTest() override {
+    for (const PuntRings& rings : relay_.to_main) {
+      for (rte_ring* ring : rings[kPort]) rte_ring_free(ring);
+    }
+    rte_mempool_free(pool_);
+  }
+
+  void punt(uint32_t worker, PuntClass punt_class, uint32_t packets) {
+    for (uint32_t i = 0; i < packets; i++) {
+      ASSERT_EQ(rte_ring_sp_enqueue(ring(worker, punt_class), rte_pktmbuf_alloc(pool_)), 0);
+    }
+  }
+  uint32_t waiting(uint32_t worker, PuntClass punt_class) { return rte_ring_count(ring(worker, punt_class)); }
+  rte_ring* ring(uint32_t worker, PuntClass punt_class) {
+    return relay_.to_main[worker][kPort][static_cast<size_t>(punt_class)];
+  }
+
+  static constexpr size_t kPort = 3;
+  static inline int made_ = 0;
+  rte_mempool* pool_ = testing::make_pool(4095);
+  Relay relay_{.to_main = std::vector<PuntRings>(2)};
+};
+
+TEST_F(RelayTest, FreesWhatHasNoTwin) {
+  punt(0, PuntClass::kLocal, 3);
+  ASSERT_EQ(rte_mempool_in_use_count(pool_), 3u);
+  EXPECT_TRUE(relay_to_kernel(relay_));
+  EXPECT_EQ(rte_mempool_in_use_count(pool_), 0u);
+  EXPECT_FALSE(relay_to_kernel(relay_));
+}
+
+TEST_F(RelayTest, TakesMostOfWhatMattersMost) {
+  for (const PuntClass c : {PuntClass::kInfrastructure, PuntClass::kLocal, PuntClass::kRouted, PuntClass::kStrangers}) {
+    punt(0, c, 500);
+  }
+  relay_to_kernel(relay_);
+  EXPECT_EQ(waiting(0, PuntClass::kInfrastructure), 0u);
+  EXPECT_LT(waiting(0, PuntClass::kLocal), 500u);
+  EXPECT_LT(waiting(0, PuntClass::kRouted), 500u);
+  EXPECT_LT(waiting(0, PuntClass::kStrangers), 500u);
+  EXPECT_GT(waiting(0, PuntClass::kStrangers), waiting(0, PuntClass::kRouted));
+  while (relay_to_kernel(relay_)) {
+  }
+  EXPECT_EQ(rte_mempool_in_use_count(pool_), 0u);
+}
+
+TEST_F(RelayTest, WorkersOfOneClassTakeTurns) {
+  punt(0, PuntClass::kStrangers, 600);
+  punt(1, PuntClass::kStrangers, 600);
+  for (int i = 0; i < 10; i++) relay_to_kernel(relay_);
+  EXPECT_EQ(waiting(0, PuntClass::kStrangers), waiting(1, PuntClass::kStrangers));
+  while (relay_to_kernel(relay_)) {
+  }
+}
+
+testing::Bytes untagged_frame() {
+  testing::Bytes frame(64, 0x55);
+  frame[12] = 0x08;  // IPv4
+  frame[13] = 0x00;
+  return frame;
+}
+
+testing::Bytes bytes_of(const rte_mbuf* mbuf) {
+  const auto* data = rte_pktmbuf_mtod(mbuf, const uint8_t*);
+  return testing::Bytes(data, data + rte_pktmbuf_data_len(mbuf));
+}
+
+TEST(VlanTag, GoesOnAfterTheAddressesAndComesOffAgain) {
+  testing::start_eal();
+  rte_mbuf* mbuf = testing::make_mbuf(testing::make_pool(7), untagged_frame());
+  ASSERT_TRUE(add_tag(mbuf, 7));
+  testing::Bytes tagged = untagged_frame();
+  const std::array<uint8_t, 4> tag{0x81, 0x00, 0x00, 0x07};
+  tagged.insert(tagged.begin() + 12, tag.begin(), tag.end());
+  EXPECT_EQ(bytes_of(mbuf), tagged);
+  EXPECT_EQ(vlan_id(mbuf), 7);
+  ASSERT_TRUE(add_tag(mbuf, 9)) << "a tagged frame stays as it is";
+  remove_tag(mbuf, 9);
+  EXPECT_EQ(bytes_of(mbuf), tagged) << "of another VLAN";
+  remove_tag(mbuf, 7);
+  EXPECT_EQ(bytes_of(mbuf), untagged_frame());
+  EXPECT_EQ(mbuf->ol_flags, 0u);
+  rte_pktmbuf_free(mbuf);
+}
+
+TEST(VlanTag, PortWithoutVlanChangesNothing) {
+  testing::start_eal();
+  rte_mbuf* mbuf = testing::make_mbuf(testing::make_pool(7), untagged_frame());
+  ASSERT_TRUE(add_tag(mbuf, 0));
+  remove_tag(mbuf, 0);
+  EXPECT_EQ(bytes_of(mbuf), untagged_frame());
+  rte_pktmbuf_free(mbuf);
+}
+
+}  // namespace
+}  // namespace sluice

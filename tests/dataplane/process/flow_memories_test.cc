@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/process/flow_memories.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "dataplane/base/setup_error.h"
+#include "dataplane/flow/flow_table.h"
+#include "dataplane/worker/ownership.h"
+
+namespace sluice {
+namespace {
+
+Endpoint client(uint32_t n) {
+  return {Address::v4(Be32::of(0x0a000000 + n)), Be16::of(25000)};
+}
+
+class FlowMemoriesTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = "/dev/shm/sluice-memories-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+    std::filesystem::create_directory(directory_ / "a");
+    std::filesystem::create_directory(directory_ / "b");
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  FlowMemoryPlan plan(uint32_t workers, uint32_t capacity = 1024) {
+    return {.stores = {(directory_ / "a").string(), (directory_ / "b").string(), ""},
+            .files = "edge1",
+            .workers = workers,
+            .flow_capacity = capacity,
+            .hugepages = false,
+            .ports = kPorts,
+            .boot_id = 1,
+            .now_ms = now_ms_ += 60'000,
+            .fresh_seed = 42,
+            .populate = [](uint32_t, const FlowMemory& memory) { return populate(memory); },
+            .owner = [workers](const Flow& flow,
+                               uint64_t seed) { return owner_of(keyed_hash(flow.client_endpoint(), seed), workers); }};
+  }
+
+  /// The tables that workers lay over them.
+  static std::vector<FlowTable> tables(const FlowMemories& memories, uint32_t capacity = 1024) {
+    std::vector<FlowTable> out;
+    for (const FlowMemory& memory : memories.of) {
+      out.emplace_back(memory.mapping.data(), capacity, memories.hash_seed, 1,
+                       static_cast<uint32_t>(memories.of.size()));
+    }
+    return out;
+  }
+
+  /// `flows` flows, each with its owner.
+  static void fill(const FlowMemories& memories, uint32_t flows, uint32_t capacity = 1024) {
+    auto all = tables(memories, capacity);
+    for (auto& table : all) {
+      table.backends()[3] = Backend{};
+      table.backends()[3].in_use = true;
+      table.backends()[3].generation = 9;
+    }
+    for (uint32_t n = 0; n < flows; n++) {
+      FlowTable& table = all[owner_of(all[0].hash(client(n)), static_cast<uint32_t>(all.size()))];
+      const FlowIndex index = table.insert(table.place(table.hash(client(n))));
+      ASSERT_NE(index, kNoFlow);
+      table[index] = Flow{};
+      table[index].client = client(n).address;
+      table[index].client_port = client(n).port;
+      table[index].backend = 3;
+      table[index].backend_generation = 9;
+      table[index].state = TcpState::kEstablished;
+      table.notes()[index] = {.begun_ms = n};
+    }
+  }
+
+  /// How many of the first `flows` flows lie with their owners, and the notes of their sessions beside them.
+  static uint32_t found(const FlowMemories& memories, uint32_t flows, uint32_t capacity = 1024) {
+    auto all = tables(memories, capacity);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < flows; i++) {
+      const FlowTable& table = all[owner_of(all[0].hash(client(i)), static_cast<uint32_t>(all.size()))];
+      const FlowIndex index = table.find(table.place(table.hash(client(i))),
+                                         [&](const Flow& flow) { return flow.client_endpoint() == client(i); });
+      n += index != kNoFlow && table.notes()[index].begun_ms == i ? 1 : 0;
+    }
+    return n;
+  }
+
+  std::string file(const char* store, uint32_t worker) const {
+    return flow_file({.directory = (directory_ / store).string(), .instance = "edge1", .worker = worker});
+  }
+
+  static inline const std::vector<PortIdentity> kPorts{{7, {}, 0}, {8, {}, 0}};
+  std::filesystem::path directory_;
+  uint64_t now_ms_ = 1'000'000;
+};
+
+TEST_F(FlowMemoriesTest, AreTakenUpAsTheyLie) {
+  fill(make_flow_memories(plan(2)), 500);
+  const FlowMemories second = make_flow_memories(plan(2));
+  EXPECT_TRUE(second.of[0].kept);
+  EXPECT_EQ(second.hash_seed, 42u);
+  EXPECT_EQ(found(second, 500), 500u);
+}
+
+TEST_F(FlowMemoriesTest, FlowsGoToTheirOwnersAmongOtherWorkers) {
+  for (const auto& [before, now] : {std::pair{1u, 3u}, std::pair{3u, 2u}, std::pair{4u, 1u}}) {
+    SCOPED_TRACE(now);
+    fill(make_flow_memories(plan(before)), 500);
+    EXPECT_EQ(found(make_flow_memories(plan(now)), 500), 500u);
+    for (uint32_t worker = 0; worker < 5; worker++) {
+      EXPECT_EQ(std::filesystem::exists(file("a", worker)), worker < now);
+    }
+  }
+}
+
+TEST_F(FlowMemoriesTest, FlowsOutliveAnotherCapacity) {
+  fill(make_flow_memories(plan(1)), 500);
+  EXPECT_EQ(found(make_flow_memories(plan(1, 4096)), 500, 4096), 500u);
+  EXPECT_EQ(found(make_flow_memories(plan(1)), 500), 500u);
+}
+
+TEST_F(FlowMemoriesTest, WhatDoesNotFitASmallerTableIsLost) {
+  fill(make_flow_memories(plan(1, 4096)), 3000, 4096);
+  EXPECT_EQ(found(make_flow_memories(plan(1)), 3000), 1024u);
+}
+
+TEST_F(FlowMemoriesTest, FlowsFollowTheirPortsAndGoWithThem) {
+  {
+    const FlowMemories first = make_flow_memories(plan(1));
+    fill(first, 2);
+    auto* flows = reinterpret_cast<Flow*>(first.of[0].mapping.data() + flows_offset(1024));
+    flows[1].vlan_and_port = 1 << 12;
+  }
+  FlowMemoryPlan fewer = plan(1);
+  fewer.ports = {{9, {}, 0}, {8, {}, 0}, {7, {}, 0}};
+  {
+    const FlowMemories second = make_flow_memories(fewer);
+    const auto* flows = reinterpret_cast<const Flow*>(second.of[0].mapping.data() + flows_offset(1024));
+    EXPECT_EQ(flows[0].vlan_and_port, 2 << 12);
+    EXPECT_EQ(flows[1].vlan_and_port, 1 << 12);
+  }
+  fewer.now_ms = now_ms_ += 60'000;
+  fewer.ports = {{8, {}, 0}};
+  const FlowMemories third = make_flow_memories(fewer);
+  const auto* flows = reinterpret_cast<const Flow*>(third.of[0].mapping.data() + flows_offset(1024));
+  EXPECT_EQ(flows[0].state, TcpState::kFree);
+  EXPECT_EQ(flows[1].vlan_and_port, 0);
+}
+
+TEST_F(FlowMemoriesTest, FlowsOfAnotherBootAreForgotten) {
+  fill(make_flow_memories(plan(1)), 5);
+  FlowMemoryPlan other = plan(1);
+  other.boot_id = 2;
+  const FlowMemories second = make_flow_memories(other);
+  EXPECT_FALSE(second.of[0].kept);
+  EXPECT_EQ(found(second, 5), 0u);
+}
+
+TEST_F(FlowMemoriesTest, DamagedAndForeignFilesAreReplaced) {
+  fill(make_flow_memories(plan(2)), 100);
+  std::filesystem::resize_file(file("a", 1), 100);
+  const FlowMemories second = make_flow_memories(plan(2));
+  const uint32_t left = found(second, 100);
+  EXPECT_GT(left, 0u) << "those of the other worker";
+  EXPECT_LT(left, 100u);
+}
+
+TEST_F(FlowMemoriesTest, FileThatOthersCanWriteIsNotRead) {
+  fill(make_flow_memories(plan(1)), 5);
+  ASSERT_EQ(chmod(file("a", 0).c_str(), 0666), 0);
+  const FlowMemories second = make_flow_memories(plan(1));
+  EXPECT_EQ(found(second, 5), 0u);
+  struct stat now{};
+  ASSERT_EQ(stat(file("a", 0).c_str(), &now), 0);
+  EXPECT_EQ(now.st_mode & 0777, 0600u);
+}
+
+TEST_F(FlowMemoriesTest, NextStoreIsTakenWhereTheFirstHasNoRoom) {
+  FlowMemoryPlan full = plan(2);
+  const std::string first = full.stores[0];
+  full.populate = [&](uint32_t worker, const FlowMemory& memory) {
+    return worker == 1 && memory.where.starts_with(first) ? ENOMEM : populate(memory);
+  };
+  const FlowMemories memories = make_flow_memories(full);
+  EXPECT_EQ(memories.store, (directory_ / "b").string());
+  EXPECT_TRUE(std::filesystem::is_empty(directory_ / "a"));
+}
+
+TEST_F(FlowMemoriesTest, StoreThatIsNotThereIsPassedOver) {
+  FlowMemoryPlan missing = plan(1);
+  missing.stores = {(directory_ / "missing").string(), ""};
+  EXPECT_EQ(make_flow_memories(missing).store, "");
+  missing.stores.pop_back();
+  EXPECT_THROW(make_flow_memories(missing), SetupError) << "it was asked for by name";
+}
+
+TEST_F(FlowMemoriesTest, FlowsStayInTheStoreWhereTheyLie) {
+  FlowMemoryPlan only_b = plan(1);
+  only_b.stores.erase(only_b.stores.begin());
+  fill(make_flow_memories(only_b), 5);
+  const FlowMemories second = make_flow_memories(plan(1));
+  EXPECT_EQ(second.store, (directory_ / "b").string());
+  EXPECT_EQ(found(second, 5), 5u);
+}
+
+TEST_F(FlowMemoriesTest, AreGivenUpAfterSeveralRunsThatEndedAtOnce) {
+  fill(make_flow_memories(plan(1)), 5);
+  uint32_t runs = 0;
+  while (runs < 20) {
+    FlowMemoryPlan soon = plan(1);
+    soon.now_ms = now_ms_ -= 59'000;  // a second after the last
+    const FlowMemories memories = make_flow_memories(soon);
+    if (!memories.of[0].kept) break;
+    runs++;
+  }
+  EXPECT_EQ(runs, kMaxShortRuns - 1);
+}
+
+TEST_F(FlowMemoriesTest, AreKeptOverAnyNumberOfRunsThatEndInOrder) {
+  fill(make_flow_memories(plan(1)), 5);
+  for (uint32_t i = 0; i < 20; i++) {
+    FlowMemoryPlan soon = plan(1);
+    soon.now_ms = now_ms_ -= 59'000;
+    const FlowMemories memories = make_flow_memories(soon);
+    ASSERT_TRUE(memories.of[0].kept) << i;
+    end_in_order(memories);
+  }
+}
+
+TEST(FlowStores, AutoEndsWithMemoryThatIsNotKept) {
+  const auto stores = flow_stores("auto", false);
+  EXPECT_EQ(stores.back(), "");
+  EXPECT_EQ(flow_stores("/srv/x", true), std::vector<std::string>{"/srv/x"});
+  EXPECT_EQ(flow_stores("", true), std::vector<std::string>{""});
+  if (std::filesystem::exists("/dev/shm")) {
+    EXPECT_EQ(stores.front(), "/dev/shm");
+  }
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The fast path does just what the slow path does: parsing, checksums, and a whole poll iteration.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "dataplane/packet/checksum.h"
+#include "dataplane/packet/parse_fast.h"
+#include "tests/dataplane/support/traffic.h"
+
+namespace sluice::testing {
+namespace {
+
+using channel::Counter;
+
+const MacAddress kMac = mac(0x01);
+
+/// A frame in an mbuf of its own, without a pool.
+struct Received {
+  rte_mbuf mbuf{};
+  std::array<uint8_t, 256> buffer{};
+
+  void set(const Bytes& frame) {
+    std::copy(frame.begin(), frame.end(), buffer.begin());
+    mbuf.buf_addr = buffer.data();
+    mbuf.data_off = 0;
+    mbuf.data_len = static_cast<uint16_t>(frame.size());
+    mbuf.pkt_len = static_cast<uint32_t>(frame.size());
+  }
+};
+
+uint64_t mac_word() {
+  uint64_t word = 0;
+  std::memcpy(&word, kMac.bytes.data(), 6);
+  return word;
+}
+
+void expect_same(const Packet& quick, const Packet& general) {
+  EXPECT_EQ(quick.source, general.source);
+  EXPECT_EQ(quick.destination, general.destination);
+  EXPECT_EQ(quick.sequence, general.sequence);
+  EXPECT_EQ(quick.ack, general.ack);
+  EXPECT_EQ(quick.l3_offset, general.l3_offset);
+  EXPECT_EQ(quick.l4_offset, general.l4_offset);
+  EXPECT_EQ(quick.ip_bytes, general.ip_bytes);
+  EXPECT_EQ(quick.payload_bytes, general.payload_bytes);
+  EXPECT_EQ(quick.vlan, general.vlan);
+  EXPECT_EQ(quick.v6, general.v6);
+  EXPECT_EQ(quick.tcp_flags, general.tcp_flags);
+  EXPECT_EQ(quick.tcp_header_bytes, general.tcp_header_bytes);
+}
+
+TEST(Usual, ParsesWhatTheGeneralParserTakesAndNothingElse) {
+  const unsigned seed = ::testing::UnitTest::GetInstance()->random_seed() + 1U;
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  const Bytes good = Frame()
+                         .from(endpoint("198.51.100.7", 40000))
+                         .to(endpoint("192.0.2.25", 25))
+                         .to_mac(kMac)
+                         .seq(0x01020304)
+                         .ack(0xfffefdfc)
+                         .tcp_options({8, 10, 1, 2, 3, 4, 5, 6, 7, 8})
+                         .payload("EHLO client.example\r\n")
+                         .bytes();
+  const __m256i usual = fast_frame(mac_word());
+  Received received;
+  uint32_t taken = 0, left = 0;
+  for (int round = 0; round < 400'000; round++) {
+    Bytes frame = good;
+    // Only headers: of what follows neither parser takes notice.
+    for (uint32_t n = random() % 4; n > 0; n--) frame[random() % 54] = static_cast<uint8_t>(random());
+    if (random() % 8 == 0) frame.resize(random() % frame.size());
+    if (random() % 8 == 0) frame.resize(60 + random() % 40);  // with padding, or not all of it
+    received.set(frame);
+    received.mbuf.ol_flags = random() % 16 == 0 ? RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED : 0;
+    Packet quick{}, general{};
+    const bool takes_fast_path = parse_fast(received.mbuf, usual, quick);
+    const ParseVerdict verdict = parse_any(received.mbuf, kMac, general);
+    (takes_fast_path ? taken : left)++;
+    if (takes_fast_path) {
+      ASSERT_EQ(verdict, ParseVerdict::kTcp);
+      expect_same(quick, general);
+      EXPECT_EQ(quick.plain, (quick.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) == 0);
+    } else {
+      const bool should_be = verdict == ParseVerdict::kTcp && general.l4_offset == 34 && general.vlan == 0 &&
+                             !general.v6 && received.mbuf.ol_flags == 0;
+      EXPECT_FALSE(should_be) << "left to the general parser";
+      EXPECT_FALSE(general.plain);
+    }
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(taken, 50'000u);
+  EXPECT_GT(left, 50'000u);
+}
+
+TEST(Usual, UpdatesBothChecksumsAsEachWouldBeByItself) {
+  std::mt19937 random(4711);
+  const auto word = [&] {
+    static constexpr std::array<uint16_t, 4> kEdges{0, 1, 0xfffe, 0xffff};
+    return random() % 4 == 0 ? kEdges[random() % 4] : static_cast<uint16_t>(random());
+  };
+  for (int round = 0; round < 1'000'000; round++) {
+    const uint16_t tcp_before = word(), ipv4_before = word();
+    const EndpointSums removed{.endpoint = word(), .address = word()}, added{.endpoint = word(), .address = word()};
+    const uint64_t both = update_checksums(tcp_before | uint64_t{ipv4_before} << 32, removed, added);
+    ASSERT_EQ(both & 0xffffffff, update_checksum(tcp_before, static_cast<uint16_t>(removed.endpoint),
+                                                 static_cast<uint16_t>(added.endpoint)));
+    ASSERT_EQ(both >> 32, update_checksum_and_ttl(ipv4_before, static_cast<uint16_t>(removed.address),
+                                                  static_cast<uint16_t>(added.address)));
+  }
+}
+
+/// An inspection that nobody meets: with it, a worker takes its packets one at a time and by the slow path alone.
+void take_general_ways(WorkerBench& bench) {
+  channel::StartInspection inspection{};
+  inspection.client = address("203.0.113.255");
+  inspection.prefix_bits = 128;
+  inspection.client_port = Be16::of(1);
+  inspection.flags = channel::kInspectForTrace;
+  inspection.service = channel::kNoService;
+  inspection.backend = channel::kNoBackend;
+  inspection.packets = 1;
+  inspection.deadline_ms = bench.now_ms() + channel::kMaxInspectionMs / 2;
+  bench.start_inspection(0, inspection);
+}
+
+/// Plays one conversation to both, `steps` steps to a burst.
+void expect_equal_results(uint32_t steps, const std::vector<uint8_t>& bytes) {
+  WorkerBench quick, general;
+  Traffic::configure(quick);
+  Traffic::configure(general);
+  take_general_ways(general);
+  Traffic traffic(bytes, false);
+  bool over = false;
+  for (uint32_t n = 0; !over; n++) {
+    SCOPED_TRACE("burst " + std::to_string(n));
+    for (uint32_t i = 0; i < steps && !over; i++) {
+      const auto step = traffic.next();
+      over = !step;
+      if (over) break;
+      for (WorkerBench* bench : {&quick, &general}) {
+        for (const Bytes& frame : step->frames)
+          (step->kind == Step::Kind::kClientFrame ? bench->front() : bench->back()).arrive(frame);
+      }
+    }
+    for (WorkerBench* bench : {&quick, &general}) {
+      bench->turn(1);
+      bench->turns(3);
+    }
+    ASSERT_EQ(quick.front().take(), general.front().take());
+    ASSERT_EQ(quick.back().take(), general.back().take());
+    ASSERT_EQ(quick.punted(), general.punted());
+  }
+  for (size_t i = 0; i < static_cast<size_t>(Counter::kLoops); i++)
+    EXPECT_EQ(quick.counter(static_cast<Counter>(i)), general.counter(static_cast<Counter>(i)))
+        << channel::kCounterInfo[i].name;
+  const FlowTable& one = quick.worker().flows();
+  const FlowTable& other = general.worker().flows();
+  ASSERT_EQ(one.used(), other.used());
+  for (FlowIndex i = 0; i < one.used(); i++)
+    EXPECT_EQ(std::memcmp(&one[i], &other[i], sizeof(Flow)), 0) << "flow " << i;
+  const auto& counted = quick.stats();
+  const auto& expected = general.stats();
+  EXPECT_EQ(std::memcmp(&counted.services, &expected.services, sizeof counted.services), 0);
+  EXPECT_EQ(std::memcmp(&counted.backends, &expected.backends, sizeof counted.backends), 0);
+  EXPECT_GT(quick.counter(Counter::kForwarded), 100u) << "too little got through to prove anything";
+  quick.expect_counter_law();
+}
+
+TEST(Usual, AWorkersQuickWayGivesTheResultsOfTheGeneralOne) {
+  const unsigned seed = ::testing::UnitTest::GetInstance()->random_seed() + 815U;
+  for (const uint32_t steps : {1U, 7U, 40U}) {
+    for (unsigned round = 0; round < 6; round++) {
+      SCOPED_TRACE(std::to_string(steps) + " steps to a burst, seed " + std::to_string(seed + round));
+      std::mt19937 random(seed + round);
+      std::vector<uint8_t> bytes(20'000);
+      for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+      expect_equal_results(steps, bytes);
+      if (::testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice::testing

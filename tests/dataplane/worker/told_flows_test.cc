@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a worker does with packets whose flow another node has told of, and what it tells itself.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "dataplane/contract/placement.h"
+#include "dataplane/peers/told_table.h"
+#include "tests/dataplane/support/worker_bench.h"
+
+namespace sluice::testing {
+namespace {
+
+using channel::Counter;
+
+const Endpoint kVip = endpoint("192.0.2.25", 25);
+const Endpoint kClient = endpoint("198.51.100.7", 40000);
+const Endpoint kNear = endpoint("198.51.100.9", 1);  // by whom the worker knows the way to clients
+const Endpoint kBackends[] = {endpoint("10.0.1.10", 2525), endpoint("10.0.1.11", 2525), endpoint("10.0.1.12", 2525)};
+
+struct Memory {
+  Memory() { std::memset(bytes.get(), 0, ToldTable::bytes_for(64)); }
+
+  std::unique_ptr<std::byte, decltype(&free)> bytes{
+      static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for(64))), &free};
+  ToldTable table{bytes.get(), 64, 1};
+};
+
+rte_ring* tell_ring() {
+  start_eal();
+  static int next = 0;
+  const std::string name = "tells" + std::to_string(next++);
+  return rte_ring_create_elem(name.c_str(), sizeof(FlowIndex), 64, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+/// A worker with three backends, of which the hash leads `kClient` to `by_hash`.
+struct Node : private Memory, WorkerBench {
+  explicit Node(const channel::PutService& service = {}) : Node(tell_ring(), service) {}
+  Node(rte_ring* ring, const channel::PutService& service) : WorkerBench({.tells = ring, .told = &table}), tells(ring) {
+    for (uint16_t id = 0; id < 3; id++) put_sole_backend(id, kBackends[id], 0);
+    put_service(0, kVip, {0, 1, 2}, service);
+    turn();
+    EXPECT_TRUE(client_to_backend(Frame().from(kNear).to(kVip).syn().seq(1)));
+    told();
+    const uint64_t hash = placement_hash(kClient, kVip, channel::HashOn::kConnection);
+    by_hash = static_cast<uint16_t>(table_index(hash, 3));
+    other = by_hash == 0 ? 1 : 0;
+  }
+
+  void tell(uint16_t backend, FlowStage stage = FlowStage::kOpen, uint8_t proxy_bytes = 0,
+            channel::Forwarding forwarding = channel::Forwarding::kNat) {
+    table.put({.client = kClient,
+               .vip = kVip,
+               .backend = kBackends[backend],
+               .forwarding = forwarding,
+               .stage = stage,
+               .proxy_bytes = proxy_bytes},
+              0, 1);
+  }
+  /// The flows of which the worker has told since the last call.
+  std::vector<FlowIndex> told() {
+    std::vector<FlowIndex> out(64);
+    out.resize(rte_ring_sc_dequeue_burst_elem(tells, out.data(), sizeof(FlowIndex), 64, nullptr));
+    return out;
+  }
+
+  rte_ring* tells;
+  uint16_t by_hash = 0;
+  uint16_t other = 0;
+};
+
+Frame from_client() {
+  return Frame().from(kClient).to(kVip).seq(700).ack(900).psh().payload("RCPT\r\n");
+}
+Frame from_backend(uint16_t backend) {
+  return Frame().from(kBackends[backend]).to(kClient).seq(900).ack(706).psh().payload("250 ok\r\n");
+}
+
+TEST(ToldFlows, AClientsPacketGoesToTheBackendThatItsNodeHasTold) {
+  Node node;
+  node.tell(node.other);
+  const auto sent = node.client_to_backend(from_client());
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->destination, kBackends[node.other]);
+  const auto answer = node.backend_to_client(from_backend(node.other));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->source, kVip);
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 1u);
+  node.expect_counter_law();
+}
+
+TEST(ToldFlows, WithoutAWordItGoesByTheHash) {
+  Node node;
+  const auto sent = node.client_to_backend(from_client());
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->destination, kBackends[node.by_hash]);
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u);
+}
+
+TEST(ToldFlows, ABackendThatIsNotHereOrAnotherModeIsNotBelieved) {
+  Node node;
+  node.tell(node.other, FlowStage::kOpen, 0, channel::Forwarding::kDsr);
+  EXPECT_EQ(node.client_to_backend(from_client())->destination, kBackends[node.by_hash]);
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u);
+}
+
+TEST(ToldFlows, AFlowOfOurOwnIsNotReplaced) {
+  Node node;
+  ASSERT_TRUE(node.client_to_backend(from_client()));
+  node.tell(node.other);
+  EXPECT_EQ(node.client_to_backend(from_client().seq(706))->destination, kBackends[node.by_hash]);
+}
+
+TEST(ToldFlows, ASynBeginsAnew) {
+  Node node;
+  node.tell(node.other);
+  EXPECT_TRUE(node.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(1)));
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u);
+}
+
+TEST(ToldFlows, AServersWordIsTranslatedWhoeverSpeaksFirst) {
+  Node node;
+  node.tell(node.other);
+  const auto answer = node.backend_to_client(from_backend(node.other));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->source, kVip);
+  EXPECT_EQ(node.client_to_backend(from_client().seq(706).ack(908))->destination, kBackends[node.other]);
+}
+
+TEST(ToldFlows, AProxyOffsetIsKept) {
+  channel::PutService service{};
+  service.proxy = channel::ProxyHeader::kV1;
+  Node node(service);
+  node.tell(node.other, FlowStage::kOpen, 50);
+  const auto sent = node.client_to_backend(from_client());
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->seq, 750u);
+  const auto answer = node.backend_to_client(from_backend(node.other).ack(756));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->ack, 706u);
+}
+
+TEST(ToldFlows, TheAnswerToASynOfAnotherNodeIsTranslatedAndToldOf) {
+  Node node;
+  node.tell(node.other, FlowStage::kPlaced);
+  const auto answer = node.backend_to_client(Frame().from(kBackends[node.other]).to(kClient).syn().seq(900).ack(701));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->source, kVip);
+  EXPECT_EQ(answer->flags & (kTcpSyn | kTcpAck), kTcpSyn | kTcpAck);
+  EXPECT_EQ(node.told().size(), 1u);
+  const auto greeting = node.backend_to_client(
+      Frame().from(kBackends[node.other]).to(kClient).seq(901).ack(701).psh().payload("220 hi\r\n"));
+  ASSERT_TRUE(greeting);
+  EXPECT_EQ(greeting->source, kVip);
+  node.expect_counter_law();
+}
+
+TEST(ToldFlows, AnAnswerThatIsSoonerThanTheWordWaitsForIt) {
+  Node node;
+  const Frame answer = Frame().from(kBackends[node.other]).to(kClient).syn().seq(900).ack(701);
+  node.backend_sends(answer);
+  node.turn();
+  EXPECT_TRUE(node.to_clients().empty());
+  EXPECT_EQ(node.counter(Counter::kRepliesHeld), 1u);
+  node.tell(node.other, FlowStage::kPlaced);
+  node.turn(HeldReplies::kHoldMs);
+  const auto sent = node.to_clients();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].source, kVip);
+  node.expect_counter_law();
+}
+
+TEST(ToldFlows, AnAnswerOfWhichNobodyTellsWaitsOnceAndNoMoreThanSoManyWait) {
+  Node node;
+  const Frame answer = Frame().from(kBackends[node.other]).to(kClient).syn().seq(900).ack(701);
+  node.backend_sends(answer);
+  node.turn();
+  EXPECT_TRUE(node.punted().empty());
+  node.turn(HeldReplies::kHoldMs);
+  EXPECT_EQ(node.punted().size(), 1u) << "as without other nodes";
+  for (uint16_t port = 0; port < kMostHeldReplies + 40; port++) {
+    node.backend_sends(Frame()
+                           .from(kBackends[node.other])
+                           .to(endpoint("198.51.100.8", static_cast<uint16_t>(1000 + port)))
+                           .syn()
+                           .seq(900)
+                           .ack(701));
+    if (port % 32 == 31) node.turn();
+  }
+  node.turn();
+  EXPECT_EQ(node.counter(Counter::kRepliesHeld), 1 + kMostHeldReplies);
+  for (int i = 0; i < 10; i++) node.turn(HeldReplies::kHoldMs);
+  EXPECT_EQ(node.counter(Counter::kRepliesHeld), 1 + kMostHeldReplies);
+  node.expect_counter_law();
+}
+
+TEST(ToldFlows, AClientWhoseServerAnswersByAnotherNodeIsNotForgotten) {
+  Node node;
+  const auto syn = node.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(700));
+  ASSERT_TRUE(syn);
+  for (uint16_t id = 0; id < 3; id++) {
+    if (kBackends[id] == syn->destination) node.tell(id);  // by the node that has the answer
+  }
+  ASSERT_TRUE(node.client_to_backend(Frame().from(kClient).to(kVip).seq(701).ack(901)));
+  node.turn(120'000);
+  for (int i = 0; i < 300; i++) node.turn(100);
+  node.told();
+  ASSERT_TRUE(node.client_to_backend(from_client().seq(701)));
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u) << "the flow is still there";
+  EXPECT_EQ(node.counter(Counter::kFlowsAdopted), 0u);
+}
+
+TEST(ToldFlows, TellsWhatBeginsIsEstablishedAndEnds) {
+  Node node;
+  const auto syn = node.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(700));
+  ASSERT_TRUE(syn);
+  EXPECT_EQ(node.told().size(), 1u);
+  node.backend_to_client(Frame().from(syn->destination).to(kClient).syn().seq(900).ack(701));
+  node.client_to_backend(Frame().from(kClient).to(kVip).seq(701).ack(901));
+  EXPECT_EQ(node.told().size(), 1u);
+  node.client_to_backend(Frame().from(kClient).to(kVip).seq(701).ack(901).psh().payload("EHLO\r\n"));
+  EXPECT_TRUE(node.told().empty());
+  node.client_to_backend(Frame().from(kClient).to(kVip).rst().seq(707));
+  EXPECT_EQ(node.told().size(), 1u);
+}
+
+TEST(ToldFlows, AFullRingLosesTheWordAndCountsThat) {
+  Node node;
+  for (uint16_t port = 0; port < 100; port++) {
+    node.client_sends(
+        Frame().from(endpoint("198.51.100.8", static_cast<uint16_t>(1000 + port))).to(kVip).syn().seq(700));
+    if (port % 32 == 31) node.turn();
+  }
+  node.turn();
+  EXPECT_EQ(node.counter(Counter::kTellsLost), 100u - 63u);
+}
+
+}  // namespace
+}  // namespace sluice::testing

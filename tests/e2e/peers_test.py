@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions that outlive their node: two nodes tell each other of them, one is killed, and routers move its sessions."""
+import socket
+import struct
+
+import pytest
+
+from lab.api import within
+from lab.fleet import PEERS, PORT, VIP, Fleet
+from lab.network import ip
+from lab.routers import CLIENT
+from lab.shell import run, wait_until
+
+SESSIONS = 120
+ETH_P_ALL, IP_HEADER, UDP_HEADER = 0x0003, 20, 8  # a bridge takes what is of one protocol before a socket sees it
+LEAST_CONN = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler = "least_conn";')
+
+
+@pytest.fixture
+def fleet(lab):
+    made = Fleet(lab)
+    made.build()
+    yield made
+    made.stop()
+
+
+def mail(lab, fleet, **plan):
+    plan = {"sessions": SESSIONS, "messages": 1, "timeout_s": 120, **plan}
+    return lab.mailer(client=fleet.client, target=VIP, sources=[CLIENT[0]], **plan)
+
+
+def wait_known(fleet, least):
+    """Until each node knows so many flows of the other, beside its own."""
+    for node in fleet.nodes:
+        wait_until(lambda n=node: fleet.exchange(n)["known_now"] >= least, 60, "flows of the other node")
+
+
+@pytest.mark.parametrize("survivor", [0, 1])
+def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor):
+    lab.start_backends()
+    fleet.start(True, LEAST_CONN)
+    mailer = mail(lab, fleet, hold="half_sent")
+    mailer.wait_held(SESSIONS)
+    wait_known(fleet, SESSIONS // 4)
+    fleet.kill(1 - survivor)
+    mailer.go()
+    mailer.wait()
+    assert mailer.outcomes == {"delivered": SESSIONS}, mailer.summary()
+    lab.wait_delivered()
+    assert lab.tally().clean, lab.tally()
+    assert fleet.nodes[survivor].counters()["flows_resumed"] > 0
+    fleet.nodes[survivor].require_counter_law()
+    shown = fleet.nodes[survivor].ctl("peers")
+    assert f"edge{2 - survivor}" in shown and "taken over: " in shown, shown
+
+
+class Wire:
+    """The nodes' own network as someone sees it who has got into it."""
+
+    def __init__(self, lab):
+        self._namespace = lab.network.wires
+        ip(self._namespace, "address add 10.9.0.9/24 dev fleet")
+        self._tap, self._raw, self._plain = within(self._namespace, lambda: (
+            socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL)),
+            socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM)))
+        self._tap.bind(("fleet1", ETH_P_ALL))
+        self._tap.settimeout(30)
+
+    def record(self, count):
+        """Packets from the second node to the first."""
+        wanted = (socket.inet_aton(PEERS[1]), socket.inet_aton(PEERS[0]))
+        packets = []
+        while len(packets) < count:
+            packet = self._tap.recv(2000)
+            if packet[0] >> 4 == 4 and (packet[12:16], packet[16:20]) == wanted and packet[9] == socket.IPPROTO_UDP:
+                packets.append(packet)
+        return packets
+
+    def send(self, packet):
+        """As it is, but for a UDP checksum, which need not be there."""
+        whole = bytearray(packet)
+        whole[IP_HEADER + 6:IP_HEADER + 8] = b"\0\0"
+        self._raw.sendto(bytes(whole), (PEERS[0], 0))
+
+    def shout(self, payload):
+        self._plain.sendto(payload, (PEERS[0], PORT))
+
+
+def test_who_has_no_key_learns_nothing_and_changes_nothing(lab, fleet):
+    lab.start_greeters()
+    fleet.start(True, LEAST_CONN)
+    wire = Wire(lab)
+    held = mail(lab, fleet, sessions=30, messages=0, hold="greeted")
+    recorded = wire.record(6)
+    held.wait_open(30)
+    recorded += wire.record(6)
+    assert not any(socket.inet_aton(CLIENT[0]) in packet for packet in recorded), "flows are told in the open"
+    first = fleet.nodes[0]
+    wait_until(lambda: fleet.exchange(first)["known_now"] >= 5, 60, "flows of the other node")
+    before = fleet.exchange(first)
+    for packet in recorded:
+        wire.send(packet)
+        for at in range(IP_HEADER + UDP_HEADER, len(packet), 7):
+            forged = bytearray(packet)
+            forged[at] ^= 0x20
+            wire.send(forged)
+        wire.shout(packet[IP_HEADER + UDP_HEADER:])
+    wire.send(recorded[0][:IP_HEADER] + struct.pack("!HHHH", PORT, PORT, UDP_HEADER, 0))
+    wait_until(lambda: fleet.exchange(first)["dropped"]["stranger"] >= len(recorded), 30, "strangers dropped")
+    after = fleet.exchange(first)
+    assert after["dropped"]["forged"] > before["dropped"]["forged"], after
+    assert after["dropped"]["replayed"] > before["dropped"]["replayed"], after
+    assert after["known_now"] == before["known_now"] and after["peers"][0]["restarts"] == 0, (before, after)
+    heard = after["peers"][0]["datagrams"]
+    wait_until(lambda: fleet.exchange(first)["peers"][0]["datagrams"] > heard + 1, 30, "the nodes speak on")
+    metrics = run("curl", "-s", "http://127.0.0.1:9125/metrics", namespace=fleet.namespaces[0])
+    assert 'sluice_peers_dropped_total{why="forged"}' in metrics and 'sluice_peer_heard_seconds{peer="10.9.0.2:2526"}' in metrics
+    held.go()
+    held.wait()
+    assert held.outcomes == {"delivered": 30}, held.summary()
+
+
+def test_a_change_of_the_fleet_waits_for_the_data_plane_and_is_told_until_then(lab, config):
+    lab.start_greeters()
+    path = config()
+    lab.start_balancer(path)
+    path.write_text(path.read_text().replace("checks:", 'fleet: { node = "edge7"; };\n\nchecks:', 1))
+    waits = "until the data plane restarts: fleet"
+    assert waits in lab.balancer.ctl("reload") and waits in lab.balancer.ctl("diff", str(path))
+    lab.balancer.dataplane.stop()
+    lab.balancer.start_dataplane()
+    wait_until(lambda: "Nothing changes" in lab.balancer.ctl("diff", str(path)), 30, "the file is in use as a whole")

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports as an operator knows them: a link that goes and comes, and ports that change their place or name."""
+import time
+
+from lab.network import VIP4, ip
+from lab.prometheus import fetch, samples
+from lab.shell import run, tail, wait_until
+
+WITHIN_S = 3.0
+FRONT = '{ name = "front"; device = "net_af_xdp0,iface=lb-front"; faces = "clients";  twin = "slf0"; },'
+SPARE = '{ name = "spare"; device = "net_null0,no-rx=1"; faces = "clients"; twin = "sls0"; },'
+BACK = '{ name = "back";  device = "net_af_xdp1,iface=lb-back";  faces = "backends"; twin = "slb0"; }'
+
+
+def port(lab, name):
+    (found,) = [one for one in lab.balancer.status()["ports"] if one["name"] == name]
+    return found
+
+
+def has_carrier(lab, twin):
+    return "NO-CARRIER" not in run("ip", "-n", lab.network.balancer, "link", "show", twin)
+
+
+def log_of(lab, process):
+    return (lab.balancer.directory / f"{process}.log").read_text()
+
+
+def restart_dataplane(lab):
+    lab.balancer.dataplane.stop()
+    lab.balancer.start_dataplane()
+
+
+def test_a_link_that_goes_and_comes_is_seen_everywhere_at_once(lab):
+    lab.start_greeters()
+    lab.start_balancer()
+    back = port(lab, "back")
+    assert back["state"] == "up" and back["dataplane"]["driver"] == "net_af_xdp" and back["dataplane"]["mtu"] == 1500, back
+    assert back["dataplane"]["mac"] in run("ip", "-n", lab.network.balancer, "link", "show", "slb0")
+    assert lab.mailer(target=VIP4, sessions=20, messages=0).wait().outcomes == {"delivered": 20}
+    wait_until(lambda: port(lab, "back")["dataplane"]["counters"]["tx_packets"] > 20, 5, "card counters renewed")
+
+    for up, word in ((False, "down"), (True, "up")):
+        changed_at = time.monotonic()
+        ip(lab.network.wires, f"link set lbb {word}")
+        wait_until(lambda up=up: has_carrier(lab, "slb0") == up, WITHIN_S, f"the twin's carrier {word}")
+        wait_until(lambda up=up: (port(lab, "back")["state"] == "up") == up, WITHIN_S, f"status: link {word}")
+        assert f"port back: link {word}" in log_of(lab, "sluice-dataplane"), tail(lab.balancer.directory / "sluice-dataplane.log")
+        wait_until(lambda word=word: f"link {word}" in lab.balancer.ctl("events"), WITHIN_S, f"events: link {word}")
+        page = samples(fetch(lab.network.balancer, "/metrics"))
+        assert page['sluice_port_link_up{port="back",twin="slb0"}'] == (1 if up else 0)
+        assert page['sluice_port_link_up{port="front",twin="slf0"}'] == 1, "the other port is not concerned"
+        assert time.monotonic() - changed_at < WITHIN_S + 2, "two programs and a scrape come on top"
+    assert port(lab, "back")["dataplane"]["link_changes"] == 2
+    lab.balancer.wait_healthy()
+    assert lab.mailer(target=VIP4, sessions=20, messages=0).wait().outcomes == {"delivered": 20}
+
+
+def test_a_port_put_before_another_takes_no_mail_with_it(lab, config):
+    lab.start_greeters()
+    path = config()
+    lab.start_balancer(path)
+    before = path.read_text()
+    assert FRONT in before and BACK in before
+    path.write_text(before.replace(FRONT, f"{FRONT} {SPARE}"))
+    assert "dataplane.ports" in lab.balancer.ctl("reload"), "left until the data plane restarts"
+    assert lab.mailer(target=VIP4, sessions=20, messages=0).wait().outcomes == {"delivered": 20}
+    restart_dataplane(lab)
+    wait_until(lambda: {one["name"]: one["state"] for one in lab.balancer.status()["ports"]} ==
+               {"front": "up", "spare": "up", "back": "up"}, 20, "every port bound")
+    lab.balancer.wait_healthy()
+    assert lab.mailer(target=VIP4, sessions=20, messages=0).wait().outcomes == {"delivered": 20}
+
+
+def test_a_data_plane_with_another_port_is_refused_in_words_until_the_file_is_read(lab, config):
+    lab.start_greeters()
+    path = config()
+    lab.start_balancer(path)
+    good = path.read_text()
+    path.write_text(good.replace(BACK, BACK.replace('"back"; ', '"rear"; ')))
+    restart_dataplane(lab)  # control has not read the file
+    wait_until(lambda: port(lab, "back")["state"] == "refused", 20, "refused")
+    assert "the data plane has no port of that name; it has front, rear" in port(lab, "back")["reason"]
+    assert port(lab, "rear")["state"] == "not ours"
+    backend = lab.balancer.backend("mta", "mta1", 25)
+    assert backend["state"] == "unreachable" and "port back: the data plane has no port of that name" in backend["reason"]
+    assert "no backend is reached through it" in lab.balancer.ctl("events")
+    assert samples(fetch(lab.network.balancer, "/metrics"))['sluice_port_refused{port="back",twin="slb0"}'] == 1
+    assert "refused" in lab.balancer.ctl("ports")
+    lab.balancer.ctl("reload")
+    wait_until(lambda: port(lab, "rear")["state"] == "up", 10, "taken up")
+    lab.balancer.wait_healthy()
+    assert lab.mailer(target=VIP4, sessions=20, messages=0).wait().outcomes == {"delivered": 20}

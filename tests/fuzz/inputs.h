@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What strangers' bytes are played to: one function for each target of the fuzzer, in the file of its name. Each holds
+// laws that are true of every input; what breaks one fails the test that is running.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace sluice::testing {
+
+using FuzzInput = std::span<const uint8_t>;
+
+inline std::string text_of(FuzzInput bytes) {
+  return {bytes.begin(), bytes.end()};
+}
+
+/// Flow memory of a run that had flows of all kinds, damaged as the bytes say, is given to a worker, or to the workers
+/// of a run with another number of them, and the rest of the bytes is played as traffic. The laws are the worker's.
+void play_adoption(FuzzInput bytes);
+
+/// A configuration file. It is taken, the same way each time, or its faults are told, each in a line.
+void play_config(FuzzInput bytes);
+
+/// An SMTP dialogue that a worker watches. What is counted does not depend on how it was cut into segments, nor on
+/// segments that come twice, and nothing is remembered when it is over.
+void play_dialogue(FuzzInput bytes);
+
+/// A haproxy.cfg. What is made of it is a configuration that we take; or it is said why there is none.
+void play_haproxy(FuzzInput bytes);
+
+/// A datagram of another node. Without the key nothing of it is believed, nor if it was recorded before; with it, the
+/// table holds what it tells, and no more than there is room for.
+void play_peers(FuzzInput bytes);
+
+/// A server or an agent that a check speaks with. The verdict does not depend on how its bytes were cut, and nothing
+/// is said to a server that has not greeted.
+void play_probe(FuzzInput bytes);
+
+/// Traffic and commands for fresh workers. After each of their turns the counter law has to hold, for each worker, and
+/// at the end every packet buffer is back in the pool.
+void play_worker(FuzzInput bytes);
+
+}  // namespace sluice::testing

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "dataplane/peers/batch.h"
+#include "dataplane/peers/peer_link.h"
+#include "dataplane/peers/told_table.h"
+#include "tests/fuzz/inputs.h"
+
+namespace sluice::testing {
+namespace {
+
+using Verdict = PeerLink::Verdict;
+
+constexpr uint64_t kOurs = 1, kTheirs = 2, kFlows = 16;
+const std::vector<uint8_t> kSecret(32, 7);
+
+std::vector<uint8_t> seal(SessionKey& key, uint64_t number, FuzzInput text) {
+  std::vector<uint8_t> out(kMostDatagramBytes);
+  out.resize(key.seal(number, text.first(std::min(text.size(), kMostTextBytes)), out.data()));
+  return out;
+}
+
+/// Flows as a peer would have told them, into a table; what is read is what would be written.
+void learn(FuzzInput bytes) {
+  const std::unique_ptr<std::byte, decltype(&free)> memory(
+      static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for(kFlows))), &free);
+  std::memset(memory.get(), 0, ToldTable::bytes_for(kFlows));
+  ToldTable table(memory.get(), kFlows, 1);
+  while (!bytes.empty()) {
+    const FuzzInput before = bytes;
+    const auto flow = take_flow(bytes);
+    if (!flow) break;
+    std::array<uint8_t, kMostFlowBytes> again;
+    size_t used = 0;
+    ASSERT_TRUE(append_flow(again, used, *flow));
+    FuzzInput copy(again.data(), used);
+    ASSERT_EQ(take_flow(copy), *flow);
+    ASSERT_LT(bytes.size(), before.size());
+    if (flow->stage == FlowStage::kEnded) {
+      table.erase(flow->client, flow->vip);
+      ASSERT_FALSE(table.from_client(flow->client, flow->vip));
+    } else if (table.put(*flow, 0, 1) != ToldTable::Put::kNoRoom) {
+      ASSERT_EQ(table.from_client(flow->client, flow->vip), *flow);
+    }
+    ASSERT_LE(table.size(), table.capacity());
+  }
+}
+
+}  // namespace
+
+void play_peers(FuzzInput bytes) {
+  std::array<uint8_t, kMostTextBytes> text;
+  PeerLink link(kSecret, kOurs);
+  // Without the key.
+  ASSERT_EQ(link.open(bytes, text.data()).verdict, Verdict::kForged);
+  ASSERT_FALSE(link.is_open() || link.has_session());
+  // With it, but recorded before we were there.
+  SessionKey key(kSecret, kTheirs, true);
+  const Verdict stale = link.open(seal(key, 1, bytes), text.data()).verdict;
+  ASSERT_TRUE(stale != Verdict::kHello && stale != Verdict::kFlows);
+  ASSERT_FALSE(link.is_open());
+  // From the peer itself: it echoes what we offer.
+  std::vector<uint8_t> told(bytes.begin(), bytes.end());
+  if (told.size() < kTextHeaderBytes) told.resize(kTextHeaderBytes);
+  std::array<uint8_t, kMostTextBytes> ours;
+  link.write_hello(0, "we", ours.data());
+  std::memcpy(told.data(), ours.data() + kTextHeaderBytes, 8);
+  const std::vector<uint8_t> datagram = seal(key, 2, told);
+  const PeerLink::Opened opened = link.open(datagram, text.data());
+  ASSERT_TRUE(opened.begins);
+  ASSERT_EQ(link.open(datagram, text.data()).verdict, Verdict::kReplayed);
+  if (opened.verdict == Verdict::kFlows) learn(opened.flows);
+  learn(bytes);
+}
+
+}  // namespace sluice::testing

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two nodes that serve the same VIP, between a router that spreads clients over both and mail servers whose way back leads by
+both. A third bridge is the nodes' own network, on which they tell each other of sessions."""
+import copy
+import json
+import pathlib
+import signal
+
+from .balancer import EXAMPLE, Balancer
+from .network import BACK4, BACK6, FRONT4, FRONT6, ip, sysctl
+from .routers import CLIENT, GATEWAY, INNER4, INNER_GATEWAY
+from .shell import run, wait_until
+
+VIP = "203.0.113.25"
+FRONT = (f"{FRONT4}.2", f"{FRONT4}.3")
+BACK = (f"{BACK4}.1", f"{BACK4}.2")
+PEERS = ("10.9.0.1", "10.9.0.2")
+PORT = 2526
+BY_CONNECTION = "net.ipv4.fib_multipath_hash_policy=1"
+
+
+class Fleet:
+    """`nodes` are two balancers, `client` is the number of the client behind the router, for `lab.mailer`."""
+
+    def __init__(self, lab):
+        self._lab = lab
+        self._prefix = lab.network.wires.removesuffix("-wires")
+        self._router, self._far = f"{self._prefix}-router", f"{self._prefix}-far"
+        self.namespaces = ()
+        self.client = None
+        self.nodes = []
+        self.key = lab.directory / "fleet.key"
+
+    def build(self):
+        network = self._lab.network
+        self.namespaces = (network.balancer, network.add_balancer())
+        for namespace in (self._router, self._far):
+            run("ip", "netns", "add", namespace)
+            network.clients.append(namespace)  # removed with the others
+            ip(namespace, "link set lo up")
+        self.client = len(network.clients) - 1
+        ip(network.wires, *(f"link add {bridge} type bridge mcast_snooping 0" for bridge in ("inner", "fleet")),
+           *(f"link set {bridge} up" for bridge in ("inner", "fleet")))
+        for index, namespace in enumerate(self.namespaces):
+            network.cable(namespace, "fleet", "fleet", f"fleet{index}")
+            ip(namespace, f"address add {PEERS[index]}/24 dev fleet")
+        sysctl(self._router, "net.ipv4.ip_forward=1", BY_CONNECTION)
+        network.cable(self._router, "eth0", "front", "router")
+        network.cable(self._router, "eth1", "inner", "inner0")
+        network.cable(self._far, "eth0", "inner", "far")
+        ip(self._router, f"address add {GATEWAY[0]}/24 dev eth0", f"address add {INNER_GATEWAY[0]}/24 dev eth1")
+        ip(self._far, f"address add {CLIENT[0]}/24 dev eth0", f"route add default via {INNER_GATEWAY[0]}")
+        for namespace in network.backends:
+            sysctl(namespace, BY_CONNECTION)
+        self._lead(0, 1)
+        self.key.write_bytes(b"a secret of the lab, and no other" * 2)
+        self.key.chmod(0o600)
+
+    def start(self, fleet=True, *replacements):
+        """Starts both nodes. `fleet`: they exchange sessions."""
+        for index in range(2):
+            self.nodes.append(self._node(index, fleet, replacements))
+        self._lab.balancer = self.nodes[0]
+        for index, node in enumerate(self.nodes):
+            node.start_dataplane()
+            ip(self.namespaces[index], f"route add {INNER4}.0/24 via {GATEWAY[0]}")
+            node.start_control()
+        for node in self.nodes:
+            node.wait_healthy(60)
+        if fleet:
+            for node in self.nodes:
+                wait_until(lambda n=node: self.heard(n) is not None, 30, "the nodes hear each other")
+
+    def _node(self, index, fleet, replacements):
+        network = copy.copy(self._lab.network)
+        network.balancer = self.namespaces[index]
+        network.address_twins = lambda front, back: ip(network.balancer, *_addresses(index, front, back))
+        peers = (f'fleet: {{ node = "edge{index + 1}"; peers = {{ listen = "{PEERS[index]}:{PORT}"; '
+                 f'to = ["{PEERS[1 - index]}:{PORT}"]; key_file = "{self.key}"; }}; }};\n\n' if fleet else "")
+        text = EXAMPLE.read_text().replace("192.0.2.25", VIP)
+        for old, new in (("checks:", f"{peers}checks:"), *replacements):
+            assert old in text, f"{EXAMPLE.name} no longer holds {old!r}"
+            text = text.replace(old, new, 1)
+        path = pathlib.Path(self._lab.directory) / f"node{index + 1}.cfg"
+        path.write_text(text)
+        return Balancer(network, self._lab.directory / f"node{index + 1}", path)
+
+    @staticmethod
+    def heard(node):
+        """How many ms ago a node has heard of the other; None: never."""
+        return Fleet.exchange(node)["peers"][0]["heard_ms_ago"]
+
+    @staticmethod
+    def exchange(node):
+        """What `sluicectl peers` says of a node."""
+        return json.loads(node.ctl("peers", "--json"))["peers"]
+
+    def kill(self, index):
+        """A node dies, and routers take its routes away."""
+        for service in (self.nodes[index].dataplane, self.nodes[index].control):
+            service.stop(signal.SIGKILL)
+        self._lead(1 - index)
+
+    def stop(self):
+        for node in self.nodes:
+            node.stop()
+
+    def _lead(self, *nodes):
+        """The router and the mail servers spread connections over these nodes."""
+        def hops(addresses):
+            return " ".join(f"nexthop via {addresses[node]}" for node in nodes)
+        ip(self._router, f"route replace {VIP}/32 {hops(FRONT)}")
+        for namespace in self._lab.network.backends:
+            ip(namespace, f"route replace default {hops(BACK)}")
+
+
+def _addresses(index, front, back):
+    """Arguments for `ip`: a node's addresses on its twins, and the twins up."""
+    yield f"address add {FRONT[index]}/24 dev {front}"
+    yield f"address add {FRONT6}:{2 + index}/64 dev {front} nodad"
+    yield f"address add {BACK[index]}/24 dev {back}"
+    yield f"address add {BACK6}:{1 + index}/64 dev {back} nodad"
+    yield f"link set {front} up"
+    yield f"link set {back} up"

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two nodes in one network, without BGP: real keepalived, with the shipped configuration, moves the VIPs and the mail
+servers' gateway between them by VRRP. Node 0 is the lab's balancer, and has them at first."""
+import signal
+import subprocess
+
+from .anycast import EXAMPLES
+from .balancer import EXAMPLE, Balancer
+from .network import BACK4, BACK6, BALANCER_BACK, FRONT4, FRONT6, VIP4, VIP6, ip, kill_processes
+from .shell import Service, in_namespace, run, wait_until
+
+# What of the shipped configuration is the lab's own.
+SHIPPED = (("/usr/libexec/sluice/vip-ready", str(EXAMPLES / "vip-ready")), ("192.0.2.25", VIP4), ("2001:db8::25", VIP6),
+           ("10.0.1.1/24", f"{BALANCER_BACK[0]}/24"), ("fd00:1::1/64", f"{BALANCER_BACK[1]}/64"))
+SECOND = (("router_id edge1", "router_id edge2"), ("priority 120", "priority 100"))
+MOVING = (f"{VIP4}/32", f"{VIP6}/128", f"{BALANCER_BACK[0]}/24", f"{BALANCER_BACK[1]}/64")
+
+
+class Node:
+    """A node's own part of the network, as Balancer knows it: its namespace, and the addresses that it never gives away."""
+
+    def __init__(self, namespace, number):
+        self.balancer = namespace
+        self._number = number
+
+    def address_twins(self, front, back):
+        front4, front6 = f"{FRONT4}.{2 + self._number}/24", f"{FRONT6}:{2 + self._number}/64"
+        back4, back6 = f"{BACK4}.{4 + self._number}/24", f"{BACK6}:{4 + self._number}/64"
+        ip(self.balancer, f"address add {front4} dev {front}", f"address add {front6} dev {front} nodad",
+           f"address add {back4} dev {back}", f"address add {back6} dev {back} nodad", f"link set {front} up",
+           f"link set {back} up")
+
+
+class Pair:
+    """`nodes`: two Balancers that run. `client`, as for `lab.mailer`, is any of the lab's."""
+
+    def __init__(self, lab):
+        self._lab = lab
+        self._directory = lab.directory / "pair"
+        self._keepalived = []
+        self._off = set()
+        self.nodes = []
+
+    def start(self):
+        lab = self._lab
+        self._directory.mkdir()
+        for number, namespace in enumerate((lab.network.balancer, lab.network.add_balancer())):
+            node = Balancer(Node(namespace, number), self._directory / f"node{number}", EXAMPLE)
+            self.nodes.append(node)
+            node.start(healthy=False)
+        lab.balancer = self.nodes[0]
+        self._start_keepalived(0)
+        wait_until(lambda: self.holder() == 0, 30, "the first node has the VIPs")
+        self._start_keepalived(1)
+        for node in self.nodes:
+            node.wait_healthy()
+
+    def _start_keepalived(self, number):
+        text = (EXAMPLES / "keepalived.conf").read_text()
+        for old, new in (*SHIPPED, *(SECOND if number else ())):
+            assert old in text, f"keepalived.conf no longer holds {old}"
+            text = text.replace(old, new)
+        path = self._directory / f"keepalived{number}.conf"
+        path.write_text(text)
+        namespace = self.nodes[number].network.balancer
+        base = self._directory / f"keepalived{number}"
+        checked = subprocess.run(in_namespace(namespace, ["keepalived", "-t", "-f", path]), text=True, capture_output=True)
+        assert checked.returncode == 0, checked.stderr
+        self._keepalived.append(Service(
+            f"keepalived {number}", ["keepalived", "--dont-fork", "--log-console", "--vrrp", "-f", path, "-p", f"{base}.pid", "-r",
+                                     f"{base}-vrrp.pid"], f"{base}.log", namespace))
+        self._lab.services.append(self._keepalived[-1])
+
+    def restart_node(self, number):
+        """Both processes, as an upgrade does, and what the shipped drop-in of the data plane's unit does then."""
+        node = self.nodes[number]
+        for service in (node.control, node.dataplane):
+            service.stop()
+        node.start_dataplane()
+        self._keepalived[number].process.send_signal(signal.SIGHUP)
+        node.start_control()
+        node.wait_healthy()
+
+    def addresses(self, number):
+        return run("ip", "-n", self.nodes[number].network.balancer, "-brief", "address", "show").split()
+
+    def holder(self):
+        """The node that has all that moves, where the other has nothing of it; None if there is none. A node that is off has
+        nothing."""
+        found = [{address for address in MOVING if number not in self._off and address in self.addresses(number)}
+                 for number in range(2)]
+        return next((number for number in range(2) if found[number] == set(MOVING) and not found[1 - number]), None)
+
+    def wait_holder(self, number, timeout_s=30):
+        wait_until(lambda: self.holder() == number, timeout_s, f"node {number} has the VIPs and the gateway")
+
+    def pull_plug(self, number):
+        """A node dies, all of it at once, its cables with it."""
+        for port in ("lbf2", "lbb2") if number else ("lbf", "lbb"):
+            run("ip", "-n", self._lab.network.wires, "link", "set", port, "down")
+        kill_processes(self.nodes[number].network.balancer)
+        self._off.add(number)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The packages as files: what is in them, what lintian says, whether another build has the same bytes, and what they do in a
+small Debian in which nothing of ours is installed yet. No systemd runs there."""
+import hashlib
+import re
+import subprocess
+
+import pytest
+
+from lab.balancer import ROOT
+from lab.confined import words
+from lab.shell import run
+
+from . import image
+from .packages import NAMES, build_packages
+
+# A device that is a TAP.
+MINIMAL = (ROOT / "config/examples/minimal.cfg").read_text().replace('"0000:3b:00.0"', '"net_tap0,iface=wire0"').replace(
+    "dataplane: {", "dataplane: { hugepages = false; memory_mb = 128; idle = \"sleep\";")
+START = """set -e
+/usr/lib/sluice/prepare-instance sluice
+install -d -m 750 -o sluice-control -g sluice /var/lib/sluice/sluice
+ip link set lo up
+setpriv --reuid=sluice-dataplane --regid=sluice-dataplane --clear-groups --no-new-privs --bounding-set=%(dataplane)s --inh-caps=%(dataplane)s \
+  --ambient-caps=%(dataplane)s sluice-dataplane --config /etc/sluice/sluice.cfg > /tmp/dataplane.log 2>&1 &
+setpriv --reuid=sluice-control --regid=sluice --init-groups --no-new-privs --bounding-set=%(control)s --inh-caps=%(control)s \
+  --ambient-caps=%(control)s sluice-control --config /etc/sluice/sluice.cfg > /tmp/control.log 2>&1 &
+for i in $(seq 600); do
+  sluicectl --config /etc/sluice/sluice.cfg status --json > /tmp/status 2>&1 && grep -q '"connected": *true' /tmp/status && break
+  sleep 0.1
+done
+grep -q '"connected": *true' /tmp/status || { cat /tmp/status /tmp/dataplane.log /tmp/control.log; exit 1; }
+kill %%1 %%2
+wait
+"""
+
+
+def contents(package):
+    return {line.split(None, 5)[5].split(" -> ")[0].removeprefix(".") for line in run("dpkg-deb", "-c", package).splitlines()}
+
+
+def test_packages_hold_what_they_are_for(built):
+    sluice, tools, docs = (contents(built[name]) for name in NAMES)
+    assert {"/usr/sbin/sluice-dataplane", "/usr/sbin/sluice-control", "/usr/sbin/sluicectl", "/lib/systemd/system/sluice-control@.service",
+            "/lib/systemd/system/sluice-dataplane@.service", "/usr/lib/sysusers.d/sluice.conf", "/usr/lib/tmpfiles.d/sluice.conf",
+            "/lib/udev/rules.d/60-sluice.rules", "/usr/share/man/man5/sluice.cfg.5.gz", "/usr/share/man/man8/sluicectl.8.gz",
+            "/usr/share/bash-completion/completions/sluicectl", "/usr/share/sluice/prometheus/alerts.yml", "/etc/sluice/"} <= sluice
+    assert {"/usr/sbin/sluice-blast", "/usr/sbin/sluice-perf-mail", "/usr/share/man/man8/sluice-tools.8.gz"} <= tools
+    assert any(name.startswith("/usr/share/doc/sluice/docs/installing.md") for name in docs)
+    assert not [name for name in sluice | tools | docs if "bench_" in name or "config-reference" in name]
+
+
+def test_lintian_finds_no_error(built):
+    done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error", "--no-tag-display-limit", *built.values()], text=True,
+                          capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def capability_list(unit):
+    lines = (ROOT / "config/systemd" / f"{unit}@.service").read_text().splitlines()
+    held = words({"AmbientCapabilities": [line.split("=", 1)[1] for line in lines if line.startswith("AmbientCapabilities=")]}, "AmbientCapabilities")
+    return ",".join(["-all", *(f"+{name}" for name in sorted(held))])
+
+
+def start(root):
+    """Both processes come up as their users, with the capabilities of their units, and end again."""
+    script = START % {"dataplane": capability_list("sluice-dataplane"), "control": capability_list("sluice-control")}
+    image.inside(root, "bash", "-c", script)
+
+
+def status_of(root, package):
+    return image.inside(root, "dpkg-query", "-W", "-f", "${db:Status-Abbrev}", package, check=False).stdout.strip()
+
+
+@pytest.mark.timeout(1800)
+def test_install_start_upgrade_remove_purge(built, root):
+    image.install(root, built, NAMES)
+    assert all(status_of(root, name) == "ii" for name in NAMES)
+    image.inside(root, "getent", "passwd", "sluice-control", "sluice-dataplane")
+    assert image.inside(root, "stat", "-c", "%U:%a", "/etc/sluice").stdout.strip() == "root:755"
+    (root / "etc/sluice/sluice.cfg").write_text(MINIMAL)
+    start(root)
+
+    # Over itself, as an upgrade: what the operator wrote and what control remembers stays.
+    (root / "var/lib/sluice/sluice/kept").touch()
+    image.install(root, built, NAMES)
+    assert (root / "etc/sluice/sluice.cfg").read_text() == MINIMAL and (root / "var/lib/sluice/sluice/kept").exists()
+    start(root)
+
+    image.inside(root, "dpkg", "-r", *NAMES)
+    assert not (root / "usr/sbin/sluice-control").exists() and (root / "var/lib/sluice/sluice/kept").exists()
+    image.inside(root, "dpkg", "-P", *NAMES)
+    assert not (root / "var/lib/sluice").exists()
+    assert (root / "etc/sluice/sluice.cfg").exists(), "the operator's"
+    left = {str(path.relative_to(root)) for path in root.rglob("*sluice*")} - {"etc/sluice", "etc/sluice/sluice.cfg"}
+    assert not {name for name in left if not re.match(r"(tmp|var/(log|cache|lib/(dpkg|systemd)))/", name)}, left
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_another_build_elsewhere_has_the_same_bytes(built, tmp_path):
+    again = build_packages(tmp_path / "elsewhere", tmp_path / "log")
+    sums = {name: [hashlib.sha256(path[name].read_bytes()).hexdigest() for path in (built, again)] for name in NAMES}
+    assert all(first == second for first, second in sums.values()), sums

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The builds, the unit tests in them, the fuzzer, and the format."""
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+
+from .compiling import ROOT, configure_command, environment
+from .shell import call, git, tracked
+
+# Light optimisation: it halves the time to compile, and the sanitizers see more.
+SANITIZED = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1", "-Dperf=false"]
+FUZZED = ["-Dfuzz=true", *SANITIZED]
+SANITIZER_ENVIRONMENT = {
+    "ASAN_OPTIONS": "detect_leaks=0",  # DPDK keeps its memory until the process ends
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+}
+
+
+def build(directory, options, results, compiler="g++", targets=(), nice=0):
+    """Configures and compiles; a build that fails is a failed test."""
+    configure = configure_command(directory, options)
+    command = [*(["nice", "-n", str(nice)] if nice else []), "ninja", "-C", directory, *targets]
+    done = (not configure or call(configure, **environment(compiler))) and call(command, **environment(compiler))
+    if not done:
+        results.add("failed", f"build of {directory}")
+    return done
+
+
+def unit_tests(directory, results, pattern=None, names=(), **changes):
+    """Everything that `meson test` knows of in a build directory, or the tests named."""
+    with tempfile.TemporaryDirectory() as reports:
+        if pattern:
+            changes["GTEST_FILTER"] = f"*{pattern}*"
+        log = ROOT / directory / "meson-logs" / "testlog.json"
+        log.unlink(missing_ok=True)
+        call(["meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", *names],
+             GTEST_OUTPUT=f"xml:{reports}/", **changes)
+        if not log.exists():
+            results.add("failed", f"{directory}: meson test ran nothing")
+            return
+        for test in map(json.loads, log.read_text().splitlines()):
+            add_meson_test(results, directory, test, pathlib.Path(reports))
+
+
+def add_meson_test(results, directory, test, reports):
+    """One entry of meson's log: its cases, where the program left a report, or else itself."""
+    name = f"{directory}: {test['name']}"
+    report = reports / f"{pathlib.Path(test['command'][0]).name}.xml"
+    passed = test["result"] in ("OK", "EXPECTEDFAIL")
+    has_failures = report.exists() and results.add_junit(report, f"{directory}: ")
+    if test["result"] == "SKIP":
+        results.add("skipped", name)
+    elif not report.exists():
+        results.add("passed" if passed else "failed", name)
+    elif not passed and not has_failures:
+        results.add("failed", f"{name} ({test['result']})")
+    results.took(test.get("duration", 0), f"{name}, within its step")
+
+
+FUZZED_SOURCES = ("config", "dataplane", "healthcheck", "tests/fuzz")
+
+
+def fuzz_seed():
+    """Where the fuzzer begins to look: elsewhere for every version of what it looks at, and at the same place for the same, so
+    that a verdict on a version can be had again."""
+    trees = git("rev-parse", *(f"HEAD:{name}" for name in FUZZED_SOURCES))
+    return int.from_bytes(hashlib.sha256(" ".join(trees).encode()).digest()[:3]) + 1  # to libFuzzer, 0 is any
+
+
+def fuzz(results, seconds, seed):
+    """libFuzzer over every target of tests/fuzz, as many at once as there are cores, each from its corpus on. What makes one
+    fail is kept in build-fuzz, and printed. Seed 0 is another at each call."""
+    if not build("build-fuzz", FUZZED, results, "clang++-19", ["fuzzers"]):
+        return
+    targets = sorted(path for path in (ROOT / "build-fuzz/tests/fuzz").glob("fuzz_*") if path.is_file() and os.access(path, os.X_OK))
+    if not targets:
+        results.add("failed", "fuzzing: there is no target")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for target, good in zip(targets, pool.map(lambda target: fuzz_one(target, seconds, seed), targets)):
+            results.add("passed" if good else "failed", f"fuzzing: {target.name.removeprefix('fuzz_')}")
+
+
+def fuzz_one(target, seconds, seed):
+    name = target.name.removeprefix("fuzz_")
+    with tempfile.TemporaryDirectory() as finds:
+        return call([target, f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=4096", "-timeout=60", "-rss_limit_mb=4096",
+                     "-print_final_stats=1", "-verbosity=0", f"-artifact_prefix={ROOT}/build-fuzz/{name}-", finds,
+                     ROOT / "tests/fuzz/corpus" / name], **SANITIZER_ENVIRONMENT)
+
+
+def format_check(results):
+    good = call(["clang-format-19", "--dry-run", "-Werror", *tracked("*.h", "*.cc")])
+    results.add("passed" if good else "failed", "format of the C++ files")
+
+
+def test_programs(directory):
+    """The test programs of a build: meson's name of the test, the program's target for ninja, its sources."""
+    def ask(what):
+        return json.loads(subprocess.run(["meson", "introspect", directory, what], cwd=ROOT, text=True, capture_output=True,
+                                         check=True).stdout)
+    sources = {}
+    for target in ask("--targets"):
+        for group in target.get("target_sources", []):
+            for source in group.get("sources", []):
+                sources.setdefault(target["filename"][0], set()).add(str(pathlib.Path(source)))
+    base = ROOT / directory
+    for test in ask("--tests"):
+        program = test["cmd"][0]
+        if program in sources and pathlib.Path(program).is_relative_to(base):
+            yield test["name"], str(pathlib.Path(program).relative_to(base)), {
+                str(pathlib.Path(name).relative_to(ROOT)) for name in sources[program] if pathlib.Path(name).is_relative_to(ROOT)}
