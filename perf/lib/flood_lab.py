@@ -34,8 +34,8 @@ class FloodNetwork(Network):
 
     def build(self):
         super().build()
-        self._cable(self.flood, "eth0", "front", "flood")
-        self._cable(self.decoy, "eth0", "front", "decoy")
+        self.cable(self.flood, "eth0", "front", "flood")
+        self.cable(self.decoy, "eth0", "front", "decoy")
         sysctl(self.flood, "net.ipv6.conf.eth0.disable_ipv6=1")
         ip(self.wires, "link set flood type bridge_slave bcast_flood off mcast_flood off flood off")
         mac = json.loads(run("ip", "-n", self.flood, "-j", "link", "show", "eth0"))[0]["address"]
