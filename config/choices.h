@@ -44,6 +44,13 @@ inline constexpr std::array kChoices<Scheduler>{
 };
 
 template <>
+inline constexpr std::array kChoices<Origin>{
+    Choice{"file", Origin::kFile},
+    Choice{"discovered", Origin::kDiscovered},
+    Choice{"hand", Origin::kByHand},
+};
+
+template <>
 inline constexpr std::array kChoices<HashOn>{
     Choice{"connection", HashOn::kConnection},
     Choice{"client", HashOn::kClient},

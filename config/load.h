@@ -5,6 +5,7 @@
 
 #include <expected>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/file/fault.h"
@@ -30,5 +31,14 @@ std::expected<Reading, std::vector<Fault>> read_config_text(const std::string& p
 /// The configuration alone, for those who need not know where it says so.
 std::expected<Config, std::vector<Fault>> load(const std::string& path);
 std::expected<Config, std::vector<Fault>> load_text(const std::string& path, const std::string& text);
+
+/// The backends of a JSON document, {"backends": [{"name": "mta7", "address": "10.0.1.17"}, ...]}, each with the
+/// settings of `pools[].backends`. `path` names the document in the faults: all that were found, never empty.
+std::expected<std::vector<Backend>, std::vector<std::string>> read_backends(const std::string& path,
+                                                                            std::string_view json);
+
+/// What the rules between settings have against a configuration of which no file is at hand: one that was read, and
+/// that has other members now. Empty: nothing.
+std::vector<std::string> faults_of(const Config& config);
 
 }  // namespace sluice::config

@@ -159,6 +159,9 @@ struct WarmUp {
   friend bool operator==(const WarmUp&, const WarmUp&) = default;
 };
 
+/// Who says that a backend is a member of its pool: the file, what the pool's `discover` names, or an operator.
+enum class Origin : uint8_t { kFile, kDiscovered, kByHand };
+
 struct Backend {
   std::string name;
   IpAddress address;
@@ -168,6 +171,7 @@ struct Backend {
   std::optional<WarmUp> warm_up;
   uint32_t tier = 0;                   // takes traffic only when all lower tiers are out
   std::optional<SocketAddress> agent;  // asked for its weight (healthcheck/agent_reply.h)
+  Origin origin = Origin::kFile;
 
   friend bool operator==(const Backend&, const Backend&) = default;
 };
@@ -187,6 +191,13 @@ struct Passive {
   friend bool operator==(const Passive&, const Passive&) = default;
 };
 
+/// Where members of a pool come from that are not in the file.
+struct Discover {
+  std::string file;  // a JSON document, as read_backends() takes it
+
+  friend bool operator==(const Discover&, const Discover&) = default;
+};
+
 struct Pool {
   std::string name;
   std::string check;                             // name of a check; "" = none, taken as healthy
@@ -195,6 +206,7 @@ struct Pool {
   double panic_share = 0.5;                      // more of it failing at once is taken for a failure of the way there
   std::chrono::milliseconds panic_hold{180000};  // for which it then goes on as before
   std::vector<Backend> backends;
+  std::optional<Discover> discover;
   std::chrono::milliseconds slow_start{0};     // from recovery to full weight
   std::chrono::milliseconds tier_hold{10000};  // a lower tier has to be back for so long
   std::chrono::milliseconds agent_interval{5000};

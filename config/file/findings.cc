@@ -37,6 +37,7 @@ bool Findings::sound(std::string_view path) const {
 }
 
 std::string Findings::where(std::string_view path, std::string_view from) const {
+  if (seen_.empty()) return std::string(path);
   return source_.name_line(line_of(path), line_of(from));
 }
 

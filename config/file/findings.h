@@ -30,7 +30,7 @@ class Findings {
   bool given(std::string_view path) const { return seen_.contains(path); }
   /// Whether nothing was found wrong with `path` itself.
   bool sound(std::string_view path) const;
-  /// Where `path` stands, as seen from `from`: "line 12".
+  /// Where `path` stands, as seen from `from`: "line 12"; itself, where none of it stands in a file.
   std::string where(std::string_view path, std::string_view from) const;
 
   const std::string& text() const { return source_.text(); }

@@ -233,7 +233,13 @@ void check_pools(const Config& config, Findings& findings) {
     check_names(pool.backends, list, "backend of this pool", findings);
     check_members(pool, i, findings);
     if (!findings.sound(list)) continue;
-    if (pool.backends.empty()) findings.add(list, "the pool has no backend; allowed: at least one");
+    if (pool.discover) {  // who knows how many there will be
+      if (pool.discover->file.empty() && findings.sound(pool_path(i) + ".discover.file"))
+        findings.add(pool_path(i) + ".discover.file", "\"\" names no file; allowed: an absolute path");
+      continue;
+    }
+    if (pool.backends.empty())
+      findings.add(list, "the pool has no backend; allowed: at least one, or `discover`");
     if (!pool.backends.empty() && pool.min_healthy > pool.backends.size())
       findings.add(pool_path(i) + ".min_healthy", fmt::format("{} is more than the pool has backends; allowed: 0 to {}",
                                                               pool.min_healthy, pool.backends.size()));

@@ -206,6 +206,13 @@ Group<Passive> passive_settings() {
   };
 }
 
+Group<Discover> discover_settings() {
+  return {
+      required(text("file", &Discover::file, file_rule(),
+                    "a JSON document with `backends`, each as in `pools[].backends`; read again when it changes")),
+  };
+}
+
 Group<Pool> pool_settings() {
   return {
       required(text("name", &Pool::name, name_rule(), "what services call it")),
@@ -220,6 +227,8 @@ Group<Pool> pool_settings() {
       seconds("panic_hold", &Pool::panic_hold, {0, 86400, "s"},
               "for so long; also how long a verdict may be waited for after the way to the pool was interrupted"),
       list("backends", &Pool::backends, backend_settings(), kMaxBackends, "its members"),
+      optional_group("discover", &Pool::discover, discover_settings(),
+                     "where members come from that are not in this file"),
       seconds("slow_start", &Pool::slow_start, {0, 3600, "s"},
               "from a backend's recovery to its full weight; 0 = at once"),
       seconds("tier_hold", &Pool::tier_hold, {0, 3600, "s"},
@@ -362,6 +371,12 @@ Group<Config> all_settings() {
 
 const Group<Config>& settings() {
   static const Group<Config> all = all_settings();
+  return all;
+}
+
+const Group<Pool>& discovered_settings() {
+  static const Group<Pool> all = {
+      required(list("backends", &Pool::backends, backend_settings(), kMaxBackends, "the members"))};
   return all;
 }
 

@@ -11,4 +11,7 @@ namespace sluice::config {
 /// The settings of the whole file. Built on first use.
 const Group<Config>& settings();
 
+/// Those of a document of discovered members.
+const Group<Pool>& discovered_settings();
+
 }  // namespace sluice::config

@@ -13,6 +13,7 @@ namespace sluice::config {
 namespace {
 
 void warn_of_weights(const Pool& pool, const std::string& path, Findings& findings) {
+  if (pool.discover) return;  // those that are discovered have weights of their own
   const auto has_weight = [](const Backend& backend) { return backend.weight != 0; };
   if (std::ranges::none_of(pool.backends, has_weight))
     return findings.warn(path + ".backends", "every weight is 0: nobody gets a new session");
@@ -29,13 +30,13 @@ void warn_of_weights(const Pool& pool, const std::string& path, Findings& findin
 
 void warn_of_bounds(const Pool& pool, const std::string& path, Findings& findings) {
   const size_t backends = pool.backends.size();
-  if (backends > 1 && pool.min_healthy == backends)
+  if (backends > 1 && pool.min_healthy == backends && !pool.discover)
     findings.warn(path + ".min_healthy",
                   fmt::format("{} is all of them: the first that fails takes the pool out of service", backends));
   if (pool.panic_share >= 1 && findings.given(path + ".panic_hold"))
     findings.warn(path + ".panic_hold",
                   "more than a panic_share of 1 cannot fail: this is for failures of the whole way to the pool alone");
-  if (backends > 1 && pool.panic_share * static_cast<double>(backends) < 1 && pool.panic_hold.count() > 0)
+  if (backends > 1 && !pool.discover && pool.panic_share * static_cast<double>(backends) < 1 && pool.panic_hold.count() > 0)
     findings.warn(path + ".panic_share",
                   fmt::format("{:g} of {} backends is less than one: each failure is taken for one of the way, and the "
                               "backend goes on to get sessions for panic_hold; usual: 0.5",

@@ -30,6 +30,7 @@ class History;
 class FlowLister;
 class InspectionSessions;
 class SessionRecords;
+class Discovery;
 class Sources;
 
 /// State of the connection to the data plane, as the operator sees it.
@@ -70,6 +71,7 @@ struct ApiContext {
   FlowLister* flows = nullptr;                // null: flows cannot be listed
   InspectionSessions* inspections = nullptr;  // null: nothing can be traced or captured
   Sources* sources = nullptr;
+  Discovery* discovery = nullptr;
   Announcer* announcer = nullptr;
   SessionRecords* records = nullptr;
 };
@@ -99,6 +101,8 @@ void add_reload_routes(Router& router, const ApiContext& context);
 void add_by_hand_routes(Router& router, const ApiContext& context);
 /// /api/v1/blocked
 void add_blocked_routes(Router& router, const ApiContext& context);
+/// /api/v1/discovered
+void add_discovered_routes(Router& router, const ApiContext& context);
 /// /api/v1/limits
 void add_limit_routes(Router& router, const ApiContext& context);
 /// /api/v1/announce, /api/v1/node

@@ -158,6 +158,7 @@ json backend_json(const ApiContext& context, const Member& member, double share)
           {"address", member.address.to_string()},
           {"port", member.port},
           {"check", member.check},
+          {"origin", config::name_of(member.origin)},
           {"state", member.state()},
           {"reason", member.reason()},
           {"since", to_rfc3339(member.since)},

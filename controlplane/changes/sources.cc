@@ -18,7 +18,7 @@ constexpr std::string_view kCopyHead = "# of ";  // the path that the copy was m
 
 /// What was good the last time, if it was of the same file.
 std::optional<Sources::Prefixes> copy_of(const std::string& path, const std::string& copy_path) {
-  const auto text = read_block_file(copy_path);
+  const auto text = read_regular_file(copy_path);
   if (!text || !text->starts_with(std::string(kCopyHead) + path + "\n")) return std::nullopt;
   auto prefixes = block_list_from(*text, copy_path);
   return prefixes ? std::optional(std::move(*prefixes)) : std::nullopt;
@@ -130,7 +130,7 @@ Sources::Done Sources::carry_out(const Job& job) {
   if (!job.read.empty()) {
     out.has_read = true;
     out.stamp = stamp_of(job.read);
-    const auto text = read_block_file(job.read);
+    const auto text = read_regular_file(job.read);
     auto prefixes = text ? block_list_from(*text, job.read) : std::unexpected(text.error());
     if (prefixes) {
       out.file = std::make_shared<Prefixes>(std::move(*prefixes));

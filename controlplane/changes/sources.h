@@ -20,6 +20,7 @@
 
 #include "config/model.h"
 #include "controlplane/base/journal.h"
+#include "controlplane/base/watched_file.h"
 #include "controlplane/changes/block_file.h"
 #include "controlplane/changes/blocks.h"
 #include "controlplane/tables/source_list.h"

@@ -6,6 +6,7 @@
 #include "controlplane/api/status_json.h"
 #include "controlplane/base/times.h"
 #include "controlplane/changes/sources.h"
+#include "controlplane/discovery/discovery.h"
 #include "controlplane/channel/published_ports.h"
 #include "controlplane/figures/limit_figures.h"
 #include "controlplane/records/session_records.h"
@@ -66,6 +67,22 @@ void write_blocked(MetricsWriter& writer, const Sources* sources) {
   writer.add(label("by", "hand"), static_cast<double>(sources->by_hand().size()));
   write_gauge(writer, "sluice_block_file_refused", "1 while the block file has a fault and the last good one stays",
               sources->file_fault().empty() ? 0 : 1);
+}
+
+void write_discovered(MetricsWriter& writer, const Discovery* discovery) {
+  if (discovery == nullptr) return;
+  const auto each = [&](std::string_view name, std::string_view help, auto value) {
+    writer.begin(name, MetricType::kGauge, help);
+    for (const auto& [pool, known] : discovery->pools()) {
+      if (!known.source.empty()) writer.add(label("pool", pool), static_cast<double>(value(known)));
+    }
+  };
+  each("sluice_discovered_backends", "backends that the source of a pool has told of",
+       [](const DiscoveredPool& pool) { return pool.found.size(); });
+  each("sluice_discovered_missing", "backends that vanished from the source at once, and are kept",
+       [](const DiscoveredPool& pool) { return pool.missing(); });
+  each("sluice_discovery_refused", "1 while the source has a fault, or is gone, and what was known stays",
+       [](const DiscoveredPool& pool) { return pool.fault.empty() ? 0 : 1; });
 }
 
 void write_limits(MetricsWriter& writer, const ApiContext& context) {
@@ -167,6 +184,7 @@ void write_control(MetricsWriter& writer, const ApiContext& context) {
   }
   write_removed(writer, context);
   write_blocked(writer, context.sources);
+  write_discovered(writer, context.discovery);
   write_limits(writer, context);
   write_announcement(writer, context.announcer);
   write_records(writer, context.records);

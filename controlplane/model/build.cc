@@ -114,6 +114,7 @@ size_t Model::add_member(const config::Service& service, const config::Pool& poo
   member.max_connections = backend.max_connections;
   member.warm_up_plan = backend.warm_up;
   member.tier_number = backend.tier;
+  member.origin = backend.origin;
   member.since = journal_->now();
   if (check.empty()) {
     member.health = Health::kUp;

@@ -50,6 +50,7 @@ struct MemberSettings {
   bool needs_local = false;      // fullnat, tunnels: we have to have an address towards it
   std::optional<config::WarmUp> warm_up_plan;
   uint32_t tier_number = 0;  // in its pool
+  config::Origin origin = config::Origin::kFile;
   double soft_weight = 1;    // factor while its health is soft
 };
 

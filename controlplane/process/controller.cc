@@ -71,6 +71,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
           config_, model_, journal_, [this](const Member& member) { return flow_counts().of_member(member); },
           config_.control.state),
       sources_(io, journal_, config_.control.state, [this] { something_changed(); }),
+      discovery_(journal_, config_.control.state, [this](const DiscoveredPools& known) { return take_discovered(known); }),
       limit_watch_(journal_),
       announcer_(io, model_, journal_, config_.control.state,
                  {.fault = [this] { return node_fault(); }, .flows = [this] { return node_flows(); }}),
@@ -103,6 +104,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
   api_.flows = &flows_;
   api_.inspections = &inspections_;
   api_.sources = &sources_;
+  api_.discovery = &discovery_;
   api_.announcer = &announcer_;
   api_.records = &records_;
   neighbors_.set_on_twin([this](const std::string& twin, bool up) {
@@ -120,6 +122,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
 
 void Controller::start() {
   keep_journal();
+  begin_with_discovered();
   recall();
   overrides_.restore();
   sources_.start(config_.sources);
@@ -230,6 +233,7 @@ std::vector<config::IpAddress> Controller::addresses() const {
 void Controller::tick() {
   if (overrides_.tick()) something_changed();
   sources_.tick();
+  discovery_.tick();
   const auto& limits = config_.sources.limits;
   limit_watch_.tick(limits, refused_by_limits(channel_, limits.size()));
   announcer_.tick();

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <expected>
 #include <map>
 #include <optional>
 #include <set>
@@ -25,6 +26,7 @@
 #include "controlplane/changes/sources.h"
 #include "controlplane/changes/standing.h"
 #include "controlplane/channel/client.h"
+#include "controlplane/discovery/discovery.h"
 #include "controlplane/figures/limit_watch.h"
 #include "controlplane/figures/sampler.h"
 #include "controlplane/http/router.h"
@@ -85,7 +87,15 @@ class Controller {
   /// Our configuration, with `wanted`'s of the data plane where the data plane already runs with them and not with
   /// ours.
   config::Config as_it_runs(const config::Config& wanted) const;
+  /// To `whole`, which has its discovered backends; `findings` are those of its file.
+  Reloaded plan_for(const config::Config& whole, const config::Findings& findings) const;
   Reloaded refuse(std::vector<std::string> faults);
+  /// From the file's members alone to those that are known beside them, before anything has begun.
+  void begin_with_discovered();
+  /// Other members were discovered, or added by hand. The answer is why they cannot be taken; "" = they are.
+  std::string take_discovered(const DiscoveredPools& known);
+  /// All at once, to what was found to be right. The error says why not, and then nothing has changed.
+  std::expected<void, std::string> go_over(config::Config next);
   void adopt(config::Config config, Model model);
   FlowCounts flow_counts() const;
   std::optional<NodeDrain::Flows> node_flows() const;
@@ -120,6 +130,7 @@ class Controller {
   ChannelClient channel_;
   Overrides overrides_;
   Sources sources_;
+  Discovery discovery_;
   LimitWatch limit_watch_;
   Announcer announcer_;
   boost::asio::steady_timer tick_;

@@ -17,11 +17,18 @@ namespace sluice::control {
 
 namespace {
 
-std::vector<std::string> faults_of(const LoadedConfig& loaded) {
+std::vector<std::string> faults_of(const std::vector<config::Fault>& faults) {
   std::vector<std::string> out;
-  if (!loaded) {
-    for (const config::Fault& fault : loaded.error()) out.push_back(fault.to_string());
-  } else if (std::string fault = table_memory_fault(loaded->config); !fault.empty()) {
+  for (const config::Fault& fault : faults) out.push_back(fault.to_string());
+  return out;
+}
+
+/// What is wrong with a configuration and its discovered backends together.
+std::vector<std::string> faults_of(const config::Config& whole) {
+  std::vector<std::string> out = config::faults_of(whole);
+  if (!out.empty()) {
+    for (std::string& fault : out) fault.insert(0, "with the backends that were discovered: ");
+  } else if (std::string fault = table_memory_fault(whole); !fault.empty()) {
     out.push_back(std::move(fault));
   }
   return out;
@@ -45,12 +52,17 @@ void Controller::tell_warnings(const std::vector<config::Fault>& warnings) {
   told_warnings_ = std::move(told);
 }
 
-Reloaded Controller::compare(const LoadedConfig& wanted) const {
-  if (auto faults = faults_of(wanted); !faults.empty()) return std::unexpected(std::move(faults));
-  ReloadPlan plan = plan_reload(as_it_runs(wanted->config), wanted->config, model_, flow_counts(), journal_.now());
+Reloaded Controller::plan_for(const config::Config& whole, const config::Findings& findings) const {
+  if (auto faults = faults_of(whole); !faults.empty()) return std::unexpected(std::move(faults));
+  ReloadPlan plan = plan_reload(as_it_runs(whole), whole, model_, flow_counts(), journal_.now());
   if (!plan.fault.empty()) return std::unexpected(std::vector{plan.fault});
-  for (const config::Fault& warning : wanted->findings.warnings()) plan.warnings.push_back(warning.to_string());
+  for (const config::Fault& warning : findings.warnings()) plan.warnings.push_back(warning.to_string());
   return plan;
+}
+
+Reloaded Controller::compare(const LoadedConfig& wanted) const {
+  if (!wanted) return std::unexpected(faults_of(wanted.error()));
+  return plan_for(complete(wanted->config, discovery_.known_for(wanted->config.pools)), wanted->findings);
 }
 
 config::Config Controller::as_it_runs(const config::Config& wanted) const {
@@ -65,19 +77,18 @@ config::Config Controller::as_it_runs(const config::Config& wanted) const {
 Reloaded Controller::reload() {
   const Clock::time_point began = Clock::now();
   LoadedConfig wanted = config::read_config(configuration_.path);
-  Reloaded plan = compare(wanted);
+  if (!wanted) return refuse(faults_of(wanted.error()));
+  DiscoveredPools discovered = discovery_.known_for(wanted->config.pools);
+  config::Config whole = complete(std::move(wanted->config), discovered);
+  Reloaded plan = plan_for(whole, wanted->findings);
   if (!plan) return refuse(std::move(plan.error()));
-  StartSettings wanted_at_start = StartSettings::of(wanted->config);
-  const config::Config running = as_it_runs(wanted->config);
-  config::Config next = without_restart(running, std::move(wanted->config));
+  StartSettings wanted_at_start = StartSettings::of(whole);
+  const config::Config running = as_it_runs(whole);
+  config::Config next = without_restart(running, std::move(whole));
   waiting_dataplane_.reset();
   if (wanted_at_start != StartSettings::of(next)) waiting_dataplane_ = std::move(wanted_at_start);
-  verdicts_.flush();
-  Model model(next, journal_);
-  model.take_over(model_);
-  if (!model.id_fault().empty()) model.forget_idle_removals(flow_counts());
-  if (const auto set = prober_.set_targets(targets_of(next, model)); !set) return refuse({set.error()});
-  adopt(std::move(next), std::move(model));
+  if (const auto done = go_over(std::move(next)); !done) return refuse({done.error()});
+  discovery_.follow(std::move(discovered));
   configuration_.loaded = journal_.now();
   configuration_.last_attempt = configuration_.loaded;
   configuration_.fault.clear();
@@ -85,6 +96,38 @@ Reloaded Controller::reload() {
   tell_warnings(wanted->findings.warnings());
   something_changed(began);
   return plan;
+}
+
+std::expected<void, std::string> Controller::go_over(config::Config next) {
+  verdicts_.flush();
+  Model model(next, journal_);
+  model.take_over(model_);
+  if (!model.id_fault().empty()) model.forget_idle_removals(flow_counts());
+  if (auto set = prober_.set_targets(targets_of(next, model)); !set) return std::unexpected(std::move(set.error()));
+  adopt(std::move(next), std::move(model));
+  return {};
+}
+
+std::string Controller::take_discovered(const DiscoveredPools& known) {
+  const Clock::time_point began = Clock::now();
+  config::Config whole = complete(config_, known);
+  if (const auto faults = faults_of(whole); !faults.empty()) return faults.front();
+  const ReloadPlan plan = plan_reload(config_, whole, model_, flow_counts(), journal_.now());
+  if (!plan.fault.empty()) return plan.fault;
+  if (const auto done = go_over(std::move(whole)); !done) return done.error();
+  something_changed(began);
+  return "";
+}
+
+void Controller::begin_with_discovered() {
+  discovery_.start(config_.pools);
+  config::Config whole = complete(config_, discovery_.pools());
+  if (const auto faults = faults_of(whole); !faults.empty()) {
+    journal_.record(Severity::kError, "discovery", config_.instance, "begins without: " + faults.front());
+    return;
+  }
+  config_ = std::move(whole);
+  model_ = Model(config_, journal_);
 }
 
 Reloaded Controller::refuse(std::vector<std::string> faults) {

@@ -15,6 +15,8 @@
 #include <set>
 #include <string>
 
+#include "config/load.h"
+#include "controlplane/base/watched_file.h"
 #include "controlplane/changes/block_file.h"
 #include "controlplane/http/access.h"
 #include "controlplane/model/model.h"
@@ -94,9 +96,23 @@ void check_key(const config::Peers& peers, config::Findings& findings) {
 
 void check_block_file(const config::Sources& sources, config::Findings& findings) {
   if (sources.block_file.empty()) return;
-  const auto text = read_block_file(sources.block_file);
+  const auto text = read_regular_file(sources.block_file);
   const auto prefixes = text ? block_list_from(*text, sources.block_file) : std::unexpected(text.error());
   if (!prefixes) findings.add("sources.block_file", prefixes.error());
+}
+
+void check_discovered(const config::Config& config, config::Findings& findings) {
+  for (size_t i = 0; i < config.pools.size(); i++) {
+    const config::Pool& pool = config.pools[i];
+    if (!pool.discover) continue;
+    const std::string path = fmt::format("pools[{}].discover.file", i);
+    const auto text = read_regular_file(pool.discover->file);
+    if (!text) {
+      findings.add(path, text.error());
+    } else if (const auto backends = config::read_backends(pool.discover->file, *text); !backends) {
+      for (const std::string& fault : backends.error()) findings.add(path, fault);
+    }
+  }
 }
 
 /// Where files are to be made: a directory that is there, or that can be.
@@ -130,6 +146,7 @@ void check_start(const config::Config& config, config::Findings& findings) {
   check_certificates(config, findings);
   check_key(config.fleet.peers, findings);
   check_block_file(config.sources, findings);
+  check_discovered(config, findings);
   check_directories(config, findings);
 }
 

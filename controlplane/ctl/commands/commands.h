@@ -34,6 +34,8 @@ Command warm_up_command();
 Command block_command();
 Command unblock_command();
 Command blocked_command();
+Command discovered_command();
+Command backend_command();
 Command limits_command();
 Command announce_command();
 Command node_command();

@@ -59,11 +59,11 @@ TEST(BlockFile, IsRefusedWholeWithTheLineThatIsWrong) {
 
 TEST(BlockFile, IsARegularFile) {
   const StateDirectory directory;
-  EXPECT_TRUE(read_block_file(directory.path() + "/none").error().ends_with("No such file or directory"));
-  EXPECT_TRUE(read_block_file(directory.path()).error().ends_with("is no regular file"));
+  EXPECT_TRUE(read_regular_file(directory.path() + "/none").error().ends_with("No such file or directory"));
+  EXPECT_TRUE(read_regular_file(directory.path()).error().ends_with("is no regular file"));
   const std::string pipe = directory.path() + "/pipe";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
-  EXPECT_TRUE(read_block_file(pipe).error().ends_with("is no regular file"));  // and nobody waits for a writer
+  EXPECT_TRUE(read_regular_file(pipe).error().ends_with("is no regular file"));  // and nobody waits for a writer
 }
 
 class SourcesTest : public testing::Test {

@@ -111,6 +111,18 @@ TEST_F(StartCheck, LooksAtTheKeyOfTheFleet) {
   EXPECT_EQ(faults(with("/tmp")), Lines{"13: fleet.peers.key_file: /tmp: is not a file"});
 }
 
+TEST_F(StartCheck, ReadsWhatPoolsDiscover) {
+  const auto with = [](const std::string& path) {
+    return file_with("pool", "discover = { file = \"" + path + "\"; };");
+  };
+  EXPECT_EQ(faults(with(file("good", R"({"backends": [{"name": "a", "address": "10.0.1.99"}]})"))), Lines{});
+  ASSERT_EQ(faults(with("/absent")).size(), 1U);
+  EXPECT_TRUE(faults(with("/absent"))[0].ends_with("pools[0].discover.file: /absent: No such file or directory"));
+  const std::string wrong = file("wrong", R"({"backends": [{"name": "a", "address": "nowhere"}]})");
+  ASSERT_EQ(faults(with(wrong)).size(), 1U);
+  EXPECT_NE(faults(with(wrong))[0].find(wrong + ": backends[0].address: \"nowhere\" is not an address"), std::string::npos);
+}
+
 TEST_F(StartCheck, ReadsTheBlockList) {
   const auto with = [](const std::string& path) {
     return file_with("top", "sources: { block_file = \"" + path + "\"; };");

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "config/choices.h"
+#include "controlplane/api/api.h"
+#include "controlplane/base/times.h"
+#include "controlplane/discovery/discovery.h"
+
+namespace sluice::control {
+
+namespace http = boost::beast::http;
+using nlohmann::json;
+
+namespace {
+
+/// Whether it is a member of the pool, and not kept out by one of the same name or endpoint.
+bool is_in_use(const config::Config& config, const std::string& pool, const config::Backend& backend) {
+  const config::Pool* known = config.find_pool(pool);
+  return known != nullptr && std::ranges::find(known->backends, backend) != known->backends.end();
+}
+
+void add_backends(json& out, const ApiContext& context, const std::string& pool, const DiscoveredBackends& backends) {
+  for (const auto& [name, discovered] : backends) {
+    out.push_back({{"name", name},
+                   {"address", discovered.backend.address.to_string()},
+                   {"origin", config::name_of(discovered.backend.origin)},
+                   {"in_use", is_in_use(context.config, pool, discovered.backend)},
+                   {"missing", discovered.missing}});
+  }
+}
+
+json pool_json(const ApiContext& context, const std::string& name, const DiscoveredPool& pool) {
+  json out{{"pool", name},
+           {"source", pool.source},
+           {"read", pool.read ? json(to_rfc3339(*pool.read)) : json(nullptr)},
+           {"fault", pool.fault},
+           {"missing", pool.missing()},
+           {"backends", json::array()}};
+  add_backends(out["backends"], context, name, pool.found);
+  add_backends(out["backends"], context, name, pool.by_hand);
+  return out;
+}
+
+ApiResponse show(const ApiContext& context) {
+  json pools = json::array();
+  for (const auto& [name, pool] : context.discovery->pools()) {
+    if (!pool.source.empty() || !pool.by_hand.empty()) pools.push_back(pool_json(context, name, pool));
+  }
+  return ApiResponse::json({{"pools", std::move(pools)}});
+}
+
+ApiResponse wrong(std::string_view what) {
+  return ApiResponse::error(http::status::bad_request, std::string(what));
+}
+
+ApiResponse change(Discovery& discovery, const ApiRequest& request) {
+  constexpr std::array kNames = {"action", "pool", "name", "backend"};
+  const json body = json::parse(request.body, nullptr, false);
+  if (!body.is_object()) return wrong("the body is no JSON object");
+  for (const auto& [name, value] : body.items()) {
+    if (std::ranges::find(kNames, name) == kNames.end()) return wrong("unknown member \"" + name + "\"");
+  }
+  const auto text = [&](const char* name) {
+    return body.contains(name) && body[name].is_string() ? body[name].get<std::string>() : std::string();
+  };
+  const std::string action = text("action"), pool = text("pool");
+  if (pool.empty()) return wrong("\"pool\": allowed: the name of a pool");
+  if (!discovery.pools().contains(pool))
+    return ApiResponse::error(http::status::not_found, "there is no pool \"" + pool + "\"");
+  Discovery::Done done;
+  if (action == "add") {
+    if (!body.contains("backend") || !body["backend"].is_object())
+      return wrong("\"backend\": allowed: an object as in `backends` of a document of discovered ones");
+    done = discovery.add(pool, body["backend"].dump());
+  } else if (action == "remove") {
+    done = discovery.remove(pool, text("name"));
+  } else if (action == "accept") {
+    done = discovery.accept(pool);
+  } else {
+    return wrong("\"action\": allowed: \"add\", \"remove\", \"accept\"");
+  }
+  if (!done) return ApiResponse::error(http::status::conflict, done.error());
+  return ApiResponse::json({{"pool", pool}, {"warning", *done}});
+}
+
+}  // namespace
+
+void add_discovered_routes(Router& router, const ApiContext& context) {
+  router.add(http::verb::get, "/api/v1/discovered", [&context](const ApiRequest&) { return show(context); });
+  router.add(http::verb::post, "/api/v1/discovered",
+             [&context](const ApiRequest& request) { return change(*context.discovery, request); });
+}
+
+}  // namespace sluice::control

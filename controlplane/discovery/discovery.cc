@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/discovery/discovery.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <utility>
+
+#include "config/load.h"
+#include "controlplane/base/kept_state.h"
+
+namespace sluice::control {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr int kVersion = 1;
+constexpr size_t kMostNames = 10;  // in one event
+
+std::expected<DiscoveredBackends, std::string> backends_from(const std::string& path, const std::string& text,
+                                                             config::Origin origin) {
+  auto backends = config::read_backends(path, text);
+  if (!backends) {
+    std::vector<std::string>& faults = backends.error();
+    const std::string more = faults.size() == 1 ? "" : fmt::format(" (and {} more)", faults.size() - 1);
+    return std::unexpected(faults.front() + more);
+  }
+  const json document = json::parse(text);
+  DiscoveredBackends out;
+  for (size_t i = 0; i < backends->size(); i++) {
+    config::Backend& backend = (*backends)[i];
+    backend.origin = origin;
+    const std::string name = backend.name;
+    Discovered discovered{std::move(backend), document["backends"][i].dump()};
+    if (!out.emplace(name, std::move(discovered)).second)
+      return std::unexpected(fmt::format("{}: backends[{}].name: \"{}\" stands twice; allowed: each name once", path, i, name));
+  }
+  return out;
+}
+
+json to_json(const DiscoveredBackends& backends) {
+  json out = json::array();
+  for (const auto& [name, discovered] : backends) out.push_back(json::parse(discovered.json));
+  return out;
+}
+
+std::string names_of(const std::vector<std::string>& names) {
+  const size_t shown = std::min(names.size(), kMostNames);
+  const std::string more = shown == names.size() ? "" : fmt::format(" and {} more", names.size() - shown);
+  return fmt::format("{}{}", fmt::join(names.begin(), names.begin() + static_cast<ptrdiff_t>(shown), ", "), more);
+}
+
+std::string in_words(const Belief& belief) {
+  std::vector<std::string> parts;
+  const auto part = [&](const std::vector<std::string>& names, std::string_view what) {
+    if (!names.empty()) parts.push_back(fmt::format("{} {}: {}", names.size(), what, names_of(names)));
+  };
+  part(belief.joined, "joined");
+  part(belief.changed, "changed");
+  part(belief.left, "left");
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
+std::string source_of(const config::Pool& pool) {
+  return pool.discover ? "file:" + pool.discover->file : "";
+}
+
+std::string path_of(const DiscoveredPool& pool) {
+  return pool.source.substr(pool.source.find(':') + 1);
+}
+
+/// Whether two backends cannot both be members.
+bool collide(const config::Backend& a, const config::Backend& b) {
+  return a.name == b.name || (a.address == b.address && a.port == b.port);
+}
+
+/// What a pool's source says now, as far as it is believed.
+std::expected<Belief, std::string> ask(const DiscoveredPool& pool) {
+  const std::string path = path_of(pool);
+  const auto text = read_regular_file(path);
+  if (!text) return std::unexpected(text.error());
+  auto told = backends_from(path, *text, config::Origin::kDiscovered);
+  if (!told) return std::unexpected(std::move(told.error()));
+  return believe(pool.found, std::move(*told), pool.in_file.size() + pool.by_hand.size(), pool.panic_share);
+}
+
+void take(DiscoveredBackends found, SystemTime now, DiscoveredPool& pool) {
+  pool.found = std::move(found);
+  pool.read = now;
+  pool.fault.clear();
+}
+
+void append(config::Pool& pool, const DiscoveredBackends& backends) {
+  for (const auto& [name, discovered] : backends) {
+    const auto is_taken = [&](const config::Backend& each) { return collide(each, discovered.backend); };
+    if (std::ranges::none_of(pool.backends, is_taken)) pool.backends.push_back(discovered.backend);
+  }
+}
+
+}  // namespace
+
+size_t DiscoveredPool::missing() const {
+  return static_cast<size_t>(std::ranges::count_if(found, [](const auto& each) { return each.second.missing; }));
+}
+
+Discovery::Discovery(Journal& journal, const std::string& directory, GoOver go_over)
+    : journal_(journal), path_(directory + "/backends.json"), go_over_(std::move(go_over)) {}
+
+config::Config complete(config::Config config, const DiscoveredPools& pools) {
+  for (config::Pool& pool : config.pools) {
+    std::erase_if(pool.backends, [](const config::Backend& each) { return each.origin != config::Origin::kFile; });
+    const auto known = pools.find(pool.name);
+    if (known == pools.end()) continue;
+    append(pool, known->second.by_hand);
+    if (pool.discover) append(pool, known->second.found);
+  }
+  return config;
+}
+
+void Discovery::start(const std::vector<config::Pool>& pools) {
+  restore();
+  follow(known_for(pools));
+}
+
+DiscoveredPools Discovery::known_for(const std::vector<config::Pool>& pools) const {
+  DiscoveredPools out;
+  for (const config::Pool& pool : pools) {
+    DiscoveredPool& known = out[pool.name];
+    if (const auto before = pools_.find(pool.name); before != pools_.end()) known = before->second;
+    const std::string former = std::exchange(known.source, source_of(pool));
+    known.panic_share = pool.panic_share;
+    known.in_file.clear();
+    for (const config::Backend& backend : pool.backends) {
+      if (backend.origin == config::Origin::kFile) known.in_file.push_back(backend.name);
+    }
+    if (known.source.empty()) {
+      known.found.clear();
+      known.fault.clear();
+      known.read.reset();
+    } else if (known.source != former || !known.read || !known.fault.empty()) {
+      known.stamp = stamp_of(path_of(known));
+      auto belief = ask(known);
+      known.fault = belief ? "" : belief.error();
+      if (belief) take(std::move(belief->backends), journal_.now(), known);
+    }
+  }
+  return out;
+}
+
+void Discovery::follow(DiscoveredPools known) {
+  std::swap(pools_, known);
+  for (const auto& [name, before] : known) {
+    if (!pools_.contains(name) && !before.by_hand.empty())
+      journal_.record(Severity::kWarning, "discovery", name,
+                      "the pool is gone, and with it what was added to it by hand");
+  }
+  for (auto& [name, pool] : pools_) {
+    const auto before = known.find(name);
+    const std::string fault = std::exchange(pool.fault, before == known.end() ? "" : before->second.fault);
+    if (fault.empty()) {
+      pool.fault.clear();
+    } else {
+      refuse(name, fault);
+    }
+  }
+  save();
+}
+
+void Discovery::tick() {
+  for (const Entry& entry : pools_) look(entry);
+}
+
+// --- Sources ---
+
+void Discovery::look(const Entry& entry) {
+  const auto& [name, pool] = entry;
+  if (pool.source.empty()) return;
+  const std::string path = path_of(pool);
+  const auto stamp = stamp_of(path);
+  if (stamp && stamp == pool.stamp) return;
+  pools_[name].stamp = stamp;
+  auto belief = ask(pool);
+  if (!belief) return refuse(name, belief.error());
+  DiscoveredPool next = pool;
+  take(std::move(belief->backends), journal_.now(), next);
+  if (const std::string fault = change(name, std::move(next)); !fault.empty()) return refuse(name, fault);
+  if (const std::string words = in_words(*belief); !words.empty())
+    journal_.record(Severity::kInfo, "discovery", name, words);
+  if (!belief->missing.empty())
+    journal_.record(Severity::kError, "discovery", name,
+                    fmt::format("{} vanished at once from {} and are kept: {}; if they have really left: sluicectl "
+                                "backend accept {}",
+                                belief->missing.size(), path, names_of(belief->missing), name));
+}
+
+void Discovery::refuse(const std::string& name, const std::string& fault) {
+  DiscoveredPool& pool = pools_[name];
+  if (fault == std::exchange(pool.fault, fault)) return;
+  journal_.record(Severity::kError, "discovery", name,
+                  fmt::format("refused, the {} backends of before stay: {}", pool.found.size(), fault));
+}
+
+// --- By hand ---
+
+Discovery::Done Discovery::add(const std::string& name, const std::string& text) {
+  const auto pool = pools_.find(name);
+  if (pool == pools_.end()) return std::unexpected("there is no pool \"" + name + "\"");
+  auto told = backends_from("backend", fmt::format(R"({{"backends": [{}]}})", text), config::Origin::kByHand);
+  if (!told) return std::unexpected(told.error());
+  if (told->size() != 1) return std::unexpected("backend: is not one");
+  const std::string added = told->begin()->first;
+  const bool is_known = std::ranges::count(pool->second.in_file, added) != 0 || pool->second.found.contains(added) ||
+                        pool->second.by_hand.contains(added);
+  if (is_known) return std::unexpected(fmt::format("{}/{} is there already", name, added));
+  DiscoveredPool next = pool->second;
+  next.by_hand.merge(*told);
+  return change_by_hand(name, std::move(next), "added by hand: " + added);
+}
+
+Discovery::Done Discovery::remove(const std::string& name, const std::string& backend) {
+  const auto pool = pools_.find(name);
+  if (pool == pools_.end() || !pool->second.by_hand.contains(backend))
+    return std::unexpected(fmt::format("{}/{} was not added by hand", name, backend));
+  DiscoveredPool next = pool->second;
+  next.by_hand.erase(backend);
+  return change_by_hand(name, std::move(next), "removed by hand: " + backend);
+}
+
+Discovery::Done Discovery::accept(const std::string& name) {
+  const auto pool = pools_.find(name);
+  const size_t missing = pool == pools_.end() ? 0 : pool->second.missing();
+  if (missing == 0) return std::unexpected(fmt::format("nothing is missing in pool \"{}\"", name));
+  DiscoveredPool next = pool->second;
+  std::erase_if(next.found, [](const auto& each) { return each.second.missing; });
+  return change_by_hand(name, std::move(next), fmt::format("accepted by hand that {} have left", missing));
+}
+
+Discovery::Done Discovery::change_by_hand(const std::string& name, DiscoveredPool next, std::string words) {
+  if (std::string fault = change(name, std::move(next)); !fault.empty()) return std::unexpected(std::move(fault));
+  journal_.record(Severity::kInfo, "discovery", name, std::move(words));
+  return save();
+}
+
+// --- What is known ---
+
+std::string Discovery::change(const std::string& name, DiscoveredPool next) {
+  DiscoveredPool& pool = pools_[name];
+  std::swap(pool, next);
+  const bool is_other = next.found != pool.found || next.by_hand != pool.by_hand;
+  std::string fault = is_other ? go_over_(pools_) : "";
+  if (fault.empty()) {
+    save();
+  } else {
+    std::swap(pool, next);
+  }
+  return fault;
+}
+
+std::string Discovery::save() {
+  json pools = json::object();
+  for (const auto& [name, pool] : pools_) {
+    if (pool.found.empty() && pool.by_hand.empty()) continue;
+    json missing = json::array();
+    for (const auto& [backend, discovered] : pool.found) {
+      if (discovered.missing) missing.push_back(backend);
+    }
+    pools[name] = {{"source", pool.source},
+                   {"found", to_json(pool.found)},
+                   {"missing", std::move(missing)},
+                   {"by_hand", to_json(pool.by_hand)}};
+  }
+  if (pools == kept_) return "";
+  std::string warning = keep_state(journal_, path_, json{{"version", kVersion}, {"pools", pools}}.dump(2) + "\n");
+  if (warning.empty()) kept_ = std::move(pools);
+  return warning;
+}
+
+namespace {
+
+DiscoveredBackends kept_backends(const json& backends, config::Origin origin) {
+  auto read = backends_from("kept", json{{"backends", backends}}.dump(), origin);
+  if (!read) throw std::runtime_error(read.error());
+  return std::move(*read);
+}
+
+std::expected<DiscoveredPools, std::string> kept_from(const std::string& text) {
+  try {
+    const json whole = json::parse(text);
+    if (const int version = whole.at("version").get<int>(); version != kVersion)
+      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
+    DiscoveredPools out;
+    for (const auto& [name, pool] : whole.at("pools").items()) {
+      DiscoveredPool& kept = out[name];
+      kept.source = pool.at("source").get<std::string>();
+      kept.found = kept_backends(pool.at("found"), config::Origin::kDiscovered);
+      kept.by_hand = kept_backends(pool.at("by_hand"), config::Origin::kByHand);
+      for (const json& missing : pool.at("missing")) kept.found.at(missing.get<std::string>()).missing = true;
+    }
+    return out;
+  } catch (const std::exception& fault) {
+    return std::unexpected(fault.what());
+  }
+}
+
+}  // namespace
+
+void Discovery::restore() {
+  auto kept = kept_state(journal_, path_, kept_from,
+                         "backends that were discovered or added by hand are not known any more");
+  if (kept) pools_ = std::move(*kept);
+}
+
+}  // namespace sluice::control

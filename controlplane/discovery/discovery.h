@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The members of pools that are not in the file: looks at what `discover` names each second, keeps what operators added
+// by hand, and writes both down, for a start of control that finds no source. A source with a fault, or one that is
+// gone, changes nothing. One thread; time is the journal's.
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/model.h"
+#include "controlplane/base/journal.h"
+#include "controlplane/base/times.h"
+#include "controlplane/base/watched_file.h"
+#include "controlplane/discovery/beliefs.h"
+
+namespace sluice::control {
+
+/// What is known of one pool.
+struct DiscoveredPool {
+  std::string source;  // "file:PATH"; "" = none
+  DiscoveredBackends found;
+  DiscoveredBackends by_hand;
+  std::optional<SystemTime> read;   // when the source was taken last
+  std::optional<FileStamp> stamp;   // of the file when it was read
+  std::string fault;                // why the source is not taken as it is now; "" = it is
+  double panic_share = 0;           // as configured
+  std::vector<std::string> in_file; // names of the pool's own backends
+
+  /// How many the source does not name any more, and which are kept.
+  size_t missing() const;
+};
+
+/// By name, every pool.
+using DiscoveredPools = std::map<std::string, DiscoveredPool>;
+
+/// `config`, as the file has it or as this gave it, with the backends that are known beside its own. One whose name or
+/// endpoint is in the file stays out: the file has the last word; then those by hand have.
+config::Config complete(config::Config config, const DiscoveredPools& known);
+
+class Discovery {
+ public:
+  /// Goes over to another configuration than what pools() completes. The answer is why that cannot be; "" = it is done.
+  using GoOver = std::function<std::string(const DiscoveredPools&)>;
+  using Done = std::expected<std::string, std::string>;  // a warning ("" normally), or why not
+
+  /// `directory` is where the state is kept. The journal outlives this.
+  Discovery(Journal& journal, const std::string& directory, GoOver go_over);
+
+  /// Reads what was kept, then the sources. Nobody is asked to go over.
+  void start(const std::vector<config::Pool>& pools);
+  /// What would be known if the configuration had these pools: reads the sources that are new.
+  DiscoveredPools known_for(const std::vector<config::Pool>& pools) const;
+  /// The configuration was reloaded, with this.
+  void follow(DiscoveredPools known);
+  /// To be called every second.
+  void tick();
+
+  /// Adds to a pool the backend that `json` describes, as in a document of discovered ones.
+  Done add(const std::string& pool, const std::string& json);
+  /// Takes back add().
+  Done remove(const std::string& pool, const std::string& name);
+  /// Believes the source that those which are missing have left.
+  Done accept(const std::string& pool);
+
+  const DiscoveredPools& pools() const { return pools_; }
+
+ private:
+  using Entry = DiscoveredPools::value_type;
+
+  void restore();
+  void look(const Entry& entry);
+  void refuse(const std::string& name, const std::string& fault);
+  /// Puts `next` in the place of what is known of a pool, or says why not, and nothing has changed.
+  std::string change(const std::string& name, DiscoveredPool next);
+  Done change_by_hand(const std::string& name, DiscoveredPool next, std::string words);
+  std::string save();
+
+  Journal& journal_;
+  std::string path_;
+  GoOver go_over_;
+  nlohmann::json kept_ = nlohmann::json::object();  // of the pools, as it was written down last
+  DiscoveredPools pools_;
+};
+
+}  // namespace sluice::control

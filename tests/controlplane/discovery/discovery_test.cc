@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Backends that come and go by a file and by hand: what is believed, what stays when a source fails, what outlives the
+// process, and who has the last word.
+#include "controlplane/discovery/discovery.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "tests/controlplane/support/state_directory.h"
+
+namespace sluice::control {
+namespace {
+
+using Names = std::vector<std::string>;
+
+Discovered discovered(const std::string& name, const std::string& address = "10.0.1.1") {
+  config::Backend backend;
+  backend.name = name;
+  backend.address = *config::IpAddress::parse(address);
+  backend.origin = config::Origin::kDiscovered;
+  return {backend, fmt::format(R"({{"name": "{}", "address": "{}"}})", name, address)};
+}
+
+DiscoveredBackends all_of(const Names& names) {
+  DiscoveredBackends out;
+  for (const std::string& name : names) out.emplace(name, discovered(name));
+  return out;
+}
+
+Names names_of(const DiscoveredBackends& backends) {
+  Names out;
+  for (const auto& [name, each] : backends) out.push_back(name + (each.missing ? "?" : ""));
+  return out;
+}
+
+TEST(Beliefs, WhoJoinsAndWhoLeavesIsTold) {
+  const Belief belief = believe(all_of({"a", "b", "c"}), all_of({"b", "c", "d"}), 0, 0.5);
+  EXPECT_EQ(belief.joined, Names{"d"});
+  EXPECT_EQ(belief.left, Names{"a"});
+  EXPECT_TRUE(belief.changed.empty() && belief.missing.empty());
+  EXPECT_EQ(names_of(belief.backends), (Names{"b", "c", "d"}));
+}
+
+TEST(Beliefs, WhatChangesIsTaken) {
+  DiscoveredBackends told = all_of({"a", "b"});
+  told.at("b").backend.weight = 7;
+  const Belief belief = believe(all_of({"a", "b"}), told, 0, 0.5);
+  EXPECT_EQ(belief.changed, Names{"b"});
+  EXPECT_EQ(belief.backends.at("b").backend.weight, 7U);
+}
+
+TEST(Beliefs, MoreThanTheShareAtOnceIsNotBelieved) {
+  const Names all{"a", "b", "c", "d"};
+  EXPECT_EQ(names_of(believe(all_of(all), all_of({"a", "b"}), 0, 0.5).backends), (Names{"a", "b"}));  // half
+  const Belief belief = believe(all_of(all), all_of({"a", "e"}), 0, 0.5);
+  EXPECT_EQ(names_of(belief.backends), (Names{"a", "b?", "c?", "d?", "e"})) << "and who joins is taken all the same";
+  EXPECT_EQ(belief.missing, (Names{"b", "c", "d"}));
+  EXPECT_EQ(belief.joined, Names{"e"});
+  EXPECT_TRUE(belief.left.empty());
+  EXPECT_TRUE(believe(all_of(all), all_of({"a"}), 2, 0.5).missing.empty()) << "3 of 6, with those of the file";
+}
+
+TEST(Beliefs, NobodyAtAllIsNeverBelieved) {
+  EXPECT_EQ(believe(all_of({"a"}), {}, 99, 1).missing, Names{"a"});
+  EXPECT_TRUE(believe({}, {}, 0, 0).backends.empty());
+}
+
+TEST(Beliefs, WhatIsMissingComesBackOrLeavesLittleByLittle) {
+  DiscoveredBackends known = believe(all_of({"a", "b", "c", "d"}), all_of({"a"}), 0, 0.5).backends;
+  EXPECT_TRUE(believe(known, all_of({"a"}), 0, 0.5).missing.empty()) << "told once";
+  EXPECT_EQ(names_of(believe(known, all_of({"a"}), 0, 0.5).backends), (Names{"a", "b?", "c?", "d?"}));
+  EXPECT_EQ(names_of(believe(known, all_of({"a", "b", "c", "d"}), 0, 0.5).backends), (Names{"a", "b", "c", "d"}));
+  EXPECT_EQ(believe(known, all_of({"a", "b"}), 0, 0.5).left, (Names{"c", "d"}));
+}
+
+class DiscoveryTest : public testing::Test {
+ protected:
+  DiscoveryTest() {
+    config_.pools.resize(1);
+    config::Pool& pool = config_.pools.front();
+    pool.name = "mta";
+    pool.discover = config::Discover{directory_.file("mta.json")};
+    pool.backends.push_back(discovered("own", "10.0.1.10").backend);
+    pool.backends.front().origin = config::Origin::kFile;
+    begin();
+  }
+
+  void begin() {
+    discovery_ = std::make_unique<Discovery>(journal_, directory_.path() + "/state", [this](const DiscoveredPools& known) {
+      if (refuses_.empty()) used_ = complete(config_, known);
+      return refuses_;
+    });
+  }
+  void start() {
+    discovery_->start(config_.pools);
+    used_ = complete(config_, discovery_->pools());
+  }
+
+  /// The source, with these at 10.0.2.1 and on.
+  void tell(const Names& names) {
+    std::string text;
+    for (size_t i = 0; i < names.size(); i++)
+      text += fmt::format(R"({}{{"name": "{}", "address": "10.0.2.{}"}})", i == 0 ? "" : ",", names[i], i + 1);
+    write(R"({"backends": [)" + text + "]}");
+  }
+  void write(const std::string& text) {
+    directory_.write("next.json", text);  // as one should: beside it, then over it
+    std::filesystem::rename(directory_.file("next.json"), directory_.file("mta.json"));
+  }
+
+  Names used() const {
+    Names out;
+    for (const config::Backend& backend : used_.pools.front().backends) out.push_back(backend.name);
+    return out;
+  }
+  const DiscoveredPool& pool() const { return discovery_->pools().at("mta"); }
+  size_t events(const std::string& words) const {
+    return static_cast<size_t>(std::ranges::count_if(journal_.entries(), [&](const JournalEntry& entry) {
+      return entry.kind == "discovery" && entry.text.find(words) != std::string::npos;
+    }));
+  }
+
+  StateDirectory directory_;
+  Journal journal_;
+  config::Config config_;
+  config::Config used_;  // what was gone over to last
+  std::string refuses_;
+  std::unique_ptr<Discovery> discovery_;
+};
+
+TEST_F(DiscoveryTest, TakesWhatTheFileSaysAndFollowsIt) {
+  tell({"a", "b"});
+  start();
+  EXPECT_EQ(used(), (Names{"own", "a", "b"}));
+  EXPECT_EQ(used_.pools[0].backends[1].origin, config::Origin::kDiscovered);
+  tell({"b", "c"});
+  discovery_->tick();
+  EXPECT_EQ(used(), (Names{"own", "b", "c"}));
+  EXPECT_EQ(events("1 joined: c; 1 changed: b; 1 left: a"), 1U);
+  discovery_->tick();
+  EXPECT_EQ(events("joined"), 1U) << "a file that is the same is not told of";
+}
+
+TEST_F(DiscoveryTest, ASourceWithAFaultChangesNothing) {
+  tell({"a", "b"});
+  start();
+  for (const char* text : {"", "{", R"({"backends": [{"name": "a"}]})",
+                           R"({"backends": [{"name": "a", "address": "10.0.2.1"}, {"name": "a", "address": "10.0.2.2"}]})"}) {
+    write(text);
+    discovery_->tick();
+    discovery_->tick();
+    EXPECT_EQ(used(), (Names{"own", "a", "b"})) << text;
+    EXPECT_FALSE(pool().fault.empty()) << text;
+  }
+  EXPECT_EQ(events("refused, the 2 backends of before stay"), 4U) << "each fault once";
+  std::filesystem::remove(directory_.file("mta.json"));
+  discovery_->tick();
+  discovery_->tick();
+  EXPECT_EQ(used(), (Names{"own", "a", "b"}));
+  EXPECT_EQ(events("No such file"), 1U);
+  tell({"a", "b", "c"});
+  discovery_->tick();
+  EXPECT_EQ(used(), (Names{"own", "a", "b", "c"}));
+  EXPECT_EQ(pool().fault, "");
+}
+
+TEST_F(DiscoveryTest, TheFileThatIsConfiguredHasTheLastWord) {
+  write(R"({"backends": [{"name": "own", "address": "10.0.2.1"}, {"name": "other", "address": "10.0.1.10"},
+                         {"name": "c", "address": "10.0.2.3"}]})");
+  start();
+  EXPECT_EQ(used(), (Names{"own", "c"})) << "neither its name nor its endpoint is anybody else's";
+  EXPECT_EQ(used_.pools[0].backends[0].address, *config::IpAddress::parse("10.0.1.10"));
+}
+
+TEST_F(DiscoveryTest, WhatVanishesAtOnceStaysUntilItIsAccepted) {
+  tell({"a", "b", "c", "d"});
+  start();
+  tell({"a"});
+  discovery_->tick();
+  EXPECT_EQ(used(), (Names{"own", "a", "b", "c", "d"}));
+  EXPECT_EQ(pool().missing(), 3U);
+  EXPECT_EQ(events("3 vanished at once"), 1U);
+  ASSERT_TRUE(discovery_->accept("mta"));
+  EXPECT_EQ(used(), (Names{"own", "a"}));
+  EXPECT_FALSE(discovery_->accept("mta")) << "nothing is missing any more";
+  EXPECT_FALSE(discovery_->accept("nowhere"));
+}
+
+TEST_F(DiscoveryTest, IsKnownToTheNextProcessThatFindsNoSource) {
+  tell({"a", "b", "c", "d"});
+  start();
+  tell({"a"});
+  discovery_->tick();
+  ASSERT_TRUE(discovery_->add("mta", R"({"name": "hand", "address": "10.0.3.1", "weight": 7})"));
+  std::filesystem::remove(directory_.file("mta.json"));
+  begin();
+  start();
+  EXPECT_EQ(used(), (Names{"own", "hand", "a", "b", "c", "d"}));
+  EXPECT_EQ(used_.pools[0].backends[1].weight, 7U);
+  EXPECT_EQ(used_.pools[0].backends[1].origin, config::Origin::kByHand);
+  EXPECT_EQ(pool().missing(), 3U);
+  EXPECT_FALSE(pool().fault.empty());
+}
+
+TEST_F(DiscoveryTest, AFileThatWasCutWhileNobodyLookedIsNotBelievedEither) {
+  tell({"a", "b", "c", "d"});
+  start();
+  tell({"a"});
+  begin();
+  start();
+  EXPECT_EQ(used(), (Names{"own", "a", "b", "c", "d"}));
+}
+
+TEST_F(DiscoveryTest, StateThatMakesNoSenseIsSetAside) {
+  tell({"a"});
+  start();
+  for (const char* text : {"{", R"({"version": 2, "pools": {}})", R"({"version": 1, "pools": {"mta": {}}})",
+                           R"({"version": 1, "pools": {"mta": {"source": "", "found": [{}], "missing": [], "by_hand": []}}})",
+                           R"({"version": 1, "pools": {"mta": {"source": "", "found": [], "missing": ["x"], "by_hand": []}}})"}) {
+    directory_.write("state/backends.json", text);
+    begin();
+    start();
+    EXPECT_EQ(used(), (Names{"own", "a"})) << text;
+  }
+}
+
+TEST_F(DiscoveryTest, WhatCannotBeGoneOverToIsNotKnown) {
+  tell({"a"});
+  start();
+  refuses_ = "no room";
+  tell({"a", "b"});
+  discovery_->tick();
+  EXPECT_EQ(names_of(pool().found), Names{"a"});
+  EXPECT_EQ(pool().fault, "no room");
+  const auto added = discovery_->add("mta", R"({"name": "hand", "address": "10.0.3.1"})");
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error(), "no room");
+  EXPECT_TRUE(pool().by_hand.empty());
+}
+
+TEST_F(DiscoveryTest, ByHandIsAddedOnceAndTakenBack) {
+  tell({"a"});
+  start();
+  EXPECT_FALSE(discovery_->add("nowhere", R"({"name": "x", "address": "10.0.3.1"})"));
+  EXPECT_FALSE(discovery_->add("mta", R"({"name": "own", "address": "10.0.3.1"})"));
+  EXPECT_FALSE(discovery_->add("mta", R"({"name": "a", "address": "10.0.3.1"})"));
+  EXPECT_FALSE(discovery_->add("mta", R"({"name": "x", "address": "nowhere"})"));
+  EXPECT_FALSE(discovery_->add("mta", R"({"name": "x", "address": "10.0.3.1"}, {"name": "y", "address": "10.0.3.2"})"));
+  EXPECT_FALSE(discovery_->add("mta", ""));
+  ASSERT_TRUE(discovery_->add("mta", R"({"name": "x", "address": "10.0.3.1"})"));
+  EXPECT_FALSE(discovery_->add("mta", R"({"name": "x", "address": "10.0.3.1"})"));
+  EXPECT_EQ(used(), (Names{"own", "x", "a"}));
+  EXPECT_EQ(events("added by hand: x"), 1U);
+  EXPECT_FALSE(discovery_->remove("mta", "a")) << "that is the source's";
+  ASSERT_TRUE(discovery_->remove("mta", "x"));
+  EXPECT_EQ(used(), (Names{"own", "a"}));
+}
+
+TEST_F(DiscoveryTest, AReloadReadsASourceThatIsNewBeforeAnythingChanges) {
+  tell({"a", "b"});
+  start();
+  config_.pools[0].discover->file = directory_.file("elsewhere.json");
+  EXPECT_EQ(names_of(discovery_->known_for(config_.pools).at("mta").found), (Names{"a", "b"})) << "not there: what was stays";
+  directory_.write("elsewhere.json", R"({"backends": [{"name": "b", "address": "10.0.2.2"}, {"name": "z", "address": "10.0.2.9"}]})");
+  const DiscoveredPools next = discovery_->known_for(config_.pools);
+  EXPECT_EQ(names_of(next.at("mta").found), (Names{"b", "z"}));
+  EXPECT_EQ(names_of(pool().found), (Names{"a", "b"})) << "it was only asked";
+  discovery_->follow(next);
+  EXPECT_EQ(names_of(pool().found), (Names{"b", "z"}));
+  config_.pools[0].discover.reset();
+  discovery_->follow(discovery_->known_for(config_.pools));
+  EXPECT_TRUE(pool().found.empty());
+}
+
+TEST_F(DiscoveryTest, APoolThatGoesTakesWhatWasAddedWithIt) {
+  start();
+  ASSERT_TRUE(discovery_->add("mta", R"({"name": "x", "address": "10.0.3.1"})"));
+  config_.pools.clear();
+  discovery_->follow(discovery_->known_for(config_.pools));
+  EXPECT_TRUE(discovery_->pools().empty());
+  EXPECT_EQ(events("with it what was added to it by hand"), 1U);
+}
+
+TEST_F(DiscoveryTest, WritesNothingDownForThoseWhoDiscoverNothing) {
+  config_.pools[0].discover.reset();
+  start();
+  discovery_->follow(discovery_->known_for(config_.pools));
+  EXPECT_FALSE(std::filesystem::exists(directory_.file("state/backends.json")));
+}
+
+}  // namespace
+}  // namespace sluice::control
