@@ -44,6 +44,19 @@ inline constexpr std::array kChoices<Scheduler>{
 };
 
 template <>
+inline constexpr std::array kChoices<DnsType>{
+    Choice{"A", DnsType::kA},
+    Choice{"AAAA", DnsType::kAaaa},
+    Choice{"SRV", DnsType::kSrv},
+};
+
+template <>
+inline constexpr std::array kChoices<Family>{
+    Choice{"ipv4", Family::kIpv4},
+    Choice{"ipv6", Family::kIpv6},
+};
+
+template <>
 inline constexpr std::array kChoices<Origin>{
     Choice{"file", Origin::kFile},
     Choice{"discovered", Origin::kDiscovered},

@@ -4,6 +4,7 @@
 // reads it as it reads the file: the same names, bounds and faults.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <libconfig.h++>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -116,11 +117,14 @@ std::vector<std::string> messages(const Findings& findings) {
 std::expected<std::vector<Backend>, std::vector<std::string>> read_backends(const std::string& path,
                                                                             std::string_view json_text) {
   const auto refuse = [&](std::vector<std::string> faults) {
-    for (std::string& fault : faults) fault.insert(0, path + ": ");
+    for (std::string& fault : faults) {
+      // It is shown on a terminal, and a document's bytes are not to speak to that.
+      std::ranges::replace_if(fault, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
+      fault.insert(0, path + ": ");
+    }
     return std::unexpected(std::move(faults));
   };
-  if (json_text.size() > kMaxTextBytes)
-    return refuse({fmt::format("is longer than {} MiB", kMaxTextBytes >> 20)});
+  if (json_text.size() > kMaxTextBytes) return refuse({fmt::format("is longer than {} MiB", kMaxTextBytes >> 20)});
   Pool out;
   Findings findings = no_file();
   try {

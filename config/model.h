@@ -172,6 +172,7 @@ struct Backend {
   uint32_t tier = 0;                   // takes traffic only when all lower tiers are out
   std::optional<SocketAddress> agent;  // asked for its weight (healthcheck/agent_reply.h)
   Origin origin = Origin::kFile;
+  std::string zone;  // where it is; "" = everywhere, as near as our own zone
 
   friend bool operator==(const Backend&, const Backend&) = default;
 };
@@ -191,9 +192,16 @@ struct Passive {
   friend bool operator==(const Passive&, const Passive&) = default;
 };
 
-/// Where members of a pool come from that are not in the file.
+enum class DnsType : uint8_t { kA, kAaaa, kSrv };
+enum class Family : uint8_t { kIpv4, kIpv6 };
+
+/// Where members of a pool come from that are not in the file: a file or a name.
 struct Discover {
-  std::string file;  // a JSON document, as read_backends() takes it
+  std::string file;  // a JSON document, as read_backends() takes it; "" = none
+  std::string dns;   // a name to ask for; "" = none
+  DnsType type = DnsType::kA;
+  Family family = Family::kIpv4;       // of what SRV records lead to
+  std::vector<SocketAddress> servers;  // to ask; none: those of /etc/resolv.conf
 
   friend bool operator==(const Discover&, const Discover&) = default;
 };
@@ -209,6 +217,7 @@ struct Pool {
   std::optional<Discover> discover;
   std::chrono::milliseconds slow_start{0};     // from recovery to full weight
   std::chrono::milliseconds tier_hold{10000};  // a lower tier has to be back for so long
+  double zone_headroom = 1.4;                  // how many times what it usually has backends of our own zone can carry
   std::chrono::milliseconds agent_interval{5000};
   OnRemoval on_removal = OnRemoval::kDrain;  // what becomes of the sessions of a backend that leaves the file
   std::chrono::milliseconds removal_deadline{600'000};  // of such a drain
@@ -304,6 +313,7 @@ struct Peers {
 /// The nodes that share the VIPs.
 struct Fleet {
   std::string node;  // what this one calls itself; "" = the host's name
+  std::string zone;  // where this one is; "" = backends of all zones are alike
   Peers peers;
 
   friend bool operator==(const Fleet&, const Fleet&) = default;

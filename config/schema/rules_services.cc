@@ -75,6 +75,13 @@ void check_members(const Pool& pool, size_t index, Findings& findings) {
   }
 }
 
+void check_discover(const Discover& discover, const std::string& path, Findings& findings) {
+  if (!findings.sound(path + ".file") || !findings.sound(path + ".dns")) return;
+  if (discover.file.empty() == discover.dns.empty())
+    findings.add(path, fmt::format("names {}; allowed: either `file` or `dns`",
+                                   discover.file.empty() ? "no source" : "two sources"));
+}
+
 // --- One service against its pool ---
 
 struct ServiceView {
@@ -234,12 +241,10 @@ void check_pools(const Config& config, Findings& findings) {
     check_members(pool, i, findings);
     if (!findings.sound(list)) continue;
     if (pool.discover) {  // who knows how many there will be
-      if (pool.discover->file.empty() && findings.sound(pool_path(i) + ".discover.file"))
-        findings.add(pool_path(i) + ".discover.file", "\"\" names no file; allowed: an absolute path");
+      check_discover(*pool.discover, pool_path(i) + ".discover", findings);
       continue;
     }
-    if (pool.backends.empty())
-      findings.add(list, "the pool has no backend; allowed: at least one, or `discover`");
+    if (pool.backends.empty()) findings.add(list, "the pool has no backend; allowed: at least one, or `discover`");
     if (!pool.backends.empty() && pool.min_healthy > pool.backends.size())
       findings.add(pool_path(i) + ".min_healthy", fmt::format("{} is more than the pool has backends; allowed: 0 to {}",
                                                               pool.min_healthy, pool.backends.size()));

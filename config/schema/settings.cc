@@ -184,6 +184,9 @@ Group<Backend> backend_settings() {
       optional_group("warm_up", &Backend::warm_up, warm_up_settings(), "the slow start of a new address, in days"),
       integer("tier", &Backend::tier, {0, kMaxTier},
               "it takes traffic only when the backends of all lower tiers are out"),
+      defaults_to("none: as near as the node's own zone",
+                  text("zone", &Backend::zone, node_rule(),
+                       "where it is: another zone than `fleet.zone` gets what the own one cannot carry")),
       socket_address("agent", &Backend::agent,
                      "a program on the mail server that says how much it can take (HAProxy's agent-check protocol)"),
   };
@@ -207,9 +210,24 @@ Group<Passive> passive_settings() {
 }
 
 Group<Discover> discover_settings() {
+  const auto of_dns = [](Field<Discover> field) {
+    const auto asks = [](const Discover& discover) { return !discover.dns.empty(); };
+    return only_with<Discover>("dns", "`dns`", asks, std::move(field));
+  };
+  const auto of_srv = [](Field<Discover> field) {
+    const auto asks = [](const Discover& discover) { return discover.type == DnsType::kSrv; };
+    return only_with<Discover>("type", "type = \"SRV\"", asks, std::move(field));
+  };
   return {
-      required(text("file", &Discover::file, file_rule(),
-                    "a JSON document with `backends`, each as in `pools[].backends`; read again when it changes")),
+      text("file", &Discover::file, file_rule(),
+           "a JSON document with `backends`, each as in `pools[].backends`; read again when it changes"),
+      text("dns", &Discover::dns, domain_rule(),
+           "a name whose records are the members; asked again when their TTL is over"),
+      of_dns(choice("type", &Discover::type,
+                    "which records; those of SRV say port, weight and, by priority, tier, and lead to names")),
+      of_srv(choice("family", &Discover::family, "which addresses of those names")),
+      of_dns(defaults_to("those of /etc/resolv.conf", socket_addresses("servers", &Discover::servers, kMaxDnsServers,
+                                                                       "whom to ask, one after the other"))),
   };
 }
 
@@ -233,6 +251,9 @@ Group<Pool> pool_settings() {
               "from a backend's recovery to its full weight; 0 = at once"),
       seconds("tier_hold", &Pool::tier_hold, {0, 3600, "s"},
               "a lower tier has to be back for so long before it takes the traffic again"),
+      number(
+          "zone_headroom", &Pool::zone_headroom, {1, 1000},
+          "how many times what they usually carry the backends of the own zone can: beyond that, others get the rest"),
       seconds("agent_interval", &Pool::agent_interval, {0.1, 3600, "s"}, "between two questions to an agent"),
       choice("on_removal", &Pool::on_removal,
              "what happens to the open sessions of a backend, or of a service of this pool, that leaves the file"),
@@ -347,6 +368,8 @@ Group<Fleet> fleet_settings() {
   return {
       defaults_to("the host's name",
                   text("node", &Fleet::node, node_rule(), "what the other nodes' operators see this one called")),
+      defaults_to("none: all zones are alike",
+                  text("zone", &Fleet::zone, node_rule(), "where this node is: backends of this zone come first")),
       group("peers", &Fleet::peers, peers_settings(),
             "with whom the data plane exchanges what it knows of sessions, so that they outlive their node"),
   };

@@ -164,6 +164,15 @@ TextRule name_rule() {
   return {"1 to 63 letters, digits, '.', '_' or '-', of which the first is a letter or digit", name_fault};
 }
 
+TextRule domain_rule() {
+  return {"a domain name of letters, digits, '.', '_' and '-', or \"\"", [](const std::string& text) {
+            if (text.empty()) return std::string();
+            if (!made_of(text, "._-")) return std::string("has a character that domain names may not have");
+            if (text.front() == '.' || text.find("..") != std::string::npos) return std::string("has an empty label");
+            return too_long(text, kMaxDomainBytes);
+          }};
+}
+
 TextRule node_rule() {
   return {"a name of letters, digits, '.', '_' or '-', or \"\"",
           [](const std::string& text) { return text.empty() ? std::string() : name_fault(text); }};

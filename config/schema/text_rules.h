@@ -28,6 +28,7 @@ TextRule host_rule();            // a host name, or ""
 TextRule keyword_rule();         // of EHLO (RFC 5321 section 4.1.1.1)
 TextRule file_rule();            // absolute, or ""
 TextRule refusal_rule();         // the text of a 421 reply, with an enhanced status code (RFC 3463)
+TextRule domain_rule();          // a name of the DNS, or ""
 TextRule node_rule();            // of a node: as name_rule(), or ""
 TextRule records_rule();         // where records go, or ""
 

@@ -25,12 +25,27 @@ std::vector<std::string> local_factors(const Pool& pool) {
   if (pool.slow_start.count() != 0) out.emplace_back("slow_start");
   const auto has_agent = [](const Backend& backend) { return backend.agent.has_value(); };
   if (std::ranges::any_of(pool.backends, has_agent)) out.emplace_back("agent");
+  const auto has_zone = [](const Backend& backend) { return !backend.zone.empty(); };
+  if (std::ranges::any_of(pool.backends, has_zone)) out.emplace_back("zone");
   return out;
 }
 
 }  // namespace
 
+void warn_of_zones(const Config& config, Findings& findings) {
+  if (!config.fleet.zone.empty()) return;
+  for (size_t i = 0; i < config.pools.size(); i++) {
+    const auto& backends = config.pools[i].backends;
+    const auto zoned = std::ranges::find_if(backends, [](const Backend& backend) { return !backend.zone.empty(); });
+    if (zoned == backends.end()) continue;
+    findings.warn(
+        fmt::format("pools[{}].backends[{}].zone", i, zoned - backends.begin()),
+        fmt::format("\"{}\" makes no difference: this node is in no zone; usual: with fleet.zone", zoned->zone));
+  }
+}
+
 void warn_of_fleet(const Config& config, Findings& findings) {
+  warn_of_zones(config, findings);
   const bool shares_vips = config.announce.mode != AnnounceMode::kNone || !config.fleet.node.empty();
   if (!shares_vips || config.fleet.peers.listen) return;
   for (size_t i = 0; i < config.pools.size(); i++) {

@@ -36,7 +36,8 @@ void warn_of_bounds(const Pool& pool, const std::string& path, Findings& finding
   if (pool.panic_share >= 1 && findings.given(path + ".panic_hold"))
     findings.warn(path + ".panic_hold",
                   "more than a panic_share of 1 cannot fail: this is for failures of the whole way to the pool alone");
-  if (backends > 1 && !pool.discover && pool.panic_share * static_cast<double>(backends) < 1 && pool.panic_hold.count() > 0)
+  if (backends > 1 && !pool.discover && pool.panic_share * static_cast<double>(backends) < 1 &&
+      pool.panic_hold.count() > 0)
     findings.warn(path + ".panic_share",
                   fmt::format("{:g} of {} backends is less than one: each failure is taken for one of the way, and the "
                               "backend goes on to get sessions for panic_hold; usual: 0.5",

@@ -35,7 +35,7 @@ void add_backends(json& out, const ApiContext& context, const std::string& pool,
 
 json pool_json(const ApiContext& context, const std::string& name, const DiscoveredPool& pool) {
   json out{{"pool", name},
-           {"source", pool.source},
+           {"source", pool.source()},
            {"read", pool.read ? json(to_rfc3339(*pool.read)) : json(nullptr)},
            {"fault", pool.fault},
            {"missing", pool.missing()},
@@ -48,7 +48,7 @@ json pool_json(const ApiContext& context, const std::string& name, const Discove
 ApiResponse show(const ApiContext& context) {
   json pools = json::array();
   for (const auto& [name, pool] : context.discovery->pools()) {
-    if (!pool.source.empty() || !pool.by_hand.empty()) pools.push_back(pool_json(context, name, pool));
+    if (pool.discover || !pool.by_hand.empty()) pools.push_back(pool_json(context, name, pool));
   }
   return ApiResponse::json({{"pools", std::move(pools)}});
 }

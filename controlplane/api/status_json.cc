@@ -159,6 +159,7 @@ json backend_json(const ApiContext& context, const Member& member, double share)
           {"port", member.port},
           {"check", member.check},
           {"origin", config::name_of(member.origin)},
+          {"zone", member.zone},
           {"state", member.state()},
           {"reason", member.reason()},
           {"since", to_rfc3339(member.since)},

@@ -69,6 +69,8 @@ std::string difference(const config::Backend& before, const config::Backend& aft
       .compare("weight", before.weight, after.weight)
       .compare("max_connections", before.max_connections, after.max_connections)
       .note("warm_up", before.warm_up != after.warm_up)
+      .compare("zone", before.zone, after.zone)
+      .compare("from", before.origin, after.origin)
       .text(before == after);
 }
 
@@ -208,6 +210,10 @@ std::vector<ReloadPlan::Change> config_changes(const config::Config& running, co
   compare_sources(running.sources, wanted.sources, out);
   compare_announce(running.announce, wanted.announce, out);
   compare_records(running.records, wanted.records, out);
+  std::string zone = Differences()
+                         .compare("zone", running.fleet.zone, wanted.fleet.zone)
+                         .text(running.fleet.zone == wanted.fleet.zone);
+  if (!zone.empty()) out.push_back({What::kChanged, "fleet", "fleet", std::move(zone)});
   return out;
 }
 
@@ -229,7 +235,7 @@ std::vector<std::string> dataplane_differences(const config::Config& running, co
   note("ports", before.ports != after.ports);
   note("timers", before.timers != after.timers);
   if (out.empty() && before != after) out.emplace_back("dataplane");
-  if (running.fleet != wanted.fleet) out.emplace_back("fleet");
+  if (StartSettings::of(running).fleet != StartSettings::of(wanted).fleet) out.emplace_back("fleet");
   return out;
 }
 
@@ -247,7 +253,8 @@ std::vector<std::string> control_differences(const config::Config& before, const
 config::Config without_restart(const config::Config& running, config::Config wanted) {
   wanted.instance = running.instance;
   wanted.dataplane = running.dataplane;
-  wanted.fleet = running.fleet;
+  wanted.fleet.node = running.fleet.node;
+  wanted.fleet.peers = running.fleet.peers;
   wanted.control.api = running.control.api;
   wanted.control.http = running.control.http;
   wanted.control.http_names = running.control.http_names;

@@ -17,7 +17,11 @@ struct StartSettings {
   config::Dataplane dataplane;
   config::Fleet fleet;
 
-  static StartSettings of(const config::Config& config) { return {config.dataplane, config.fleet}; }
+  static StartSettings of(const config::Config& config) {
+    StartSettings out{config.dataplane, config.fleet};
+    out.fleet.zone.clear();  // which control alone looks at
+    return out;
+  }
   bool operator==(const StartSettings&) const = default;
 };
 

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "config/choices.h"
 #include "config/load.h"
 #include "controlplane/base/kept_state.h"
 
@@ -37,7 +38,8 @@ std::expected<DiscoveredBackends, std::string> backends_from(const std::string& 
     const std::string name = backend.name;
     Discovered discovered{std::move(backend), document["backends"][i].dump()};
     if (!out.emplace(name, std::move(discovered)).second)
-      return std::unexpected(fmt::format("{}: backends[{}].name: \"{}\" stands twice; allowed: each name once", path, i, name));
+      return std::unexpected(
+          fmt::format("{}: backends[{}].name: \"{}\" stands twice; allowed: each name once", path, i, name));
   }
   return out;
 }
@@ -65,12 +67,8 @@ std::string in_words(const Belief& belief) {
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
-std::string source_of(const config::Pool& pool) {
-  return pool.discover ? "file:" + pool.discover->file : "";
-}
-
-std::string path_of(const DiscoveredPool& pool) {
-  return pool.source.substr(pool.source.find(':') + 1);
+bool is_file(const DiscoveredPool& pool) {
+  return pool.discover && !pool.discover->file.empty();
 }
 
 /// Whether two backends cannot both be members.
@@ -78,12 +76,12 @@ bool collide(const config::Backend& a, const config::Backend& b) {
   return a.name == b.name || (a.address == b.address && a.port == b.port);
 }
 
-/// What a pool's source says now, as far as it is believed.
-std::expected<Belief, std::string> ask(const DiscoveredPool& pool) {
-  const std::string path = path_of(pool);
-  const auto text = read_regular_file(path);
-  if (!text) return std::unexpected(text.error());
-  auto told = backends_from(path, *text, config::Origin::kDiscovered);
+/// A document of a pool's source, as far as it is believed.
+std::expected<Belief, std::string> belief_of(const DiscoveredPool& pool,
+                                             const std::expected<std::string, std::string>& document) {
+  if (!document) return std::unexpected(document.error());
+  auto told =
+      backends_from(is_file(pool) ? pool.discover->file : pool.source(), *document, config::Origin::kDiscovered);
   if (!told) return std::unexpected(std::move(told.error()));
   return believe(pool.found, std::move(*told), pool.in_file.size() + pool.by_hand.size(), pool.panic_share);
 }
@@ -103,12 +101,18 @@ void append(config::Pool& pool, const DiscoveredBackends& backends) {
 
 }  // namespace
 
+std::string DiscoveredPool::source() const {
+  if (!discover) return "";
+  if (!discover->file.empty()) return "file:" + discover->file;
+  return fmt::format("dns:{} {}", config::name_of(discover->type), discover->dns);
+}
+
 size_t DiscoveredPool::missing() const {
   return static_cast<size_t>(std::ranges::count_if(found, [](const auto& each) { return each.second.missing; }));
 }
 
-Discovery::Discovery(Journal& journal, const std::string& directory, GoOver go_over)
-    : journal_(journal), path_(directory + "/backends.json"), go_over_(std::move(go_over)) {}
+Discovery::Discovery(boost::asio::io_context& io, Journal& journal, const std::string& directory, GoOver go_over)
+    : io_(io), journal_(journal), path_(directory + "/backends.json"), go_over_(std::move(go_over)) {}
 
 config::Config complete(config::Config config, const DiscoveredPools& pools) {
   for (config::Pool& pool : config.pools) {
@@ -131,19 +135,19 @@ DiscoveredPools Discovery::known_for(const std::vector<config::Pool>& pools) con
   for (const config::Pool& pool : pools) {
     DiscoveredPool& known = out[pool.name];
     if (const auto before = pools_.find(pool.name); before != pools_.end()) known = before->second;
-    const std::string former = std::exchange(known.source, source_of(pool));
+    const bool is_another = std::exchange(known.discover, pool.discover) != pool.discover;
     known.panic_share = pool.panic_share;
     known.in_file.clear();
     for (const config::Backend& backend : pool.backends) {
       if (backend.origin == config::Origin::kFile) known.in_file.push_back(backend.name);
     }
-    if (known.source.empty()) {
+    if (!known.discover) {
       known.found.clear();
       known.fault.clear();
       known.read.reset();
-    } else if (known.source != former || !known.read || !known.fault.empty()) {
-      known.stamp = stamp_of(path_of(known));
-      auto belief = ask(known);
+    } else if (is_file(known) && (is_another || !known.read || !known.fault.empty())) {
+      known.stamp = stamp_of(known.discover->file);
+      auto belief = belief_of(known, read_regular_file(known.discover->file));
       known.fault = belief ? "" : belief.error();
       if (belief) take(std::move(belief->backends), journal_.now(), known);
     }
@@ -167,7 +171,20 @@ void Discovery::follow(DiscoveredPools known) {
       refuse(name, fault);
     }
   }
+  watch_names();
   save();
+}
+
+void Discovery::watch_names() {
+  std::erase_if(watches_, [&](const auto& each) {
+    const auto pool = pools_.find(each.first);
+    return pool == pools_.end() || pool->second.discover != each.second.discover;
+  });
+  for (const auto& [name, pool] : pools_) {
+    if (!pool.discover || pool.discover->dns.empty() || watches_.contains(name)) continue;
+    auto told = [this, name](const std::expected<std::string, std::string>& document) { hear(name, document); };
+    watches_.emplace(name, Watched{*pool.discover, std::make_unique<DnsWatch>(io_, *pool.discover, std::move(told))});
+  }
 }
 
 void Discovery::tick() {
@@ -178,12 +195,16 @@ void Discovery::tick() {
 
 void Discovery::look(const Entry& entry) {
   const auto& [name, pool] = entry;
-  if (pool.source.empty()) return;
-  const std::string path = path_of(pool);
-  const auto stamp = stamp_of(path);
+  if (!is_file(pool)) return;
+  const auto stamp = stamp_of(pool.discover->file);
   if (stamp && stamp == pool.stamp) return;
   pools_[name].stamp = stamp;
-  auto belief = ask(pool);
+  hear(name, read_regular_file(pool.discover->file));
+}
+
+void Discovery::hear(const std::string& name, const std::expected<std::string, std::string>& document) {
+  const DiscoveredPool& pool = pools_[name];
+  auto belief = belief_of(pool, document);
   if (!belief) return refuse(name, belief.error());
   DiscoveredPool next = pool;
   take(std::move(belief->backends), journal_.now(), next);
@@ -194,7 +215,7 @@ void Discovery::look(const Entry& entry) {
     journal_.record(Severity::kError, "discovery", name,
                     fmt::format("{} vanished at once from {} and are kept: {}; if they have really left: sluicectl "
                                 "backend accept {}",
-                                belief->missing.size(), path, names_of(belief->missing), name));
+                                belief->missing.size(), pool.source(), names_of(belief->missing), name));
 }
 
 void Discovery::refuse(const std::string& name, const std::string& fault) {
@@ -268,10 +289,7 @@ std::string Discovery::save() {
     for (const auto& [backend, discovered] : pool.found) {
       if (discovered.missing) missing.push_back(backend);
     }
-    pools[name] = {{"source", pool.source},
-                   {"found", to_json(pool.found)},
-                   {"missing", std::move(missing)},
-                   {"by_hand", to_json(pool.by_hand)}};
+    pools[name] = {{"found", to_json(pool.found)}, {"missing", std::move(missing)}, {"by_hand", to_json(pool.by_hand)}};
   }
   if (pools == kept_) return "";
   std::string warning = keep_state(journal_, path_, json{{"version", kVersion}, {"pools", pools}}.dump(2) + "\n");
@@ -295,7 +313,6 @@ std::expected<DiscoveredPools, std::string> kept_from(const std::string& text) {
     DiscoveredPools out;
     for (const auto& [name, pool] : whole.at("pools").items()) {
       DiscoveredPool& kept = out[name];
-      kept.source = pool.at("source").get<std::string>();
       kept.found = kept_backends(pool.at("found"), config::Origin::kDiscovered);
       kept.by_hand = kept_backends(pool.at("by_hand"), config::Origin::kByHand);
       for (const json& missing : pool.at("missing")) kept.found.at(missing.get<std::string>()).missing = true;
@@ -309,8 +326,8 @@ std::expected<DiscoveredPools, std::string> kept_from(const std::string& text) {
 }  // namespace
 
 void Discovery::restore() {
-  auto kept = kept_state(journal_, path_, kept_from,
-                         "backends that were discovered or added by hand are not known any more");
+  auto kept =
+      kept_state(journal_, path_, kept_from, "backends that were discovered or added by hand are not known any more");
   if (kept) pools_ = std::move(*kept);
 }
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The members of pools that are not in the file: looks at what `discover` names each second, keeps what operators added
-// by hand, and writes both down, for a start of control that finds no source. A source with a fault, or one that is
-// gone, changes nothing. One thread; time is the journal's.
+// The members of pools that are not in the file: reads what `discover` names, a file when it is another, a name of the
+// DNS when its time is over; keeps what operators added by hand; and writes both down, for a start of control that
+// finds no source. A source with a fault, or one that is gone, changes nothing. One thread; time is the journal's.
 #pragma once
 
+#include <boost/asio/io_context.hpp>
 #include <expected>
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -18,20 +20,23 @@
 #include "controlplane/base/times.h"
 #include "controlplane/base/watched_file.h"
 #include "controlplane/discovery/beliefs.h"
+#include "controlplane/discovery/dns_watch.h"
 
 namespace sluice::control {
 
 /// What is known of one pool.
 struct DiscoveredPool {
-  std::string source;  // "file:PATH"; "" = none
+  std::optional<config::Discover> discover;
   DiscoveredBackends found;
   DiscoveredBackends by_hand;
-  std::optional<SystemTime> read;   // when the source was taken last
-  std::optional<FileStamp> stamp;   // of the file when it was read
-  std::string fault;                // why the source is not taken as it is now; "" = it is
-  double panic_share = 0;           // as configured
-  std::vector<std::string> in_file; // names of the pool's own backends
+  std::optional<SystemTime> read;    // when the source was taken last
+  std::optional<FileStamp> stamp;    // of the file when it was read
+  std::string fault;                 // why the source is not taken as it is now; "" = it is
+  double panic_share = 0;            // as configured
+  std::vector<std::string> in_file;  // names of the pool's own backends
 
+  /// "file:PATH", "dns:TYPE NAME"; "" = none.
+  std::string source() const;
   /// How many the source does not name any more, and which are kept.
   size_t missing() const;
 };
@@ -50,11 +55,11 @@ class Discovery {
   using Done = std::expected<std::string, std::string>;  // a warning ("" normally), or why not
 
   /// `directory` is where the state is kept. The journal outlives this.
-  Discovery(Journal& journal, const std::string& directory, GoOver go_over);
+  Discovery(boost::asio::io_context& io, Journal& journal, const std::string& directory, GoOver go_over);
 
-  /// Reads what was kept, then the sources. Nobody is asked to go over.
+  /// Reads what was kept, then the files. Nobody is asked to go over yet.
   void start(const std::vector<config::Pool>& pools);
-  /// What would be known if the configuration had these pools: reads the sources that are new.
+  /// What would be known if the configuration had these pools: reads the files that are new.
   DiscoveredPools known_for(const std::vector<config::Pool>& pools) const;
   /// The configuration was reloaded, with this.
   void follow(DiscoveredPools known);
@@ -74,18 +79,28 @@ class Discovery {
   using Entry = DiscoveredPools::value_type;
 
   void restore();
+  void watch_names();
   void look(const Entry& entry);
+  /// What a source said: a document, or why there is none.
+  void hear(const std::string& name, const std::expected<std::string, std::string>& document);
   void refuse(const std::string& name, const std::string& fault);
   /// Puts `next` in the place of what is known of a pool, or says why not, and nothing has changed.
   std::string change(const std::string& name, DiscoveredPool next);
   Done change_by_hand(const std::string& name, DiscoveredPool next, std::string words);
   std::string save();
 
+  struct Watched {
+    config::Discover discover;
+    std::unique_ptr<DnsWatch> watch;
+  };
+
+  boost::asio::io_context& io_;
   Journal& journal_;
   std::string path_;
   GoOver go_over_;
   nlohmann::json kept_ = nlohmann::json::object();  // of the pools, as it was written down last
   DiscoveredPools pools_;
+  std::map<std::string, Watched> watches_;  // by pool, of those that ask the DNS
 };
 
 }  // namespace sluice::control

@@ -170,6 +170,12 @@ class Walk {
   }
 
   void add_notes() {
+    for (const size_t i : placement_.members) {
+      const Member& member = model_.members()[i];
+      if (!member.zone_factor.reason.empty())
+        out_.notes.push_back(fmt::format("{} has {:.0f}% of its weight: {}", member.label(),
+                                         100 * member.zone_factor.value, member.zone_factor.reason));
+    }
     if (wire_.scheduler == channel::Scheduler::kSource) {
       out_.notes.emplace_back(
           "a backend with more than 5/4 of its share is passed over for the next entry; each worker counts its own "

@@ -6,8 +6,8 @@
 #include "controlplane/api/status_json.h"
 #include "controlplane/base/times.h"
 #include "controlplane/changes/sources.h"
-#include "controlplane/discovery/discovery.h"
 #include "controlplane/channel/published_ports.h"
+#include "controlplane/discovery/discovery.h"
 #include "controlplane/figures/limit_figures.h"
 #include "controlplane/records/session_records.h"
 #include "healthcheck/prober.h"
@@ -74,7 +74,7 @@ void write_discovered(MetricsWriter& writer, const Discovery* discovery) {
   const auto each = [&](std::string_view name, std::string_view help, auto value) {
     writer.begin(name, MetricType::kGauge, help);
     for (const auto& [pool, known] : discovery->pools()) {
-      if (!known.source.empty()) writer.add(label("pool", pool), static_cast<double>(value(known)));
+      if (known.discover) writer.add(label("pool", pool), static_cast<double>(value(known)));
     }
   };
   each("sluice_discovered_backends", "backends that the source of a pool has told of",

@@ -21,7 +21,7 @@ const std::string& check_of(const config::Service& service, const config::Pool& 
 }  // namespace
 
 Model::Model(const config::Config& config, Journal& journal)
-    : journal_(&journal), ports_(assume_ports(config.dataplane.ports)) {
+    : journal_(&journal), own_zone_(config.fleet.zone), ports_(assume_ports(config.dataplane.ports)) {
   for (const config::Service& service : config.services) {
     const config::Pool* pool = config.find_pool(service.pool);
     if (pool == nullptr) continue;  // load() refuses this
@@ -86,6 +86,7 @@ size_t Model::add_placement(const config::Config& config, const config::Service&
   placement.min_healthy = pool.min_healthy;
   placement.slow_start = pool.slow_start;
   placement.tier_hold = pool.tier_hold;
+  placement.zone_headroom = pool.zone_headroom;
   placement.observed = pool.passive.enabled;
   placement.since = journal_->now();
   const config::Check* known_check = config.find_check(check);
@@ -115,6 +116,8 @@ size_t Model::add_member(const config::Service& service, const config::Pool& poo
   member.warm_up_plan = backend.warm_up;
   member.tier_number = backend.tier;
   member.origin = backend.origin;
+  member.zone = backend.zone;
+  member.is_elsewhere = !own_zone_.empty() && !backend.zone.empty() && backend.zone != own_zone_;
   member.since = journal_->now();
   if (check.empty()) {
     member.health = Health::kUp;

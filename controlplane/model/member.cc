@@ -67,6 +67,7 @@ WeightFactors Member::factors() const {
   out.passive = passive.value;
   out.agent = agent.value;
   out.tier = tier.value;
+  out.zone = zone_factor.value;
   out.admin = admin == Admin::kEnabled && !removal ? 1 : 0;
   out.reachable = way() ? 1 : 0;
   return out;
@@ -82,6 +83,7 @@ std::vector<NamedFactor> Member::explained_factors() const {
       {"passive", values.passive, passive.reason},
       {"agent", values.agent, agent.reason},
       {"tier", values.tier, tier.reason},
+      {"zone", values.zone, zone_factor.reason},
       {"admin", values.admin,
        removal                    ? "it left the file"
        : admin == Admin::kEnabled ? ""

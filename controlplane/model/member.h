@@ -51,7 +51,9 @@ struct MemberSettings {
   std::optional<config::WarmUp> warm_up_plan;
   uint32_t tier_number = 0;  // in its pool
   config::Origin origin = config::Origin::kFile;
-  double soft_weight = 1;    // factor while its health is soft
+  bool is_elsewhere = false;  // in another zone than this node
+  std::string zone;
+  double soft_weight = 1;  // factor while its health is soft
 };
 
 /// The rest is what is known of it: what a reload keeps.
@@ -79,6 +81,7 @@ struct Member : MemberSettings {
   Factor passive;
   Factor agent;
   Factor tier;
+  Factor zone_factor;
   std::optional<uint32_t> agent_max_connections;  // stands in for max_connections
   bool was_out = false;                           // it could not take traffic, but for the time before it first could
   std::optional<SystemTime> recovering_since;     // for slow start

@@ -35,10 +35,11 @@ uint16_t message_weight(double effective) {
   return static_cast<uint16_t>(std::clamp(std::round(effective), 1.0, 65535.0));
 }
 
-/// The weight as it is but for tier and slow start, which follow from it.
+/// The weight as it is but for tier, zone and slow start, which follow from it.
 double own_weight(const Member& member) {
   WeightFactors factors = member.factors();
   factors.tier = 1;
+  factors.zone = 1;
   factors.slow_start = 1;
   return effective_weight(factors);
 }
@@ -241,6 +242,7 @@ void Model::refresh() {
 
 void Model::refresh(Placement& placement) {
   choose_tier(placement);
+  prefer_own_zone(placement);
   ease_in(placement);
   judge(placement);
   std::vector<uint32_t> weights;
@@ -297,6 +299,30 @@ void Model::choose_tier(Placement& placement) {
     member.tier = member.tier_number == active
                       ? Factor{}
                       : Factor{0, fmt::format("tier {}, and tier {} takes the traffic", member.tier_number, active)};
+  }
+}
+
+void Model::prefer_own_zone(Placement& placement) {
+  ZoneWeights weights;
+  for (const size_t i : placement.members) {
+    const Member& member = members_[i];
+    if (member.tier.value <= 0 || member.removal) continue;
+    if (member.is_elsewhere) {
+      weights.other_usable += own_weight(member);
+    } else {
+      weights.own_meant += member.weight_by_hand.value_or(member.weight) * member.warm_up.value;
+      weights.own_usable += own_weight(member);
+    }
+  }
+  const double factor = other_zones_factor(weights, placement.zone_headroom);
+  for (const size_t i : placement.members) {
+    Member& member = members_[i];
+    member.zone_factor = {};
+    if (!member.is_elsewhere || factor >= 1) continue;
+    member.zone_factor = {factor, factor <= 0
+                                      ? fmt::format("in zone {}, and {} carries everything", member.zone, own_zone_)
+                                      : fmt::format("in zone {}, and {} is short: {:.0f} of {:.0f} weight left",
+                                                    member.zone, own_zone_, weights.own_usable, weights.own_meant)};
   }
 }
 

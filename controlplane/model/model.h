@@ -18,6 +18,7 @@
 #include "controlplane/model/member.h"
 #include "controlplane/model/removal.h"
 #include "controlplane/weights/tier.h"
+#include "controlplane/weights/zone.h"
 #include "dataplane/contract/segment.h"
 
 namespace sluice::control {
@@ -51,6 +52,7 @@ struct Placement {
   uint32_t min_healthy = 0;
   std::chrono::milliseconds slow_start{0};
   std::chrono::milliseconds tier_hold{0};
+  double zone_headroom = 1;
   bool observed = true;         // the data plane watches its dialogues
   std::vector<size_t> members;  // index into Model::members()
 
@@ -190,6 +192,8 @@ class Model {
   void take_next_hop(Member& member, Reachability next_hop) const;
   void refresh(Placement& placement);
   void choose_tier(Placement& placement);
+  /// How much members in other zones take.
+  void prefer_own_zone(Placement& placement);
   void ease_in(Placement& placement);
   void step_due(SystemTime time);
   void compare_certificates(Placement& placement, const std::string& server_name);
@@ -198,6 +202,7 @@ class Model {
   bool change(size_t member, Change change);
 
   Journal* journal_;  // never null
+  std::string own_zone_;
   std::vector<Member> members_;
   std::unordered_map<std::string, std::vector<size_t>> members_by_endpoint_;  // pool, name, port: one per check
   std::vector<Placement> placements_;

@@ -66,7 +66,8 @@ Member without_traffic(Member member, Removal removal) {
   member.warm_up_plan.reset();
   member.weight_by_hand.reset();
   member.recovering_since.reset();
-  for (Factor* factor : {&member.warm_up, &member.slow_start, &member.passive, &member.agent, &member.tier})
+  for (Factor* factor :
+       {&member.warm_up, &member.slow_start, &member.passive, &member.agent, &member.tier, &member.zone_factor})
     *factor = {};
   return member;
 }

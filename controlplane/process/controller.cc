@@ -71,7 +71,8 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
           config_, model_, journal_, [this](const Member& member) { return flow_counts().of_member(member); },
           config_.control.state),
       sources_(io, journal_, config_.control.state, [this] { something_changed(); }),
-      discovery_(journal_, config_.control.state, [this](const DiscoveredPools& known) { return take_discovered(known); }),
+      discovery_(io, journal_, config_.control.state,
+                 [this](const DiscoveredPools& known) { return take_discovered(known); }),
       limit_watch_(journal_),
       announcer_(io, model_, journal_, config_.control.state,
                  {.fault = [this] { return node_fault(); }, .flows = [this] { return node_flows(); }}),
@@ -283,7 +284,8 @@ void Controller::take_up_waiting_dataplane() {
   const bool has_restarted = std::exchange(dataplane_start_ms_, start_ms) != start_ms;
   if (!has_restarted || !waiting_dataplane_ || !runs_our_dataplane(waiting_dataplane_->dataplane.ports)) return;
   config_.dataplane = std::move(waiting_dataplane_->dataplane);
-  config_.fleet = std::move(waiting_dataplane_->fleet);
+  config_.fleet.node = std::move(waiting_dataplane_->fleet.node);
+  config_.fleet.peers = std::move(waiting_dataplane_->fleet.peers);
   waiting_dataplane_.reset();
   ports_.follow(config_.dataplane.ports);
   router_follower_.follow(config_.dataplane.ports);

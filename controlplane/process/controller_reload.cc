@@ -24,7 +24,7 @@ std::vector<std::string> faults_of(const std::vector<config::Fault>& faults) {
 }
 
 /// What is wrong with a configuration and its discovered backends together.
-std::vector<std::string> faults_of(const config::Config& whole) {
+std::vector<std::string> faults_together(const config::Config& whole) {
   std::vector<std::string> out = config::faults_of(whole);
   if (!out.empty()) {
     for (std::string& fault : out) fault.insert(0, "with the backends that were discovered: ");
@@ -53,7 +53,7 @@ void Controller::tell_warnings(const std::vector<config::Fault>& warnings) {
 }
 
 Reloaded Controller::plan_for(const config::Config& whole, const config::Findings& findings) const {
-  if (auto faults = faults_of(whole); !faults.empty()) return std::unexpected(std::move(faults));
+  if (auto faults = faults_together(whole); !faults.empty()) return std::unexpected(std::move(faults));
   ReloadPlan plan = plan_reload(as_it_runs(whole), whole, model_, flow_counts(), journal_.now());
   if (!plan.fault.empty()) return std::unexpected(std::vector{plan.fault});
   for (const config::Fault& warning : findings.warnings()) plan.warnings.push_back(warning.to_string());
@@ -111,7 +111,7 @@ std::expected<void, std::string> Controller::go_over(config::Config next) {
 std::string Controller::take_discovered(const DiscoveredPools& known) {
   const Clock::time_point began = Clock::now();
   config::Config whole = complete(config_, known);
-  if (const auto faults = faults_of(whole); !faults.empty()) return faults.front();
+  if (const auto faults = faults_together(whole); !faults.empty()) return faults.front();
   const ReloadPlan plan = plan_reload(config_, whole, model_, flow_counts(), journal_.now());
   if (!plan.fault.empty()) return plan.fault;
   if (const auto done = go_over(std::move(whole)); !done) return done.error();
@@ -122,7 +122,7 @@ std::string Controller::take_discovered(const DiscoveredPools& known) {
 void Controller::begin_with_discovered() {
   discovery_.start(config_.pools);
   config::Config whole = complete(config_, discovery_.pools());
-  if (const auto faults = faults_of(whole); !faults.empty()) {
+  if (const auto faults = faults_together(whole); !faults.empty()) {
     journal_.record(Severity::kError, "discovery", config_.instance, "begins without: " + faults.front());
     return;
   }

@@ -104,7 +104,7 @@ void check_block_file(const config::Sources& sources, config::Findings& findings
 void check_discovered(const config::Config& config, config::Findings& findings) {
   for (size_t i = 0; i < config.pools.size(); i++) {
     const config::Pool& pool = config.pools[i];
-    if (!pool.discover) continue;
+    if (!pool.discover || pool.discover->file.empty()) continue;
     const std::string path = fmt::format("pools[{}].discover.file", i);
     const auto text = read_regular_file(pool.discover->file);
     if (!text) {

@@ -29,6 +29,7 @@ struct WeightFactors {
   double passive = 1;               // what the traffic itself shows
   double agent = 1;                 // what the agent on the mail server says
   double tier = 1;                  // 0 while a lower tier takes the traffic
+  double zone = 1;                  // less while our own zone carries what it can
   double admin = 1;                 // 0 unless enabled
   double reachable = 1;             // 0 without a next hop
 };

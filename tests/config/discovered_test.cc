@@ -52,7 +52,8 @@ TEST(Discovered, MayBeNobody) {
 
 TEST(Discovered, TellsEveryFaultWithItsPlace) {
   EXPECT_THAT(faults_in(R"({"backends": [{"name": "a b", "address": "10.0.1.1"}, {"address": "300.0.0.1"}]})"),
-              ElementsAre(StartsWith("d.json: backends[0].name: \"a b\""), StartsWith("d.json: backends[1].address: \"300.0.0.1\""),
+              ElementsAre(StartsWith("d.json: backends[0].name: \"a b\""),
+                          StartsWith("d.json: backends[1].address: \"300.0.0.1\""),
                           StartsWith("d.json: backends[1].name: is missing")));
   EXPECT_THAT(faults_of_backend(R"(, "weight": 65536)"),
               ElementsAre("d.json: backends[0].weight: 65536 is out of range; allowed: 0 to 65535"));
@@ -68,21 +69,26 @@ TEST(Discovered, RefusesWhatIsNoDocument) {
   EXPECT_THAT(faults_in("{}"), ElementsAre(StartsWith("d.json: backends: is missing")));
   EXPECT_THAT(faults_in(R"({"backends": {}})"), ElementsAre(HasSubstr("must be a list of groups, not a group")));
   EXPECT_THAT(faults_in(R"({"backends": [], "more": 1})"), ElementsAre(StartsWith("d.json: more: unknown setting")));
-  EXPECT_THAT(faults_in(R"({"backends": [], "backends": []})"), ElementsAre("d.json: \"backends\" stands twice in one object"));
+  EXPECT_THAT(faults_in(R"({"backends": [], "backends": []})"),
+              ElementsAre("d.json: \"backends\" stands twice in one object"));
   EXPECT_THAT(faults_in(R"({"backends": [7]})"), ElementsAre(HasSubstr("must be a group, not an integer")));
   EXPECT_THAT(faults_of_backend(R"(, "port": null)"), ElementsAre("d.json: port null; allowed: leave it out"));
   EXPECT_THAT(faults_of_backend(R"(, "weight*": 1)"), ElementsAre(HasSubstr("no name of a setting")));
   EXPECT_THAT(faults_of_backend(R"(, "": 1)"), ElementsAre(HasSubstr("no name of a setting")));
   EXPECT_THAT(faults_of_backend(R"(, "agent": "a\u0000b")"), ElementsAre(HasSubstr("a string with a NUL")));
-  EXPECT_THAT(faults_in(std::string(100'000, '[')), ElementsAre(testing::AnyOf(HasSubstr("no JSON"), HasSubstr("deep"))));
+  EXPECT_THAT(faults_in(std::string(100'000, '[')),
+              ElementsAre(testing::AnyOf(HasSubstr("no JSON"), HasSubstr("deep"))));
   std::string deep = R"({"backends": )";
   for (int i = 0; i < 1000; i++) deep += R"({"a": )";
   EXPECT_THAT(faults_in(deep), ElementsAre(testing::AnyOf(HasSubstr("no JSON"), HasSubstr("deep"))));
 }
 
 TEST(Discovered, ShowsNoBytesToATerminal) {
-  for (const std::string& fault : faults_of_backend(R"(, "agent": "\u001b[2J")"))
-    EXPECT_EQ(fault.find('\x1b'), std::string::npos) << fault;
+  for (const char* settings : {R"(, "agent": "\u001b[2J")", R"(, "\u001b[2J": 1)"}) {
+    const auto faults = faults_of_backend(settings);
+    ASSERT_EQ(faults.size(), 1U) << settings;
+    EXPECT_EQ(faults[0].find('\x1b'), std::string::npos) << faults[0];
+  }
 }
 
 TEST(Discovered, MayBeAllThatAPoolHas) {
@@ -95,7 +101,8 @@ TEST(Discovered, MayBeAllThatAPoolHas) {
   EXPECT_THAT(loaded->findings.warnings(), testing::IsEmpty());
   for (const char* wrong : {"discover = { };", "discover = { file = \"\"; };", "discover = { file = \"a.json\"; };"}) {
     const auto text = R"(dataplane: { ports = ( { name = "a"; device = "net_null0"; } ); };
-      pools = ( { name = "mta"; )" + std::string(wrong) + R"( } );
+      pools = ( { name = "mta"; )" +
+                      std::string(wrong) + R"( } );
       services = ( { name = "relay"; vip = "192.0.2.25"; pool = "mta"; } );)";
     EXPECT_FALSE(load_text("a.cfg", text)) << wrong;
   }

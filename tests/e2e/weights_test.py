@@ -156,3 +156,26 @@ def test_a_spare_tier_takes_over_and_gives_back_by_a_slow_start(lab):
     assert any(value < 1 for value in seen), seen
     log = lab.balancer.control.log_path.read_text()
     assert "tier 1 takes the traffic, as tier 0 is out" in log and "tier 0 takes the traffic again" in log, log[-2000:]
+
+
+def test_the_own_zone_comes_first_and_others_take_what_it_cannot(lab):
+    lab.start_greeters("25")
+    path = write_config(lab, check='expect = "^220";', pool="passive: { enabled = false; };", mta1='zone = "a";', mta2='zone = "a";',
+                        mta3='zone = "a";', mta4='zone = "b";', mta5='zone = "b";')
+    path.write_text(path.read_text() + '\nfleet: { zone = "a"; };\n')
+    lab.start_balancer(path)
+    got = shares(lab, 90)
+    assert got["mta4"] == got["mta5"] == 0 and got["mta1"] > 0, got
+    assert "in zone b, and a carries everything" in lab.balancer.ctl("explain", "203.0.113.7:40000", "relay")
+    for name in ("mta2", "mta3"):
+        lab.set_temper(name, greeting="554 5.3.2 closed")
+    # A third of the zone carries 1.4 thirds.
+    wait_until(lambda: "100 of 300 weight left" in factor(lab, "mta4", "zone")[1], 20, "its zone is short")
+    wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 10, "settled")
+    got = shares(lab, 600)
+    assert got["mta2"] == got["mta3"] == 0 and abs(got["mta1"] - 1.4 / 3) < 0.1, got
+    path.write_text(path.read_text().replace('fleet: { zone = "a"; }', 'fleet: { zone = "b"; }'))
+    lab.balancer.ctl("reload")
+    wait_until(lambda: factor(lab, "mta1", "zone")[0] == 0, 20, "moved to the other zone, by a reload")
+    wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 10, "settled")
+    assert shares(lab, 60)["mta1"] == 0

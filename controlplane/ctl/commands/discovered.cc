@@ -18,7 +18,8 @@ namespace {
 
 std::string head_of(const json& pool) {
   const std::string source = text_of(pool, "source");
-  std::string out = fmt::format("{}: {}\n", text_of(pool, "pool"), source.empty() ? "added by hand" : printable(source));
+  std::string out =
+      fmt::format("{}: {}\n", text_of(pool, "pool"), source.empty() ? "added by hand" : printable(source));
   if (!source.empty())
     out += pool.at("read").is_null() ? "not read yet\n" : fmt::format("read {}\n", text_of(pool, "read"));
   if (const std::string fault = text_of(pool, "fault"); !fault.empty())
@@ -70,6 +71,7 @@ std::expected<json, Failure> backend_from(const Invocation& invocation) {
     if (!value) return std::unexpected(value.error());
     if (invocation.has(setting.option)) out[setting.name] = *value;
   }
+  if (invocation.has("zone")) out["zone"] = invocation.text("zone");
   return out;
 }
 
@@ -104,6 +106,7 @@ Outcome change(const Invocation& invocation) {
 std::vector<Option> add_options() {
   std::vector<Option> out;
   for (const Setting& setting : kSettings) out.push_back({setting.option, "N", setting.help});
+  out.push_back({"zone", "ZONE", "Where it is; as near as this node's own zone without"});
   return out;
 }
 

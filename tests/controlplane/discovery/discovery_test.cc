@@ -83,17 +83,18 @@ class DiscoveryTest : public testing::Test {
     config_.pools.resize(1);
     config::Pool& pool = config_.pools.front();
     pool.name = "mta";
-    pool.discover = config::Discover{directory_.file("mta.json")};
+    pool.discover = config::Discover{.file = directory_.file("mta.json")};
     pool.backends.push_back(discovered("own", "10.0.1.10").backend);
     pool.backends.front().origin = config::Origin::kFile;
     begin();
   }
 
   void begin() {
-    discovery_ = std::make_unique<Discovery>(journal_, directory_.path() + "/state", [this](const DiscoveredPools& known) {
-      if (refuses_.empty()) used_ = complete(config_, known);
-      return refuses_;
-    });
+    discovery_ =
+        std::make_unique<Discovery>(io_, journal_, directory_.path() + "/state", [this](const DiscoveredPools& known) {
+          if (refuses_.empty()) used_ = complete(config_, known);
+          return refuses_;
+        });
   }
   void start() {
     discovery_->start(config_.pools);
@@ -124,6 +125,7 @@ class DiscoveryTest : public testing::Test {
     }));
   }
 
+  boost::asio::io_context io_;
   StateDirectory directory_;
   Journal journal_;
   config::Config config_;
@@ -148,8 +150,9 @@ TEST_F(DiscoveryTest, TakesWhatTheFileSaysAndFollowsIt) {
 TEST_F(DiscoveryTest, ASourceWithAFaultChangesNothing) {
   tell({"a", "b"});
   start();
-  for (const char* text : {"", "{", R"({"backends": [{"name": "a"}]})",
-                           R"({"backends": [{"name": "a", "address": "10.0.2.1"}, {"name": "a", "address": "10.0.2.2"}]})"}) {
+  for (const char* text :
+       {"", "{", R"({"backends": [{"name": "a"}]})",
+        R"({"backends": [{"name": "a", "address": "10.0.2.1"}, {"name": "a", "address": "10.0.2.2"}]})"}) {
     write(text);
     discovery_->tick();
     discovery_->tick();
@@ -219,8 +222,8 @@ TEST_F(DiscoveryTest, StateThatMakesNoSenseIsSetAside) {
   tell({"a"});
   start();
   for (const char* text : {"{", R"({"version": 2, "pools": {}})", R"({"version": 1, "pools": {"mta": {}}})",
-                           R"({"version": 1, "pools": {"mta": {"source": "", "found": [{}], "missing": [], "by_hand": []}}})",
-                           R"({"version": 1, "pools": {"mta": {"source": "", "found": [], "missing": ["x"], "by_hand": []}}})"}) {
+                           R"({"version": 1, "pools": {"mta": {"found": [{}], "missing": [], "by_hand": []}}})",
+                           R"({"version": 1, "pools": {"mta": {"found": [], "missing": ["x"], "by_hand": []}}})"}) {
     directory_.write("state/backends.json", text);
     begin();
     start();
@@ -264,8 +267,10 @@ TEST_F(DiscoveryTest, AReloadReadsASourceThatIsNewBeforeAnythingChanges) {
   tell({"a", "b"});
   start();
   config_.pools[0].discover->file = directory_.file("elsewhere.json");
-  EXPECT_EQ(names_of(discovery_->known_for(config_.pools).at("mta").found), (Names{"a", "b"})) << "not there: what was stays";
-  directory_.write("elsewhere.json", R"({"backends": [{"name": "b", "address": "10.0.2.2"}, {"name": "z", "address": "10.0.2.9"}]})");
+  EXPECT_EQ(names_of(discovery_->known_for(config_.pools).at("mta").found), (Names{"a", "b"}))
+      << "not there: what was stays";
+  directory_.write("elsewhere.json",
+                   R"({"backends": [{"name": "b", "address": "10.0.2.2"}, {"name": "z", "address": "10.0.2.9"}]})");
   const DiscoveredPools next = discovery_->known_for(config_.pools);
   EXPECT_EQ(names_of(next.at("mta").found), (Names{"b", "z"}));
   EXPECT_EQ(names_of(pool().found), (Names{"a", "b"})) << "it was only asked";

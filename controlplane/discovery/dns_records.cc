@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/discovery/dns_records.h"
+
+#include <arpa/nameser.h>
+#include <fmt/format.h>
+#include <resolv.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "config/bounds.h"
+
+namespace sluice::control {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr size_t kSrvHead = 6;  // priority, weight, port
+
+ns_type wire_type(config::DnsType type) {
+  switch (type) {
+    case config::DnsType::kA:
+      return ns_t_a;
+    case config::DnsType::kAaaa:
+      return ns_t_aaaa;
+    case config::DnsType::kSrv:
+      break;
+  }
+  return ns_t_srv;
+}
+
+/// Whether `record` was taken.
+bool take_address(const ns_rr& record, DnsRecord& out) {
+  auto& bytes = out.address.bytes;
+  if (ns_rr_type(record) == ns_t_aaaa) {
+    if (ns_rr_rdlen(record) != bytes.size()) return false;
+    std::memcpy(bytes.data(), ns_rr_rdata(record), bytes.size());
+    return true;
+  }
+  constexpr size_t kMapped = 12;  // bytes before an IPv4 address (RFC 4291 section 2.5.5.2)
+  if (ns_rr_rdlen(record) != bytes.size() - kMapped) return false;
+  bytes[10] = bytes[11] = 0xff;
+  std::memcpy(bytes.data() + kMapped, ns_rr_rdata(record), ns_rr_rdlen(record));
+  return true;
+}
+
+bool take_service(const ns_msg& message, const ns_rr& record, DnsRecord& out) {
+  const uint8_t* data = ns_rr_rdata(record);
+  if (ns_rr_rdlen(record) <= kSrvHead) return false;
+  out.priority = static_cast<uint16_t>(ns_get16(data));
+  out.weight = static_cast<uint16_t>(ns_get16(data + 2));
+  out.port = static_cast<uint16_t>(ns_get16(data + 4));
+  std::array<char, NS_MAXDNAME> name{};
+  const int used =
+      ns_name_uncompress(ns_msg_base(message), ns_msg_end(message), data + kSrvHead, name.data(), name.size());
+  if (used < 0) return false;
+  out.target = name.data();
+  std::ranges::transform(out.target, out.target.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
+  if (out.target.ends_with('.')) out.target.pop_back();
+  return true;
+}
+
+std::string name_of(const config::IpAddress& address) {
+  std::string out = address.to_string();
+  std::ranges::replace_if(out, [](char c) { return c == '.' || c == ':'; }, '-');
+  return out.front() == '-' ? "0" + out : out;
+}
+
+/// What one of several members of a target is called.
+std::string name_within(const DnsRecord& service, const config::IpAddress& address, bool by_address, bool by_port) {
+  std::string suffix;
+  if (by_address) suffix += "-" + name_of(address);
+  if (by_port) suffix += fmt::format("-{}", service.port);
+  return service.target.substr(0, config::kMaxNameBytes - std::min(suffix.size(), config::kMaxNameBytes)) + suffix;
+}
+
+}  // namespace
+
+std::expected<DnsRecords, std::string> records_from(std::span<const uint8_t> message, config::DnsType type) {
+  const auto malformed = [] { return std::unexpected("the answer is malformed"); };
+  ns_msg parsed;
+  if (ns_initparse(message.data(), static_cast<int>(message.size()), &parsed) != 0) return malformed();
+  DnsRecords out;
+  for (int i = 0; i < ns_msg_count(parsed, ns_s_an); i++) {
+    ns_rr record;
+    if (ns_parserr(&parsed, ns_s_an, i, &record) != 0) return malformed();
+    if (ns_rr_type(record) != wire_type(type) || ns_rr_class(record) != ns_c_in) continue;
+    DnsRecord& made = out.emplace_back();
+    made.ttl = std::chrono::seconds(ns_rr_ttl(record) & 0x7fffffff);  // RFC 2181 section 8
+    if (!(type == config::DnsType::kSrv ? take_service(parsed, record, made) : take_address(record, made)))
+      return malformed();
+  }
+  return out;
+}
+
+std::string document_of(const DnsRecords& addresses) {
+  json backends = json::array();
+  for (const DnsRecord& record : addresses)
+    backends.push_back({{"name", name_of(record.address)}, {"address", record.address.to_string()}});
+  return json{{"backends", std::move(backends)}}.dump();
+}
+
+std::expected<std::string, std::string> document_of(const DnsRecords& services,
+                                                    const std::map<std::string, DnsRecords>& addresses) {
+  std::set<uint16_t> priorities;
+  std::map<std::string, std::set<uint16_t>> ports;
+  bool any_weight = false;
+  for (const DnsRecord& service : services) {
+    if (service.target.empty()) continue;
+    priorities.insert(service.priority);
+    ports[service.target].insert(service.port);
+    any_weight |= service.weight != 0;
+  }
+  json backends = json::array();
+  for (const DnsRecord& service : services) {
+    if (service.target.empty()) continue;
+    const auto found = addresses.find(service.target);
+    if (found == addresses.end() || found->second.empty())
+      return std::unexpected(fmt::format("{} has no address", service.target));
+    const bool many_ports = ports[service.target].size() > 1, many_addresses = found->second.size() > 1;
+    const int64_t tier =
+        std::min<int64_t>(std::distance(priorities.begin(), priorities.find(service.priority)), config::kMaxTier);
+    for (const DnsRecord& address : found->second) {
+      json& backend = backends.emplace_back();
+      backend = {{"name", name_within(service, address.address, many_addresses, many_ports)},
+                 {"address", address.address.to_string()},
+                 {"port", service.port},
+                 {"tier", tier}};
+      if (any_weight) backend["weight"] = std::max<uint16_t>(service.weight, 1);
+    }
+  }
+  return json{{"backends", std::move(backends)}}.dump();
+}
+
+}  // namespace sluice::control
