@@ -70,7 +70,8 @@ void check_limits(const Config& config, Findings& findings) {
   for (size_t i = 0; i < config.sources.limits.size(); i++) {
     const Limit& limit = config.sources.limits[i];
     const std::string path = fmt::format("sources.limits[{}]", i);
-    if (!findings.given(path + ".connections") && !findings.given(path + ".per_second"))
+    const bool has_bound = limit.connections != 0 || limit.per_second != 0;
+    if (!has_bound && !findings.given(path + ".connections") && !findings.given(path + ".per_second"))
       findings.add(path, "limits nothing; allowed: with `connections`, `per_second` or both");
     check_limited_services(config, limit, path + ".services", findings);
     if (findings.sound(path + ".of")) check_twins(config, i, findings);

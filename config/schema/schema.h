@@ -177,14 +177,15 @@ Field<T> prefixes(std::string name, std::vector<IpPrefix> T::* member, size_t mo
 
 /// An array of unicast addresses with ports.
 template <class T>
-Field<T> socket_addresses(std::string name, std::vector<SocketAddress> T::* member, size_t most, std::string help) {
+Field<T> socket_addresses(std::string name, std::vector<SocketAddress> T::* member, size_t most, std::string help,
+                          std::string (*fault_of)(const std::string&) = address_fault) {
   const std::string allowed =
       fmt::format("at most {}, each ADDRESS:PORT with a numeric unicast address (\"10.9.0.2:2526\")", most);
   Field<T> out{{std::move(name), "array of strings", allowed, "[]", std::move(help)}, {}};
   out.read = [=](const Value& value, T& into) {
     for (const std::string& each : read_strings(value, most, allowed)) {
       const auto parsed = SocketAddress::parse(each);
-      const std::string wrong = parsed ? address_fault(parsed->address.to_string()) : parsed.error();
+      const std::string wrong = parsed ? fault_of(parsed->address.to_string()) : parsed.error();
       if (wrong.empty())
         (into.*member).push_back(*parsed);
       else

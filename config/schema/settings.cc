@@ -226,8 +226,9 @@ Group<Discover> discover_settings() {
       of_dns(choice("type", &Discover::type,
                     "which records; those of SRV say port, weight and, by priority, tier, and lead to names")),
       of_srv(choice("family", &Discover::family, "which addresses of those names")),
-      of_dns(defaults_to("those of /etc/resolv.conf", socket_addresses("servers", &Discover::servers, kMaxDnsServers,
-                                                                       "whom to ask, one after the other"))),
+      of_dns(defaults_to("those of /etc/resolv.conf",
+                         socket_addresses("servers", &Discover::servers, kMaxDnsServers,
+                                          "whom to ask, one after the other", server_address_fault))),
   };
 }
 

@@ -151,6 +151,10 @@ std::string records_fault(const std::string& text) {
   return "is of no kind that is known";
 }
 
+bool is_loopback(const IpAddress& address) {
+  return address == *IpAddress::parse("::1") || (address.is_v4() && address.bytes[12] == 127);
+}
+
 }  // namespace
 
 TextRule records_rule() {
@@ -237,19 +241,22 @@ TextRule refusal_rule() {
           refusal_fault};
 }
 
+std::string server_address_fault(const std::string& text) {
+  const auto address = IpAddress::parse(text);
+  return address && is_loopback(*address) ? "" : address_fault(text);
+}
+
 std::string address_fault(const std::string& text) {
   const auto address = IpAddress::parse(text);
   if (!address) return "is not an address";
+  if (is_loopback(*address)) return "is a loopback address";
   const auto& bytes = address->bytes;
   if (address->is_v4()) {
     if (bytes[12] == 0) return "is in 0.0.0.0/8, which no host has";
-    if (bytes[12] == 127) return "is a loopback address";
     if (bytes[12] >= 240) return "is in 240.0.0.0/4, which no host has";
     return bytes[12] >= 224 ? "is a multicast address" : "";
   }
   if (*address == IpAddress{}) return "is the unspecified address";
-  if (std::all_of(bytes.begin(), bytes.end() - 1, [](uint8_t b) { return b == 0; }) && bytes[15] == 1)
-    return "is the loopback address";
   if (bytes[0] == 0xff) return "is a multicast address";
   if (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) return "is a link-local address, which means nothing off its link";
   return "";

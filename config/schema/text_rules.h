@@ -34,5 +34,7 @@ TextRule records_rule();         // where records go, or ""
 
 /// Why `text` is no address of a host on a network ("is a multicast address"); "" if it is one.
 std::string address_fault(const std::string& text);
+/// Likewise of a server that we ask, which may be on this host.
+std::string server_address_fault(const std::string& text);
 
 }  // namespace sluice::config

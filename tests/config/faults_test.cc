@@ -316,7 +316,7 @@ TEST(Faults, NameTextThatIsNotAllowed) {
        {R"(11: services[0].vip: "::" is the unspecified address; allowed: a unicast IPv4 or IPv6 address, such as "192.0.2.25")"}},
       {"vip",
        "::1",
-       {R"(11: services[0].vip: "::1" is the loopback address; allowed: a unicast IPv4 or IPv6 address, such as "192.0.2.25")"}},
+       {R"(11: services[0].vip: "::1" is a loopback address; allowed: a unicast IPv4 or IPv6 address, such as "192.0.2.25")"}},
       {"vip",
        "ff02::1",
        {R"(11: services[0].vip: "ff02::1" is a multicast address; allowed: a unicast IPv4 or IPv6 address, such as "192.0.2.25")"}},

@@ -98,7 +98,7 @@ def test_members_come_and_go_by_a_file_and_no_session_is_cut(lab, source):
     source.tell("mta1")
     wait_until(lambda: discovered(lab)["missing"] == 2, 20, "two are missing")
     source.write('{"backends": [{"name": "mta1", "addres": "10.0.1.10"}]}')
-    wait_until(lambda: 'unknown setting; did you mean "address"?' in discovered(lab)["fault"], 20, discovered(lab)["fault"])
+    wait_until(lambda: 'unknown setting (did you mean "address"?)' in discovered(lab)["fault"], 20, discovered(lab)["fault"])
     source.path.unlink()
     wait_until(lambda: "No such file" in discovered(lab)["fault"], 20, "the file is gone")
     lab.balancer.control.stop()
@@ -210,7 +210,7 @@ zone "mail.test" {{ type primary; file "zone"; allow-update {{ 127.0.0.1; }}; }}
         self.service = Service("named", ["named", "-f", "-g", "-c", self.directory / "named.conf", "-u", "root"],
                                self.lab.directory / "named.log", self.lab.network.balancer)
         self.lab.services.append(self.service)
-        wait_until(lambda: "running" in self.service.log_path.read_text(), 20, "named runs")
+        wait_until(lambda: "all zones loaded" in self.service.log_path.read_text(), 20, "named runs")
         self.service.require_running()
 
     def stop(self):
