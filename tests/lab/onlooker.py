@@ -17,7 +17,7 @@ import sys
 
 from .mailer import TESTS
 from .network import VIP4, VIP6, client_addresses
-from .shell import CommandError, in_namespace, wait_until
+from .shell import CommandError, in_namespace
 
 PORTS = (25, 26, 27, 28, 465, 587)
 SESSIONS = 36
@@ -78,11 +78,12 @@ class Onlooker:
             task.update(door=door, sources=self.sources[6 if ":" in door[0] else 4])
         return json.loads(self.visitor.ask({"do": do, **task}))
 
-    def look(self, doors, extras=False, at_once=0):
-        """What is seen now at `doors`. `extras`: the scheduler's ways, too, at the first door that more than one server answers at."""
+    def look(self, doors, extras=False, at_once=0, together=False):
+        """What is seen now at `doors`. `extras`: the scheduler's ways, too, at the first door that more than one server answers at.
+        `together`: all sessions of a door are open at the same time."""
         out = {}
         for door in doors:
-            seen = self.visit("visit", door, sessions=SESSIONS)
+            seen = self.visit("visit", door, sessions=SESSIONS, together=together)
             count = collections.Counter(who for _, who, _ in seen)
             if set(count) == {"nobody"}:
                 continue
@@ -94,7 +95,7 @@ class Onlooker:
             if extras and len(answering) > 1 and door[1] != 465:
                 extras = False
                 here["sticky"] = sticky(seen)
-                if not here["sticky"] and len(answering) > 2:
+                if not here["sticky"] and len(answering) > 2 and not at_once:
                     here["refills"] = self._refills(door)
         if at_once:
             out["at_once"] = dict(collections.Counter(self.visit("hold", doors[0], sessions=at_once)))
@@ -124,7 +125,7 @@ def sticky(seen):
     return sum(len(whos) == 1 for whos in met.values()) > 0.7 * len(met)
 
 
-def differences(one, other):
+def differences(one, other, tolerance=TOLERANCE):
     """Facts, as "SCENE DOOR FACT: ONE / OTHER", in which two observations (scene -> what `look()` saw) are not alike."""
     out = []
     for scene in one | other:
@@ -138,21 +139,16 @@ def differences(one, other):
                 shares = (here.get(door) or there.get(door))["shares"]
                 out.append(f"{scene} {door} answers: {door in here} / {door in there} ({shares})")
                 continue
-            out += [f"{scene} {door} {text}" for text in at_door(here[door], there[door])]
+            out += [f"{scene} {door} {text}" for text in at_door(here[door], there[door], tolerance)]
     return out
 
 
-def at_door(here, there):
+def at_door(here, there, tolerance):
     for fact in ("headers", "sticky", "refills"):
         if here.get(fact) != there.get(fact):
             yield f"{fact}: {here.get(fact)} / {there.get(fact)}"
     shares = [here["shares"], there["shares"]]
     if set(shares[0]) != set(shares[1]):
         yield f"who: {shares[0]} / {shares[1]}"
-    elif not here.get("sticky") and any(abs(shares[0][who] - shares[1][who]) > TOLERANCE for who in shares[0]):
+    elif not here.get("sticky") and any(abs(shares[0][who] - shares[1][who]) > tolerance for who in shares[0]):
         yield f"shares: {shares[0]} / {shares[1]}"
-
-
-def wait_settled(condition, since, least_s, now):
-    """Waits until the checks have had `least_s` since `since` to say what they think, and `condition` holds."""
-    wait_until(lambda: now() - since >= least_s and condition(), 20, "the balancer's verdicts")

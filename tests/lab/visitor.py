@@ -5,8 +5,8 @@
 
 Each line on its standard input is a task, in JSON; the answer is a line of JSON. A door is [ADDRESS, PORT]; on 465 TLS is spoken.
 
-    {"do": "visit", "door": D, "sources": [...], "sessions": N}
-        one session after the other -> a list of [source, who, header]; `who` is "mta1.4:25", or "nobody"
+    {"do": "visit", "door": D, "sources": [...], "sessions": N, "together": false}
+        one session after the other, or all open together -> a list of [source, who, header]; `who` is "mta1.4:25", or "nobody"
     {"do": "hold", "door": D, "sources": [...], "sessions": N}
         so many that stay open -> a list of `who`
     {"do": "drop", "who": W}
@@ -19,14 +19,14 @@ import struct
 import sys
 
 PATIENCE_S = 0.6  # for a greeting
-CLOSED_AFTER = 3  # visits that were refused
+CLOSED_AFTER = 4  # visits that nobody answered
 
 
 class Session:
     """One connection; `who` answered it."""
 
     def __init__(self, door, source):
-        self.who, self.header, self.refused = "nobody", "", False
+        self.who, self.header, self.file = "nobody", "", None
         self.socket = socket.socket(socket.AF_INET6 if ":" in door[0] else socket.AF_INET)
         self.socket.settimeout(PATIENCE_S)
         try:
@@ -41,8 +41,6 @@ class Session:
             greeting = self.file.readline().decode(errors="replace").split()
             if len(greeting) == 2 and greeting[0] == "220":
                 self.who = greeting[1]
-        except ConnectionRefusedError:
-            self.refused = True
         except OSError:
             pass
 
@@ -52,9 +50,6 @@ class Session:
             self.file.write(b"WHO\r\n")
             self.file.flush()
             self.header = described(bytes.fromhex(self.file.readline().decode().partition(" ")[2]), self.port)
-            self.file.write(b"QUIT\r\n")
-            self.file.flush()
-            self.file.readline()
         except (OSError, ValueError):
             self.who = "nobody"
 
@@ -68,6 +63,8 @@ class Session:
             return False
 
     def close(self):
+        if self.file:
+            self.file.close()
         self.socket.close()
 
 
@@ -92,18 +89,21 @@ def described(header, port):
     return "not PROXY: " + header.hex()
 
 
-def visit(door, sources, sessions):
-    out, refused = [], 0
+def visit(door, sources, sessions, together=False):
+    out, held = [], []
     for number in range(sessions):
         source = sources[number * len(sources) // sessions]
         session = Session(door, source)
         if session.who != "nobody":
             session.ask()
-        session.close()
+        held.append(session)
+        if not together:
+            held.pop().close()
         out.append([source, session.who, session.header.replace(source, "CLIENT")])
-        refused += session.refused
-        if refused == number + 1 == CLOSED_AFTER:
+        if len(out) == CLOSED_AFTER and all(who == "nobody" for _, who, _ in out):
             break
+    for session in held:
+        session.close()
     return out
 
 

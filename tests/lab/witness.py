@@ -1,102 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
 """A mail server that tells each client who it is and what came before the client's first word: for comparing balancers.
 
-    python3 -m lab.witness NAME [CERTIFICATE KEY]
+    python3 -m lab.witness NAME CERTIFICATE KEY
 
-It greets at once on PLAIN, after a handshake of TLS on IMPLICIT (with a certificate), and on the ports of DEMANDING only after a
-PROXY header of that kind. The greeting is "220 NAME.FAMILY:PORT"; "WHO" is answered with "250 " and the bytes before it, in hex.
+It greets at once on PLAIN, after a handshake of TLS on IMPLICIT, and on the ports of DEMANDING only after a PROXY header of that
+kind. The greeting is "220 NAME.FAMILY:PORT"; "WHO" is answered with "250 " and the PROXY header, in hex.
 
 Each line on its standard input is a mood, in JSON; once it holds, "done" is written. {"down": true}: its ports are closed;
 {"greeting": "554 no"}: it says that to everyone; {"mute": true}: it says nothing. {}: as at first.
 """
-import asyncio
 import json
-import pathlib
-import re
+import socket
 import ssl
 import sys
+import threading
 
 PLAIN = (25, 26, 27, 587, 2525)
 IMPLICIT = 465
-V1 = re.compile(rb"PROXY [^\r]*\r\n")
-V2 = re.compile(rb"\r\n\r\n\0\r\nQUIT\n(.)(.)(..)", re.DOTALL)
-DEMANDING = {10025: (V1, V2), 10026: (V1,), 10027: (V2,)}
+DEMANDING = {10025: b"P\r", 10026: b"P", 10027: b"\r"}  # first bytes of the headers that are taken, v1 and v2
 PATIENCE_S = 0.5
-
-
-def header_length(data, wanted):
-    """Bytes of the PROXY header at the begin of `data`, 0 if none is there yet."""
-    for pattern in wanted:
-        if found := pattern.match(data):
-            end = found.end() + (int.from_bytes(found[3], "big") if pattern is V2 else 0)
-            return end if len(data) >= end else 0
-    return 0
+V2_HEAD = 16
 
 
 class Witness:
-    def __init__(self, name, certificate=None, key=None):
+    def __init__(self, name, certificate, key):
         self.name = name
         self.mood = {}
-        self.servers = []
-        self.tls = None
-        if certificate:
-            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.tls.load_cert_chain(certificate, key)
+        self.listeners = []
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(certificate, key)
 
-    async def set_mood(self, mood):
-        was_down, self.mood = self.mood.get("down", not self.servers), mood
-        if mood.get("down") and not was_down:
-            for server in self.servers:
-                server.close()
-            self.servers = []
-        elif was_down and not mood.get("down"):
-            ports = [(port, None) for port in (*PLAIN, *DEMANDING)] + ([(IMPLICIT, self.tls)] if self.tls else [])
-            for port, tls in ports:
-                for host in ("0.0.0.0", "::"):
-                    self.servers.append(await asyncio.start_server(self.serve, host, port, ssl=tls, backlog=512))
+    def set_mood(self, mood):
+        self.mood = mood
+        if mood.get("down"):
+            for listener in self.listeners:
+                listener.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+                listener.close()
+            self.listeners = []
+        elif not self.listeners:
+            for port in (*PLAIN, IMPLICIT, *DEMANDING):
+                for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+                    listener = socket.create_server((host, port), family=family, backlog=512)
+                    self.listeners.append(listener)
+                    threading.Thread(target=self._accept, args=(listener, port), daemon=True).start()
 
-    async def serve(self, reader, writer):
-        try:
-            await self._converse(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            pass
-        finally:
-            writer.close()
-
-    async def _converse(self, reader, writer):
-        local = writer.get_extra_info("sockname")
-        port, family = local[1], 6 if ":" in local[0] else 4
-        before = b""
-        if wanted := DEMANDING.get(port):
-            async with asyncio.timeout(PATIENCE_S):
-                while not header_length(before, wanted):
-                    before += await reader.readexactly(1)
-        if not self.mood.get("mute"):
-            writer.write(self.mood.get("greeting", f"220 {self.name}.{family}:{port}").encode() + b"\r\n")
-        while line := await reader.readline():
-            word = line.strip().upper()
-            if word == b"WHO":
-                writer.write(b"250 " + before.hex().encode() + b"\r\n")
-            elif word == b"QUIT":
-                writer.write(b"221 bye\r\n")
+    def _accept(self, listener, port):
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
                 return
-            elif word.startswith((b"EHLO", b"HELO")):
-                writer.write(b"250-" + self.name.encode() + b"\r\n250 PIPELINING\r\n" if word[:1] == b"E" else b"250 ok\r\n")
-            else:
-                before += line
+            threading.Thread(target=self._serve, args=(client, port), daemon=True).start()
+
+    def _serve(self, client, port):
+        try:
+            with client:
+                family = 6 if client.family == socket.AF_INET6 else 4
+                self._converse(self.tls.wrap_socket(client, server_side=True) if port == IMPLICIT else client, family, port)
+        except OSError:
+            pass
+
+    def _converse(self, client, family, port):
+        header = b""
+        with client, client.makefile("rwb") as stream:
+            if port in DEMANDING:
+                client.settimeout(PATIENCE_S)
+                header = read_header(stream)
+                client.settimeout(None)
+                if header[:1] not in DEMANDING[port] or not header:
+                    return
+            if not self.mood.get("mute"):
+                stream.write(self.mood.get("greeting", f"220 {self.name}.{family}:{port}").encode() + b"\r\n")
+                stream.flush()
+            header = header or read_header(stream)
+            while line := stream.readline():
+                stream.write(self._answer(line.strip().upper(), header))
+                stream.flush()
+                if line.upper().startswith(b"QUIT"):
+                    return
+
+    def _answer(self, word, header):
+        if word == b"WHO":
+            return b"250 " + header.hex().encode() + b"\r\n"
+        if word.startswith(b"EHLO"):
+            return b"250-" + self.name.encode() + b"\r\n250 PIPELINING\r\n"
+        return b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n"
 
 
-async def main(name, *certificate):
-    witness = Witness(name, *certificate)
-    loop = asyncio.get_running_loop()
-    moods = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(moods), sys.stdin)
-    await witness.set_mood({})
+def read_header(stream):
+    """The PROXY header at the begin of a stream, b"" if it begins otherwise, of which nothing is taken then."""
+    begin = stream.peek(1)[:1]
+    if begin == b"P":
+        return stream.readline()
+    if begin == b"\r":
+        head = stream.read(V2_HEAD)
+        return head + stream.read(int.from_bytes(head[14:], "big"))
+    return b""
+
+
+def main():
+    witness = Witness(*sys.argv[1:])
+    witness.set_mood({})
     print("done", flush=True)
-    while line := await moods.readline():
-        await witness.set_mood(json.loads(line))
+    for line in sys.stdin:
+        witness.set_mood(json.loads(line))
         print("done", flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*(str(pathlib.Path(word)) for word in sys.argv[1:])))
+    main()
