@@ -81,8 +81,14 @@ bool is_answer(std::string_view pattern) {
 
 void read_expect(const Line& line, CheckPlan& plan, Remarks& remarks) {
   size_t i = 2;
-  while (line.word(i) == "comment" || line.word(i) == "min-recv") i += 2;
+  bool bounded = false;
+  for (; line.word(i) == "comment" || line.word(i) == "min-recv"; i += 2) bounded |= line.word(i) == "min-recv";
   const bool negated = line.word(i) == "!";
+  if (negated && !bounded)
+    remarks.warn(
+        line.number,
+        "tcp-check expect ! without min-recv: HAProxy read on until a time-out, for a mail server says no more, "
+        "and took it for down; here the greeting is judged");
   if (negated) i++;
   const std::string& kind = line.word(i);
   const std::string& text = line.word(i + 1);

@@ -70,8 +70,11 @@ void read_balance(const Line& line, Balanced& proxy, Remarks& remarks) {
                                                                  {"static-rr", Scheduler::kWrr},
                                                                  {"leastconn", Scheduler::kLeastConn},
                                                                  {"source", Scheduler::kSource},
-                                                                 {"random", Scheduler::kMaglev}};
-  const auto known = kSchedulers.find(line.word(1).substr(0, line.word(1).find('(')));
+                                                                 // The less loaded of two that are drawn.
+                                                                 {"random", Scheduler::kLeastConn},
+                                                                 {"random(1)", Scheduler::kMaglev}};
+  auto known = kSchedulers.find(line.word(1));
+  if (known == kSchedulers.end()) known = kSchedulers.find(line.word(1).substr(0, line.word(1).find('(')));
   proxy.scheduler = Scheduler::kWrr;
   if (known == kSchedulers.end())
     return remarks.leave_out(line.number, fmt::format("balance {}: taken as roundrobin", line.word(1)));

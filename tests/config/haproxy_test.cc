@@ -94,6 +94,18 @@ TEST(HaproxyImport, TakesServersWithTheirWeightsLimitsAndPorts) {
   EXPECT_EQ(backends[1].port, 2525);
 }
 
+TEST(HaproxyImport, TakesTheSchedulerThatIsMostLikeHaproxys) {
+  const std::pair<const char*, Scheduler> cases[] = {
+      {"roundrobin", Scheduler::kWrr},   {"static-rr", Scheduler::kWrr},    {"leastconn", Scheduler::kLeastConn},
+      {"source", Scheduler::kSource},    {"random", Scheduler::kLeastConn}, {"random(3)", Scheduler::kLeastConn},
+      {"random(1)", Scheduler::kMaglev}, {"first", Scheduler::kWrr},
+  };
+  for (const auto& [name, scheduler] : cases) {
+    const Config config = converted(listen(25, fmt::format("  balance {}\n  server a 10.0.1.10\n", name)));
+    EXPECT_EQ(config.services.at(0).scheduler, scheduler) << name;
+  }
+}
+
 struct CheckCase {
   const char* lines;
   CheckType type;
@@ -372,6 +384,8 @@ TEST(HaproxyImport, WarnsOfWhatIsWrong) {
        "f:6: warning: servers of one backend differ in on-marked-down"},
       {"headers for some", listen(25, "  server a 10.0.1.10\n  server b 10.0.1.11 send-proxy\n"),
        "f:6: warning: servers of one backend differ in send-proxy"},
+      {"a pattern that never ends", listen(25, "  option tcp-check\n  tcp-check expect ! string x\n" + server),
+       "f:6: warning: tcp-check expect ! without min-recv"},
       {"a condition", listen(25, ".if defined(X)\n.endif\n" + server),
        "f:5: warning: .if defined(X): whether the condition"},
       {"a variable", listen(25, server + "  server b \"${WHERE}:25\"\n"), "f:6: warning: variable WHERE"},

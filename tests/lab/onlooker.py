@@ -78,16 +78,17 @@ class Onlooker:
             task.update(door=door, sources=self.sources[6 if ":" in door[0] else 4])
         return json.loads(self.visitor.ask({"do": do, **task}))
 
-    def look(self, doors, extras=False, at_once=0, together=False):
-        """What is seen now at `doors`. `extras`: the scheduler's ways, too, at the first door that more than one server answers at.
-        `together`: all sessions of a door are open at the same time."""
+    def look(self, doors, extras=False, at_once=0, together=False, refills=True):
+        """What is seen now at `doors`. `extras`: the scheduler's ways, too, at the first door at which more than one server answers.
+        `together`: all sessions of a door are open at the same time; `refills`: whether that is asked, too."""
         out = {}
         for door in doors:
             seen = self.visit("visit", door, sessions=SESSIONS, together=together)
             count = collections.Counter(who for _, who, _ in seen)
             if set(count) == {"nobody"}:
                 continue
-            here = out[f"{door[0]}:{door[1]}"] = {"shares": {who: number / len(seen) for who, number in count.items()}, "headers": {}}
+            shares = {who: number / len(seen) for who, number in count.items()}
+            here = out[f"{door[0]}:{door[1]}"] = {"shares": shares, "headers": {}}
             for _, who, header in seen:
                 if header:
                     here["headers"].setdefault(who, set()).add(header)
@@ -95,7 +96,7 @@ class Onlooker:
             if extras and len(answering) > 1 and door[1] != 465:
                 extras = False
                 here["sticky"] = sticky(seen)
-                if not here["sticky"] and len(answering) > 2 and not at_once:
+                if not here["sticky"] and len(answering) > 2 and refills:
                     here["refills"] = self._refills(door)
         if at_once:
             out["at_once"] = dict(collections.Counter(self.visit("hold", doors[0], sessions=at_once)))
@@ -139,7 +140,8 @@ def differences(one, other, tolerance=TOLERANCE):
                 shares = (here.get(door) or there.get(door))["shares"]
                 out.append(f"{scene} {door} answers: {door in here} / {door in there} ({shares})")
                 continue
-            out += [f"{scene} {door} {text}" for text in at_door(here[door], there[door], tolerance)]
+            stays = one.get("up", {}).get(door, {}).get("sticky")
+            out += [f"{scene} {door} {text}" for text in at_door(here[door], there[door], 1 if stays else tolerance)]
     return out
 
 
@@ -150,5 +152,5 @@ def at_door(here, there, tolerance):
     shares = [here["shares"], there["shares"]]
     if set(shares[0]) != set(shares[1]):
         yield f"who: {shares[0]} / {shares[1]}"
-    elif not here.get("sticky") and any(abs(shares[0][who] - shares[1][who]) > tolerance for who in shares[0]):
+    elif any(abs(shares[0][who] - shares[1][who]) > tolerance for who in shares[0]):
         yield f"shares: {shares[0]} / {shares[1]}"

@@ -7,7 +7,8 @@ It greets at once on PLAIN, after a handshake of TLS on IMPLICIT, and on the por
 kind. The greeting is "220 NAME.FAMILY:PORT"; "WHO" is answered with "250 " and the PROXY header, in hex.
 
 Each line on its standard input is a mood, in JSON; once it holds, "done" is written. {"down": true}: its ports are closed;
-{"greeting": "554 no"}: it says that to everyone; {"mute": true}: it says nothing. {}: as at first.
+{"greeting": "554 no"}: it says that to everyone; {"mute": true}: it says nothing; {"agent": "drain"}: what it says on AGENT, by
+HAProxy's protocol of agents. {}: as at first.
 """
 import json
 import socket
@@ -17,6 +18,7 @@ import threading
 
 PLAIN = (25, 26, 27, 587, 2525)
 IMPLICIT = 465
+AGENT = 9707
 DEMANDING = {10025: b"P\r", 10026: b"P", 10027: b"\r"}  # first bytes of the headers that are taken, v1 and v2
 PATIENCE_S = 0.5
 V2_HEAD = 16
@@ -38,7 +40,7 @@ class Witness:
                 listener.close()
             self.listeners = []
         elif not self.listeners:
-            for port in (*PLAIN, IMPLICIT, *DEMANDING):
+            for port in (*PLAIN, IMPLICIT, AGENT, *DEMANDING):
                 for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
                     listener = socket.create_server((host, port), family=family, backlog=512)
                     self.listeners.append(listener)
@@ -63,6 +65,9 @@ class Witness:
     def _converse(self, client, family, port):
         header = b""
         with client, client.makefile("rwb") as stream:
+            if port == AGENT:
+                stream.write(self.mood.get("agent", "up 100%").encode() + b"\n")
+                return
             if port in DEMANDING:
                 client.settimeout(PATIENCE_S)
                 header = read_header(stream)
