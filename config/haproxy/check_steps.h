@@ -9,8 +9,11 @@
 
 namespace sluice::config::haproxy {
 
-/// Takes an `option` line about checks. Returns false if it is about something else.
-bool read_check_option(const Line& line, CheckPlan& plan, Remarks& remarks);
+/// Whether an `option` line is about checks.
+bool is_check_option(const Line& line);
+
+/// Takes such a line; others change nothing. It holds for the section's steps before it, too: read it first.
+void read_check_option(const Line& line, CheckPlan& plan, Remarks& remarks);
 
 /// Takes a `tcp-check` line.
 void read_check_step(const Line& line, CheckPlan& plan, Remarks& remarks);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "config/haproxy/names.h"
 #include "config/haproxy/warnings.h"
@@ -17,6 +18,9 @@ namespace {
 
 constexpr Milliseconds kEstablished{7'440'000};  // our default, RFC 5382 REQ-5
 constexpr Milliseconds kLongestTimer{604'800'000};
+constexpr uint32_t kLastTier = 7;
+constexpr size_t kMostServices = 1024;  // with more, our loader refuses the result
+constexpr size_t kMostNamed = 1 << 16;  // ranges make many of few bytes
 constexpr const char* kExampleV4 = "192.0.2.25";
 constexpr const char* kExampleV6 = "2001:db8::25";
 
@@ -27,6 +31,10 @@ std::optional<Milliseconds> within(const std::optional<Milliseconds>& value, Mil
 
 bool knows_tls(CheckType type) {
   return type == CheckType::kSmtps;
+}
+
+bool may_take_traffic(const Server& server) {
+  return !server.settings.disabled && server.settings.weight != 0U;
 }
 
 /// The port that the first server gets a service's connections at.
@@ -40,6 +48,10 @@ class Converter {
       : proxies_(proxies), vips_(vips), remarks_(remarks) {
     for (const Balanced& proxy : proxies)
       if (proxy.has_servers) backends_.emplace(proxy.name, &proxy);
+    for (const Balanced& proxy : proxies)
+      for (const Bind& bind : proxy.binds)
+        for (uint32_t port = bind.at.port; port <= bind.at.last_port && named_.size() < kMostNamed; port++)
+          if (!bind.at.implied) named_.emplace(vip_of(bind), port, bind.at.address.has_value());
   }
 
   Draft run() {
@@ -50,7 +62,10 @@ class Converter {
         remarks_.leave_out(proxy.line,
                            fmt::format("backend {}: no frontend leads to it by default_backend", proxy.name));
     drop_ports_of_services();
-    if (!draft_.services.empty()) remarks_.to_do(0, "dataplane.ports: name your network card's ports as devices");
+    if (!draft_.services.empty()) {
+      remarks_.to_do(0, "dataplane.ports: name your network card's ports as devices");
+      remarks_.to_do(0, "instance: the name by which its units are started, sluice-control@NAME");
+    }
     return std::move(draft_);
   }
 
@@ -60,11 +75,15 @@ class Converter {
   void convert_frontend(const Balanced& proxy) {
     const Balanced* backend = backend_of(proxy);
     if (backend == nullptr) return;
-    for (const Bind& bind : proxy.binds) convert_bind(proxy, *backend, bind);
+    for (Bind bind : proxy.binds)
+      for (uint32_t port = bind.at.port; port <= bind.at.last_port && draft_.services.size() <= kMostServices; port++) {
+        bind.at.port = static_cast<uint16_t>(port);
+        convert_bind(proxy, *backend, bind);
+      }
   }
 
   const Balanced* backend_of(const Balanced& proxy) {
-    if (!proxy.servers.empty()) return &proxy;
+    if (!proxy.servers.empty() && proxy.default_backend.empty()) return &proxy;
     const auto found = backends_.find(proxy.default_backend);
     if (proxy.default_backend.empty()) {
       remarks_.leave_out(proxy.line, fmt::format("{}: it has neither servers nor a default_backend", proxy.name));
@@ -81,10 +100,21 @@ class Converter {
     return nullptr;
   }
 
+  /// Whether another bind names the address and port of `bind` more closely: that one gets the connections.
+  bool outdone(const Bind& bind, const std::string& vip) const {
+    if (bind.at.address) return false;
+    return named_.contains({vip, bind.at.port, true}) ||
+           (bind.at.implied && named_.contains({vip, bind.at.port, false}));
+  }
+
   void convert_bind(const Balanced& proxy, const Balanced& backend, const Bind& bind) {
     used_.insert(&backend);
-    DraftService service{
-        .vip = vip_of(bind), .port = bind.at.port, .scheduler = backend.scheduler, .vip_made_up = made_up(bind)};
+    DraftService service{.vip = vip_of(bind),
+                         .port = bind.at.port,
+                         .scheduler = backend.scheduler,
+                         .mss = bind.mss,
+                         .vip_made_up = made_up(bind)};
+    if (outdone(bind, service.vip)) return;
     if (!endpoints_.emplace(service.vip, service.port).second)
       return remarks_.leave_out(bind.line, fmt::format("{} port {} has a service already", service.vip, service.port));
     const DraftPool* pool = pool_of(backend, bind.at.v6);
@@ -92,17 +122,19 @@ class Converter {
       return remarks_.leave_out(
           bind.line, fmt::format("{} port {}: no server of {} has an IPv{} address, and `nat` keeps the family",
                                  service.vip, service.port, backend.name, bind.at.v6 ? 6 : 4));
-    service.name =
-        service_names_.take(proxy.binds.size() == 1 ? proxy.name : fmt::format("{}-{}", proxy.name, service.port));
+    const bool one = proxy.binds.size() == 1 && proxy.binds.front().at.port == proxy.binds.front().at.last_port;
+    service.name = service_names_.take(one ? proxy.name : fmt::format("{}-{}", proxy.name, service.port));
     service.pool = pool->name;
     service.check = check_of_service(backend, *pool, service.port);
     const ServerSettings& first = backend.servers.front().settings;
-    service.proxy = first.proxy;
+    service.proxy = first.proxy();
     service.keep_when_down = !first.reset_when_down;
     if (service.vip_made_up)
       remarks_.to_do(bind.line, fmt::format("vip of service {}: HAProxy listened on every address; {} is an example",
                                             service.name, service.vip));
     warn_of_service(proxy, backend, bind, remarks_);
+    if (told_of_.emplace(&backend, bind.at.v6, bind.tls || bind.at.port == kSubmissions).second)
+      warn_of_servers(backend, bind, remarks_);
     keep_long_timeouts(proxy, backend);
     draft_.services.push_back(std::move(service));
   }
@@ -136,11 +168,36 @@ class Converter {
     const bool both = members != std::ssize(backend.servers);
     DraftPool pool{.name = pool_names_.take(backend.name + (both && v6 ? "6" : "")), .check = check_of(backend)};
     Names names;
-    for (const Server& server : backend.servers)
-      if (in_family(server)) pool.backends.push_back(backend_of_server(backend, server, names, pool));
+    uint32_t spares = 0;
+    std::map<std::pair<std::string, uint16_t>, const Server*> endpoints;
+    for (const Server& server : backend.servers) {
+      if (!in_family(server)) continue;
+      const auto [known, fresh] =
+          endpoints.emplace(std::pair(server.at.address.to_string(), server.at.port.value_or(0)), &server);
+      if (!fresh) {
+        remarks_.warn(server.line, fmt::format("server {}: server {} has its address and port already, and gets one "
+                                               "share of connections, not two: raise its weight",
+                                               server.name, known->second->name));
+        continue;
+      }
+      pool.backends.push_back(backend_of_server(backend, server, names, pool));
+      if (server.settings.backup) pool.backends.back().tier = tier_of_spare(backend, server, spares);
+    }
     pools_[{&backend, v6}] = draft_.pools.size();
     draft_.pools.push_back(std::move(pool));
     return &draft_.pools.back();
+  }
+
+  /// HAProxy uses the first of the backups that it can, or all of them with `option allbackups`. `spares`: those
+  /// before.
+  uint32_t tier_of_spare(const Balanced& backend, const Server& server, uint32_t& spares) {
+    if (backend.all_backups) return 1;
+    if (may_take_traffic(server)) spares++;
+    if (spares > kLastTier)
+      remarks_.warn(server.line, fmt::format("backup: there are {} tiers for backups, so that this one shares the last "
+                                             "of them with others; HAProxy used one after the other",
+                                             kLastTier));
+    return std::clamp(spares, 1U, kLastTier);
   }
 
   DraftBackend backend_of_server(const Balanced& backend, const Server& server, Names& names, DraftPool& pool) {
@@ -149,18 +206,14 @@ class Converter {
                      .address = server.at.address.to_string(),
                      .port = server.at.port,
                      .weight = settings.weight,
-                     .max_connections = settings.max_connections,
-                     .spare = settings.backup};
+                     .max_connections = settings.max_connections};
     const bool weighted =
         std::ranges::any_of(backend.servers, [](const Server& each) { return each.settings.weight.has_value(); });
     if (weighted && !out.weight) out.weight = 1;  // HAProxy's default
+    if (settings.disabled) out.weight = 0;
     take_slow_start(server, pool);
     out.agent = agent_of(server, pool);
-    if (settings.proxy != backend.servers.front().settings.proxy)
-      remarks_.warn(
-          server.line,
-          "servers of one backend differ in send-proxy; here it belongs to the service, and the first server's is "
-          "taken");
+    warn_of_difference(server, backend.servers.front(), remarks_);
     return out;
   }
 
@@ -226,11 +279,11 @@ class Converter {
                    .expect = plan.expect,
                    .reject = plan.reject,
                    .rise = settings.rise,
-                   .fall = settings.fall};
+                   .fall = settings.fall,
+                   .soft_is_down = plan.type != CheckType::kSmtps};
     if (settings.check_tls && !knows_tls(out.type)) out.type = CheckType::kSmtps;
-    out.port = settings.check_port ? settings.check_port : plan.port;
-    out.proxy = plan.proxy != Proxy::kNone ? plan.proxy : settings.check_proxy;
-    if (out.proxy == Proxy::kNone && !out.port) out.proxy = settings.proxy;
+    out.port = plan.port ? plan.port : settings.check_port;
+    if (sends_header(plan, settings)) out.proxy = settings.proxy_v2 ? Proxy::kV2 : Proxy::kV1;
     out.interval = within(settings.interval, Milliseconds{100}, Milliseconds{3'600'000});
     out.fast_interval = within(settings.fast_interval, Milliseconds{100}, out.interval.value_or(Milliseconds{5000}));
     out.connect_timeout = within(timeout_of(backend, "connect"), Milliseconds{10}, Milliseconds{300'000});
@@ -241,6 +294,13 @@ class Converter {
       out.helo.clear();
     }
     return out;
+  }
+
+  /// Whether the check's connection begins with a PROXY header: as the traffic's does unless it goes to a port of its
+  /// own.
+  static bool sends_header(const CheckPlan& plan, const ServerSettings& settings) {
+    const bool as_traffic = settings.check_proxy || (settings.proxy() != Proxy::kNone && !settings.check_port);
+    return plan.proxy || (as_traffic && (!plan.connects || plan.connects_as_traffic));
   }
 
   static std::optional<Milliseconds> timeout_of(const Balanced& proxy, const std::string& which) {
@@ -280,6 +340,8 @@ class Converter {
   std::map<std::string, std::string> tls_checks_;  // by the check that they replace on 465
   std::set<const Balanced*> used_;
   std::set<std::pair<std::string, uint16_t>> endpoints_;
+  std::set<std::tuple<const Balanced*, bool, bool>> told_of_;  // backends, by what their services have in common
+  std::set<std::tuple<std::string, uint16_t, bool>> named_;    // VIPs and ports of binds, and whether by their address
   Names service_names_, pool_names_, check_names_;
 };
 

@@ -56,8 +56,10 @@ std::string check_text(const DraftCheck& check) {
   out.time("fast_interval", check.fast_interval).time("connect_timeout", check.connect_timeout);
   if (check.type != CheckType::kTcp) {
     out.time("greeting_timeout", check.reply_timeout).time("command_timeout", check.reply_timeout);
-    out.text("expect", check.expect).text("reject", check.reject).text("proxy", name_of_proxy(check.proxy));
+    out.text("expect", check.expect).text("reject", check.reject);
+    if (check.soft_is_down) out.text("on_soft", "down");
   }
+  out.text("proxy", name_of_proxy(check.proxy));
   if (check.type != CheckType::kTcp && check.type != CheckType::kBanner) out.text("helo", check.helo);
   out.number("rise", check.rise).number("fall", check.fall);
   return fmt::format("  {}: {{ {} }};\n", check.name, out.str());
@@ -67,8 +69,7 @@ std::string backend_text(const DraftBackend& backend) {
   Settings out;
   out.text("name", backend.name).text("address", backend.address).number("port", backend.port);
   out.number("weight", backend.weight).number("max_connections", backend.max_connections);
-  if (backend.spare) out.put("tier", "1");
-  out.text("agent", backend.agent);
+  out.number("tier", backend.tier).text("agent", backend.agent);
   return fmt::format("      {{ {} }}", out.str());
 }
 
@@ -88,6 +89,7 @@ std::string service_text(const DraftService& service) {
   out.text("pool", service.pool).text("check", service.check);
   if (service.scheduler != Scheduler::kMaglev) out.text("scheduler", std::string(name_of(service.scheduler)));
   out.text("proxy", name_of_proxy(service.proxy));
+  out.number("mss", service.mss);
   if (service.keep_when_down) out.text("on_backend_down", "keep");
   return fmt::format("  {{ {} }}", out.str());
 }
@@ -111,6 +113,8 @@ std::string vip_note(const Draft& draft) {
 
 std::string write_draft(const Draft& draft, const std::string& origin) {
   std::string out = fmt::format("// Made from {} by sluicectl import haproxy.\n\n", printable(origin));
+  out +=
+      "// TO DO: instance: the name by which its units are started, sluice-control@NAME.\ninstance = \"sluice\";\n\n";
   out +=
       "dataplane:\n{\n  // TO DO: device: the network card's two ports; faces = \"both\" if there is one alone.\n  "
       "ports =\n  (\n"

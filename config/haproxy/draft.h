@@ -20,14 +20,15 @@ struct DraftCheck {
   std::optional<uint16_t> port;
   std::optional<Milliseconds> interval, fast_interval, connect_timeout, reply_timeout;
   std::optional<uint32_t> rise, fall;
+  bool soft_is_down = false;  // 4xx counts as any other failure
 };
 
 struct DraftBackend {
   std::string name, address;
   std::optional<uint16_t> port;
   std::optional<uint32_t> weight, max_connections;
-  bool spare = false;  // takes traffic when no other can
-  std::string agent;   // "ADDRESS:PORT"
+  std::optional<uint32_t> tier;
+  std::string agent;  // "ADDRESS:PORT"
 };
 
 struct DraftPool {
@@ -41,6 +42,7 @@ struct DraftService {
   uint16_t port = 0;
   Scheduler scheduler = Scheduler::kWrr;
   Proxy proxy = Proxy::kNone;
+  std::optional<uint32_t> mss;
   bool keep_when_down = true;
   bool vip_made_up = false;
 };

@@ -14,21 +14,37 @@ namespace {
 
 // --- Lines of a proxy ---
 
+/// What of a bind line has no place here, and why. The rest is TLS, of which `ssl` tells, or tunes HAProxy's own
+/// socket.
+std::string_view why_left_out_of_bind(std::string_view word) {
+  constexpr std::string_view kProxied = "clients are expected to come with their own address";
+  static const std::map<std::string_view, std::string_view> kReasons{
+      {"accept-proxy", kProxied},
+      {"accept-netscaler-cip", kProxied},
+      {"maxconn", "limits belong to backends, as max_connections"},
+      {"interface", "a service is had at every port that faces clients"},
+      {"namespace", "a service is had at every port that faces clients"},
+      {"defer-accept", "it waits for the client's first word, and an SMTP client waits for the greeting"},
+      {"transparent", "a VIP is one address"}};
+  const auto known = kReasons.find(word);
+  return known == kReasons.end() ? "" : known->second;
+}
+
 void read_bind(const Line& line, Balanced& proxy, Remarks& remarks) {
   Bind bind{.line = line.number};
-  bool v4v6 = false;
+  bool v6only = false;
   for (size_t i = 2; i < line.words.size(); i++) {
     const std::string& word = line.words[i];
-    v4v6 |= word == "v4v6";
+    v6only |= word == "v6only";
     bind.tls |= word == "ssl";
-    if (word == "accept-proxy")
-      remarks.leave_out(line.number, "accept-proxy: clients are expected to come with their own address");
-    if (word == "maxconn") remarks.leave_out(line.number, "maxconn: limits belong to backends, as max_connections");
+    if (word == "mss") bind.mss = parse_number(line.word(i + 1), 1, 65495);
+    if (const std::string_view why = why_left_out_of_bind(word); !why.empty())
+      remarks.leave_out(line.number, fmt::format("{}: {}", word, why));
   }
   const std::string& addresses = line.word(1);
   for (size_t begin = 0; begin <= addresses.size();) {
     const size_t end = std::min(addresses.find(',', begin), addresses.size());
-    const auto found = parse_bind(std::string_view(addresses).substr(begin, end - begin), v4v6);
+    const auto found = parse_bind(std::string_view(addresses).substr(begin, end - begin), v6only);
     begin = end + 1;
     if (!found) {
       remarks.leave_out(line.number, fmt::format("bind {}", found.error()));
@@ -54,8 +70,12 @@ void read_balance(const Line& line, Balanced& proxy, Remarks& remarks) {
                                                                  {"static-rr", Scheduler::kWrr},
                                                                  {"leastconn", Scheduler::kLeastConn},
                                                                  {"source", Scheduler::kSource},
-                                                                 {"random", Scheduler::kMaglev}};
-  const auto known = kSchedulers.find(line.word(1).substr(0, line.word(1).find('(')));
+                                                                 // The less loaded of two that are drawn.
+                                                                 {"random", Scheduler::kLeastConn},
+                                                                 {"random(1)", Scheduler::kMaglev}};
+  auto known = kSchedulers.find(line.word(1));
+  if (known == kSchedulers.end()) known = kSchedulers.find(line.word(1).substr(0, line.word(1).find('(')));
+  proxy.scheduler = Scheduler::kWrr;
   if (known == kSchedulers.end())
     return remarks.leave_out(line.number, fmt::format("balance {}: taken as roundrobin", line.word(1)));
   proxy.scheduler = known->second;
@@ -70,13 +90,20 @@ void read_timeout(const Line& line, Balanced& proxy, Remarks& remarks) {
   proxy.timeouts[line.word(1)] = {line.number, *value};
 }
 
-void read_mode(const Line& line, Balanced& proxy, Remarks&) {
-  proxy.tcp = line.word(1) == "tcp";
+void lead_to(const Line& line, Balanced& proxy) {
+  proxy.default_backend = line.word(1);
+  proxy.default_backend_line = line.number;
 }
 
 void read_default_backend(const Line& line, Balanced& proxy, Remarks&) {
-  proxy.default_backend = line.word(1);
-  proxy.default_backend_line = line.number;
+  if (!proxy.rules_end) lead_to(line, proxy);
+}
+
+void read_use_backend(const Line& line, Balanced& proxy, Remarks& remarks) {
+  if (line.words.size() > 2)
+    return remarks.leave_out(line.number, "use_backend: there are no rules by connection or content");
+  if (!proxy.rules_end) lead_to(line, proxy);
+  proxy.rules_end = true;
 }
 
 void read_default_server(const Line& line, Balanced& proxy, Remarks& remarks) {
@@ -92,7 +119,11 @@ void read_tcp_request(const Line& line, Balanced& proxy, Remarks& remarks) {
 }
 
 void read_option(const Line& line, Balanced& proxy, Remarks& remarks) {
-  if (read_check_option(line, proxy.check, remarks)) return;
+  if (is_check_option(line)) return;  // read before
+  if (line.word(1) == "allbackups") {
+    proxy.all_backups = true;
+    return;
+  }
   // They tune or log a proxy's own connections, of which there are none here.
   static constexpr std::array<std::string_view, 18> kWithoutMeaning{
       "tcplog",       "dontlognull",        "dontlog-normal",    "log-health-checks",
@@ -104,8 +135,12 @@ void read_option(const Line& line, Balanced& proxy, Remarks& remarks) {
   remarks.leave_out(line.number, fmt::format("option {}: it has no counterpart", line.rest(1)));
 }
 
-void read_disabled(const Line&, Balanced& proxy, Remarks&) {
-  proxy.disabled = true;
+void read_no(const Line& line, Balanced& proxy, Remarks& remarks) {
+  if (line.word(1) == "option" && line.word(2) == "allbackups") {
+    proxy.all_backups = false;
+  } else {
+    remarks.pass_over();
+  }
 }
 
 using Reader = void (*)(const Line&, Balanced&, Remarks&);
@@ -116,11 +151,11 @@ const std::map<std::string_view, Reader>& readers() {
       {"server", read_server},
       {"balance", read_balance},
       {"timeout", read_timeout},
-      {"mode", read_mode},
       {"default_backend", read_default_backend},
       {"option", read_option},
+      {"use_backend", read_use_backend},
+      {"no", read_no},
       {"default-server", read_default_server},
-      {"disabled", read_disabled},
       {"tcp-request", read_tcp_request},
       {"tcp-check",
        [](const Line& line, Balanced& proxy, Remarks& remarks) { read_check_step(line, proxy.check, remarks); }}};
@@ -134,12 +169,10 @@ std::string why_left_out(const std::string& keyword) {
       {"log-format", ""},
       {"log-tag", ""},
       {"description", ""},
-      {"enabled", ""},
       {"retries", "a client's next attempt is placed anew"},
       {"maxconn", "limits belong to backends, as max_connections"},
       {"fullconn", "max_connections does not vary"},
       {"acl", "there are no rules by connection or content"},
-      {"use_backend", "there are no rules by connection or content"},
       {"use-server", "there are no rules by connection or content"},
       {"stick-table", "scheduler = \"source\" keeps a client at its backend"},
       {"stick", "scheduler = \"source\" keeps a client at its backend"},
@@ -157,11 +190,29 @@ void read_proxy_line(const Line& line, Balanced& proxy, Remarks& remarks) {
   if (const auto reader = readers().find(line.word(0)); reader != readers().end())
     return reader->second(line, proxy, remarks);
   const std::string why = why_left_out(line.word(0));
-  if (why.empty() || line.word(0) == "no") {  // options that are switched off
+  if (why.empty()) {
     remarks.pass_over();
   } else {
     remarks.leave_out(line.number, fmt::format("{}: {}", line.word(0), why));
   }
+}
+
+/// What holds for the whole section, wherever in it it stands; of several the last.
+void read_first(const std::vector<Line>& lines, Balanced& proxy) {
+  for (const Line& line : lines) {
+    const std::string& word = line.word(0);
+    if (word == "mode") proxy.tcp = line.word(1) == "tcp";
+    if (word == "disabled") proxy.disabled = true;
+    if (word == "enabled") proxy.disabled = false;
+  }
+}
+
+void read_lines(const std::vector<Line>& lines, Balanced& proxy, Remarks& remarks) {
+  static constexpr std::array<std::string_view, 3> kReadFirst{"mode", "disabled", "enabled"};
+  for (const Line& line : lines)
+    if (line.word(0) == "option") read_check_option(line, proxy.check, remarks);
+  for (const Line& line : lines)
+    if (std::ranges::find(kReadFirst, line.word(0)) == kReadFirst.end()) read_proxy_line(line, proxy, remarks);
 }
 
 // --- Sections ---
@@ -192,10 +243,14 @@ class Defaults {
   }
 
   void add(const Section& section, Remarks& remarks) {
-    Balanced read = section.head.words.size() > 3 ? of(section, remarks) : Balanced{};
-    for (const Line& line : section.lines) read_proxy_line(line, read, remarks);
+    const auto& words = section.head.words;
+    const bool derived = std::ranges::find(words, "from") != words.end();
+    Balanced read = derived ? of(section, remarks) : Balanced{};
+    read_first(section.lines, read);
+    read_lines(section.lines, read, remarks);
+    read.check.inherited = true;
     newest_ = read;
-    if (section.head.words.size() > 1) by_name_[section.head.word(1)] = read;
+    if (words.size() > 1 && words[1] != "from") by_name_[words[1]] = read;
   }
 
  private:
@@ -208,11 +263,8 @@ Balanced read_proxy(const Section& section, const Defaults& defaults, Remarks& r
   out.line = section.head.number;
   out.name = section.head.word(1);
   out.has_servers = section.head.word(0) != "frontend";
-  // HAProxy takes the mode into account wherever in the section it stands.
-  for (const Line& line : section.lines)
-    if (line.word(0) == "mode") read_mode(line, out, remarks);
-  if (!out.tcp || out.disabled) return out;
-  for (const Line& line : section.lines) read_proxy_line(line, out, remarks);
+  read_first(section.lines, out);
+  if (out.tcp && !out.disabled) read_lines(section.lines, out, remarks);
   return out;
 }
 

@@ -18,6 +18,7 @@ struct Bind {
   unsigned line = 0;
   Listening at;
   bool tls = false;  // HAProxy terminated TLS there
+  std::optional<uint32_t> mss;
 };
 
 struct Server {
@@ -34,11 +35,14 @@ struct Timeout {
 
 /// What `option ...` and `tcp-check` lines ask of a server. Without any, `type` is the bare handshake.
 struct CheckPlan {
-  bool by_steps = false;  // `option tcp-check`
+  bool by_steps = false;   // `option tcp-check`
+  bool inherited = false;  // from defaults: the first step of a section's own replaces them all
   bool after_hello = false;
+  bool connects = false;  // a step of its own says how: then no header is sent but by what it says
+  bool connects_as_traffic = false;
+  bool proxy = false;
   CheckType type = CheckType::kTcp;
   std::string helo, expect, reject;
-  Proxy proxy = Proxy::kNone;
   std::optional<uint16_t> port;
 };
 
@@ -53,6 +57,8 @@ struct Balanced {
   std::vector<Server> servers;
   std::string default_backend;
   unsigned default_backend_line = 0;
+  bool rules_end = false;                 // a use_backend without a condition was read: it is the default
+  bool all_backups = false;               // else only the first of the backups that can is used
   Scheduler scheduler = Scheduler::kWrr;  // HAProxy's default is roundrobin
   ServerSettings server_defaults;
   CheckPlan check;

@@ -13,6 +13,7 @@ namespace sluice::config::haproxy {
 namespace {
 
 constexpr Milliseconds kLongest{0x7fffffff};
+constexpr uint32_t kMostPorts = 100;  // of a range
 
 /// "HOST:PORT" at the last colon; no port where nothing follows, or where the whole is an address.
 std::pair<std::string, std::string> split_port(const std::string& text) {
@@ -41,6 +42,18 @@ std::expected<int, std::string> take_prefix(std::string& text) {
   return std::unexpected(fmt::format("\"{}@\" is no TCP address", prefix));
 }
 
+/// "25" or "25-27" -> the first and the last.
+std::expected<std::pair<uint16_t, uint16_t>, std::string> parse_ports(const std::string& text) {
+  const size_t dash = text.find('-');
+  const auto first = parse_number(text.substr(0, dash), 1, 65535);
+  const auto last = dash == std::string::npos ? first : parse_number(text.substr(dash + 1), 1, 65535);
+  if (!first || !last || *last < *first) return std::unexpected(fmt::format("\"{}\" is no port from 1 to 65535", text));
+  if (*last - *first >= kMostPorts)
+    return std::unexpected(
+        fmt::format("a range of more than {} ports, \"{}\": write a service for each that is used", kMostPorts, text));
+  return std::pair(static_cast<uint16_t>(*first), static_cast<uint16_t>(*last));
+}
+
 }  // namespace
 
 std::optional<uint32_t> parse_number(std::string_view text, uint32_t least, uint32_t most) {
@@ -62,26 +75,23 @@ std::optional<Milliseconds> parse_time(std::string_view text) {
   return Milliseconds(static_cast<int64_t>(ms));
 }
 
-std::expected<std::vector<Listening>, std::string> parse_bind(std::string_view given, bool v4v6) {
+std::expected<std::vector<Listening>, std::string> parse_bind(std::string_view given, bool v6only) {
   std::string text(given);
   const auto family = take_prefix(text);
   if (!family) return std::unexpected(family.error());
   const auto [host, port_text] = split_port(text);
-  if (port_text.find('-') != std::string::npos)
-    return std::unexpected(fmt::format("a range of ports, \"{}\": write a service for each", port_text));
-  const auto port = parse_number(port_text, 1, 65535);
-  if (!port) return std::unexpected(fmt::format("\"{}\" has no port from 1 to 65535", given));
-  const auto number = static_cast<uint16_t>(*port);
+  if (port_text.empty()) return std::unexpected(fmt::format("\"{}\" has no port from 1 to 65535", given));
+  const auto ports = parse_ports(port_text);
+  if (!ports) return std::unexpected(ports.error());
   const std::string bare = without_brackets(host);
-  if (bare.empty() || bare == "*" || bare == "0.0.0.0") return std::vector{Listening{{}, *family == 6, number}};
-  if (bare == "::") {
-    std::vector out{Listening{{}, true, number}};
-    if (v4v6) out.push_back({{}, false, number});
-    return out;
-  }
-  const auto address = IpAddress::parse(bare);
-  if (!address) return std::unexpected(fmt::format("\"{}\" is not a numeric address", bare));
-  return std::vector{Listening{address, !address->is_v4(), number}};
+  const bool every = bare.empty() || bare == "*" || bare == "0.0.0.0" || bare == "::";
+  const auto address = every ? std::nullopt : IpAddress::parse(bare);
+  if (!every && !address) return std::unexpected(fmt::format("\"{}\" is not a numeric address", bare));
+  const bool v6 = every ? *family == 6 || bare == "::" : !address->is_v4();
+  std::vector out{Listening{.address = address, .v6 = v6, .port = ports->first, .last_port = ports->second}};
+  if (every && v6 && !v6only)
+    out.push_back({.v6 = false, .implied = true, .port = ports->first, .last_port = ports->second});
+  return out;
 }
 
 std::expected<ServerAddress, std::string> parse_server_address(const std::string& given) {
@@ -91,7 +101,8 @@ std::expected<ServerAddress, std::string> parse_server_address(const std::string
   const auto address = IpAddress::parse(without_brackets(host));
   if (!address)
     return std::unexpected(fmt::format("\"{}\" is not a numeric address: look it up, and write what it is", host));
-  if (port_text.empty()) return ServerAddress{*address, {}};
+  if (port_text.empty() || port_text == "0" || port_text == "+0" || port_text == "-0")
+    return ServerAddress{*address, {}};
   if (port_text.front() == '+' || port_text.front() == '-')
     return std::unexpected(fmt::format("\"{}\" counts from the client's port: write a pool for each port", port_text));
   const auto port = parse_number(port_text, 1, 65535);
@@ -112,9 +123,9 @@ struct Setting {
   Effect effect;
 };
 
-Effect flag(void (*set)(ServerSettings&)) {
-  return [set](ServerSettings& settings, const std::string&) {
-    set(settings);
+Effect turns(bool ServerSettings::* member, bool value) {
+  return [=](ServerSettings& settings, const std::string&) {
+    settings.*member = value;
     return std::string();
   };
 }
@@ -139,22 +150,36 @@ Effect time(std::optional<Milliseconds> ServerSettings::* member) {
 const std::map<std::string_view, Setting>& settings_of_server() {
   using S = ServerSettings;
   static const std::map<std::string_view, Setting> kSettings{
-      {"check", {false, flag([](S& s) { s.check = true; })}},
-      {"no-check", {false, flag([](S& s) { s.check = false; })}},
-      {"check-ssl", {false, flag([](S& s) { s.check_tls = true; })}},
-      {"backup", {false, flag([](S& s) { s.backup = true; })}},
-      {"send-proxy", {false, flag([](S& s) { s.proxy = Proxy::kV1; })}},
-      {"send-proxy-v2", {false, flag([](S& s) { s.proxy = Proxy::kV2; })}},
-      {"check-send-proxy", {false, flag([](S& s) { s.check_proxy = Proxy::kV1; })}},
-      {"agent-check", {false, flag([](S& s) { s.agent = true; })}},
-      {"disabled", {false, flag([](S& s) { s.weight = 0; })}},
+      {"check", {false, turns(&S::check, true)}},
+      {"no-check", {false, turns(&S::check, false)}},
+      {"check-ssl", {false, turns(&S::check_tls, true)}},
+      {"no-check-ssl", {false, turns(&S::check_tls, false)}},
+      {"backup", {false, turns(&S::backup, true)}},
+      {"no-backup", {false, turns(&S::backup, false)}},
+      {"send-proxy", {false, turns(&S::proxy_v1, true)}},
+      {"no-send-proxy", {false, turns(&S::proxy_v1, false)}},
+      {"send-proxy-v2", {false, turns(&S::proxy_v2, true)}},
+      {"no-send-proxy-v2", {false, turns(&S::proxy_v2, false)}},
+      {"check-send-proxy", {false, turns(&S::check_proxy, true)}},
+      {"no-check-send-proxy", {false, turns(&S::check_proxy, false)}},
+      {"agent-check", {false, turns(&S::agent, true)}},
+      {"no-agent-check", {false, turns(&S::agent, false)}},
+      {"disabled", {false, turns(&S::disabled, true)}},
+      {"enabled", {false, turns(&S::disabled, false)}},
+      {"no-ssl", {false, turns(&S::tls, false)}},
       {"weight", {true, number(&S::weight, 0, 256)}},
       {"maxconn", {true, number(&S::max_connections, 0, 10'000'000)}},
       {"rise", {true, number(&S::rise, 1, 100)}},
       {"fall", {true, number(&S::fall, 1, 100)}},
       {"port", {true, number(&S::check_port, 1, 65535)}},
       {"agent-port", {true, number(&S::agent_port, 1, 65535)}},
-      {"agent-addr", {true, [](S& s, const std::string& value) { return s.agent_address = value, std::string(); }}},
+      {"agent-addr",
+       {true,
+        [](S& s, const std::string& value) {
+          const bool numeric = IpAddress::parse(value).has_value();
+          s.agent_address = numeric ? value : "";
+          return std::string(numeric ? "" : "not a numeric address, so that the server's own is taken");
+        }}},
       {"inter", {true, time(&S::interval)}},
       {"fastinter", {true, time(&S::fast_interval)}},
       {"slowstart", {true, time(&S::slow_start)}},
@@ -172,6 +197,8 @@ const std::map<std::string_view, Setting>& settings_of_server() {
 /// Settings that go without: whether each takes a value, and why it is left out.
 const std::map<std::string_view, std::pair<bool, std::string_view>>& settings_left_out() {
   constexpr std::string_view kTls = "TLS to the server is not made here: packets pass as they are";
+  constexpr std::string_view kTlsInHeader =
+      "TLS is not terminated, so the header cannot tell of it: taken as send-proxy-v2";
   constexpr std::string_view kNames = "addresses are written, not looked up";
   constexpr std::string_view kObserve = "servers are watched as they answer: see `passive` of a pool";
   constexpr std::string_view kHttp = "it belongs to HTTP";
@@ -200,8 +227,8 @@ const std::map<std::string_view, std::pair<bool, std::string_view>>& settings_le
       {"addr", {true, "a check goes to the backend's own address"}},
       {"source", {true, "the mail server sees the client's own address"}},
       {"tfo", {false, "TCP options are the client's own"}},
-      {"send-proxy-v2-ssl", {false, "TLS is not terminated, so the header cannot tell of it; use send-proxy-v2"}},
-      {"send-proxy-v2-ssl-cn", {false, "TLS is not terminated, so the header cannot tell of it; use send-proxy-v2"}},
+      {"send-proxy-v2-ssl", {false, kTlsInHeader}},
+      {"send-proxy-v2-ssl-cn", {false, kTlsInHeader}},
       {"proxy-v2-options", {true, "the header carries addresses alone"}},
       {"pool-max-conn", {true, kHttp}},
   };
@@ -225,6 +252,8 @@ void read_server_settings(const Line& line, size_t first, ServerSettings& settin
       continue;
     }
     if (left_out->second.first) i++;
+    settings.tls |= name == "ssl";
+    settings.proxy_v2 |= name.starts_with("send-proxy-v2-ssl");
     remarks.leave_out(line.number, fmt::format("{}: {}", name, left_out->second.second));
   }
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <tuple>
 
 namespace sluice::config::haproxy {
@@ -23,6 +24,33 @@ void warn_of_port(const Server& server, uint16_t port, bool tls, Remarks& remark
     remarks.warn(server.line, fmt::format("465 is TLS from the first byte, and port {} is not: give the service a pool "
                                           "with port 465",
                                           target));
+}
+
+/// HAProxy spoke TLS to the server, and clients do not.
+void warn_of_tls(const Server& server, const Bind& bind, Remarks& remarks) {
+  if (server.settings.tls && !bind.tls && bind.at.port != kSubmissions)
+    remarks.warn(server.line,
+                 "HAProxy spoke TLS to the server, and here clients speak to it themselves, in plain text: give the "
+                 "service a pool with a port that greets in plain text");
+}
+
+/// A VIP of one family leads to servers of that family alone.
+void warn_of_family(const Server& server, const Bind& bind, Remarks& remarks) {
+  if (server.at.address.is_v4() == bind.at.v6)
+    remarks.warn(server.line,
+                 fmt::format("its address is of IPv{}, so that clients who come by IPv{} do not get to it: "
+                             "`nat` keeps the family",
+                             bind.at.v6 ? 4 : 6, bind.at.v6 ? 6 : 4));
+}
+
+/// Nobody is kept waiting here.
+void warn_of_queue(const Balanced& backend, Remarks& remarks) {
+  const auto limited = std::ranges::find_if(
+      backend.servers, [](const Server& server) { return server.settings.max_connections.value_or(0) != 0; });
+  if (limited == backend.servers.end()) return;
+  remarks.warn(
+      limited->line,
+      "maxconn: HAProxy kept clients waiting who were beyond the maxconn of every server; here they are told 421");
 }
 
 void warn_of_timeout(const Balanced& proxy, const std::string& which, Remarks& remarks) {
@@ -58,6 +86,22 @@ void warn_of_service(const Balanced& proxy, const Balanced& backend, const Bind&
                              port));
   warn_of_timeout(proxy, "client", remarks);
   warn_of_timeout(backend, "server", remarks);
+}
+
+void warn_of_servers(const Balanced& backend, const Bind& bind, Remarks& remarks) {
+  for (const Server& server : backend.servers) {
+    warn_of_tls(server, bind, remarks);
+    warn_of_family(server, bind, remarks);
+  }
+  warn_of_queue(backend, remarks);
+}
+
+void warn_of_difference(const Server& server, const Server& first, Remarks& remarks) {
+  constexpr std::string_view kText =
+      "servers of one backend differ in {}; here it belongs to the service, and the first server's is taken";
+  if (server.settings.proxy() != first.settings.proxy()) remarks.warn(server.line, fmt::format(kText, "send-proxy"));
+  if (server.settings.reset_when_down != first.settings.reset_when_down)
+    remarks.warn(server.line, fmt::format(kText, "on-marked-down"));
 }
 
 void warn_of_check(const Balanced& backend, const Server& checked, const DraftCheck& check, Remarks& remarks) {

@@ -14,6 +14,12 @@ inline constexpr uint16_t kRelay = 25, kSubmissions = 465, kSubmission = 587;
 /// and leads to `backend`.
 void warn_of_service(const Balanced& proxy, const Balanced& backend, const Bind& bind, Remarks& remarks);
 
+/// Servers that are not had through `bind` as they were through HAProxy.
+void warn_of_servers(const Balanced& backend, const Bind& bind, Remarks& remarks);
+
+/// Settings that differ from those of the backend's first server, and are one for all here.
+void warn_of_difference(const Server& server, const Server& first, Remarks& remarks);
+
 /// Checks that see too little or wait too briefly. `check` was made from the settings of `checked`.
 void warn_of_check(const Balanced& backend, const Server& checked, const DraftCheck& check, Remarks& remarks);
 

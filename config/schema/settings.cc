@@ -132,7 +132,7 @@ Group<Check> check_settings() {
       integer("fall", &Check::fall, {1, 100}, "bad probes in a row until a backend is down"),
       matching(text("expect", &Check::expect, pattern_rule(), "pattern that the greeting has to match")),
       matching(text("reject", &Check::reject, pattern_rule(), "pattern that the greeting must not match")),
-      speaking(choice("proxy", &Check::proxy, "the PROXY header that the probe sends first (v2: LOCAL)")),
+      choice("proxy", &Check::proxy, "the PROXY header that the probe sends first (v2: LOCAL)"),
       defaults_to("its address, in brackets",
                   conversing(text("helo", &Check::helo, host_rule(), "what the probe calls itself"))),
       conversing(texts("require", &Check::require, keyword_rule(), kMaxKeywords,

@@ -6,9 +6,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <random>
 #include <sstream>
 
@@ -21,8 +23,10 @@ namespace sluice::config::haproxy {
 namespace {
 
 using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
+using testing::Pair;
 
 const std::string kGolden = SLUICE_SOURCE_ROOT "/tests/config/haproxy/";
 
@@ -90,6 +94,18 @@ TEST(HaproxyImport, TakesServersWithTheirWeightsLimitsAndPorts) {
   EXPECT_EQ(backends[1].port, 2525);
 }
 
+TEST(HaproxyImport, TakesTheSchedulerThatIsMostLikeHaproxys) {
+  const std::pair<const char*, Scheduler> cases[] = {
+      {"roundrobin", Scheduler::kWrr},   {"static-rr", Scheduler::kWrr},    {"leastconn", Scheduler::kLeastConn},
+      {"source", Scheduler::kSource},    {"random", Scheduler::kLeastConn}, {"random(3)", Scheduler::kLeastConn},
+      {"random(1)", Scheduler::kMaglev}, {"first", Scheduler::kWrr},
+  };
+  for (const auto& [name, scheduler] : cases) {
+    const Config config = converted(listen(25, fmt::format("  balance {}\n  server a 10.0.1.10\n", name)));
+    EXPECT_EQ(config.services.at(0).scheduler, scheduler) << name;
+  }
+}
+
 struct CheckCase {
   const char* lines;
   CheckType type;
@@ -147,6 +163,177 @@ TEST(HaproxyImport, PutsTheProxyHeaderOnServiceAndCheck) {
   EXPECT_EQ(other_port.checks.at(0).proxy, Proxy::kNone) << "as HAProxy does for another port";
 }
 
+struct HeaderCase {
+  const char* lines;
+  Proxy service, check;
+};
+
+TEST(HaproxyImport, SendsTheHeadersThatHaproxySent) {
+  const HeaderCase cases[] = {
+      {"  server a 10.0.1.10 check send-proxy send-proxy-v2\n", Proxy::kV2, Proxy::kV2},
+      {"  default-server send-proxy-v2\n  server a 10.0.1.10 check send-proxy\n", Proxy::kV2, Proxy::kV2},
+      {"  default-server send-proxy-v2\n  server a 10.0.1.10 check no-send-proxy-v2\n", Proxy::kNone, Proxy::kNone},
+      {"  default-server send-proxy send-proxy-v2\n  server a 10.0.1.10 check no-send-proxy-v2\n", Proxy::kV1,
+       Proxy::kV1},
+      {"  server a 10.0.1.10 check send-proxy-v2-ssl\n", Proxy::kV2, Proxy::kV2},
+      {"  server a 10.0.1.10 check check-send-proxy\n", Proxy::kNone, Proxy::kV1},
+      {"  server a 10.0.1.10 check check-send-proxy no-check-send-proxy\n", Proxy::kNone, Proxy::kNone},
+      {"  server a 10.0.1.10 check port 26 send-proxy-v2\n", Proxy::kV2, Proxy::kNone},
+      {"  server a 10.0.1.10 check port 26 send-proxy-v2 check-send-proxy\n", Proxy::kV2, Proxy::kV2},
+      {"  option tcp-check\n  tcp-check connect\n  server a 10.0.1.10 check send-proxy\n", Proxy::kV1, Proxy::kNone},
+      {"  option tcp-check\n  tcp-check connect default\n  server a 10.0.1.10 check send-proxy\n", Proxy::kV1,
+       Proxy::kV1},
+      {"  option tcp-check\n  tcp-check connect port 26 send-proxy\n  server a 10.0.1.10 check send-proxy-v2\n",
+       Proxy::kV2, Proxy::kV2},
+  };
+  for (const auto& [lines, service, check] : cases) {
+    SCOPED_TRACE(lines);
+    const Config config = converted(listen(25, lines));
+    EXPECT_EQ(config.services.at(0).proxy, service);
+    EXPECT_EQ(config.checks.at(0).proxy, check);
+  }
+}
+
+TEST(HaproxyImport, UsesOneBackupAfterTheOtherUnlessToldOtherwise) {
+  const std::string servers =
+      "  server a 10.0.1.10 backup\n  server b 10.0.1.11\n  server c 10.0.1.12 backup weight 0\n"
+      "  server d 10.0.1.13 backup\n";
+  const auto tiers = [&](const std::string& lines) {
+    std::vector<uint32_t> out;
+    for (const Backend& backend : converted(listen(25, lines + servers)).pools.at(0).backends)
+      out.push_back(backend.tier);
+    return out;
+  };
+  EXPECT_THAT(tiers(""), ElementsAre(1, 0, 1, 2));
+  EXPECT_THAT(tiers("  option allbackups\n"), ElementsAre(1, 0, 1, 1));
+  EXPECT_THAT(tiers("  option allbackups\n  no option allbackups\n"), ElementsAre(1, 0, 1, 2));
+  std::string many;
+  for (unsigned i = 0; i < 9; i++) many += fmt::format("  server s{0} 10.0.2.{0} backup\n", i + 1);
+  EXPECT_EQ(converted(listen(25, many)).pools.at(0).backends.at(8).tier, 7U);
+  EXPECT_THAT(remarks_of(listen(25, many)), Contains(HasSubstr("f:12: warning: backup: there are 7 tiers")));
+}
+
+TEST(HaproxyImport, TakesSettingsBackThatAServerUndoes) {
+  const Pool pool = converted(listen(25,
+                                     "  default-server backup disabled check\n"
+                                     "  server a 10.0.1.10 no-backup enabled\n"
+                                     "  server b 10.0.1.11 weight 10 no-check\n"
+                                     "  server c 10.0.1.12 enabled disabled weight 10\n"))
+                        .pools.at(0);
+  EXPECT_EQ(pool.backends.at(0).tier, 0U);
+  EXPECT_EQ(pool.backends.at(0).weight, 1U);
+  EXPECT_EQ(pool.backends.at(1).tier, 1U);
+  EXPECT_EQ(pool.backends.at(1).weight, 0U) << "disabled, whatever its weight";
+  EXPECT_EQ(pool.backends.at(2).weight, 0U);
+}
+
+/// VIPs and ports of the services that `binds` become, with --vip and --vip6 given.
+std::vector<std::string> listened(const std::string& binds) {
+  std::vector<std::string> out;
+  const Config config = converted("listen in\n" + binds + " server a 10.0.1.10\n server b fd00:1::10\n",
+                                  {.v4 = ip("192.0.2.1"), .v6 = ip("2001:db8::1")});
+  for (const Service& service : config.services)
+    out.push_back(fmt::format("{} {}", service.vip.to_string(), service.port));
+  std::ranges::sort(out);
+  return out;
+}
+
+TEST(HaproxyImport, ListensWhereHaproxyDid) {
+  EXPECT_THAT(listened(" bind [::]:25\n"), ElementsAre("192.0.2.1 25", "2001:db8::1 25"));
+  EXPECT_THAT(listened(" bind :::25 v4v6\n"), ElementsAre("192.0.2.1 25", "2001:db8::1 25"));
+  EXPECT_THAT(listened(" bind ipv6@:25\n"), ElementsAre("192.0.2.1 25", "2001:db8::1 25"));
+  EXPECT_THAT(listened(" bind [::]:25 v6only\n"), ElementsAre("2001:db8::1 25"));
+  EXPECT_THAT(listened(" bind :25-27\n"), ElementsAre("192.0.2.1 25", "192.0.2.1 26", "192.0.2.1 27"));
+  EXPECT_THAT(listened(" bind 192.0.2.7:25,:587\n"), ElementsAre("192.0.2.1 587", "192.0.2.7 25"));
+  EXPECT_EQ(converted(listen(25, "  bind 192.0.2.25:26 mss 1400\n  server a 10.0.1.10\n")).services.at(1).mss, 1400U);
+}
+
+TEST(HaproxyImport, LeadsToTheBindThatNamesTheAddressMostClosely) {
+  const Vips vips{.v4 = ip("192.0.2.25"), .v6 = ip("2001:db8::25")};
+  const auto pools = [&](const char* one, const char* other) {
+    std::map<std::string, std::string> out;
+    for (const Service& service : converted(fmt::format("listen one\n bind {}\n server a 10.0.1.10\n server b fd00::1\n"
+                                                        "listen other\n bind {}\n server a 10.0.1.10\n",
+                                                        one, other),
+                                            vips)
+                                      .services)
+      out[service.vip.to_string()] = service.pool;
+    return out;
+  };
+  EXPECT_THAT(pools(":25", "192.0.2.25:25"), ElementsAre(Pair("192.0.2.25", "other")));
+  EXPECT_THAT(pools("[::]:25", "*:25"), ElementsAre(Pair("192.0.2.25", "other"), Pair("2001:db8::25", "one6")));
+}
+
+TEST(HaproxyImport, GoesWhereHaproxyLedTo) {
+  const std::string backends = "backend one\n server one 10.0.1.10\nbackend two\n server two 10.0.1.11\n";
+  const std::pair<const char*, const char*> cases[] = {
+      {"frontend f\n bind :25\n default_backend two\n", "two"},
+      {"frontend f\n bind :25\n default_backend two\n use_backend one\n use_backend two\n", "one"},
+      {"frontend f\n bind :25\n use_backend one if { src 10.0.0.1 }\n default_backend two\n", "two"},
+      {"listen f\n bind :25\n server own 10.0.1.12\n default_backend two\n", "two"},
+      {"listen f\n bind :25\n server own 10.0.1.12\n", "f"},
+  };
+  for (const auto& [text, pool] : cases) {
+    SCOPED_TRACE(text);
+    EXPECT_EQ(converted(text + backends).services.at(0).pool, pool);
+  }
+}
+
+TEST(HaproxyImport, TakesConditionsThatAreNumbers) {
+  const std::pair<const char*, const char*> cases[] = {
+      {".if 1\n server a 10.0.1.10\n.else\n server b 10.0.1.11\n.endif\n", "a"},
+      {".if 0\n server a 10.0.1.10\n.else\n server b 10.0.1.11\n.endif\n", "b"},
+      {".if\n server a 10.0.1.10\n.elif !0\n server b 10.0.1.11\n.else\n server c 10.0.1.12\n.endif\n", "b"},
+      {".if 0\n.if 1\n server a 10.0.1.10\n.else\n server b 10.0.1.11\n.endif\n.endif\n server c 10.0.1.12\n", "c"},
+      {".if defined(X)\n server a 10.0.1.10\n.else\n server b 10.0.1.11\n.endif\n server c 10.0.1.12\n", "c"},
+      {".if 0\n.elif feature(X)\n server a 10.0.1.10\n.else\n server b 10.0.1.11\n.endif\n server c 10.0.1.12\n", "c"},
+      {".if 1\n server a 10.0.1.10\n.elif defined(X)\n server b 10.0.1.11\n.endif\n", "a"},
+  };
+  for (const auto& [lines, server] : cases) {
+    SCOPED_TRACE(lines);
+    const Config config = converted(listen(25, lines));
+    ASSERT_EQ(config.pools.at(0).backends.size(), 1U);
+    EXPECT_EQ(config.pools.at(0).backends.at(0).name, server);
+  }
+  EXPECT_THAT(remarks_of(listen(25, ".if 1\n server a 10.0.1.10\n.elif defined(X)\n.endif\n")),
+              Not(Contains(HasSubstr("condition"))));
+}
+
+TEST(HaproxyImport, TakesDefaultsAsHaproxyDoes) {
+  const std::string server = " server a 10.0.1.10 check\n";
+  const auto expected = [&](const std::string& defaults, const std::string& lines) {
+    return converted(defaults + "listen in\n bind :25\n" + lines + server).checks.at(0).expect;
+  };
+  const std::string steps = "defaults\n option tcp-check\n tcp-check expect rstring one\n";
+  EXPECT_EQ(expected(steps, ""), "one");
+  EXPECT_EQ(expected(steps, " option tcp-check\n"), "one");
+  EXPECT_EQ(expected(steps, " tcp-check expect rstring two\n"), "two");
+  EXPECT_EQ(expected("", " tcp-check expect rstring two\n option tcp-check\n"), "two");
+  EXPECT_EQ(expected(steps, " option smtpchk\n"), "");
+  const Config named =
+      converted("defaults base\n balance leastconn\ndefaults from base\nlisten in\n bind :25\n" + server);
+  EXPECT_EQ(named.services.at(0).scheduler, Scheduler::kLeastConn);
+  const Config enabled =
+      converted("defaults\n disabled\nlisten in\n bind :25\n enabled\n" + server + "listen off\n bind :26\n" + server);
+  ASSERT_EQ(enabled.services.size(), 1U);
+  EXPECT_EQ(enabled.services.at(0).name, "in");
+  const Config unknown = converted("defaults\n balance leastconn\nlisten in\n bind :25\n balance first\n" + server);
+  EXPECT_EQ(unknown.services.at(0).scheduler, Scheduler::kWrr) << "as its remark says";
+}
+
+TEST(HaproxyImport, TakesAServerThatPutsOffForDownAsHaproxyDoes) {
+  for (const char* lines : {"  option smtpchk\n", "  option tcp-check\n  tcp-check expect string 220\n"})
+    EXPECT_EQ(converted(listen(25, std::string(lines) + "  server a 10.0.1.10 check\n")).checks.at(0).on_soft,
+              OnSoft::kDown);
+}
+
+TEST(HaproxyImport, TakesThePortOfTheClientWhereNoneIsAdded) {
+  for (const char* port : {"", ":0", ":+0"}) {
+    const Config config = converted(listen(26, fmt::format("  server a 10.0.1.10{}\n", port)));
+    EXPECT_EQ(config.pools.at(0).backends.at(0).port, std::nullopt) << port;
+  }
+}
+
 TEST(HaproxyImport, KeepsTheFamiliesOfOneBackendApart) {
   const Config config = converted(
       "defaults\n mode tcp\nfrontend in\n bind 192.0.2.25:25\n bind [2001:db8::25]:25\n default_backend mta\n"
@@ -186,6 +373,22 @@ TEST(HaproxyImport, WarnsOfWhatIsWrong) {
        "f:5: warning: HAProxy terminated TLS"},
       {"an impatient check", listen(25, "  timeout check 2s\n  option smtpchk\n" + server),
        "f:5: warning: timeout check"},
+      {"TLS made by HAProxy", listen(587, "  server a 10.0.1.10:465 ssl verify none\n"),
+       "f:5: warning: HAProxy spoke TLS to the server"},
+      {"a server of the other family", listen(25, "  server a 10.0.1.10\n  server b fd00::1\n"),
+       "f:6: warning: its address is of IPv6"},
+      {"clients that were kept waiting", listen(25, "  server a 10.0.1.10 maxconn 5\n"), "f:5: warning: maxconn"},
+      {"the same server twice", listen(25, "  server a 10.0.1.10\n  server b 10.0.1.10\n"),
+       "f:6: warning: server b: server a has its address"},
+      {"some sessions cut", listen(25, "  server a 10.0.1.10\n  server b 10.0.1.11 on-marked-down shutdown-sessions\n"),
+       "f:6: warning: servers of one backend differ in on-marked-down"},
+      {"headers for some", listen(25, "  server a 10.0.1.10\n  server b 10.0.1.11 send-proxy\n"),
+       "f:6: warning: servers of one backend differ in send-proxy"},
+      {"a pattern that never ends", listen(25, "  option tcp-check\n  tcp-check expect ! string x\n" + server),
+       "f:6: warning: tcp-check expect ! without min-recv"},
+      {"a condition", listen(25, ".if defined(X)\n.endif\n" + server),
+       "f:5: warning: .if defined(X): whether the condition"},
+      {"a variable", listen(25, server + "  server b \"${WHERE}:25\"\n"), "f:6: warning: variable WHERE"},
       {"a greeting awaited on 465", listen(465, "  option smtpchk\n" + server),
        "f:3: warning: the check looked for a greeting"},
   };
@@ -207,6 +410,23 @@ TEST(HaproxyImport, ReadsQuotesEscapesAndCommentsAsHaproxyDoes) {
       "listen 'in' # a name\n mode \"tcp\"\n bind 192.0.2.25:25\n option tcp-check\n"
       " tcp-check expect string a\\ b\\#c\n server a 10.0.1.10 check\n");
   EXPECT_EQ(config.checks.at(0).expect, "a b#c");
+  const std::pair<const char*, const char*> patterns[] = {
+      {R"(^220\sa)", R"(^220\sa)"},
+      {R"('^220\sa')", R"(^220\sa)"},
+      {R"("^220\\sa")", R"(^220\sa)"},
+      {R"("\x6dta")", "mta"},
+      {R"(a\"b)", "a\"b"},
+      {R"(\x6)", "x6"},
+  };
+  for (const auto& [written, pattern] : patterns) {
+    SCOPED_TRACE(written);
+    EXPECT_EQ(converted(listen(25, fmt::format("  option tcp-check\n  tcp-check expect rstring {}\n"
+                                               "  server a 10.0.1.10 check\n",
+                                               written)))
+                  .checks.at(0)
+                  .expect,
+              pattern);
+  }
 }
 
 TEST(HaproxyImport, RefusesWhatHoldsNothingToConvert) {
@@ -225,6 +445,14 @@ TEST(HaproxyImport, SaysOfEachLineWhyItIsLeftOut) {
   const std::pair<const char*, const char*> cases[] = {
       {"  server b mail.example.net:25\n", "f:6: left out: server b: \"mail.example.net\" is not a numeric address"},
       {"  server b 10.0.1.11:+100\n", "f:6: left out: server b: \"+100\" counts from"},
+      {"  server b 10.0.1.11 agent-check agent-port 1 agent-addr mta\n",
+       "f:6: left out: agent-addr \"mta\": not a numeric"},
+      {"  bind 192.0.2.25:26 interface eth0\n", "f:6: left out: interface: "},
+      {"  bind 192.0.2.25:26 defer-accept\n", "f:6: left out: defer-accept: "},
+      {"  bind 192.0.2.25:1000-2000\n", "f:6: left out: bind a range of more than 100 ports"},
+      {"  option tcp-check\n  tcp-check send EHLO\n  tcp-check expect string STARTTLS\n",
+       "f:8: left out: tcp-check expect string \"STARTTLS\": EHLO has"},
+      {"  .endif\n", "f:6: left out: .endif without .if"},
       {"  server b 10.0.1.11:99999\n", "f:6: left out: server b: \"99999\" is not a port"},
       {"  server b 10.0.1.11 weight heavy\n", "f:6: left out: weight \"heavy\": not a number"},
       {"  server b 10.0.1.11 rise\n", "f:6: left out: rise \"\": not a number"},
@@ -271,6 +499,13 @@ TEST(HaproxyImport, RefusesMoreThanOurFileTakesWithoutLosingItsWay) {
   EXPECT_EQ(imported.text, "");
   EXPECT_THAT(imported.failure, HasSubstr("would be refused"));
   EXPECT_EQ(import("f", "listen x\n" + std::string(10 << 20, 'y')).text, "") << "one endless line";
+  text.clear();
+  for (unsigned i = 0; i < 5000; i++)
+    text += fmt::format("listen l{}\n bind 192.0.{}.{}:1-100\n server a 10.0.1.10\n", i, i / 250, 1 + i % 250);
+  EXPECT_THAT(import("f", text).failure, HasSubstr("would be refused")) << "half a million ports";
+  text.clear();
+  for (unsigned i = 0; i < 1'000'000; i++) text += ".if 1\n";
+  EXPECT_THAT(import("f", text).failure, HasSubstr("nothing to convert")) << "conditions without an end";
 }
 
 TEST(HaproxyImport, SurvivesFilesThatWereCutAndMixed) {

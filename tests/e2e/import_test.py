@@ -37,7 +37,7 @@ def test_a_converted_file_carries_mail_and_says_what_was_wrong(lab):
     # What an operator fills in: the devices.
     devices = re.search(r"dataplane:\n\{.*?\n\};\n", EXAMPLE.read_text(), re.DOTALL)[0]
     text = re.sub(r"dataplane:\n\{.*?\n\};\n", lambda _: devices, done.stdout, count=1, flags=re.DOTALL)
-    (lab.directory / "sluice.cfg").write_text('instance = "imported";\n' + text)
+    (lab.directory / "sluice.cfg").write_text(text.replace('instance = "sluice";', 'instance = "imported";'))
     lab.start_greeters()
     balancer = lab.start_balancer(lab.directory / "sluice.cfg")
     mailer = lab.mailer(target=VIP4, doors=[[25, "plain"], [587, "plain"]], sessions=60, messages=0).wait()

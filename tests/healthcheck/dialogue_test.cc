@@ -42,6 +42,16 @@ TEST(Dialogue, SendsTheProxyHeaderFirstAndNothingElse) {
   EXPECT_EQ(stage.take_sent(), kQuit);
 }
 
+TEST(Dialogue, TcpSendsTheProxyHeaderAndCloses) {
+  config::Check check = check_of(CheckType::kTcp);
+  check.proxy = config::Proxy::kV1;
+  Stage stage(check);
+  stage.connect();
+  EXPECT_EQ(stage.take_sent(), "PROXY TCP4 10.0.0.1 10.0.0.2 40000 25\r\n");
+  EXPECT_EQ(stage.next(), Next::kClose);
+  EXPECT_EQ(stage.verdict().fact, Fact::kHealthy);
+}
+
 TEST(Dialogue, WaitsForTheLastLineOfTheGreeting) {
   Stage stage(banner());
   stage.connect();

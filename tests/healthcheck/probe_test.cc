@@ -138,10 +138,13 @@ TEST_F(ProbeTest, SendsAProxyHeaderBeforeTheGreeting) {
     header = co_await peer.read_bytes(16);
     co_await testing::smtp_server()(peer);
   });
-  config::Check check = check_of(CheckType::kBanner);
-  check.proxy = config::Proxy::kV2;
-  EXPECT_EQ(probe(check, server.port()).verdict.fact, Fact::kHealthy);
-  EXPECT_EQ(header, "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"s);
+  for (const CheckType type : {CheckType::kBanner, CheckType::kTcp}) {
+    header.clear();
+    config::Check check = check_of(type);
+    check.proxy = config::Proxy::kV2;
+    EXPECT_EQ(probe(check, server.port()).verdict.fact, Fact::kHealthy);
+    EXPECT_EQ(header, "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"s);
+  }
 }
 
 TEST_F(ProbeTest, SendsItsRealAddressesInProxyV1) {
