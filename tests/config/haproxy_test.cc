@@ -452,6 +452,7 @@ TEST(HaproxyImport, SaysOfEachLineWhyItIsLeftOut) {
       {"  bind 192.0.2.25:1000-2000\n", "f:6: left out: bind a range of more than 100 ports"},
       {"  option tcp-check\n  tcp-check send EHLO\n  tcp-check expect string STARTTLS\n",
        "f:8: left out: tcp-check expect string \"STARTTLS\": EHLO has"},
+      {"  option redispatch\n", "f:6: left out: option redispatch: a connection"},
       {"  .endif\n", "f:6: left out: .endif without .if"},
       {"  server b 10.0.1.11:99999\n", "f:6: left out: server b: \"99999\" is not a port"},
       {"  server b 10.0.1.11 weight heavy\n", "f:6: left out: weight \"heavy\": not a number"},
