@@ -4,6 +4,7 @@
 // condition comes to is known where HAProxy runs alone: from there to the `.endif`, nothing is read.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "config/haproxy/file.h"

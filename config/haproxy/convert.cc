@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "config/haproxy/names.h"
 #include "config/haproxy/warnings.h"
@@ -114,14 +115,15 @@ class Converter {
                          .scheduler = backend.scheduler,
                          .mss = bind.mss,
                          .vip_made_up = made_up(bind)};
-    if (outdone(bind, service.vip)) return;
-    if (!endpoints_.emplace(service.vip, service.port).second)
-      return remarks_.leave_out(bind.line, fmt::format("{} port {} has a service already", service.vip, service.port));
+    if (outdone(bind, service.vip)) {
+      if (!bind.at.implied) leave_out(bind, "another bind names that address, and comes first");
+      return;
+    }
+    if (!endpoints_.emplace(service.vip, service.port).second) return leave_out(bind, "it has a service already");
     const DraftPool* pool = pool_of(backend, bind.at.v6);
     if (pool == nullptr)
-      return remarks_.leave_out(
-          bind.line, fmt::format("{} port {}: no server of {} has an IPv{} address, and `nat` keeps the family",
-                                 service.vip, service.port, backend.name, bind.at.v6 ? 6 : 4));
+      return leave_out(bind, fmt::format("no server of {} has an IPv{} address, and `nat` keeps the family",
+                                         backend.name, bind.at.v6 ? 6 : 4));
     const bool one = proxy.binds.size() == 1 && proxy.binds.front().at.port == proxy.binds.front().at.last_port;
     service.name = service_names_.take(one ? proxy.name : fmt::format("{}-{}", proxy.name, service.port));
     service.pool = pool->name;
@@ -137,6 +139,13 @@ class Converter {
       warn_of_servers(backend, bind, remarks_);
     keep_long_timeouts(proxy, backend);
     draft_.services.push_back(std::move(service));
+  }
+
+  /// Says so once of a range of ports, which may be long: of the first.
+  void leave_out(const Bind& bind, const std::string& why) {
+    const std::tuple range(bind.line, bind.at.last_port, bind.at.v6);
+    if (std::exchange(left_out_, range) == range) return;
+    remarks_.leave_out(bind.line, fmt::format("{} port {}: {}", vip_of(bind), bind.at.port, why));
   }
 
   bool made_up(const Bind& bind) const { return !bind.at.address && !(bind.at.v6 ? vips_.v6 : vips_.v4); }
@@ -339,6 +348,7 @@ class Converter {
   std::map<const Balanced*, std::string> checks_;
   std::map<std::string, std::string> tls_checks_;  // by the check that they replace on 465
   std::set<const Balanced*> used_;
+  std::tuple<unsigned, uint16_t, bool> left_out_;  // the last range of ports of which that was said
   std::set<std::pair<std::string, uint16_t>> endpoints_;
   std::set<std::tuple<const Balanced*, bool, bool>> told_of_;  // backends, by what their services have in common
   std::set<std::tuple<std::string, uint16_t, bool>> named_;    // VIPs and ports of binds, and whether by their address

@@ -124,12 +124,17 @@ void read_option(const Line& line, Balanced& proxy, Remarks& remarks) {
     proxy.all_backups = true;
     return;
   }
+  if (line.word(1) == "redispatch")
+    return remarks.leave_out(
+        line.number,
+        "option redispatch: a connection that a server refuses is not tried at another: the client "
+        "is reset, and comes again");
   // They tune or log a proxy's own connections, of which there are none here.
   static constexpr std::array<std::string_view, 18> kWithoutMeaning{
       "tcplog",       "dontlognull",        "dontlog-normal",    "log-health-checks",
       "logasap",      "clitcpka",           "srvtcpka",          "tcpka",
       "splice-auto",  "splice-request",     "contstats",         "splice-response",
-      "redispatch",   "tcp-smart-accept",   "tcp-smart-connect", "nolinger",
+      "socket-stats", "tcp-smart-accept",   "tcp-smart-connect", "nolinger",
       "abortonclose", "log-separate-errors"};
   if (std::ranges::find(kWithoutMeaning, line.word(1)) != kWithoutMeaning.end()) return remarks.pass_over();
   remarks.leave_out(line.number, fmt::format("option {}: it has no counterpart", line.rest(1)));

@@ -445,6 +445,7 @@ TEST(HaproxyImport, SaysOfEachLineWhyItIsLeftOut) {
   const std::pair<const char*, const char*> cases[] = {
       {"  server b mail.example.net:25\n", "f:6: left out: server b: \"mail.example.net\" is not a numeric address"},
       {"  server b 10.0.1.11:+100\n", "f:6: left out: server b: \"+100\" counts from"},
+      {"  bind :25\n", "f:6: left out: 192.0.2.25 port 25: another bind names that address"},
       {"  server b 10.0.1.11 agent-check agent-port 1 agent-addr mta\n",
        "f:6: left out: agent-addr \"mta\": not a numeric"},
       {"  bind 192.0.2.25:26 interface eth0\n", "f:6: left out: interface: "},
@@ -452,13 +453,14 @@ TEST(HaproxyImport, SaysOfEachLineWhyItIsLeftOut) {
       {"  bind 192.0.2.25:1000-2000\n", "f:6: left out: bind a range of more than 100 ports"},
       {"  option tcp-check\n  tcp-check send EHLO\n  tcp-check expect string STARTTLS\n",
        "f:8: left out: tcp-check expect string \"STARTTLS\": EHLO has"},
+      {"  option redispatch\n", "f:6: left out: option redispatch: a connection"},
       {"  .endif\n", "f:6: left out: .endif without .if"},
       {"  server b 10.0.1.11:99999\n", "f:6: left out: server b: \"99999\" is not a port"},
       {"  server b 10.0.1.11 weight heavy\n", "f:6: left out: weight \"heavy\": not a number"},
       {"  server b 10.0.1.11 rise\n", "f:6: left out: rise \"\": not a number"},
       {"  server b 10.0.1.11 frobnicate\n", "f:6: left out: frobnicate: not known"},
       {"  server \"b 10.0.1.11\n", "f:6: left out: a quote does not close"},
-      {"  bind 192.0.2.25:25\n", "f:6: left out: 192.0.2.25 port 25 has a service already"},
+      {"  bind 192.0.2.25:25\n", "f:6: left out: 192.0.2.25 port 25: it has a service already"},
       {"  balance url_param\n", "f:6: left out: balance url_param"},
       {"  timeout client soon\n", "f:6: left out: timeout client soon"},
       {"  stick-table type ip size 1m\n", "f:6: left out: stick-table"},
@@ -468,6 +470,14 @@ TEST(HaproxyImport, SaysOfEachLineWhyItIsLeftOut) {
     SCOPED_TRACE(line);
     EXPECT_THAT(remarks_of(listen(25, "  server a 10.0.1.10\n" + std::string(line))), Contains(HasSubstr(wanted)));
   }
+}
+
+TEST(HaproxyImport, SaysOnceOfARangeWhyItIsLeftOut) {
+  const auto remarks = remarks_of(listen(25, "  bind 192.0.2.25:25-40\n  bind [::]:50-60\n  server a 10.0.1.10\n"));
+  EXPECT_EQ(std::ranges::count_if(remarks, [](const std::string& text) { return text.contains("a service already"); }),
+            1);
+  EXPECT_EQ(
+      std::ranges::count_if(remarks, [](const std::string& text) { return text.contains("no server of in has"); }), 1);
 }
 
 TEST(HaproxyImport, MakesNamesThatOurFileTakes) {

@@ -71,7 +71,7 @@ class Case:
         # What is drawn, or depends on what is open, says more with all sessions open at once.
         self.by_load = bool(re.search(r"balance (leastconn|random)", self.text))
         self.refills = not self.at_once and "balance random" not in self.text  # which may or may not
-        self.patience_s = SETTLED_S if " check" in self.text else 0
+        self.patience_s = SETTLED_S if re.search(r"\b(agent-)?check\b", self.text) else 0
         differs = re.search(r"^# differs: (.*)$", self.text, re.MULTILINE)
         self.differs = set(differs[1].split(" | ")) if differs else set()
         self.told = {number: line.partition("#!")[2].strip()
