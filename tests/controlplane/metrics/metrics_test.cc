@@ -51,6 +51,18 @@ TEST_F(Metrics, TellThatTheFileWasRefused) {
   EXPECT_EQ(page()["sluice_config_refused"], 1);
 }
 
+TEST_F(Metrics, TellOfASourceOfBackendsThatFails) {
+  start();
+  EXPECT_EQ(page()[R"(sluice_discovery_refused{pool="mta"})"], 1) << "there is no such file";
+  std::ofstream(directory_ + "/members.json") << R"({"backends": [{"name": "mta9", "address": "10.0.1.99"}]})";
+  discovery_->tick();
+  EXPECT_EQ(page()[R"(sluice_discovery_refused{pool="mta"})"], 0);
+  EXPECT_EQ(page()[R"(sluice_discovered_backends{pool="mta"})"], 1);
+  std::ofstream(directory_ + "/members.json") << R"({"backends": []})";
+  discovery_->tick();
+  EXPECT_EQ(page()[R"(sluice_discovered_missing{pool="mta"})"], 1);
+}
+
 TEST_F(Metrics, CoarserBucketsOfABackendHoldWhatTheFineOnesHold) {
   start();
   connect();

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "controlplane/announce/announcer.h"
+#include "controlplane/discovery/discovery.h"
 #include "controlplane/metrics/metrics.h"
 #include "controlplane/records/session_records.h"
 #include "tests/controlplane/support/fake_dataplane.h"
@@ -92,6 +93,11 @@ class Metrics : public ModelTest {
     context_->announcer = announcer_.get();
     records_ = std::make_unique<SessionRecords>(io_, *model_, *client_, journal_, "edge1");
     context_->records = records_.get();
+    std::vector<config::Pool> pools = config_.pools;
+    pools.front().discover = config::Discover{.file = directory_ + "/members.json"};
+    discovery_ = std::make_unique<Discovery>(io_, journal_, directory_, [](const DiscoveredPools&) { return ""; });
+    discovery_->start(pools);
+    context_->discovery = discovery_.get();
   }
   void connect() {
     bring_up(*model_);
@@ -123,6 +129,7 @@ class Metrics : public ModelTest {
   DataplaneState dataplane_;
   std::unique_ptr<Announcer> announcer_;
   std::unique_ptr<SessionRecords> records_;
+  std::unique_ptr<Discovery> discovery_;
   ConfigurationState configuration_;
   std::unique_ptr<ApiContext> context_;
 };
