@@ -8,7 +8,7 @@ clients and servers see has to be the same (see lab.onlooker), or the import has
                                                "agent WORDS", which is what the agent beside the server says
     # at once: N                               N sessions are held at once at the first door
     # held                                     sessions that were open before a scene are counted in it
-    # differs: up | mta1 down                  scenes in which both are known to differ ...
+    # differs: up 192.0.2.25:25 | up at_once   scenes, and doors or facts in them, in which both are known to differ ...
     LINE #! PATTERN                            ... and what the import says of that line, whether or not it matters
 """
 import re
@@ -171,22 +171,24 @@ class World:
         wait_until(lambda: len(self.balancer.status()["backends"]) == 1, 20, "the others are gone")
 
     def compare(self, case, text, wanted, patient=True):
-        """Differences of Sluice with the file `text` from what HAProxy did. Looked at again while the scenes that differ are not
-        `wanted`, if `patient`, and then without what is remembered: on a busy machine a verdict takes its time."""
+        """Differences of Sluice with the file `text` from what HAProxy did. Looked at again while they are not where they
+        are `wanted`, if `patient`, and then without what is remembered: on a busy machine a verdict takes its time."""
         self.reload(NOTHING)
         deadline = None
         while True:
             self.reload(text)
             found = differences(self.by_haproxy[case.name], self.observe(case, self.settled),
                                 BY_CHANCE if case.by_load else TOLERANCE)
-            if not patient or scenes_of(found, case) == wanted or deadline and time.monotonic() > deadline:
+            if not patient or places_of(found, case) == wanted or deadline and time.monotonic() > deadline:
                 return found
             self.forget()
             deadline = deadline or time.monotonic() + PATIENCE_S
 
 
-def scenes_of(found, case):
-    return {scene for scene in case.scenes if any(text.startswith(scene + " ") for text in found)}
+def places_of(found, case):
+    """Of differences: scenes, with the door or the fact that they are at."""
+    return {f"{scene} {text.removeprefix(scene).split()[0].rstrip(':')}" for scene in case.scenes for text in found
+            if text.startswith(scene + " ")}
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +214,7 @@ def test_an_import_does_what_haproxy_did_or_says_that_it_does_not(world, name):
                if not re.search(pattern, remarks[number])}
     found = world.compare(case, done.stdout, case.differs)
     print(*found, sep="\n")
-    assert (scenes_of(found, case), missing) == (case.differs, {}), "\n".join([*found, done.stdout])
+    assert (places_of(found, case), missing) == (case.differs, {}), "\n".join([*found, done.stdout])
     assert case.told or not case.differs
 
 
