@@ -25,9 +25,8 @@ from lab.onlooker import TOLERANCE, Onlooker, differences
 from lab.shell import Service, run, wait_until
 
 FILES = ROOT / "tests" / "e2e" / "haproxy"
-ORDINARY = {"backup-first", "bind-every-v6-and-v4", "bind-range", "check-send-proxy-v2", "conditions-nested", "disabled-server",
-            "listen-with-default-backend", "marked-down", "maxconn", "proxy-over-v6", "quoting-patterns", "smtpchk",
-            "tcp-check-over-defaults", "weights"}
+ORDINARY = {"backup-first", "bind-every-v6-and-v4", "bind-range", "check-send-proxy-v2", "conditions-nested",
+            "listen-with-default-backend", "marked-down", "maxconn", "proxy-over-v6", "smtpchk", "tcp-check-over-defaults", "weights"}
 SETTLED_S = 0.8  # four intervals of the corpus's checks
 PATIENCE_S = 6.0
 HELD = 12
