@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/metrics/metrics.h"
 
+#include <fstream>
 #include <utility>
 
 #include "tests/controlplane/support/metrics_fixture.h"
