@@ -70,6 +70,7 @@ def test_every_answer_is_as_the_description_says(lab, balancer, api):
         "/api/v1/flows": ["/api/v1/flows", "/api/v1/flows?limit=1&service=relay&client=192.0.2.0/24&backend=mta/mta1"],
         "/api/v1/history": ["/api/v1/history?step=1", "/api/v1/history", "/api/v1/history?backend=mta/mta1&step=1"],
         "/api/v1/by-hand": ["/api/v1/by-hand"],
+        "/api/v1/discovered": ["/api/v1/discovered"],
         "/api/v1/explain": ["/api/v1/explain?client=192.0.2.7:40000&service=relay"],
         "/api/v1/events": ["/api/v1/events", "/api/v1/events?limit=1&kind=pool"],
     }
