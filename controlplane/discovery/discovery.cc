@@ -76,6 +76,14 @@ bool collide(const config::Backend& a, const config::Backend& b) {
   return a.name == b.name || (a.address == b.address && a.port == b.port);
 }
 
+bool is_known(const DiscoveredPool& pool, const config::Backend& backend) {
+  const auto has = [&](const DiscoveredBackends& backends) {
+    return std::ranges::any_of(backends, [&](const auto& each) { return collide(each.second.backend, backend); });
+  };
+  return std::ranges::any_of(pool.in_file, [&](const config::Backend& each) { return collide(each, backend); }) ||
+         has(pool.found) || has(pool.by_hand);
+}
+
 /// A document of a pool's source, as far as it is believed.
 std::expected<Belief, std::string> belief_of(const DiscoveredPool& pool,
                                              const std::expected<std::string, std::string>& document) {
@@ -139,7 +147,7 @@ DiscoveredPools Discovery::known_for(const std::vector<config::Pool>& pools) con
     known.panic_share = pool.panic_share;
     known.in_file.clear();
     for (const config::Backend& backend : pool.backends) {
-      if (backend.origin == config::Origin::kFile) known.in_file.push_back(backend.name);
+      if (backend.origin == config::Origin::kFile) known.in_file.push_back(backend);
     }
     if (!known.discover) {
       known.found.clear();
@@ -170,6 +178,9 @@ void Discovery::follow(DiscoveredPools known) {
     } else {
       refuse(name, fault);
     }
+    const size_t missing = pool.missing();
+    if (missing > (before == known.end() ? 0 : before->second.missing()))
+      tell_missing(name, "see sluicectl discovered");
   }
   watch_names();
   save();
@@ -211,11 +222,16 @@ void Discovery::hear(const std::string& name, const std::expected<std::string, s
   if (const std::string fault = change(name, std::move(next)); !fault.empty()) return refuse(name, fault);
   if (const std::string words = in_words(*belief); !words.empty())
     journal_.record(Severity::kInfo, "discovery", name, words);
-  if (!belief->missing.empty())
-    journal_.record(Severity::kError, "discovery", name,
-                    fmt::format("{} vanished at once from {} and are kept: {}; if they have really left: sluicectl "
-                                "backend accept {}",
-                                belief->missing.size(), pool.source(), names_of(belief->missing), name));
+  if (!belief->missing.empty()) tell_missing(name, names_of(belief->missing));
+}
+
+void Discovery::tell_missing(const std::string& name, const std::string& which) const {
+  const DiscoveredPool& pool = pools_.at(name);
+  journal_.record(
+      Severity::kError, "discovery", name,
+      fmt::format("{} vanished at once from {} and are kept: {}; if they have really left: sluicectl backend "
+                  "accept {}",
+                  pool.missing(), pool.source(), which, name));
 }
 
 void Discovery::refuse(const std::string& name, const std::string& fault) {
@@ -234,9 +250,8 @@ Discovery::Done Discovery::add(const std::string& name, const std::string& text)
   if (!told) return std::unexpected(told.error());
   if (told->size() != 1) return std::unexpected("backend: is not one");
   const std::string added = told->begin()->first;
-  const bool is_known = std::ranges::count(pool->second.in_file, added) != 0 || pool->second.found.contains(added) ||
-                        pool->second.by_hand.contains(added);
-  if (is_known) return std::unexpected(fmt::format("{}/{} is there already", name, added));
+  if (is_known(pool->second, told->begin()->second.backend))
+    return std::unexpected(fmt::format("{}/{}: its name or endpoint is there already", name, added));
   DiscoveredPool next = pool->second;
   next.by_hand.merge(*told);
   return change_by_hand(name, std::move(next), "added by hand: " + added);

@@ -29,11 +29,11 @@ struct DiscoveredPool {
   std::optional<config::Discover> discover;
   DiscoveredBackends found;
   DiscoveredBackends by_hand;
-  std::optional<SystemTime> read;    // when the source was taken last
-  std::optional<FileStamp> stamp;    // of the file when it was read
-  std::string fault;                 // why the source is not taken as it is now; "" = it is
-  double panic_share = 0;            // as configured
-  std::vector<std::string> in_file;  // names of the pool's own backends
+  std::optional<SystemTime> read;        // when the source was taken last
+  std::optional<FileStamp> stamp;        // of the file when it was read
+  std::string fault;                     // why the source is not taken as it is now; "" = it is
+  double panic_share = 0;                // as configured
+  std::vector<config::Backend> in_file;  // the pool's own
 
   /// "file:PATH", "dns:TYPE NAME"; "" = none.
   std::string source() const;
@@ -84,6 +84,7 @@ class Discovery {
   /// What a source said: a document, or why there is none.
   void hear(const std::string& name, const std::expected<std::string, std::string>& document);
   void refuse(const std::string& name, const std::string& fault);
+  void tell_missing(const std::string& name, const std::string& which) const;
   /// Puts `next` in the place of what is known of a pool, or says why not, and nothing has changed.
   std::string change(const std::string& name, DiscoveredPool next);
   Done change_by_hand(const std::string& name, DiscoveredPool next, std::string words);

@@ -122,6 +122,7 @@ def test_members_are_added_and_removed_by_hand(lab, source):
     for wrong, why in ((("add", "mta", "mta3"), "allowed: backend add POOL BACKEND ADDRESS"),
                        (("add", "mta", "mta3", "nowhere"), "is not an address"),
                        (("add", "mta", "mta1", "10.0.1.12"), "is there already"),
+                       (("add", "mta", "mta3", "10.0.1.10"), "its name or endpoint is there already"),
                        (("add", "mta", "mta3", "192.0.2.25"), "is the VIP of a service"),
                        (("add", "nowhere", "mta3", "10.0.1.12"), "there is no pool"),
                        (("remove", "mta", "mta1"), "was not added by hand"),

@@ -216,6 +216,7 @@ TEST_F(DiscoveryTest, AFileThatWasCutWhileNobodyLookedIsNotBelievedEither) {
   begin();
   start();
   EXPECT_EQ(used(), (Names{"own", "a", "b", "c", "d"}));
+  EXPECT_EQ(events("3 vanished at once"), 1U) << "and it is told";
 }
 
 TEST_F(DiscoveryTest, StateThatMakesNoSenseIsSetAside) {
@@ -251,6 +252,8 @@ TEST_F(DiscoveryTest, ByHandIsAddedOnceAndTakenBack) {
   EXPECT_FALSE(discovery_->add("nowhere", R"({"name": "x", "address": "10.0.3.1"})"));
   EXPECT_FALSE(discovery_->add("mta", R"({"name": "own", "address": "10.0.3.1"})"));
   EXPECT_FALSE(discovery_->add("mta", R"({"name": "a", "address": "10.0.3.1"})"));
+  EXPECT_FALSE(discovery_->add("mta", R"({"name": "x", "address": "10.0.1.10"})")) << "own's address";
+  EXPECT_FALSE(discovery_->add("mta", R"({"name": "x", "address": "10.0.2.1"})")) << "a's address";
   EXPECT_FALSE(discovery_->add("mta", R"({"name": "x", "address": "nowhere"})"));
   EXPECT_FALSE(discovery_->add("mta", R"({"name": "x", "address": "10.0.3.1"}, {"name": "y", "address": "10.0.3.2"})"));
   EXPECT_FALSE(discovery_->add("mta", ""));
