@@ -85,7 +85,7 @@ std::vector<NamedFactor> Member::explained_factors() const {
       {"tier", values.tier, tier.reason},
       {"zone", values.zone, zone_factor.reason},
       {"admin", values.admin,
-       removal                    ? "it left the file"
+       removal                    ? "it left its pool"
        : admin == Admin::kEnabled ? ""
                                   : fmt::format("{} by hand", name_of(admin))},
       {"reachable", values.reachable, found ? "" : found.error()},

@@ -96,7 +96,7 @@ void Model::take_over(const Model& before) {
       member.take_over(earlier);
       if (earlier.removal) {
         member.since = journal_->now();
-        journal_->record(Severity::kInfo, "backend", member.label(), "is in the file again, before its drain was over");
+        journal_->record(Severity::kInfo, "backend", member.label(), "is in its pool again, before its drain was over");
       }
     } else if (const auto near = by_address.find(member.address); near != by_address.end()) {
       member.next_hop = near->second->next_hop;
@@ -191,7 +191,7 @@ void Model::remove(const Member& member, const Model& before) {
   if (!removal) return;
   members_.push_back(without_traffic(member, *removal));
   if (!member.removal) {
-    journal_->record(Severity::kInfo, "backend", members_.back().label(), "left the file: " + reason_of(*removal));
+    journal_->record(Severity::kInfo, "backend", members_.back().label(), "left its pool: " + reason_of(*removal));
   }
 }
 

@@ -204,7 +204,7 @@ TEST_F(ModelReload, WhatLeavesTheFileDrainsUntilItIsEmptyOrItsDeadline) {
   EXPECT_EQ(sent.key, before.members()[2].key);
   EXPECT_EQ(sent.flags, channel::kBackendReachable) << "its flows go on";
   EXPECT_EQ(entries_of(after, 0, "mta1") + entries_of(after, 0, "mta2"), 101u) << "and new ones elsewhere";
-  EXPECT_TRUE(journal_says(label, "left the file"));
+  EXPECT_TRUE(journal_says(label, "left its pool"));
   EXPECT_TRUE(after.set_next_hop(2, std::unexpected("gone"))) << "its way is followed";
   std::optional<uint64_t> flows = 2;
   const FlowCounts counts{[&](const Member&) { return flows; }, [&](const ServiceState&) { return flows; }};
@@ -250,7 +250,7 @@ TEST_F(ModelReload, ABackendThatComesBackWhileItDrainsIsTakenOver) {
   ASSERT_EQ(again.members().size(), 3u);
   EXPECT_EQ(again.members()[2].key, before.members()[2].key);
   EXPECT_EQ(again.members()[2].state(), "up");
-  EXPECT_TRUE(journal_says("mta/back:25", "is in the file again"));
+  EXPECT_TRUE(journal_says("mta/back:25", "is in its pool again"));
 }
 
 TEST_F(ModelReload, TheRuleOfRemovalIsThatOfTheNewFileAndThatOfTheOldWhereThePoolIsGone) {
