@@ -12,6 +12,7 @@
 #include <set>
 
 #include "config/bounds.h"
+#include "controlplane/discovery/dns_types.h"
 
 namespace sluice::control {
 
@@ -20,18 +21,6 @@ using nlohmann::json;
 namespace {
 
 constexpr size_t kSrvHead = 6;  // priority, weight, port
-
-ns_type wire_type(config::DnsType type) {
-  switch (type) {
-    case config::DnsType::kA:
-      return ns_t_a;
-    case config::DnsType::kAaaa:
-      return ns_t_aaaa;
-    case config::DnsType::kSrv:
-      break;
-  }
-  return ns_t_srv;
-}
 
 /// Whether `record` was taken.
 bool take_address(const ns_rr& record, DnsRecord& out) {

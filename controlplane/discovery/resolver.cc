@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "config/choices.h"
+#include "controlplane/discovery/dns_types.h"
 
 namespace sluice::control {
 
@@ -30,18 +31,6 @@ constexpr int kTries = 2;         // at each
 void begin_library() {
   static const int status = ares_library_init(ARES_LIB_INIT_ALL);
   if (status != ARES_SUCCESS) throw std::runtime_error(std::string("c-ares: ") + ares_strerror(status));
-}
-
-int wire_type(config::DnsType type) {
-  switch (type) {
-    case config::DnsType::kA:
-      return ns_t_a;
-    case config::DnsType::kAaaa:
-      return ns_t_aaaa;
-    case config::DnsType::kSrv:
-      break;
-  }
-  return ns_t_srv;
 }
 
 std::string in_words(int status) {

@@ -27,8 +27,8 @@ void play_config(FuzzInput bytes);
 /// segments that come twice, and nothing is remembered when it is over.
 void play_dialogue(FuzzInput bytes);
 
-/// Members of a pool: a document of them, or (where the first byte is no brace) an answer of the DNS. They are as the file
-/// may have them, or their faults are told, each in a line.
+/// Members of a pool: a document of them, or (where the first byte is no brace) an answer of the DNS. They are as the
+/// file may have them, or their faults are told, each in a line.
 void play_discovery(FuzzInput bytes);
 
 /// A haproxy.cfg. What is made of it is a configuration that we take; or it is said why there is none.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Preloaded into a program, it sets the wall clock that the program sees forward by the seconds in the file named by
- * LAB_CLOCK (a negative number: back), read anew each time. CLOCK_MONOTONIC is left alone, as by an operator's `date -s`.
+ * LAB_CLOCK (a negative number: back), read anew each time. CLOCK_MONOTONIC is left alone, as by an operator's `date
+ * -s`.
  */
 #define _GNU_SOURCE
 #include <stdio.h>

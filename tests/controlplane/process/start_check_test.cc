@@ -120,7 +120,8 @@ TEST_F(StartCheck, ReadsWhatPoolsDiscover) {
   EXPECT_TRUE(faults(with("/absent"))[0].ends_with("pools[0].discover.file: /absent: No such file or directory"));
   const std::string wrong = file("wrong", R"({"backends": [{"name": "a", "address": "nowhere"}]})");
   ASSERT_EQ(faults(with(wrong)).size(), 1U);
-  EXPECT_NE(faults(with(wrong))[0].find(wrong + ": backends[0].address: \"nowhere\" is not an address"), std::string::npos);
+  EXPECT_NE(faults(with(wrong))[0].find(wrong + ": backends[0].address: \"nowhere\" is not an address"),
+            std::string::npos);
 }
 
 TEST_F(StartCheck, ReadsTheBlockList) {

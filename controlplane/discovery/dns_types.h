@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Types of records as they stand in messages of the DNS (RFC 1035 section 3.2.2, RFC 3596, RFC 2782).
+#pragma once
+
+#include <arpa/nameser.h>
+
+#include "config/model.h"
+
+namespace sluice::control {
+
+inline ns_type wire_type(config::DnsType type) {
+  switch (type) {
+    case config::DnsType::kA:
+      return ns_t_a;
+    case config::DnsType::kAaaa:
+      return ns_t_aaaa;
+    case config::DnsType::kSrv:
+      break;
+  }
+  return ns_t_srv;
+}
+
+}  // namespace sluice::control
