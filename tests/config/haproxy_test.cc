@@ -200,8 +200,8 @@ TEST(HaproxyImport, UsesOneBackupAfterTheOtherUnlessToldOtherwise) {
       "  server d 10.0.1.13 backup\n";
   const auto tiers = [&](const std::string& lines) {
     std::vector<uint32_t> out;
-    for (const Backend& backend : converted(listen(25, lines + servers)).pools.at(0).backends)
-      out.push_back(backend.tier);
+    const Config config = converted(listen(25, lines + servers));
+    for (const Backend& backend : config.pools.at(0).backends) out.push_back(backend.tier);
     return out;
   };
   EXPECT_THAT(tiers(""), ElementsAre(1, 0, 1, 2));
