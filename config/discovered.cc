@@ -99,6 +99,8 @@ json parse(std::string_view text) {
     return json::parse(text, watch);
   } catch (const json::parse_error& fault) {
     throw Unreadable(fmt::format("is no JSON: a fault at byte {}", fault.byte));
+  } catch (const json::exception&) {
+    throw Unreadable("has a number that is too large");
   }
 }
 

@@ -73,6 +73,7 @@ TEST(Discovered, RefusesWhatIsNoDocument) {
               ElementsAre("d.json: \"backends\" stands twice in one object"));
   EXPECT_THAT(faults_in(R"({"backends": [7]})"), ElementsAre(HasSubstr("must be a group, not an integer")));
   EXPECT_THAT(faults_of_backend(R"(, "port": null)"), ElementsAre("d.json: port null; allowed: leave it out"));
+  EXPECT_THAT(faults_of_backend(R"(, "weight": 1e999)"), ElementsAre("d.json: has a number that is too large"));
   EXPECT_THAT(faults_of_backend(R"(, "weight*": 1)"), ElementsAre(HasSubstr("no name of a setting")));
   EXPECT_THAT(faults_of_backend(R"(, "": 1)"), ElementsAre(HasSubstr("no name of a setting")));
   EXPECT_THAT(faults_of_backend(R"(, "agent": "a\u0000b")"), ElementsAre(HasSubstr("a string with a NUL")));
