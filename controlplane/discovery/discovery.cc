@@ -67,8 +67,9 @@ std::string in_words(const Belief& belief) {
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
-bool is_file(const DiscoveredPool& pool) {
-  return pool.discover && !pool.discover->file.empty();
+/// The file that a pool's members come from; "" = none.
+std::string file_of(const DiscoveredPool& pool) {
+  return pool.discover ? pool.discover->file : "";
 }
 
 /// Whether two backends cannot both be members.
@@ -88,8 +89,8 @@ bool is_known(const DiscoveredPool& pool, const config::Backend& backend) {
 std::expected<Belief, std::string> belief_of(const DiscoveredPool& pool,
                                              const std::expected<std::string, std::string>& document) {
   if (!document) return std::unexpected(document.error());
-  auto told =
-      backends_from(is_file(pool) ? pool.discover->file : pool.source(), *document, config::Origin::kDiscovered);
+  const std::string file = file_of(pool);
+  auto told = backends_from(file.empty() ? pool.source() : file, *document, config::Origin::kDiscovered);
   if (!told) return std::unexpected(std::move(told.error()));
   return believe(pool.found, std::move(*told), pool.in_file.size() + pool.by_hand.size(), pool.panic_share);
 }
@@ -153,9 +154,10 @@ DiscoveredPools Discovery::known_for(const std::vector<config::Pool>& pools) con
       known.found.clear();
       known.fault.clear();
       known.read.reset();
-    } else if (is_file(known) && (is_another || !known.read || !known.fault.empty())) {
-      known.stamp = stamp_of(known.discover->file);
-      auto belief = belief_of(known, read_regular_file(known.discover->file));
+    } else if (const std::string file = file_of(known);
+               !file.empty() && (is_another || !known.read || !known.fault.empty())) {
+      known.stamp = stamp_of(file);
+      auto belief = belief_of(known, read_regular_file(file));
       known.fault = belief ? "" : belief.error();
       if (belief) take(std::move(belief->backends), journal_.now(), known);
     }
@@ -206,11 +208,12 @@ void Discovery::tick() {
 
 void Discovery::look(const Entry& entry) {
   const auto& [name, pool] = entry;
-  if (!is_file(pool)) return;
-  const auto stamp = stamp_of(pool.discover->file);
+  const std::string file = file_of(pool);
+  if (file.empty()) return;
+  const auto stamp = stamp_of(file);
   if (stamp && stamp == pool.stamp) return;
   pools_[name].stamp = stamp;
-  hear(name, read_regular_file(pool.discover->file));
+  hear(name, read_regular_file(file));
 }
 
 void Discovery::hear(const std::string& name, const std::expected<std::string, std::string>& document) {
