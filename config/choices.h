@@ -97,6 +97,13 @@ inline constexpr std::array kChoices<OnNoBackend>{
 };
 
 template <>
+inline constexpr std::array kChoices<SynProxy>{
+    Choice{"auto", SynProxy::kAuto},
+    Choice{"always", SynProxy::kAlways},
+    Choice{"off", SynProxy::kOff},
+};
+
+template <>
 inline constexpr std::array kChoices<LimitOf>{
     Choice{"address", LimitOf::kAddress},
     Choice{"prefix", LimitOf::kPrefix},

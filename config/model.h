@@ -56,6 +56,7 @@ enum class Forwarding : uint8_t { kNat, kFullnat, kDsr, kIpip, kGue };
 enum class Proxy : uint8_t { kNone, kV1, kV2 };
 enum class OnBackendDown : uint8_t { kReset, kKeep };
 enum class OnNoBackend : uint8_t { kReset, kSilence, k421 };
+enum class SynProxy : uint8_t { kOff, kAuto, kAlways };
 enum class OnRemoval : uint8_t { kDrain, kReset };
 enum class OnTableFull : uint8_t { kStateless, kReset, kSilence };
 enum class OnIdleExpiry : uint8_t { kSilence, kReset };
@@ -195,10 +196,11 @@ struct Passive {
 enum class DnsType : uint8_t { kA, kAaaa, kSrv };
 enum class Family : uint8_t { kIpv4, kIpv6 };
 
-/// Where members of a pool come from that are not in the file: a file or a name.
+/// Where members of a pool come from that are not in the file: a file, a name, or what they say of themselves in etcd.
 struct Discover {
   std::string file;  // a JSON document, as read_backends() takes it; "" = none
   std::string dns;   // a name to ask for; "" = none
+  bool etcd = false;
   DnsType type = DnsType::kA;
   Family family = Family::kIpv4;       // of what SRV records lead to
   std::vector<SocketAddress> servers;  // to ask; none: those of /etc/resolv.conf
@@ -240,7 +242,8 @@ struct Service {
   OnBackendDown on_backend_down = OnBackendDown::kReset;
   OnNoBackend on_no_backend = OnNoBackend::k421;  // kReset where clients speak first
   std::string text_421 = "4.3.2 try again later";
-  uint16_t mss = 0;  // most that a SYN may announce; 0 = as it is (in tunnels: what they carry whole)
+  SynProxy syn_proxy = SynProxy::kAuto;  // kOff where one half of a connection is not seen
+  uint16_t mss = 0;                      // most that a SYN may announce; 0 = as it is (in tunnels: what they carry whole)
 
   friend bool operator==(const Service&, const Service&) = default;
 };
@@ -310,11 +313,23 @@ struct Peers {
   friend bool operator==(const Peers&, const Peers&) = default;
 };
 
+/// An etcd cluster, asked through its JSON gateway.
+struct Etcd {
+  std::vector<std::string> endpoints;  // "https://10.9.0.9:2379", one after the other
+  std::string prefix = "/sluice";      // of all keys that are ours
+  std::string ca_file;                 // "" = the system's
+  std::string cert_file;               // of ours; "" = none
+  std::string key_file;
+
+  friend bool operator==(const Etcd&, const Etcd&) = default;
+};
+
 /// The nodes that share the VIPs.
 struct Fleet {
   std::string node;  // what this one calls itself; "" = the host's name
   std::string zone;  // where this one is; "" = backends of all zones are alike
   Peers peers;
+  std::optional<Etcd> etcd;  // what the nodes share of facts and wishes
 
   friend bool operator==(const Fleet&, const Fleet&) = default;
 };

@@ -22,6 +22,8 @@ void fill_in(Config& config, const Findings& findings) {
     Service& service = config.services[i];
     const bool given = findings.given(fmt::format("services[{}].on_no_backend", i));
     if (!given && config.clients_speak_first(service)) service.on_no_backend = OnNoBackend::kReset;
+    const bool sees_both_ways = service.forwarding == Forwarding::kNat || service.forwarding == Forwarding::kFullnat;
+    if (!sees_both_ways && service.syn_proxy == SynProxy::kAuto) service.syn_proxy = SynProxy::kOff;
   }
   for (Limit& limit : config.sources.limits)
     if (limit.burst == 0) limit.burst = 2 * limit.per_second;

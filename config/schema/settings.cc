@@ -283,6 +283,10 @@ Group<Service> service_settings() {
                   choice("on_no_backend", &Service::on_no_backend,
                          "what a client hears whose connection no backend can take: a 421 reply, RST, or nothing")),
       text("text_421", &Service::text_421, refusal_rule(), "what stands behind 421 in that reply"),
+      defaults_to("\"auto\"; \"off\" with a forwarding that sees one half of a connection",
+                  choice("syn_proxy", &Service::syn_proxy,
+                         "who answers SYNs: we, with nothing kept until the client has answered us; \"auto\": we, while "
+                         "handshakes pile up, else the backend")),
       integer("mss", &Service::mss, {0, kMaxMss, "bytes"},
               "the largest segment that SYNs may announce; 0 = as they do, but no more than a tunnel carries whole"),
   };

@@ -43,6 +43,7 @@ json service_json(const ApiContext& context, const ServiceState& service) {
           {"forwarding", config::name_of(service.config.forwarding)},
           {"on_backend_down", config::name_of(service.config.on_backend_down)},
           {"on_no_backend", config::name_of(service.config.on_no_backend)},
+          {"syn_proxy", config::name_of(service.config.syn_proxy)},
           {"state", service_word(placement.in_service)},
           {"reason", placement.reason},
           {"since", to_rfc3339(placement.since)},

@@ -88,6 +88,7 @@ std::string difference(const config::Service& before, const config::Service& aft
       .compare("on_backend_down", before.on_backend_down, after.on_backend_down)
       .compare("on_no_backend", before.on_no_backend, after.on_no_backend)
       .compare("text_421", before.text_421, after.text_421)
+      .compare("syn_proxy", before.syn_proxy, after.syn_proxy)
       .text(before == after);
 }
 

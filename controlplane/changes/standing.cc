@@ -70,6 +70,7 @@ json to_json(const ServiceState& service) {
           {"on_backend_down", config::name_of(config.on_backend_down)},
           {"on_no_backend", config::name_of(config.on_no_backend)},
           {"text_421", config.text_421},
+          {"syn_proxy", config::name_of(config.syn_proxy)},
           {"mss", config.mss}};
 }
 
@@ -94,6 +95,7 @@ ServiceState service_from(const json& value) {
   out.config.on_backend_down = choice_from<config::OnBackendDown>(value.at("on_backend_down"));
   out.config.on_no_backend = choice_from<config::OnNoBackend>(value.value("on_no_backend", json("reset")));
   out.config.text_421 = value.value("text_421", out.config.text_421);
+  out.config.syn_proxy = choice_from<config::SynProxy>(value.value("syn_proxy", json("auto")));
   out.config.mss = value.at("mss").get<uint16_t>();
   return out;
 }

@@ -42,6 +42,7 @@ channel::PutService message_for(const DesiredService& service) {
   message.proxy = service.proxy;
   message.on_backend_down = service.on_backend_down;
   message.on_no_backend = service.on_no_backend;
+  message.syn_proxy = service.syn_proxy;
   message.flags = service.flags;
   message.mss = service.mss;
   message.total_weight = service.total_weight;

@@ -55,6 +55,7 @@ struct DesiredService {
   channel::ProxyHeader proxy = channel::ProxyHeader::kNone;
   channel::OnBackendDown on_backend_down = channel::OnBackendDown::kReset;
   channel::OnNoBackend on_no_backend = channel::OnNoBackend::kReset;
+  channel::SynProxy syn_proxy = channel::SynProxy::kOff;
   std::string refusal = channel::kDefaultRefusal;  // what stands behind 421
   uint8_t flags = 0;                               // channel::ServiceFlags
   uint16_t mss = 0;

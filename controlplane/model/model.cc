@@ -78,6 +78,7 @@ DesiredService desired_service(const ServiceState& state, const Placement& place
   out.proxy = static_cast<channel::ProxyHeader>(service.proxy);
   out.on_backend_down = static_cast<channel::OnBackendDown>(service.on_backend_down);
   out.on_no_backend = static_cast<channel::OnNoBackend>(service.on_no_backend);
+  out.syn_proxy = static_cast<channel::SynProxy>(service.syn_proxy);
   out.refusal = service.text_421;
   if (!placement.observed) out.flags |= channel::kServiceUnobserved;
   out.mss = service.mss;

@@ -55,6 +55,7 @@ enum class Counter : uint16_t {
   kDropNoLocalPort,
   kDropPolicy,
   kDropLimited,
+  kDropSynProxyPending,
   // Packets we made.
   kFromTwin,
   kDropFromTwin,
@@ -67,6 +68,11 @@ enum class Counter : uint16_t {
   kRefusalsResent,
   kRefusalsAcknowledged,
   kAnswersHeldBack,
+  kSynCookiesSent,
+  kSynCookiesAccepted,
+  kSynProxyRetried,
+  kSynProxyMoved,
+  kSynProxyFailed,
   kProxyHeadersSent,
   kProxyHeadersResent,
   kIcmpSent,
@@ -95,6 +101,7 @@ enum class Counter : uint16_t {
   kFlowsEstablishedNow,
   kFlowsClosingNow,
   kFlowCapacity,
+  kSynProxyNow,
   // The loop.
   kLoops,
   kLoopsIdle,
@@ -122,7 +129,7 @@ enum class Counter : uint16_t {
 inline constexpr size_t kCounterCount = static_cast<size_t>(Counter::kCount);
 inline constexpr uint32_t kStageSampling = 64;
 inline constexpr Counter kFirstDrop = Counter::kDropTruncated;
-inline constexpr Counter kLastDrop = Counter::kDropLimited;
+inline constexpr Counter kLastDrop = Counter::kDropSynProxyPending;
 
 /// Name (as shown, logged and exported) and one line of help, in the order of `Counter`.
 struct CounterInfo {
@@ -137,7 +144,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"forwarded", "packets sent on to a backend or a client"},
     {"punted", "packets given to the kernel twin"},
     {"handed_out", "packets given to the worker that owns the flow"},
-    {"answered", "packets of clients that are told 421, which end with the balancer"},
+    {"answered", "packets that the balancer answers itself: SYNs in a backend's place, and of clients that are told 421"},
     {"drop_truncated", "shorter than their headers say"},
     {"drop_malformed", "headers that contradict themselves"},
     {"drop_other_host", "addressed to another Ethernet station"},
@@ -172,6 +179,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"drop_no_local_port", "no address of ours towards the backend, or no free port of it"},
     {"drop_policy", "refused by source policy"},
     {"drop_limited", "new connections of a source that is at a limit, unless they are answered"},
+    {"drop_syn_proxy_pending", "from clients whose SYN was answered in a backend's place, which has not answered yet"},
     {"from_twin", "packets sent for the kernel twin"},
     {"drop_from_twin", "packets of the kernel twin that found no room"},
     {"drop_made", "packets made by the balancer that found no room"},
@@ -184,6 +192,11 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"refusals_acknowledged", "421 replies that their client has got"},
     {"answers_held_back",
      "segments that would have been sent to clients that are told 421, but for the limit on these"},
+    {"syn_cookies_sent", "SYNs answered in the backend's place, with nothing kept of them"},
+    {"syn_cookies_accepted", "clients that acknowledged such an answer, for whom a backend was asked"},
+    {"syn_proxy_retried", "SYNs to backends sent again, as no answer came"},
+    {"syn_proxy_moved", "clients for whom another backend was asked, as the first refused or was silent"},
+    {"syn_proxy_failed", "clients for whom no backend answered, or there was no room, and that were refused then"},
     {"proxy_headers_sent", "PROXY headers injected"},
     {"proxy_headers_resent", "PROXY headers sent again"},
     {"icmp_sent", "ICMP errors made"},
@@ -211,6 +224,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"flows_established_now", "established flows", true},
     {"flows_closing_now", "flows closing or closed, until their timer ends", true},
     {"flow_capacity", "flows the table can hold", true},
+    {"syn_proxy_now", "1 while SYNs of services with syn_proxy = \"auto\" are answered in the backends' place", true},
     {"loops", "poll iterations of the worker"},
     {"loops_idle", "poll iterations that found nothing to do"},
     {"busy_cycles", "TSC cycles in poll iterations that did something"},

@@ -51,6 +51,9 @@ enum class ProxyHeader : uint8_t { kNone = 0, kV1, kV2 };
 enum class OnBackendDown : uint8_t { kReset = 0, kKeep };
 /// What a client hears whose connection no backend can take.
 enum class OnNoBackend : uint8_t { kReset = 0, kSilence, k421 };
+/// Who answers a client's SYN: the backend, or we, with nothing kept until the client has answered us; kAuto: we, while
+/// handshakes pile up.
+enum class SynProxy : uint8_t { kOff = 0, kAuto, kAlways };
 
 /// Every message starts with this. `sequence` counts a connection's commands from 1; a worker
 /// publishes the last one it has applied (`WorkerStats::applied_sequence`): that is the grace period.
@@ -81,7 +84,7 @@ struct PutService {
   uint8_t flags;  // ServiceFlags
   uint16_t mss;   // clamp in bytes; 0 = leave
   OnNoBackend on_no_backend;
-  uint8_t reserved2;
+  SynProxy syn_proxy;  // kOff with a forwarding that sees one half of a connection
   uint32_t table_generation;
   uint32_t table_offset;   // in units of kArenaUnit bytes from the arena's start
   uint32_t table_entries;  // count of uint16_t entries
