@@ -138,6 +138,9 @@ struct alignas(64) Flow {
   }
 };
 
+/// What `Flow::proxy_bytes` can hold.
+inline constexpr uint8_t kMostProxyBytes = 0x7f;
+
 static_assert(static_cast<uint8_t>(channel::Forwarding::kGue) < 8 && channel::kMaxLocals <= 32);
 static_assert(sizeof(Flow) == 64 && alignof(Flow) == 64);
 static_assert(std::is_trivially_copyable_v<Flow> && std::is_standard_layout_v<Flow>);

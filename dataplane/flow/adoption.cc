@@ -37,7 +37,7 @@ void tidy_service(Service& service) {
       holds(service.forwarding, channel::Forwarding::kGue) && holds(service.scheduler, channel::Scheduler::kSource) &&
       holds(service.hash_on, channel::HashOn::kClientPrefix) && holds(service.proxy, channel::ProxyHeader::kV2) &&
       holds(service.on_backend_down, channel::OnBackendDown::kKeep) &&
-      holds(service.on_no_backend, channel::OnNoBackend::k421);
+      holds(service.on_no_backend, channel::OnNoBackend::k421) && holds(service.syn_proxy, channel::SynProxy::kAlways);
   if (!service.in_use) service = Service{};
   service.sums = endpoint_sums(service.vip);
 }
@@ -217,8 +217,8 @@ bool tidy(Flow& flow, const PortMap& ports) noexcept {
     flow.flags &= static_cast<uint8_t>(~kFlowProxyPending);
     flow.bytes_up = 0;
   }
-  const bool special =
-      flow.forwarding() != channel::Forwarding::kNat || flow.proxy_bytes != 0 || (flow.flags & kFlowProxyPending) != 0;
+  const bool special = flow.forwarding() != channel::Forwarding::kNat || flow.proxy_bytes != 0 || flow.spliced ||
+                       (flow.flags & kFlowProxyPending) != 0;
   if (special) flow.flags |= kFlowSpecial;
   tidy_smtp(flow);
   return true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The layout of a worker's flow memory: header, services, backends, index buckets, flows, notes of their sessions.
+// The layout of a worker's flow memory: header, services, backends, index buckets, flows, notes of their sessions, splices.
 // Position independent, so that a mapping that outlives the process can be adopted by the next one (flow_store.h). The
 // main lcore maps it (flow_memory_bytes), the worker lays it out.
 #pragma once
@@ -12,11 +12,12 @@
 #include "dataplane/contract/messages.h"
 #include "dataplane/contract/segment.h"
 #include "dataplane/contract/session.h"
+#include "dataplane/flow/splice.h"
 #include "dataplane/packet/checksum.h"
 
 namespace sluice {
 
-inline constexpr uint32_t kFlowMemoryVersion = 11;  // raise with any change of layout or meaning
+inline constexpr uint32_t kFlowMemoryVersion = 12;  // raise with any change of layout or meaning
 
 /// A service as a worker keeps it. Tables of backends lie in the channel's arena and are not part of this.
 struct alignas(64) Service {
@@ -30,6 +31,7 @@ struct alignas(64) Service {
   uint16_t mss;
   uint8_t flags;  // channel::ServiceFlags
   channel::OnNoBackend on_no_backend;
+  channel::SynProxy syn_proxy;
   uint32_t total_weight;  // of the backends in its table
   EndpointSums sums;      // of the VIP
   uint64_t key;
@@ -106,9 +108,14 @@ constexpr size_t notes_offset(uint32_t flow_capacity) {
   return flows_offset(flow_capacity) + size_t{flow_capacity} * sizeof(Flow);
 }
 
+/// One Splice for each flow. Any bits are good ones.
+constexpr size_t splices_offset(uint32_t flow_capacity) {
+  return channel::align_up(notes_offset(flow_capacity) + size_t{flow_capacity} * sizeof(channel::SessionNotes), 64);
+}
+
 /// Bytes of flow memory for a table of `flow_capacity` flows (at most 2^31 - 1).
 constexpr size_t flow_memory_bytes(uint32_t flow_capacity) {
-  return notes_offset(flow_capacity) + size_t{flow_capacity} * sizeof(channel::SessionNotes);
+  return splices_offset(flow_capacity) + size_t{flow_capacity} * sizeof(Splice);
 }
 
 }  // namespace sluice

@@ -17,6 +17,7 @@ FlowTable::FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_se
       buckets_(reinterpret_cast<FlowBucket*>(memory + kBucketsOffset)),
       flows_(reinterpret_cast<Flow*>(memory + flows_offset(flow_capacity))),
       notes_(reinterpret_cast<channel::SessionNotes*>(memory + notes_offset(flow_capacity))),
+      splices_(reinterpret_cast<Splice*>(memory + splices_offset(flow_capacity))),
       bucket_count_(sluice::bucket_count(flow_capacity)),
       capacity_(flow_capacity) {
   if (flaw_of(*header_, flow_capacity, workers, boot_id) == KeptFlaw::kNone) {

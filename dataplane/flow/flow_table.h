@@ -109,6 +109,13 @@ class FlowTable {
   Service* services() const noexcept { return services_; }
   Backend* backends() const noexcept { return backends_; }
   Local* locals() const noexcept { return locals_; }
+  /// Of a flow that is spliced.
+  Splice& splice(FlowIndex index) noexcept { return splices_[index]; }
+  const Splice& splice(FlowIndex index) const noexcept { return splices_[index]; }
+  /// By how much the client of a flow of this table counts the backend's stream further than the backend.
+  uint32_t server_shift(const Flow& flow) const noexcept {
+    return flow.spliced ? splices_[index_of(flow)].sequence : 0;
+  }
   /// What is known of each flow's session, by its index. Written anew when a flow begins.
   channel::SessionNotes* notes() const noexcept { return notes_; }
 
@@ -169,6 +176,7 @@ class FlowTable {
   FlowBucket* buckets_;
   Flow* flows_;
   channel::SessionNotes* notes_;
+  Splice* splices_;
   uint64_t seed_ = 0;
   uint32_t bucket_count_;
   uint32_t capacity_;

@@ -56,6 +56,7 @@ void Inheritance::take(const std::byte* memory) {
     Kept kept;
     Flow& flow = kept.flow;
     std::memcpy(&flow, at, sizeof flow);
+    std::memcpy(&kept.splice, memory + splices_offset(header.flow_capacity) + i * sizeof kept.splice, sizeof kept.splice);
     std::memcpy(&kept.notes, memory + notes_offset(header.flow_capacity) + i * sizeof kept.notes, sizeof kept.notes);
     if (tidy(flow, map) && means_the_same(flow, services.data(), backends.data(), locals.data())) {
       flows_.push_back(kept);
@@ -89,6 +90,7 @@ size_t Inheritance::hand_out(const Heirs& heirs) const {
     if (index == kNoFlow) return;
     table[index] = flow;
     table.notes()[index] = kept.notes;
+    table.splice(index) = kept.splice;
     placed++;
   };
   // Where the new tables are smaller, open sessions come before what has yet to begin, or is ending.

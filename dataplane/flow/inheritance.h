@@ -48,6 +48,7 @@ class Inheritance {
   struct Kept {
     Flow flow;
     channel::SessionNotes notes;
+    Splice splice;
   };
   std::vector<Kept> flows_;
   size_t dropped_ = 0;

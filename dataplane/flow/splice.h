@@ -32,7 +32,7 @@ struct Splice {
   bool sack : 1;
   bool timestamps : 1;
   bool moved : 1;  // another backend was asked before
-  uint32_t reserved[1];
+  uint32_t reserved[2];
 
   /// How a segment of the backend is to be changed for the client.
   Renumbering to_client() const noexcept {

@@ -9,25 +9,19 @@
 
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/packet/tcp_options.h"
 
 namespace sluice {
 
 /// Blots out the options of kind 34, and of the experimental kind that came before it, with no-operations.
 inline void blot_fast_open(uint8_t* header, uint32_t header_bytes) noexcept {
-  constexpr uint8_t kEnd = 0, kNoOperation = 1, kFastOpen = 34, kExperiment = 254;
   const uint16_t magic = Be16::of(0xf989).raw;
-  uint32_t at = tcp::kBytes;
-  while (at < header_bytes && header[at] != kEnd) {
-    if (header[at] == kNoOperation) {
-      at++;
-      continue;
-    }
-    const uint32_t bytes = at + 1 < header_bytes ? header[at + 1] : 0;
-    if (bytes < 2 || at + bytes > header_bytes) return;
-    const bool experiment = header[at] == kExperiment && bytes >= 4 && load<uint16_t>(header + at + 2) == magic;
-    if (header[at] == kFastOpen || experiment) __builtin_memset(header + at, kNoOperation, bytes);
-    at += bytes;
-  }
+  for_each_option(header, header_bytes, [&](uint32_t at, uint32_t bytes) {
+    const bool experiment =
+        header[at] == tcp_option::kExperiment && bytes >= 4 && load<uint16_t>(header + at + 2) == magic;
+    if (header[at] == tcp_option::kFastOpen || experiment)
+      __builtin_memset(header + at, tcp_option::kNoOperation, bytes);
+  });
 }
 
 /// Takes option and payload out of the SYN in `mbuf`, with lengths and checksums: a wrong checksum stays wrong. A

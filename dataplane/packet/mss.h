@@ -8,28 +8,19 @@
 
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/packet/tcp_options.h"
 
 namespace sluice {
 
 /// Lowers the MSS option of the segment in `mbuf` to `mss`, with the checksum. Segments without the option, with a
 /// smaller one, or with options that do not parse stay as they are; `mss` 0 leaves all.
 inline void clamp_mss(rte_mbuf& mbuf, const Packet& packet, uint16_t mss) noexcept {
-  constexpr uint8_t kEnd = 0, kNoOperation = 1, kMss = 2, kMssBytes = 4;
   if (mss == 0) return;
   uint8_t* header = rte_pktmbuf_mtod(&mbuf, uint8_t*) + packet.l4_offset;
-  uint32_t at = tcp::kBytes;
-  while (at < packet.tcp_header_bytes && header[at] != kEnd) {
-    if (header[at] == kNoOperation) {
-      at++;
-      continue;
-    }
-    if (at + 1 >= packet.tcp_header_bytes) return;
-    const uint32_t bytes = header[at + 1];
-    if (bytes < 2 || at + bytes > packet.tcp_header_bytes) return;
-    if (header[at] != kMss || bytes != kMssBytes) {
-      at += bytes;
-      continue;
-    }
+  bool done = false;
+  for_each_option(header, packet.tcp_header_bytes, [&](uint32_t at, uint32_t bytes) {
+    if (done || header[at] != tcp_option::kMss || bytes != tcp_option::kMssBytes) return;
+    done = true;
     const Be16 announced{load<uint16_t>(header + at + 2)};
     if (announced.host() <= mss) return;
     const Be16 clamped = Be16::of(mss);
@@ -39,8 +30,7 @@ inline void clamp_mss(rte_mbuf& mbuf, const Packet& packet, uint16_t mss) noexce
     const uint16_t removed = odd ? announced.host() : announced.raw;
     const uint16_t added = odd ? clamped.host() : clamped.raw;
     store(header + tcp::kChecksum, update_checksum(load<uint16_t>(header + tcp::kChecksum), removed, added));
-    return;
-  }
+  });
 }
 
 }  // namespace sluice

@@ -6,8 +6,9 @@
 #include <cstdio>
 #include <cstring>
 
-#include "dataplane/packet/checksum.h"
+#include "dataplane/packet/renumber.h"
 #include "dataplane/packet/sequence.h"
+#include "dataplane/packet/tcp_options.h"
 
 namespace sluice {
 namespace {
@@ -16,8 +17,6 @@ constexpr uint8_t kSignature[12] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x
 constexpr uint8_t kVersion2Proxy = 0x21;
 constexpr uint8_t kTcpOverIpv4 = 0x11;
 constexpr uint8_t kTcpOverIpv6 = 0x21;
-
-constexpr uint8_t kOptionEnd = 0, kOptionNop = 1, kOptionSack = 5;
 
 size_t write_v1(const Endpoint& client, const Endpoint& vip, uint8_t* out) {
   const bool v4 = client.address.is_v4();
@@ -55,30 +54,6 @@ size_t write_v2(const Endpoint& client, const Endpoint& vip, uint8_t* out) {
   return static_cast<size_t>(next - out);
 }
 
-uint16_t fold32(uint32_t word) {
-  return fold((word & 0xffff) + (word >> 16));
-}
-
-/// Replaces a 32-bit field of a TCP segment that lies at an even offset of it.
-void replace_word(uint8_t* tcp_header, uint8_t* field, uint32_t host_value) {
-  const auto before = load<uint32_t>(field);
-  const uint32_t after = Be32::of(host_value).raw;
-  store(field, after);
-  const auto checksum = load<uint16_t>(tcp_header + tcp::kChecksum);
-  store(tcp_header + tcp::kChecksum, update_checksum(checksum, fold32(before), fold32(after)));
-}
-
-/// The same at any offset: at an odd one the bytes change places within their words of the sum.
-void replace_word_anywhere(uint8_t* tcp_header, uint8_t* field, uint32_t host_value) {
-  if ((field - tcp_header) % 2 == 0) return replace_word(tcp_header, field, host_value);
-  const uint16_t before = fold32(load<uint32_t>(field));
-  const uint32_t word = Be32::of(host_value).raw;
-  const uint16_t after = fold32(word);
-  store(field, word);
-  const auto checksum = load<uint16_t>(tcp_header + tcp::kChecksum);
-  store(tcp_header + tcp::kChecksum, update_checksum(checksum, __builtin_bswap16(before), __builtin_bswap16(after)));
-}
-
 }  // namespace
 
 size_t write_proxy_header(channel::ProxyHeader kind, const Endpoint& client, const Endpoint& vip,
@@ -102,21 +77,11 @@ void shift_towards_client(uint8_t* tcp_header, uint32_t header_bytes, uint32_t b
   if ((tcp_header[tcp::kFlags] & kTcpAck) != 0) {
     replace_word(tcp_header, tcp_header + tcp::kAck, shifted(tcp_header + tcp::kAck));
   }
-  uint32_t i = tcp::kBytes;
-  while (i < header_bytes && tcp_header[i] != kOptionEnd) {
-    if (tcp_header[i] == kOptionNop) {
-      i++;
-      continue;
-    }
-    const uint32_t length = i + 1 < header_bytes ? tcp_header[i + 1] : 0;
-    if (length < 2 || i + length > header_bytes) return;  // malformed: its receiver will see to it
-    if (tcp_header[i] == kOptionSack) {
-      for (uint32_t edge = i + 2; edge + 4 <= i + length; edge += 4) {
-        replace_word_anywhere(tcp_header, tcp_header + edge, shifted(tcp_header + edge));
-      }
-    }
-    i += length;
-  }
+  for_each_option(tcp_header, header_bytes, [&](uint32_t at, uint32_t length) {
+    if (tcp_header[at] != tcp_option::kSack) return;
+    for (uint32_t edge = at + 2; edge + 4 <= at + length; edge += 4)
+      replace_word(tcp_header, tcp_header + edge, shifted(tcp_header + edge));
+  });
 }
 
 }  // namespace sluice

@@ -8,12 +8,14 @@
 #include <cstdint>
 
 #include "dataplane/contract/address.h"
+#include "dataplane/contract/flow.h"
 #include "dataplane/contract/messages.h"
 #include "dataplane/packet/packet.h"
 
 namespace sluice {
 
 inline constexpr size_t kMaxProxyHeader = 107;  // the longest that version 1 allows; version 2 without TLVs is shorter
+static_assert(kMaxProxyHeader <= kMostProxyBytes);
 
 /// Writes the header for a connection from `client` to `vip` (of one family) into `out` (room for kMaxProxyHeader
 /// bytes). Returns its length, a function of its arguments alone: 0 for kNone.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -50,6 +51,15 @@ inline std::optional<TcpTimestamps> find_timestamps(const uint8_t* tcp_header, u
     if (tcp_header[at] == tcp_option::kTimestamps && bytes == tcp_option::kTimestampsBytes)
       out = {load<uint32_t>(tcp_header + at + 2), load<uint32_t>(tcp_header + at + 6)};
   });
+  return out;
+}
+
+/// Such an option, aligned as is usual.
+inline std::array<uint8_t, 12> timestamps_option(uint32_t value, uint32_t echo) {
+  std::array<uint8_t, 12> out{tcp_option::kNoOperation, tcp_option::kNoOperation, tcp_option::kTimestamps,
+                              tcp_option::kTimestampsBytes};
+  store(&out[4], value);
+  store(&out[8], echo);
   return out;
 }
 

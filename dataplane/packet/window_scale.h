@@ -5,13 +5,13 @@
 
 #include <rte_mbuf.h>
 
-#include <algorithm>
+#include <optional>
 
-#include "dataplane/packet/packet.h"
+#include "dataplane/packet/tcp_options.h"
 
 namespace sluice {
 
-inline constexpr uint8_t kLargestWindowScale = 14;
+inline constexpr uint8_t kLargestWindowScale = tcp_option::kLargestScale;
 
 struct WindowScale {
   bool announced;
@@ -19,22 +19,9 @@ struct WindowScale {
 };
 
 inline WindowScale window_scale(const rte_mbuf& mbuf, const Packet& packet) noexcept {
-  constexpr uint8_t kEnd = 0, kNoOperation = 1, kWindowScale = 3, kWindowScaleBytes = 3;
-  const uint8_t* header = rte_pktmbuf_mtod(&mbuf, const uint8_t*) + packet.l4_offset;
-  uint32_t at = tcp::kBytes;
-  while (at < packet.tcp_header_bytes && header[at] != kEnd) {
-    if (header[at] == kNoOperation) {
-      at++;
-      continue;
-    }
-    const uint32_t bytes = at + 1U < packet.tcp_header_bytes ? header[at + 1] : 0U;
-    if (bytes < 2 || at + bytes > packet.tcp_header_bytes) break;
-    if (header[at] == kWindowScale && bytes == kWindowScaleBytes) {
-      return {true, std::min(header[at + 2], kLargestWindowScale)};
-    }
-    at += bytes;
-  }
-  return {false, 0};
+  const auto* header = rte_pktmbuf_mtod(&mbuf, const uint8_t*) + packet.l4_offset;
+  const std::optional<uint8_t> scale = announced_by(header, packet.tcp_header_bytes).window_scale;
+  return {scale.has_value(), scale.value_or(0)};
 }
 
 }  // namespace sluice

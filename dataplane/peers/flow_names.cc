@@ -24,7 +24,8 @@ T copy_of(const T& entry) {
 
 bool is_same(const Flow& a, const Flow& b) {
   return a.is_of(b.client_endpoint()) && a.service == b.service && a.backend == b.backend && a.mode == b.mode &&
-         a.backend_generation == b.backend_generation && a.proxy_bytes == b.proxy_bytes && a.state == b.state;
+         a.backend_generation == b.backend_generation && a.proxy_bytes == b.proxy_bytes && a.spliced == b.spliced &&
+         a.state == b.state;
 }
 bool is_same(const Service& a, const Service& b) {
   return a.vip == b.vip && a.in_use == b.in_use;
@@ -78,6 +79,7 @@ std::optional<Flow> FlowNames::read(FlowIndex index) const noexcept {
 }
 
 std::optional<ToldFlow> FlowNames::name(const Flow& flow) const noexcept {
+  if (flow.spliced) return std::nullopt;  // its numbers would have to be told too
   const auto service = read_steady(array_at<Service>(memory_, kServicesOffset)[flow.service]);
   if (!service || !service->in_use) return std::nullopt;
   ToldFlow out;

@@ -58,6 +58,7 @@ void FlowExpiry::visit(FlowIndex index) noexcept {
     return lifecycle_.forget(index);
   }
   if ((flow.flags & kFlowCut) != 0 || is_over(flow.state) || !state_.is_lost(flow)) return;
+  if (flow.state == TcpState::kSynSent && flow.spliced) return;  // another backend will be asked
   // Nobody has answered its SYN: it will come again, and find another backend.
   if (flow.state == TcpState::kSynSent) return lifecycle_.forget(index);
   lifecycle_.cut(index, Counter::kFlowsCutDown);

@@ -27,6 +27,9 @@ class FlowLifecycle {
   /// Takes up and counts the flows of an earlier process that the table has adopted.
   void count_adopted() noexcept;
 
+  /// How many flows there may be in handshake.
+  uint32_t most_handshakes() const noexcept { return ring_.limit(); }
+
   /// Begins a flow whose fields are filled in: from here on the entry is whole, and a successor of this process may
   /// adopt it. `opening`: with a SYN, else in mid-stream. `rule`: by which it got its backend.
   void begin(FlowIndex index, bool opening, channel::PlacedBy rule) noexcept;

@@ -171,7 +171,8 @@ std::optional<RejectReason> ForwardingState::put_service(const channel::PutServi
       !in_range(message.hash_on, channel::HashOn::kClientPrefix) ||
       !in_range(message.proxy, channel::ProxyHeader::kV2) ||
       !in_range(message.on_backend_down, channel::OnBackendDown::kKeep) ||
-      !in_range(message.on_no_backend, channel::OnNoBackend::k421)) {
+      !in_range(message.on_no_backend, channel::OnNoBackend::k421) ||
+      !in_range(message.syn_proxy, channel::SynProxy::kAlways)) {
     return RejectReason::kBadEnum;
   }
   if (!is_in_arena(message.table_offset, uint64_t{message.table_entries} * sizeof(channel::BackendId))) {
@@ -193,6 +194,7 @@ std::optional<RejectReason> ForwardingState::put_service(const channel::PutServi
   if (service.on_backend_down != message.on_backend_down) backends_lost_ = true;
   service.on_backend_down = message.on_backend_down;
   service.on_no_backend = message.on_no_backend;
+  service.syn_proxy = message.syn_proxy;
   refusals_[id].set(channel::kDefaultRefusal);
   service.mss = message.mss;
   service.total_weight = message.total_weight;

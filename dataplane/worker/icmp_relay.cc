@@ -58,7 +58,7 @@ void IcmpRelay::pass_to_backend(ExceptionFrame& frame, const IcmpError& error) n
                      {.source = by_local ? client.address : frame.packet.source.address,
                       .quoted_source = backend.endpoint,
                       .quoted_destination = client,
-                      .sequence_shift = 0,
+                      .sequence_shift = 0U - flows_.server_shift(flow),
                       .ack_shift = flow.proxy_bytes});
   write_ethernet(*mbuf, frame.packet, backend.next_hop, egress_.mac_word(backend.port_index), backend.vlan);
   egress_.send(backend.port_index, mbuf);
@@ -82,7 +82,7 @@ void IcmpRelay::pass_to_client(ExceptionFrame& frame, const IcmpError& error) no
                       .quoted_source = flow.client_endpoint(),
                       .quoted_destination = vip,
                       .sequence_shift = 0U - flow.proxy_bytes,
-                      .ack_shift = 0});
+                      .ack_shift = flows_.server_shift(flow)});
   counters_.count(Counter::kIcmpPassedOn);
   const uint32_t out_port = flow.vlan_and_port >> 12;
   write_ethernet(*mbuf, frame.packet, flow.client_mac, egress_.mac_word(out_port), flow.vlan_and_port & 0x0fff);

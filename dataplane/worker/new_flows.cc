@@ -161,6 +161,8 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
     parts_.responder.forget(packet);
   } else if (parts_.responder.take(burst, i, service_id)) {
     return;
+  } else if (const std::optional<Splice> splice = parts_.syn_proxy.proven(burst, i)) {
+    return begin_proven(burst, i, service_id, *splice);
   }
   // Without room, what is no SYN may be of a session that is open without an entry.
   if ((opening || flows_.available() != 0) && state_.is_blocked(packet.source.address)) {
@@ -170,6 +172,8 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
   if (opening) {
     const auto action = parts_.limits.refuses(packet.source.address, service_id);
     if (action) return refuse_over_limit(burst, i, service_id, *action);
+    if (parts_.syn_proxy.answers(state_.service(service_id)) && state_.table(service_id).count != 0)
+      return parts_.syn_proxy.answer_syn(burst, i, service_id);
   }
   if (flows_.available() == 0) {
     if (opening) parts_.room.keep();  // for those that come after this burst
@@ -227,6 +231,96 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
   if (refusal == Counter::kDropBackendCollision) counters_.count(Counter::kFlowsMovedByCollision);
 }
 
+/// A client has acknowledged what we have answered in a backend's place: it is there, and a backend is to be found.
+void NewFlows::begin_proven(Burst& burst, uint32_t i, channel::ServiceId service, const Splice& splice) noexcept {
+  const Packet& packet = burst.packet[i];
+  Flow client{};
+  client.client = packet.source.address;
+  client.client_port = packet.source.port;
+  client.service = service;
+  client.client_next = packet.sequence;
+  __builtin_memcpy(client.client_mac.bytes.data(), rte_pktmbuf_mtod(burst.mbuf[i], const uint8_t*) + 6, 6);
+  client.vlan_and_port = static_cast<uint16_t>(packet.vlan | burst.port[i] << 12);
+  counters_.count(Counter::kAnswered);
+  counters_.count(Counter::kSynCookiesAccepted);
+  tell_of_router(burst, i);
+  rte_pktmbuf_free(burst.mbuf[i]);
+  Counter refusal = Counter::kDropNoBackend;
+  if (!begin_proven(client, splice, channel::kNoBackend, refusal))
+    refuse_proven(client, splice.sequence + 1, refusal);
+}
+
+/// `client`: a flow that has all of its client's. False: `refusal` says why.
+bool NewFlows::begin_proven(const Flow& client, const Splice& splice, channel::BackendId avoid,
+                            Counter& refusal) noexcept {
+  const FlowPlace place = flows_.place(flows_.hash(client.client_endpoint()));
+  Packet packet{};
+  packet.source = client.client_endpoint();
+  packet.destination = state_.service(client.service).vip;
+  packet.tcp_flags = kTcpSyn;
+  packet.v6 = !client.client.is_v4();
+  const channel::BackendId id = parts_.placement.choose(client.service, packet, place, true, refusal, avoid);
+  if (id == channel::kNoBackend) return false;
+  const Backend& backend = state_.backend(id);
+  const channel::Forwarding forwarding = state_.service(client.service).forwarding;
+  LocalPort local;
+  if (forwarding == channel::Forwarding::kFullnat) {
+    local = parts_.fullnat_ports.take(backend);
+    if (local.port.raw == 0) return refusal = Counter::kDropNoLocalPort, false;
+  }
+  const FlowIndex index = flows_.available() == 0 ? kNoFlow : take_flow(place);
+  if (index == kNoFlow) return refusal = Counter::kDropTableFull, false;
+  Flow& flow = flows_[index];
+  flow = client;
+  flow.backend = id;
+  flow.backend_generation = backend.generation;
+  flow.first_seen_ms = clock_.now32_ms();
+  flow.deadline_ms = clock_.deadline_ms(TcpState::kSynSent);
+  if (forwarding != channel::Forwarding::kNat && !prepare_mode(index, forwarding, local))
+    return refusal = Counter::kDropTableFull, false;
+  parts_.proxy.prepare(flow, true);
+  parts_.lifecycle.begin(index, true, parts_.placement.rule());
+  if (parts_.syn_proxy.ask(index, splice)) return true;
+  parts_.lifecycle.forget(index);
+  return refusal = Counter::kDropTableFull, false;
+}
+
+void NewFlows::ask_another(FlowIndex index, Counter reason) noexcept {
+  Flow client{};
+  const Flow& flow = flows_[index];
+  client.client = flow.client;
+  client.client_port = flow.client_port;
+  client.service = flow.service;
+  client.client_next = flow.client_next;
+  client.client_mac = flow.client_mac;
+  client.vlan_and_port = flow.vlan_and_port;
+  const channel::BackendId before = flow.backend;
+  Splice splice = flows_.splice(index);
+  if (reason != Counter::kDropReset) parts_.resets.to_backend(flow);  // it may have heard of it after all
+  parts_.lifecycle.forget(index);
+  if (!state_.service(client.service).in_use) return;
+  const bool again = !splice.moved;
+  splice.moved = true;
+  if (again && begin_proven(client, splice, before, reason)) return counters_.count(Counter::kSynProxyMoved);
+  refuse_proven(client, splice.sequence + 1, reason);
+}
+
+/// As refuse(), of a client whose SYN is long gone. `sequence`: the next of ours.
+void NewFlows::refuse_proven(const Flow& client, uint32_t sequence, Counter reason) noexcept {
+  counters_.count(Counter::kSynProxyFailed);
+  counters_.service(client.service).flows_refused++;
+  Packet packet{};
+  packet.source = client.client_endpoint();
+  packet.destination = state_.service(client.service).vip;
+  packet.tcp_flags = kTcpSyn;
+  parts_.records.refuse(packet, client.service, reason);
+  if (state_.service(client.service).on_no_backend == channel::OnNoBackend::k421)
+    return parts_.responder.tell(client, sequence);
+  Flow refused = client;
+  refused.server_next = sequence;
+  parts_.resets.to_client(refused);
+}
+
 /// The backend of a handshake whose flow had to give way, and which the packet finishes; else kNoBackend.
 channel::BackendId NewFlows::recall(const Burst& burst, uint32_t i, channel::ServiceId service_id) noexcept {
   const channel::BackendId id = parts_.lifecycle.recall_handshake(service_id, burst.packet[i]);
@@ -244,7 +338,7 @@ void NewFlows::revive(Flow& flow) noexcept {
 void NewFlows::resume(Flow& flow, const Resumption& told) noexcept {
   counters_.count(Counter::kFlowsResumed);
   if (!told.open) return;  // its header may be on the way
-  flow.proxy_bytes = told.proxy_bytes;
+  flow.proxy_bytes = told.proxy_bytes & kMostProxyBytes;
   if (told.proxy_bytes != 0) flow.flags |= kFlowSpecial;
 }
 

@@ -14,6 +14,7 @@
 #include "dataplane/worker/punt.h"
 #include "dataplane/worker/responder.h"
 #include "dataplane/worker/stateless_forwarding.h"
+#include "dataplane/worker/syn_proxy.h"
 #include "dataplane/worker/table_room.h"
 #include "dataplane/worker/told_flows.h"
 
@@ -35,6 +36,7 @@ struct NewFlowParts {
   ToldFlows& told;
   HeldReplies& held;
   SourceLimits& limits;
+  SynProxy& syn_proxy;
 };
 
 class NewFlows {
@@ -55,6 +57,10 @@ class NewFlows {
     if (burst.flow[i] == kNoFlow || (burst.from_client[i] && is_opening(burst.packet[i]))) place(burst, i);
   }
 
+  /// The backend of a client whose SYN we have answered refuses or is silent: another's turn, once; then the client is
+  /// refused. `reason`: why.
+  void ask_another(FlowIndex index, Counter reason) noexcept;
+
  private:
   static constexpr uint64_t kAdoptPerSecond = 20'000;
   static constexpr uint64_t kAdoptBurst = 20'000;
@@ -71,6 +77,9 @@ class NewFlows {
   void resume(Flow& flow, const Resumption& told) noexcept;
   bool may_adopt(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
   bool take_adoption() noexcept;
+  void begin_proven(Burst& burst, uint32_t i, channel::ServiceId service, const Splice& splice) noexcept;
+  bool begin_proven(const Flow& client, const Splice& splice, channel::BackendId avoid, Counter& refusal) noexcept;
+  void refuse_proven(const Flow& client, uint32_t sequence, Counter reason) noexcept;
   void tell_of_router(const Burst& burst, uint32_t i) noexcept;
   void refuse(Burst& burst, uint32_t i, channel::ServiceId service, Counter reason) noexcept;
   void refuse_over_limit(Burst& burst, uint32_t i, channel::ServiceId service, channel::LimitAction action) noexcept;

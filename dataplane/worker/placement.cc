@@ -49,7 +49,7 @@ bool Placement::admits(const Service& service, const Backend& backend, uint64_t 
 }
 
 channel::BackendId Placement::choose(channel::ServiceId service_id, const Packet& packet, FlowPlace place, bool opening,
-                                     Counter& refusal) noexcept {
+                                     Counter& refusal, channel::BackendId avoid) noexcept {
   const BackendTable& table = state_.table(service_id);
   if (table.count == 0) return channel::kNoBackend;
   const Service& service = state_.service(service_id);
@@ -58,7 +58,7 @@ channel::BackendId Placement::choose(channel::ServiceId service_id, const Packet
   for (uint32_t probe = 0; probe < kPlacementProbes; probe++) {
     const channel::BackendId id = table.entries[entry];
     if (++entry == table.count) entry = 0;
-    if (!is_usable(id)) continue;
+    if (id == avoid || !is_usable(id)) continue;
     const Backend& backend = state_.backend(id);
     if (opening && !admits(service, backend, service_flows)) {
       refusal = Counter::kDropBackendLimit;

@@ -26,9 +26,9 @@ class Placement {
 
   /// `place`: of the client. `opening`: else there may have been an earlier choice, here or elsewhere, and the hash
   /// decides alone. kNoBackend if there is none; `refusal` then says why, and otherwise what stood in the way of
-  /// another, if anything did.
+  /// another, if anything did. It is not `avoid`.
   channel::BackendId choose(channel::ServiceId service, const Packet& packet, FlowPlace place, bool opening,
-                            Counter& refusal) noexcept;
+                            Counter& refusal, channel::BackendId avoid = channel::kNoBackend) noexcept;
 
   /// By what rule the last choice was made.
   channel::PlacedBy rule() const noexcept { return rule_; }

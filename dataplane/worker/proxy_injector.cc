@@ -6,34 +6,15 @@
 
 #include "dataplane/packet/proxy_header.h"
 #include "dataplane/packet/reset.h"
+#include "dataplane/packet/renumber.h"
 #include "dataplane/packet/sequence.h"
+#include "dataplane/packet/tcp_options.h"
 #include "dataplane/worker/modes.h"
 
 namespace sluice {
 namespace {
 
-constexpr uint8_t kOptionEnd = 0, kOptionNop = 1, kOptionTimestamps = 8, kTimestampsBytes = 10;
 constexpr uint16_t kWindowUnknown = 1024;  // of a client whose ACK an earlier process saw: enough for a greeting
-
-/// The values of a segment's timestamps option (RFC 7323 section 3.2), if it has one.
-bool find_timestamps(const uint8_t* tcp_header, uint32_t header_bytes, uint32_t& value, uint32_t& echo) {
-  uint32_t i = tcp::kBytes;
-  while (i < header_bytes && tcp_header[i] != kOptionEnd) {
-    if (tcp_header[i] == kOptionNop) {
-      i++;
-      continue;
-    }
-    const uint32_t length = i + 1 < header_bytes ? tcp_header[i + 1] : 0;
-    if (length < 2 || i + length > header_bytes) return false;
-    if (tcp_header[i] == kOptionTimestamps && length == kTimestampsBytes) {
-      value = load<uint32_t>(tcp_header + i + 2);
-      echo = load<uint32_t>(tcp_header + i + 6);
-      return true;
-    }
-    i += length;
-  }
-  return false;
-}
 
 /// The header that a flow's backend was told of, which stays whatever a reload has made of the service since. Returns
 /// its bytes; 0 for none.
@@ -56,21 +37,32 @@ void ProxyInjector::prepare(Flow& flow, bool opening) const noexcept {
   // An adopted flow had its header from whoever had the flow before; its length follows from the endpoints.
   std::array<uint8_t, kMaxProxyHeader> header;
   flow.proxy_bytes =
-      static_cast<uint8_t>(write_proxy_header(service.proxy, flow.client_endpoint(), service.vip, header.data()));
+      write_proxy_header(service.proxy, flow.client_endpoint(), service.vip, header.data()) & kMostProxyBytes;
 }
 
-bool ProxyInjector::start(FlowIndex index, const rte_mbuf& mbuf, const Packet& packet) noexcept {
+ProxyInjector::ClientAck ProxyInjector::client_ack(const rte_mbuf& mbuf, const Packet& packet) noexcept {
+  const auto* tcp_header = rte_pktmbuf_mtod(&mbuf, const uint8_t*) + packet.l4_offset;
+  return {.sequence = packet.sequence,
+          .ack = packet.ack,
+          .payload_bytes = packet.payload_bytes,
+          .window = load<Be16>(tcp_header + tcp::kWindow),
+          .timestamps = find_timestamps(tcp_header, packet.tcp_header_bytes)};
+}
+
+bool ProxyInjector::start(FlowIndex index, const ClientAck& ack) noexcept {
   Flow& flow = flows_[index];
   const uint32_t entry = pending_.add(index, clock_.now32_ms());
   if (entry == ProxyPending::kNone) return false;
-  const auto* tcp_header = rte_pktmbuf_mtod(&mbuf, const uint8_t*) + packet.l4_offset;
   PendingHeader& header = pending_[entry];
-  header.sequence = packet.sequence;
-  header.ack = packet.ack;
-  header.payload_bytes = packet.payload_bytes;
-  header.window = load<uint16_t>(tcp_header + tcp::kWindow);
-  header.has_timestamps =
-      find_timestamps(tcp_header, packet.tcp_header_bytes, header.timestamp_value, header.timestamp_echo);
+  header.sequence = ack.sequence;
+  header.ack = ack.ack;
+  header.payload_bytes = ack.payload_bytes;
+  header.window = ack.window.raw;
+  header.has_timestamps = ack.timestamps.has_value();
+  if (ack.timestamps) {
+    header.timestamp_value = ack.timestamps->value;
+    header.timestamp_echo = ack.timestamps->echo;
+  }
   flow.flags |= kFlowProxyPending;
   note_pending(flow, entry);
   return true;
@@ -105,13 +97,12 @@ void ProxyInjector::send_entry(uint32_t entry) noexcept {
   std::array<uint8_t, kMaxProxyHeader> payload;
   const size_t bytes = write_announced_header(flow, service, payload.data());
   if (bytes == 0) return;
-  flow.proxy_bytes = static_cast<uint8_t>(bytes);
+  flow.proxy_bytes = bytes & kMostProxyBytes;
 
   rte_mbuf* mbuf = egress_.take_buffer();
   if (mbuf == nullptr) return;
-  std::array<uint8_t, 12> options{kOptionNop, kOptionNop, kOptionTimestamps, kTimestampsBytes};
-  std::memcpy(&options[4], &header.timestamp_value, 4);
-  std::memcpy(&options[8], &header.timestamp_echo, 4);
+  const Renumbering shift = flow.spliced ? flows_.splice(header.flow).to_backend() : Renumbering{};
+  const auto options = timestamps_option(header.timestamp_value, Be32::of(Be32{header.timestamp_echo}.host() + shift.echo).raw);
   MadeSegment segment;
   segment.source = client_at_backend(state_, flow);
   segment.destination = backend.endpoint;
@@ -120,7 +111,7 @@ void ProxyInjector::send_entry(uint32_t entry) noexcept {
   segment.vlan = backend.vlan;
   segment.flags = kTcpPsh | kTcpAck;
   segment.sequence = header.sequence;
-  segment.ack = header.ack;
+  segment.ack = header.ack + shift.acknowledgement;
   segment.window = Be16{header.window};
   if (header.has_timestamps) segment.options = options;
   segment.payload = std::span<const uint8_t>(payload.data(), bytes);

@@ -8,9 +8,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "dataplane/flow/proxy_pending.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/packet/tcp_options.h"
 #include "dataplane/worker/context.h"
 
 namespace sluice {
@@ -33,9 +35,17 @@ class ProxyInjector {
   }
   /// Makes a new flow one with a PROXY header, if its service wants that. `opening`: it begins here.
   void prepare(Flow& flow, bool opening) const noexcept;
-  /// A flow's handshake is complete with `packet`, the client's ACK: its header is due, send_header() follows. False if
-  /// too many are under way.
-  bool start(FlowIndex index, const rte_mbuf& mbuf, const Packet& packet) noexcept;
+  /// The segment that completes a handshake, as the client sent it.
+  struct ClientAck {
+    uint32_t sequence;
+    uint32_t ack;
+    uint32_t payload_bytes;
+    Be16 window;
+    std::optional<TcpTimestamps> timestamps;
+  };
+  static ClientAck client_ack(const rte_mbuf& mbuf, const Packet& packet) noexcept;
+  /// A flow's handshake is complete: its header is due, send_header() follows. False if too many are under way.
+  bool start(FlowIndex index, const ClientAck& ack) noexcept;
   void send_header(const Flow& flow) noexcept { send_entry(PendingPlace::of(flow.bytes_up).entry); }
 
   /// Queues anew the header that an earlier process sent for an adopted flow and had not seen acknowledged. False if

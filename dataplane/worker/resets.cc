@@ -41,7 +41,7 @@ void Resets::to_backend(const Flow& flow) noexcept {
   reset.vlan = backend.vlan;
   reset.flags = kTcpRst | kTcpAck;
   reset.sequence = flow.client_next + flow.proxy_bytes;
-  reset.ack = flow.server_next;
+  reset.ack = flow.server_next - flows_.server_shift(flow);
   if (is_tunnelled(flow)) return send_through_tunnel(flow, reset);
   send(backend.port_index, reset, Counter::kResetsToBackend);
 }

@@ -24,6 +24,7 @@ class Resets {
   Resets(const Context& context, OneWay& one_way) noexcept
       : clock_(context.clock),
         counters_(context.counters),
+        flows_(context.flows),
         state_(context.state),
         egress_(context.egress),
         one_way_(one_way),
@@ -50,6 +51,7 @@ class Resets {
 
   const PollClock& clock_;
   Counters& counters_;
+  const FlowTable& flows_;
   const ForwardingState& state_;
   Egress& egress_;
   OneWay& one_way_;

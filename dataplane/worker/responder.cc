@@ -95,6 +95,21 @@ RefusalDialogue* Responder::begin(const Packet& packet, channel::ServiceId servi
   return &out;
 }
 
+void Responder::tell(const Flow& flow, uint32_t sequence) noexcept {
+  if (RefusalDialogue* const known = table_.find(flow.client_endpoint(), state_.service(flow.service).vip))
+    table_.free(*known);
+  RefusalDialogue& out = table_.take(flow.client_endpoint());
+  out.client = flow.client_endpoint();
+  out.service = state_.service(flow.service).vip;
+  out.service_id = flow.service;
+  out.sequence = sequence;
+  out.client_next = flow.client_next;
+  out.client_mac = flow.client_mac;
+  out.vlan_and_port = flow.vlan_and_port;
+  out.text_bytes = static_cast<uint8_t>(state_.refusal(flow.service).size());
+  visit(out);
+}
+
 void Responder::hear(RefusalDialogue& dialogue, Burst& burst, uint32_t i) noexcept {
   rte_mbuf* mbuf = burst.mbuf[i];
   learn_return_path(dialogue, burst, i);

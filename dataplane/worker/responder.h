@@ -39,6 +39,9 @@ class Responder {
     return meet(burst, i, service);
   }
 
+  /// Tells 421 to a client whose SYN was answered in a backend's place: `sequence` is the number of our first byte.
+  void tell(const Flow& flow, uint32_t sequence) noexcept;
+
   /// The client begins another connection.
   void forget(const Packet& syn) noexcept {
     if (RefusalDialogue* dialogue = table_.find(syn.source, syn.destination)) table_.free(*dialogue);

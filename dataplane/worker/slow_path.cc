@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/worker/slow_path.h"
 
+#include <algorithm>
+
 #include "dataplane/flow/translate.h"
 #include "dataplane/packet/fast_open.h"
 #include "dataplane/packet/mss.h"
+#include "dataplane/packet/renumber.h"
 #include "dataplane/worker/modes.h"
 #include "dataplane/worker/next_hop_check.h"
 
@@ -11,6 +14,10 @@ namespace sluice {
 namespace {
 
 constexpr uint8_t kNotOrdinary = kFlowCut | kFlowSpecial;
+
+uint8_t* tcp_header(rte_mbuf& mbuf, const Packet& packet) {
+  return rte_pktmbuf_mtod(&mbuf, uint8_t*) + packet.l4_offset;
+}
 
 }  // namespace
 
@@ -58,6 +65,8 @@ void SlowPath::translate_from_client(Burst& burst, uint32_t i) noexcept {
   Packet& packet = burst.packet[i];
   rte_mbuf* mbuf = burst.mbuf[i];
   const Backend& backend = state_.backend(flow.backend);
+  if (flow.spliced && flow.state == TcpState::kSynSent) [[unlikely]]
+    return meet_waiting_client(burst, i);
   const bool ordinary =
       backend.is_serving(flow.backend_generation) && flow.state != TcpState::kFree && (flow.flags & kNotOrdinary) == 0;
   if (!ordinary && !may_go_to_backend(burst, i)) return;
@@ -104,8 +113,10 @@ void SlowPath::translate_from_backend(Burst& burst, uint32_t i) noexcept {
   const uint16_t mtu = egress_.mtu(out_port);
   if (packet.ip_bytes > mtu) [[unlikely]]
     return parts_.icmp_errors.answer_too_big(burst, i, mtu);
-  if ((packet.tcp_flags & kTcpSyn) != 0) [[unlikely]]
+  if ((packet.tcp_flags & kTcpSyn) != 0) [[unlikely]] {
+    parts_.syn_proxy.learn(flow.service, *mbuf, packet);
     clamp_mss(*mbuf, packet, state_.service(flow.service).mss);
+  }
   if ((flow.flags & kFlowSpecial) != 0) [[unlikely]]
     return translate_special_from_backend(burst, i);
 
@@ -134,7 +145,7 @@ void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept 
   }
   const bool completes = parts_.proxy.wants_header(flow) && before == TcpState::kSynReceived && flow.state != before &&
                          flow.state != TcpState::kReset;
-  if (completes && !parts_.proxy.start(index, *mbuf, packet)) {
+  if (completes && !parts_.proxy.start(index, ProxyInjector::client_ack(*mbuf, packet))) {
     parts_.lifecycle.cut(index, Counter::kFlowsCutProxy);
     return parts_.resets.answer(burst, i, Counter::kDropProxyPending);
   }
@@ -146,6 +157,7 @@ void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept 
   const Backend& backend = state_.backend(flow.backend);
   rewrite_to_backend(*mbuf, packet, flow);
   parts_.proxy.shift_to_backend(*mbuf, packet, flow);
+  if (flow.spliced) renumber(tcp_header(*mbuf, packet), packet.tcp_header_bytes, flows_.splice(index).to_backend());
   write_ethernet(*mbuf, packet, backend.next_hop, egress_.mac_word(backend.port_index), backend.vlan);
   egress_.send(backend.port_index, mbuf);
   if (completes && !header_first) parts_.proxy.send_header(flow);
@@ -156,6 +168,16 @@ void SlowPath::translate_special_from_backend(Burst& burst, uint32_t i) noexcept
   Flow& flow = flows_[burst.flow[i]];
   Packet& packet = burst.packet[i];
   rte_mbuf* mbuf = burst.mbuf[i];
+  if (flow.spliced) {
+    if (flow.state == TcpState::kSynSent) return meet_answer(burst, i);
+    packet.sequence += flows_.server_shift(flow);
+    if (has_flags(packet, kTcpSyn | kTcpAck)) {  // what acknowledged it was lost
+      parts_.syn_proxy.acknowledge(burst.flow[i], *mbuf, packet);
+      counters_.count(Counter::kAnswered);
+      return rte_pktmbuf_free(mbuf);
+    }
+    renumber(tcp_header(*mbuf, packet), packet.tcp_header_bytes, flows_.splice(burst.flow[i]).to_client());
+  }
   const uint32_t expected = flow.server_next;
   if (parts_.tracker.server_segment(flow, packet, *mbuf)) [[likely]]
     parts_.watch.backend_segment(burst, i, flow, expected);
@@ -165,6 +187,68 @@ void SlowPath::translate_special_from_backend(Burst& burst, uint32_t i) noexcept
   const uint32_t out_port = flow.vlan_and_port >> 12;
   write_ethernet(*mbuf, packet, flow.client_mac, egress_.mac_word(out_port), flow.vlan_and_port & 0x0fff);
   egress_.send(out_port, mbuf);
+}
+
+/// A client whose backend has not answered yet: its window is closed, so it has nothing to say but that it goes.
+void SlowPath::meet_waiting_client(Burst& burst, uint32_t i) noexcept {
+  const FlowIndex index = burst.flow[i];
+  const Flow& flow = flows_[index];
+  const Packet& packet = burst.packet[i];
+  if ((packet.tcp_flags & kTcpRst) != 0 && packet.sequence == flow.client_next) {
+    parts_.resets.to_backend(flow);
+    parts_.lifecycle.forget(index);
+  }
+  egress_.drop(burst.mbuf[i], Counter::kDropSynProxyPending);
+}
+
+/// What a backend says that was asked for such a client.
+void SlowPath::meet_answer(Burst& burst, uint32_t i) noexcept {
+  const FlowIndex index = burst.flow[i];
+  const Flow& flow = flows_[index];
+  const Packet& packet = burst.packet[i];
+  const bool refused = (packet.tcp_flags & kTcpRst) != 0;
+  if (!acknowledges_syn(flow, packet) || (!refused && (packet.tcp_flags & kTcpSyn) == 0)) {
+    counters_.count(Counter::kSegmentsNotBelieved);
+    return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
+  }
+  if (!refused) return complete_splice(burst, i);
+  counters_.count(Counter::kAnswered);
+  rte_pktmbuf_free(burst.mbuf[i]);
+  parts_.new_flows.ask_another(index, Counter::kDropReset);
+}
+
+/// The backend's SYN-ACK: with it both handshakes are over. The client's ACK has been here before.
+void SlowPath::complete_splice(Burst& burst, uint32_t i) noexcept {
+  const FlowIndex index = burst.flow[i];
+  Flow& flow = flows_[index];
+  Packet& packet = burst.packet[i];
+  rte_mbuf* mbuf = burst.mbuf[i];
+  parts_.syn_proxy.splice(index, *mbuf, packet);
+  const uint8_t scale = flow.window_scale();
+  const uint32_t server_expected = flow.server_next;
+  parts_.tracker.server_segment(flow, packet, *mbuf);
+  parts_.watch.backend_segment(burst, i, flow, server_expected);
+  flow.set_window_scale(std::max(scale, flow.window_scale()));
+
+  const Packet syn_ack = packet;
+  packet = parts_.syn_proxy.client_ack(flow, syn_ack);
+  const uint32_t client_expected = flow.client_next;
+  parts_.tracker.client_segment(flow, packet, *mbuf);
+  parts_.watch.client_segment(burst, i, flow, client_expected);
+  packet = syn_ack;
+
+  counters_.packet_to_client(flow, packet.ip_bytes);
+  if (!parts_.proxy.wants_header(flow)) {
+    parts_.syn_proxy.acknowledge(index, *mbuf, packet);
+  } else if (parts_.proxy.start(index, parts_.syn_proxy.client_ack_before_header(index, *mbuf, packet))) {
+    parts_.proxy.send_header(flow);
+    counters_.count(Counter::kProxyHeadersSent);
+  } else {
+    parts_.lifecycle.cut(index, Counter::kFlowsCutProxy);
+    return egress_.drop(mbuf, Counter::kDropProxyPending);
+  }
+  parts_.syn_proxy.open_window(index, *mbuf, packet);
+  egress_.send(flow.vlan_and_port >> 12, mbuf);
 }
 
 void SlowPath::forward_one_way(Burst& burst, uint32_t i) noexcept {

@@ -24,6 +24,7 @@ struct SlowPathParts {
   IcmpErrors& icmp_errors;
   SessionRecorder& records;
   ToldFlows& told;
+  SynProxy& syn_proxy;
 };
 
 class SlowPath {
@@ -60,6 +61,11 @@ class SlowPath {
   void translate_from_backend(Burst& burst, uint32_t i) noexcept;
   bool may_go_to_backend(Burst& burst, uint32_t i) noexcept;
   void learn_return_path(const Burst& burst, uint32_t i, Flow& flow) noexcept;
+
+  // Flows whose clients' SYNs we have answered (syn_proxy.h).
+  void meet_waiting_client(Burst& burst, uint32_t i) noexcept;
+  void meet_answer(Burst& burst, uint32_t i) noexcept;
+  void complete_splice(Burst& burst, uint32_t i) noexcept;
 
   // Flows for which more is to be done than NAT.
   void translate_special_from_client(Burst& burst, uint32_t i) noexcept;

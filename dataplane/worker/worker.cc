@@ -18,12 +18,15 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
       fragment_relay_(context_, handover_, finder_, one_way_, punt_, hash_seed) {
   counters_.set_gauge(Counter::kFlowCapacity, setup.flow_capacity);
   lifecycle_.count_adopted();
+  syn_proxy_.set_room(lifecycle_.most_handshakes());
+  syn_proxy_.take_up();
 }
 
 bool Worker::poll(uint64_t now_ms) noexcept {
   clock_.set(now_ms);
   resets_.begin_poll();
   proxy_.begin_poll();
+  syn_proxy_.begin_poll();
   timer_.begin_poll();
   bool busy = commands_.poll();
   if (busy && state_.take_backends_lost()) expiry_.hurry();
@@ -39,6 +42,8 @@ bool Worker::poll(uint64_t now_ms) noexcept {
   process();
   busy |= egress_.send_for_main();
   for (FlowIndex vain; (vain = proxy_.resend()) != kNoFlow;) lifecycle_.cut(vain, Counter::kFlowsCutProxy);
+  for (FlowIndex vain; (vain = syn_proxy_.ask_again()) != kNoFlow;)
+    new_flows_.ask_another(vain, Counter::kDropBackendDown);
   busy |= responder_.sweep();
   busy |= expiry_.sweep();
   busy |= router_moves_.sweep();

@@ -144,6 +144,7 @@ class Worker {
   Responder responder_{context_};
   IcmpErrors icmp_errors_{context_};
   ProxyInjector proxy_{context_};
+  SynProxy syn_proxy_{context_};
   SessionRecorder records_{context_};
   SourceLimits limits_{context_};
   FlowLifecycle lifecycle_{context_, observer_, proxy_, resets_, records_, limits_};
@@ -157,10 +158,11 @@ class Worker {
   HeldReplies held_{context_};
   NewFlows new_flows_{context_,
                       {finder_, lifecycle_, room_, placement_, fullnat_ports_, proxy_, stateless_, resets_, responder_,
-                       punt_, records_, told_, held_, limits_}};
+                       punt_, records_, told_, held_, limits_, syn_proxy_}};
   SlowPath slow_path_{
       context_,
-      {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_, records_, told_}};
+      {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_, records_, told_,
+       syn_proxy_}};
   IcmpRelay icmp_relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_};
   FragmentRelay fragment_relay_;
   ExceptionPath exceptions_{egress_, punt_, icmp_relay_, fragment_relay_};

@@ -178,6 +178,7 @@ std::optional<ReadFrame> read(const Bytes& frame) {
   out.seq = get32(segment, 4);
   out.ack = get32(segment, 8);
   out.flags = segment[13];
+  out.window = get16(segment, 14);
   const long header = (segment[12] >> 4) * 4;
   out.tcp_options = Bytes(segment.begin() + 20, segment.begin() + header);
   out.payload = Bytes(segment.begin() + header, segment.end());

@@ -74,6 +74,7 @@ struct ReadFrame {
   uint8_t flags = 0;
   uint32_t seq = 0;
   uint32_t ack = 0;
+  uint16_t window = 0;
   Bytes tcp_options;
   Bytes payload;
 };

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/worker/syn_proxy.h"
+
+#include <algorithm>
+#include <span>
+
+#include "dataplane/worker/modes.h"
+
+namespace sluice {
+namespace {
+
+const uint8_t* tcp_header(const rte_mbuf& mbuf, const Packet& packet) {
+  return rte_pktmbuf_mtod(&mbuf, const uint8_t*) + packet.l4_offset;
+}
+
+uint16_t least_window(uint32_t bytes) {
+  return static_cast<uint16_t>(std::min(bytes, uint32_t{0xffff}));
+}
+
+/// The options of a SYN or SYN-ACK, in the order that Linux has.
+class SynOptions {
+ public:
+  void mss(uint16_t bytes) noexcept {
+    put({tcp_option::kMss, tcp_option::kMssBytes, static_cast<uint8_t>(bytes >> 8), static_cast<uint8_t>(bytes)});
+  }
+  /// Both are said in one word where both are: SACK permitted stands before the timestamps then.
+  void sack_and_timestamps(bool sack, const TcpTimestamps* timestamps) noexcept {
+    constexpr uint8_t kNop = tcp_option::kNoOperation;
+    if (!sack && timestamps == nullptr) return;
+    const uint8_t first = sack ? tcp_option::kSackPermitted : kNop;
+    const uint8_t second = sack ? tcp_option::kSackPermittedBytes : kNop;
+    if (timestamps == nullptr) return put({kNop, kNop, first, second});
+    put({first, second, tcp_option::kTimestamps, tcp_option::kTimestampsBytes});
+    store(&bytes_[used_], timestamps->value);
+    store(&bytes_[used_ + 4], timestamps->echo);
+    used_ += 8;
+  }
+  void window_scale(uint8_t scale) noexcept {
+    put({tcp_option::kNoOperation, tcp_option::kWindowScale, tcp_option::kWindowScaleBytes, scale});
+  }
+
+  std::span<const uint8_t> all() const noexcept { return {bytes_.data(), used_}; }
+
+ private:
+  void put(const std::array<uint8_t, 4>& word) noexcept {
+    std::copy(word.begin(), word.end(), bytes_.begin() + used_);
+    used_ += 4;
+  }
+
+  std::array<uint8_t, 20> bytes_;
+  uint32_t used_ = 0;
+};
+
+}  // namespace
+
+SynProxy::SynProxy(const Context& context) noexcept
+    : clock_(context.clock),
+      counters_(context.counters),
+      flows_(context.flows),
+      state_(context.state),
+      egress_(context.egress),
+      handshake_ms_(context.setup.timers.handshake_ms),
+      cookies_(context.setup.hash_seed),
+      pressure_(context) {}
+
+void SynProxy::set_room(uint32_t handshakes) noexcept {
+  pressure_.set_room(handshakes, handshake_ms_);
+}
+
+uint16_t SynProxy::most_mss(uint32_t port, bool v6) const noexcept {
+  return static_cast<uint16_t>(egress_.mtu(port) - tcp::kBytes - (v6 ? ipv6::kBytes : ipv4::kBytes));
+}
+
+void SynProxy::answer_syn(Burst& burst, uint32_t i, channel::ServiceId service) noexcept {
+  const Packet& packet = burst.packet[i];
+  rte_mbuf& mbuf = *burst.mbuf[i];
+  const Announced announced = announced_by(tcp_header(mbuf, packet), packet.tcp_header_bytes);
+  const CookieOptions kept{CookieOptions::class_of(announced.mss),
+                           announced.window_scale.value_or(CookieOptions::kNoScale), announced.sack};
+  const HandshakeCookie cookie =
+      cookies_.make(packet.source, packet.destination, packet.sequence, kept, clock_.now_ms());
+  const Promise& promise = promise_[service];
+  const uint16_t clamp = state_.service(service).mss;
+  uint16_t mss = std::min(most_mss(burst.port[i], packet.v6), promise.mss);
+  if (clamp != 0) mss = std::min(mss, clamp);
+
+  SynOptions options;
+  options.mss(mss);
+  TcpTimestamps timestamps{};
+  const bool timed = announced.timestamps && clock_.now_ms() >= promise.timestamps_from_ms;
+  if (timed) timestamps = {Be32::of(cookie.timestamp).raw, announced.timestamps->value};
+  options.sack_and_timestamps(announced.sack, timed ? &timestamps : nullptr);
+  if (announced.window_scale) options.window_scale(kWindowScale);
+
+  MadeSegment out = reset_answering(mbuf, packet);
+  out.flags = kTcpSyn | kTcpAck;
+  out.sequence = cookie.sequence;
+  out.ack = packet.sequence + 1;  // not of what it may carry: that comes again
+  out.window = Be16::of(0);
+  out.options = options.all();
+  write_segment(mbuf, out);
+  answering_until_ms_ = clock_.now_ms() + 2 * HandshakeCookies::kPeriodMs;
+  counters_.count(Counter::kAnswered);
+  counters_.count(Counter::kSynCookiesSent);
+  egress_.send_made(burst.port[i], burst.mbuf[i]);
+}
+
+std::optional<Splice> SynProxy::read_cookie(const rte_mbuf& mbuf, const Packet& packet) const noexcept {
+  if ((packet.tcp_flags & (kTcpAck | kTcpSyn | kTcpRst)) != kTcpAck) return std::nullopt;
+  const uint8_t* header = tcp_header(mbuf, packet);
+  const std::optional<TcpTimestamps> timestamps = find_timestamps(header, packet.tcp_header_bytes);
+  std::optional<uint32_t> echo;
+  if (timestamps) echo = Be32{timestamps->echo}.host();
+  const auto kept =
+      cookies_.read(packet.ack - 1, echo, packet.source, packet.destination, packet.sequence - 1, clock_.now_ms());
+  if (!kept) return std::nullopt;
+  const bool scaled = kept->window_scale <= kLargestWindowScale;
+  Splice out{};
+  out.sequence = packet.ack - 1;
+  out.timestamp = echo.value_or(0);
+  out.client_timestamp = timestamps ? timestamps->value : 0;
+  out.pending = AskedBackends::kNone;
+  out.mss = kept->mss();
+  out.window = least_window(uint32_t{load<Be16>(header + tcp::kWindow).host()} << (scaled ? kept->window_scale : 0));
+  out.client_scale = scaled ? kept->window_scale : Splice::kNoScale;
+  out.our_scale = scaled ? kWindowScale : Splice::kNoScale;
+  out.server_scale = Splice::kNoScale;
+  out.sack = kept->sack;
+  out.timestamps = timestamps.has_value();
+  return out;
+}
+
+bool SynProxy::ask(FlowIndex index, const Splice& splice) noexcept {
+  const uint32_t entry = asked_.add(index, clock_.now32_ms());
+  if (entry == AskedBackends::kNone) return false;
+  Flow& flow = flows_[index];
+  flow.spliced = true;
+  flow.flags |= kFlowSpecial;
+  flow.server_next = splice.sequence + 1;
+  flow.set_window_scale(splice.client_scale == Splice::kNoScale ? 0 : std::max(splice.client_scale, kWindowScale));
+  flows_.splice(index) = splice;
+  flows_.splice(index).pending = entry;
+  send_syn(index);
+  return true;
+}
+
+void SynProxy::take_up() noexcept {
+  for (FlowIndex index = 0; index < flows_.used(); index++) {
+    const Flow& flow = flows_[index];
+    if (flow.state != TcpState::kSynSent || !flow.spliced) continue;
+    flows_.splice(index).pending = asked_.add(index, clock_.now32_ms());
+  }
+}
+
+void SynProxy::send_syn(FlowIndex index) noexcept {
+  const Flow& flow = flows_[index];
+  const Splice& splice = flows_.splice(index);
+  const Backend& backend = state_.backend(flow.backend);
+  if (!state_.is_current(flow) || (backend.flags & channel::kBackendReachable) == 0) return;
+  rte_mbuf* mbuf = egress_.take_buffer();
+  if (mbuf == nullptr) return;
+  SynOptions options;
+  const uint16_t most = most_mss(flow.vlan_and_port >> 12, !flow.client.is_v4());
+  const uint16_t clamp = state_.service(flow.service).mss;
+  options.mss(std::min({splice.mss, most, clamp == 0 ? most : clamp}));
+  const TcpTimestamps timestamps{splice.client_timestamp, 0};
+  options.sack_and_timestamps(splice.sack, splice.timestamps ? &timestamps : nullptr);
+  if (splice.client_scale <= kLargestWindowScale) options.window_scale(splice.client_scale);
+  MadeSegment out;
+  out.source = client_at_backend(state_, flow);
+  out.destination = backend.endpoint;
+  out.source_mac = egress_.mac(backend.port_index);
+  out.destination_mac = backend.next_hop;
+  out.vlan = backend.vlan;
+  out.flags = kTcpSyn;
+  out.sequence = flow.client_next - 1;
+  out.ack = 0;
+  out.window = Be16::of(splice.window);
+  out.options = options.all();
+  write_segment(*mbuf, out);
+  egress_.send_made(backend.port_index, mbuf);
+}
+
+void SynProxy::splice(FlowIndex index, const rte_mbuf& mbuf, Packet& packet) noexcept {
+  Splice& splice = flows_.splice(index);
+  if (asked_.is_of(splice.pending, index)) asked_.remove(splice.pending);
+  splice.pending = AskedBackends::kNone;
+  const Announced announced = announced_by(tcp_header(mbuf, packet), packet.tcp_header_bytes);
+  splice.sequence -= packet.sequence;
+  splice.server_scale = announced.window_scale.value_or(Splice::kNoScale);
+  if (splice.timestamps && announced.timestamps) {
+    splice.timestamp -= Be32{announced.timestamps->value}.host();
+  } else if (splice.timestamps) {
+    // The client was promised what the server has not. Most clients take segments without (RFC 7323 section 3.2 leaves
+    // it open); the next are not promised any.
+    splice.timestamp = 0;
+    promise_[flows_[index].service].timestamps_from_ms = clock_.now_ms() + kNoTimestampsMs;
+  }
+  packet.sequence += splice.sequence;
+}
+
+Packet SynProxy::client_ack(const Flow& flow, const Packet& syn_ack) const noexcept {
+  Packet out = syn_ack;
+  out.source = flow.client_endpoint();
+  out.destination = state_.service(flow.service).vip;
+  out.sequence = syn_ack.ack;
+  out.ack = syn_ack.sequence + 1;
+  out.tcp_flags = kTcpAck;
+  out.payload_bytes = 0;
+  return out;
+}
+
+/// That of the client's ACK. A backend that scales windows takes the client's for scaled.
+Be16 SynProxy::window_for_backend(const Splice& splice) noexcept {
+  const bool scaled = splice.server_scale <= kLargestWindowScale && splice.client_scale <= kLargestWindowScale;
+  return Be16::of(static_cast<uint16_t>(scaled ? splice.window >> splice.client_scale : splice.window));
+}
+
+ProxyInjector::ClientAck SynProxy::client_ack_before_header(FlowIndex index, const rte_mbuf& mbuf,
+                                                            const Packet& syn_ack) const noexcept {
+  const Splice& splice = flows_.splice(index);
+  ProxyInjector::ClientAck out{.sequence = syn_ack.ack,
+                               .ack = syn_ack.sequence + 1,
+                               .payload_bytes = 0,
+                               .window = window_for_backend(splice),
+                               .timestamps = {}};
+  if (const auto server = find_timestamps(tcp_header(mbuf, syn_ack), syn_ack.tcp_header_bytes)) {
+    const uint32_t seen = Be32{server->value}.host() + splice.timestamp;  // by the client
+    out.timestamps = {splice.client_timestamp, Be32::of(seen).raw};
+  }
+  return out;
+}
+
+void SynProxy::acknowledge(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack) noexcept {
+  const Flow& flow = flows_[index];
+  const Splice& splice = flows_.splice(index);
+  const Backend& backend = state_.backend(flow.backend);
+  rte_mbuf* out_mbuf = egress_.take_buffer();
+  if (out_mbuf == nullptr) return;
+  MadeSegment out;
+  out.source = client_at_backend(state_, flow);
+  out.destination = backend.endpoint;
+  out.source_mac = egress_.mac(backend.port_index);
+  out.destination_mac = backend.next_hop;
+  out.vlan = backend.vlan;
+  out.flags = kTcpAck;
+  out.sequence = syn_ack.ack;
+  out.ack = syn_ack.sequence + 1 - splice.sequence;
+  out.window = window_for_backend(splice);
+  const auto timestamps = find_timestamps(tcp_header(mbuf, syn_ack), syn_ack.tcp_header_bytes);
+  std::array<uint8_t, 12> option{};
+  if (timestamps) {
+    option = timestamps_option(splice.client_timestamp, timestamps->value);
+    out.options = option;
+  }
+  write_segment(*out_mbuf, out);
+  egress_.send_made(backend.port_index, out_mbuf);
+}
+
+void SynProxy::open_window(FlowIndex index, rte_mbuf& mbuf, const Packet& packet) noexcept {
+  const Flow& flow = flows_[index];
+  const Splice& splice = flows_.splice(index);
+  const uint8_t* header = tcp_header(mbuf, packet);
+  const uint16_t window = load<Be16>(header + tcp::kWindow).host();
+  const auto timestamps = find_timestamps(header, packet.tcp_header_bytes);
+  const uint32_t port = flow.vlan_and_port >> 12;
+  MadeSegment out;
+  out.source = state_.service(flow.service).vip;
+  out.destination = flow.client_endpoint();
+  out.source_mac = egress_.mac(port);
+  out.destination_mac = flow.client_mac;
+  out.vlan = flow.vlan_and_port & 0x0fff;
+  out.flags = kTcpAck;
+  out.sequence = packet.sequence + 1;
+  out.ack = flow.client_next;
+  // The window of a SYN-ACK is not scaled.
+  out.window = Be16::of(
+      splice.our_scale <= kLargestWindowScale ? static_cast<uint16_t>(window >> splice.our_scale) : window);
+  std::array<uint8_t, 12> option{};
+  if (timestamps) {
+    option = timestamps_option(Be32::of(Be32{timestamps->value}.host() + splice.timestamp).raw, timestamps->echo);
+    out.options = option;
+  }
+  write_segment(mbuf, out);
+}
+
+void SynProxy::learn(channel::ServiceId service, const rte_mbuf& mbuf, const Packet& syn_ack) noexcept {
+  const Announced announced = announced_by(tcp_header(mbuf, syn_ack), syn_ack.tcp_header_bytes);
+  Promise& promise = promise_[service];
+  promise.mss = std::min(promise.mss, std::max(announced.mss, Announced::kDefaultMss));
+}
+
+FlowIndex SynProxy::ask_again() noexcept {
+  while (resends_left_ != 0) {
+    resends_left_--;
+    const uint32_t entry = asked_.overdue(clock_.now32_ms());
+    if (entry == AskedBackends::kNone) return kNoFlow;
+    const FlowIndex index = asked_[entry].flow;
+    const Flow& flow = flows_[index];
+    const bool waits = flow.state == TcpState::kSynSent && flow.spliced && flows_.splice(index).pending == entry;
+    if (!waits) {
+      asked_.remove(entry);  // of a flow that is none of its own
+      continue;
+    }
+    if (state_.is_lost(flow) || !asked_.again(entry, clock_.now32_ms())) {
+      asked_.remove(entry);
+      return index;
+    }
+    send_syn(index);
+    counters_.count(Counter::kSynProxyRetried);
+  }
+  return kNoFlow;
+}
+
+}  // namespace sluice
