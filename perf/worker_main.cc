@@ -148,6 +148,7 @@ Figures measure(const Options& options, uint32_t flows) {
   RigOptions rig_options;
   rig_options.frame_bytes = options.frame_bytes;
   rig_options.v6 = options.v6;
+  if (options.mix == "cookies") rig_options.syn_proxy = channel::SynProxy::kAlways;
   rig_options.flow_capacity = std::max(flows + flows / 16, 1U << 16);
   WorkerRig rig(rig_options);
   FlowChooser chooser(flows, options.zipf, 7);
@@ -164,7 +165,7 @@ Figures measure(const Options& options, uint32_t flows) {
     bound.push_back(2 * memory.cycles_per_line(options.iterations * WorkerRig::kBurst));
     if (options.mix == "established") {
       worker.push_back(established_block(rig, chooser, options.iterations));
-    } else if (options.mix == "new") {
+    } else if (options.mix == "new" || options.mix == "cookies") {
       worker.push_back(new_block(rig, next_client, options.iterations));
     } else {
       worker.push_back(lifecycle_block(rig, next_client, options.iterations));
@@ -173,6 +174,11 @@ Figures measure(const Options& options, uint32_t flows) {
 
   const double drops =
       static_cast<double>(rig.counter(channel::Counter::kReceived) - rig.counter(channel::Counter::kForwarded));
+  const uint64_t answered = rig.counter(channel::Counter::kSynCookiesSent);
+  if (options.mix == "cookies" && answered != rig.counter(channel::Counter::kReceived)) {
+    fprintf(stderr, "error: not every SYN was answered, the figures mean nothing\n");
+    exit(1);
+  }
   if (options.mix == "established" && drops != 0) {
     fprintf(stderr, "error: %.0f packets were not forwarded, the figures mean nothing\n", drops);
     exit(1);
@@ -181,7 +187,7 @@ Figures measure(const Options& options, uint32_t flows) {
               quantile(worker, 0.75), quantile(bound, 0.5),  0,
               stages.since()};
   const auto hz = static_cast<double>(rte_get_tsc_hz());
-  if (options.mix == "new") out.connections = hz / out.worker_cycles;
+  if (options.mix == "new" || options.mix == "cookies") out.connections = hz / out.worker_cycles;
   if (options.mix == "lifecycle") out.connections = hz / (7 * out.worker_cycles);
   return out;
 }
@@ -189,7 +195,7 @@ Figures measure(const Options& options, uint32_t flows) {
 double bytes_per_flow(uint32_t flows) {
   const uint32_t capacity = std::max(flows + flows / 16, 1U << 16);
   return static_cast<double>(uint64_t{bucket_count(capacity)} * sizeof(FlowBucket) +
-                             uint64_t{capacity} * (sizeof(Flow) + sizeof(channel::SessionNotes))) /
+                             uint64_t{capacity} * (sizeof(Flow) + sizeof(channel::SessionNotes) + sizeof(Splice))) /
          capacity;
 }
 
@@ -331,7 +337,7 @@ int main(int argc, char** argv) try {
   sluice::perf::Options options;
   CLI::App app{"Measures a Sluice worker on synthetic traffic, without a NIC."};
   app.add_option("--flows", options.flows, "flow counts to measure at");
-  app.add_option("--mix", options.mix, "traffic")->check(CLI::IsMember({"established", "new", "lifecycle"}));
+  app.add_option("--mix", options.mix, "traffic")->check(CLI::IsMember({"established", "new", "cookies", "lifecycle"}));
   app.add_option("--frame-bytes", options.frame_bytes, "frame without its check sequence")->check(CLI::Range(60, 1514));
   app.add_flag("--v6", options.v6, "IPv6");
   app.add_flag("--zipf", options.zipf, "popularity of flows by Zipf's law instead of uniform");

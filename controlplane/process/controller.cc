@@ -74,6 +74,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       discovery_(io, journal_, config_.control.state,
                  [this](const DiscoveredPools& known) { return take_discovered(known); }),
       limit_watch_(journal_),
+      syn_watch_(journal_),
       announcer_(io, model_, journal_, config_.control.state,
                  {.fault = [this] { return node_fault(); }, .flows = [this] { return node_flows(); }}),
       tick_(io),
@@ -237,6 +238,8 @@ void Controller::tick() {
   discovery_.tick();
   const auto& limits = config_.sources.limits;
   limit_watch_.tick(limits, refused_by_limits(channel_, limits.size()));
+  const ChannelMapping* mapping = channel_.mapping();
+  syn_watch_.tick(mapping == nullptr ? std::nullopt : std::optional(worker_counters(*mapping)));
   announcer_.tick();
   if (channel_.is_settled() && model_.end_removals(flow_counts())) {
     members_have_changed();

@@ -28,6 +28,7 @@
 #include "controlplane/channel/client.h"
 #include "controlplane/discovery/discovery.h"
 #include "controlplane/figures/limit_watch.h"
+#include "controlplane/figures/syn_watch.h"
 #include "controlplane/figures/sampler.h"
 #include "controlplane/http/router.h"
 #include "controlplane/http/server.h"
@@ -132,6 +133,7 @@ class Controller {
   Sources sources_;
   Discovery discovery_;
   LimitWatch limit_watch_;
+  SynWatch syn_watch_;
   Announcer announcer_;
   boost::asio::steady_timer tick_;
   Steering steering_;

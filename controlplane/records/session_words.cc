@@ -75,6 +75,10 @@ std::string_view cause_word(const SessionRecord& record) {
       return "no_local_port";
     case Counter::kDropTableFull:
       return "table_full";
+    case Counter::kDropReset:
+      return "backend_refused";
+    case Counter::kDropBackendDown:
+      return "backend_silent";
     default:
       return record.cause < channel::kCounterCount ? channel::kCounterInfo[record.cause].name : "unknown";
   }

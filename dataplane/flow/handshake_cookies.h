@@ -74,7 +74,7 @@ class HandshakeCookies {
  private:
   HandshakeCookie in_period(const Endpoint& client, const Endpoint& server, uint32_t client_isn, uint8_t options,
                             uint64_t period) const noexcept {
-    SipState state(key_);
+    FastSipState state(key_);
     if (client.address.is_v4()) {
       uint64_t addresses;
       std::memcpy(&addresses, client.address.bytes.data() + 12, 4);

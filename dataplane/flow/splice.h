@@ -8,7 +8,6 @@
 // find damaged ones.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "dataplane/packet/renumber.h"
@@ -18,43 +17,44 @@ namespace sluice {
 
 struct Splice {
   static constexpr uint8_t kNoScale = 15;
+  /// Of our windows, whatever the backend's is: the most common one.
+  static constexpr uint8_t kOurScale = 7;
+  static constexpr uint32_t kNotPending = 0x1ffff;
 
   // Until the backend has answered, what we promised; from then on, how much further the client counts.
-  uint32_t sequence;   // our first number; then of the backend's stream
-  uint32_t timestamp;  // likewise of timestamps (RFC 7323)
-  uint32_t client_timestamp;  // value in the client's ACK
-  uint32_t pending;           // place in the queue of those that wait for the backend, which dies with the process
-  uint16_t mss;               // that the client announced, rounded down
-  uint16_t window;            // of the client's ACK, in bytes, at most 65535
-  uint8_t client_scale;       // window scales (RFC 7323 section 2.2): kNoScale for none
-  uint8_t our_scale;
-  uint8_t server_scale;
-  bool sack : 1;
-  bool timestamps : 1;
-  bool moved : 1;  // another backend was asked before
-  uint32_t reserved[2];
+  uint32_t sequence;           // our first number; then of the backend's stream
+  uint32_t timestamp;          // likewise of timestamps (RFC 7323)
+  uint32_t client_timestamp;   // value in the client's ACK, network order
+  uint32_t pending : 17;       // place in the queue of those that wait for the backend, which dies with the process
+  uint32_t client_scale : 4;   // of windows (RFC 7323 section 2.2); kNoScale for none, then none of ours either
+  uint32_t server_scale : 4;
+  uint32_t mss_class : 3;      // of CookieOptions
+  uint32_t sack : 1;
+  uint32_t timestamps : 1;
+  uint32_t moved : 1;          // another backend was asked before
+
+  bool is_scaled() const noexcept { return scale(client_scale) != kNoScale; }
+  bool is_server_scaled() const noexcept { return scale(server_scale) != kNoScale; }
 
   /// How a segment of the backend is to be changed for the client.
   Renumbering to_client() const noexcept {
-    return {.sequence = sequence, .timestamp = timestamps ? timestamp : 0, .window = shift(server_scale, our_scale)};
+    const int ours = is_scaled() ? kOurScale : 0;
+    return {.sequence = sequence,
+            .timestamp = timestamps != 0 ? timestamp : 0,
+            .window = static_cast<int8_t>((is_server_scaled() ? static_cast<int>(server_scale) : 0) - ours)};
   }
   /// And one of the client for the backend. A backend that scales no windows takes the client's as they are.
   Renumbering to_backend() const noexcept {
-    const bool scaled = scale(server_scale) != kNoScale;
+    const bool as_they_are = is_server_scaled() || !is_scaled();
     return {.acknowledgement = 0 - sequence,
-            .echo = timestamps ? 0 - timestamp : 0,
-            .window = scaled ? int8_t{0} : shift(client_scale, kNoScale)};
+            .echo = timestamps != 0 ? 0 - timestamp : 0,
+            .window = as_they_are ? int8_t{0} : static_cast<int8_t>(client_scale)};
   }
 
  private:
-  static constexpr uint8_t scale(uint8_t value) noexcept { return value > kLargestWindowScale ? kNoScale : value; }
-  /// From windows counted by one scale to windows counted by another.
-  static constexpr int8_t shift(uint8_t from, uint8_t to) noexcept {
-    const auto bits = [](uint8_t value) { return scale(value) == kNoScale ? 0 : int{value}; };
-    return static_cast<int8_t>(bits(from) - bits(to));
-  }
+  static constexpr uint32_t scale(uint32_t value) noexcept { return value > kLargestWindowScale ? kNoScale : value; }
 };
 
-static_assert(sizeof(Splice) == 32);
+static_assert(sizeof(Splice) == 16);
 
 }  // namespace sluice

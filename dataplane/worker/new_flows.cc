@@ -51,7 +51,9 @@ void NewFlows::place(Burst& burst, uint32_t i) noexcept {
     burst.from_client[i] = true;
     burst.place[i] = flows_.place(flows_.hash(packet.source));
   }
-  index = parts_.finder.from_client(burst.place[i], packet);  // an earlier packet of this burst may have placed it
+  // An earlier packet of this burst may have placed it; a SYN that we answer ourselves does not care.
+  if (!is_opening(packet) || !parts_.syn_proxy.answers(state_.service(service)))
+    index = parts_.finder.from_client(burst.place[i], packet);
   if (index == kNoFlow) place_one(burst, i, service);
 }
 
@@ -161,8 +163,8 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
     parts_.responder.forget(packet);
   } else if (parts_.responder.take(burst, i, service_id)) {
     return;
-  } else if (const std::optional<Splice> splice = parts_.syn_proxy.proven(burst, i)) {
-    return begin_proven(burst, i, service_id, *splice);
+  } else if (const std::optional<ProvenClient> proven = parts_.syn_proxy.proven(burst, i)) {
+    return begin_proven(burst, i, service_id, *proven);
   }
   // Without room, what is no SYN may be of a session that is open without an entry.
   if ((opening || flows_.available() != 0) && state_.is_blocked(packet.source.address)) {
@@ -232,7 +234,8 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
 }
 
 /// A client has acknowledged what we have answered in a backend's place: it is there, and a backend is to be found.
-void NewFlows::begin_proven(Burst& burst, uint32_t i, channel::ServiceId service, const Splice& splice) noexcept {
+void NewFlows::begin_proven(Burst& burst, uint32_t i, channel::ServiceId service,
+                            const ProvenClient& proven) noexcept {
   const Packet& packet = burst.packet[i];
   Flow client{};
   client.client = packet.source.address;
@@ -246,12 +249,12 @@ void NewFlows::begin_proven(Burst& burst, uint32_t i, channel::ServiceId service
   tell_of_router(burst, i);
   rte_pktmbuf_free(burst.mbuf[i]);
   Counter refusal = Counter::kDropNoBackend;
-  if (!begin_proven(client, splice, channel::kNoBackend, refusal))
-    refuse_proven(client, splice.sequence + 1, refusal);
+  if (!begin_proven(client, proven, channel::kNoBackend, refusal))
+    refuse_proven(client, proven.splice.sequence + 1, refusal);
 }
 
 /// `client`: a flow that has all of its client's. False: `refusal` says why.
-bool NewFlows::begin_proven(const Flow& client, const Splice& splice, channel::BackendId avoid,
+bool NewFlows::begin_proven(const Flow& client, const ProvenClient& proven, channel::BackendId avoid,
                             Counter& refusal) noexcept {
   const FlowPlace place = flows_.place(flows_.hash(client.client_endpoint()));
   Packet packet{};
@@ -280,7 +283,7 @@ bool NewFlows::begin_proven(const Flow& client, const Splice& splice, channel::B
     return refusal = Counter::kDropTableFull, false;
   parts_.proxy.prepare(flow, true);
   parts_.lifecycle.begin(index, true, parts_.placement.rule());
-  if (parts_.syn_proxy.ask(index, splice)) return true;
+  if (parts_.syn_proxy.ask(index, proven)) return true;
   parts_.lifecycle.forget(index);
   return refusal = Counter::kDropTableFull, false;
 }
@@ -295,14 +298,14 @@ void NewFlows::ask_another(FlowIndex index, Counter reason) noexcept {
   client.client_mac = flow.client_mac;
   client.vlan_and_port = flow.vlan_and_port;
   const channel::BackendId before = flow.backend;
-  Splice splice = flows_.splice(index);
+  ProvenClient proven = parts_.syn_proxy.waiting(index);
   if (reason != Counter::kDropReset) parts_.resets.to_backend(flow);  // it may have heard of it after all
   parts_.lifecycle.forget(index);
   if (!state_.service(client.service).in_use) return;
-  const bool again = !splice.moved;
-  splice.moved = true;
-  if (again && begin_proven(client, splice, before, reason)) return counters_.count(Counter::kSynProxyMoved);
-  refuse_proven(client, splice.sequence + 1, reason);
+  const bool again = proven.splice.moved == 0;
+  proven.splice.moved = 1;
+  if (again && begin_proven(client, proven, before, reason)) return counters_.count(Counter::kSynProxyMoved);
+  refuse_proven(client, proven.splice.sequence + 1, reason);
 }
 
 /// As refuse(), of a client whose SYN is long gone. `sequence`: the next of ours.

@@ -77,8 +77,8 @@ class NewFlows {
   void resume(Flow& flow, const Resumption& told) noexcept;
   bool may_adopt(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
   bool take_adoption() noexcept;
-  void begin_proven(Burst& burst, uint32_t i, channel::ServiceId service, const Splice& splice) noexcept;
-  bool begin_proven(const Flow& client, const Splice& splice, channel::BackendId avoid, Counter& refusal) noexcept;
+  void begin_proven(Burst& burst, uint32_t i, channel::ServiceId service, const ProvenClient& proven) noexcept;
+  bool begin_proven(const Flow& client, const ProvenClient& proven, channel::BackendId avoid, Counter& refusal) noexcept;
   void refuse_proven(const Flow& client, uint32_t sequence, Counter reason) noexcept;
   void tell_of_router(const Burst& burst, uint32_t i) noexcept;
   void refuse(Burst& burst, uint32_t i, channel::ServiceId service, Counter reason) noexcept;

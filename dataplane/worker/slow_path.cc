@@ -172,7 +172,7 @@ void SlowPath::translate_special_from_backend(Burst& burst, uint32_t i) noexcept
     if (flow.state == TcpState::kSynSent) return meet_answer(burst, i);
     packet.sequence += flows_.server_shift(flow);
     if (has_flags(packet, kTcpSyn | kTcpAck)) {  // what acknowledged it was lost
-      parts_.syn_proxy.acknowledge(burst.flow[i], *mbuf, packet);
+      parts_.syn_proxy.acknowledge(burst.flow[i], *mbuf, packet, SynProxy::kWindowUnknown);
       counters_.count(Counter::kAnswered);
       return rte_pktmbuf_free(mbuf);
     }
@@ -223,7 +223,7 @@ void SlowPath::complete_splice(Burst& burst, uint32_t i) noexcept {
   Flow& flow = flows_[index];
   Packet& packet = burst.packet[i];
   rte_mbuf* mbuf = burst.mbuf[i];
-  parts_.syn_proxy.splice(index, *mbuf, packet);
+  const uint16_t window = parts_.syn_proxy.splice(index, *mbuf, packet);
   const uint8_t scale = flow.window_scale();
   const uint32_t server_expected = flow.server_next;
   parts_.tracker.server_segment(flow, packet, *mbuf);
@@ -239,8 +239,8 @@ void SlowPath::complete_splice(Burst& burst, uint32_t i) noexcept {
 
   counters_.packet_to_client(flow, packet.ip_bytes);
   if (!parts_.proxy.wants_header(flow)) {
-    parts_.syn_proxy.acknowledge(index, *mbuf, packet);
-  } else if (parts_.proxy.start(index, parts_.syn_proxy.client_ack_before_header(index, *mbuf, packet))) {
+    parts_.syn_proxy.acknowledge(index, *mbuf, packet, window);
+  } else if (parts_.proxy.start(index, parts_.syn_proxy.client_ack_before_header(index, *mbuf, packet, window))) {
     parts_.proxy.send_header(flow);
     counters_.count(Counter::kProxyHeadersSent);
   } else {

@@ -2,8 +2,8 @@
 #include "dataplane/worker/syn_proxy.h"
 
 #include <algorithm>
-#include <span>
 
+#include "dataplane/packet/syn_ack.h"
 #include "dataplane/worker/modes.h"
 
 namespace sluice {
@@ -17,39 +17,30 @@ uint16_t least_window(uint32_t bytes) {
   return static_cast<uint16_t>(std::min(bytes, uint32_t{0xffff}));
 }
 
-/// The options of a SYN or SYN-ACK, in the order that Linux has.
-class SynOptions {
- public:
-  void mss(uint16_t bytes) noexcept {
-    put({tcp_option::kMss, tcp_option::kMssBytes, static_cast<uint8_t>(bytes >> 8), static_cast<uint8_t>(bytes)});
+/// The options of a SYN or SYN-ACK, in the order that Linux has, in `out` (room for SynAck::kMostOptions). Returns
+/// their bytes. SACK permitted stands before the timestamps where both are.
+uint32_t write_options(uint8_t* out, uint16_t mss, bool sack, const TcpTimestamps* timestamps,
+                       std::optional<uint8_t> window_scale) {
+  constexpr uint8_t kNop = tcp_option::kNoOperation;
+  uint8_t* next = out;
+  const auto put = [&next](uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
+    store(next, uint32_t{a} | uint32_t{b} << 8 | uint32_t{c} << 16 | uint32_t{d} << 24);
+    next += 4;
+  };
+  put(tcp_option::kMss, tcp_option::kMssBytes, static_cast<uint8_t>(mss >> 8), static_cast<uint8_t>(mss));
+  const uint8_t kind = sack ? tcp_option::kSackPermitted : kNop;
+  const uint8_t bytes = sack ? tcp_option::kSackPermittedBytes : kNop;
+  if (timestamps != nullptr) {
+    put(kind, bytes, tcp_option::kTimestamps, tcp_option::kTimestampsBytes);
+    store(next, timestamps->value);
+    store(next + 4, timestamps->echo);
+    next += 8;
+  } else if (sack) {
+    put(kNop, kNop, kind, bytes);
   }
-  /// Both are said in one word where both are: SACK permitted stands before the timestamps then.
-  void sack_and_timestamps(bool sack, const TcpTimestamps* timestamps) noexcept {
-    constexpr uint8_t kNop = tcp_option::kNoOperation;
-    if (!sack && timestamps == nullptr) return;
-    const uint8_t first = sack ? tcp_option::kSackPermitted : kNop;
-    const uint8_t second = sack ? tcp_option::kSackPermittedBytes : kNop;
-    if (timestamps == nullptr) return put({kNop, kNop, first, second});
-    put({first, second, tcp_option::kTimestamps, tcp_option::kTimestampsBytes});
-    store(&bytes_[used_], timestamps->value);
-    store(&bytes_[used_ + 4], timestamps->echo);
-    used_ += 8;
-  }
-  void window_scale(uint8_t scale) noexcept {
-    put({tcp_option::kNoOperation, tcp_option::kWindowScale, tcp_option::kWindowScaleBytes, scale});
-  }
-
-  std::span<const uint8_t> all() const noexcept { return {bytes_.data(), used_}; }
-
- private:
-  void put(const std::array<uint8_t, 4>& word) noexcept {
-    std::copy(word.begin(), word.end(), bytes_.begin() + used_);
-    used_ += 4;
-  }
-
-  std::array<uint8_t, 20> bytes_;
-  uint32_t used_ = 0;
-};
+  if (window_scale) put(kNop, tcp_option::kWindowScale, tcp_option::kWindowScaleBytes, *window_scale);
+  return static_cast<uint32_t>(next - out);
+}
 
 }  // namespace
 
@@ -84,28 +75,21 @@ void SynProxy::answer_syn(Burst& burst, uint32_t i, channel::ServiceId service) 
   uint16_t mss = std::min(most_mss(burst.port[i], packet.v6), promise.mss);
   if (clamp != 0) mss = std::min(mss, clamp);
 
-  SynOptions options;
-  options.mss(mss);
   TcpTimestamps timestamps{};
   const bool timed = announced.timestamps && clock_.now_ms() >= promise.timestamps_from_ms;
   if (timed) timestamps = {Be32::of(cookie.timestamp).raw, announced.timestamps->value};
-  options.sack_and_timestamps(announced.sack, timed ? &timestamps : nullptr);
-  if (announced.window_scale) options.window_scale(kWindowScale);
-
-  MadeSegment out = reset_answering(mbuf, packet);
-  out.flags = kTcpSyn | kTcpAck;
-  out.sequence = cookie.sequence;
-  out.ack = packet.sequence + 1;  // not of what it may carry: that comes again
-  out.window = Be16::of(0);
-  out.options = options.all();
-  write_segment(mbuf, out);
+  SynAck answer{.sequence = cookie.sequence, .window = {}, .options = {}, .options_bytes = 0};
+  answer.options_bytes =
+      write_options(answer.options.data(), mss, announced.sack, timed ? &timestamps : nullptr,
+                    announced.window_scale ? std::optional(Splice::kOurScale) : std::nullopt);
+  turn_into_syn_ack(mbuf, packet, answer);
   answering_until_ms_ = clock_.now_ms() + 2 * HandshakeCookies::kPeriodMs;
   counters_.count(Counter::kAnswered);
   counters_.count(Counter::kSynCookiesSent);
   egress_.send_made(burst.port[i], burst.mbuf[i]);
 }
 
-std::optional<Splice> SynProxy::read_cookie(const rte_mbuf& mbuf, const Packet& packet) const noexcept {
+std::optional<ProvenClient> SynProxy::read_cookie(const rte_mbuf& mbuf, const Packet& packet) const noexcept {
   if ((packet.tcp_flags & (kTcpAck | kTcpSyn | kTcpRst)) != kTcpAck) return std::nullopt;
   const uint8_t* header = tcp_header(mbuf, packet);
   const std::optional<TcpTimestamps> timestamps = find_timestamps(header, packet.tcp_header_bytes);
@@ -114,41 +98,49 @@ std::optional<Splice> SynProxy::read_cookie(const rte_mbuf& mbuf, const Packet& 
   const auto kept =
       cookies_.read(packet.ack - 1, echo, packet.source, packet.destination, packet.sequence - 1, clock_.now_ms());
   if (!kept) return std::nullopt;
-  const bool scaled = kept->window_scale <= kLargestWindowScale;
-  Splice out{};
-  out.sequence = packet.ack - 1;
-  out.timestamp = echo.value_or(0);
-  out.client_timestamp = timestamps ? timestamps->value : 0;
-  out.pending = AskedBackends::kNone;
-  out.mss = kept->mss();
-  out.window = least_window(uint32_t{load<Be16>(header + tcp::kWindow).host()} << (scaled ? kept->window_scale : 0));
-  out.client_scale = scaled ? kept->window_scale : Splice::kNoScale;
-  out.our_scale = scaled ? kWindowScale : Splice::kNoScale;
-  out.server_scale = Splice::kNoScale;
-  out.sack = kept->sack;
-  out.timestamps = timestamps.has_value();
-  return out;
+  Splice splice{};
+  splice.sequence = packet.ack - 1;
+  splice.timestamp = echo.value_or(0);
+  splice.client_timestamp = timestamps ? timestamps->value : 0;
+  splice.pending = Splice::kNotPending;
+  splice.client_scale = kept->window_scale & 0x0f;
+  splice.server_scale = Splice::kNoScale;
+  splice.mss_class = kept->mss_class & 0x07;
+  splice.sack = kept->sack ? 1 : 0;
+  splice.timestamps = timestamps ? 1 : 0;
+  const uint32_t window = load<Be16>(header + tcp::kWindow).host();
+  return ProvenClient{splice, least_window(splice.is_scaled() ? window << splice.client_scale : window)};
 }
 
-bool SynProxy::ask(FlowIndex index, const Splice& splice) noexcept {
+bool SynProxy::ask(FlowIndex index, const ProvenClient& client) noexcept {
   const uint32_t entry = asked_.add(index, clock_.now32_ms());
   if (entry == AskedBackends::kNone) return false;
+  asked_[entry].window = client.window;
   Flow& flow = flows_[index];
   flow.spliced = true;
   flow.flags |= kFlowSpecial;
-  flow.server_next = splice.sequence + 1;
-  flow.set_window_scale(splice.client_scale == Splice::kNoScale ? 0 : std::max(splice.client_scale, kWindowScale));
-  flows_.splice(index) = splice;
-  flows_.splice(index).pending = entry;
+  flow.server_next = client.splice.sequence + 1;
+  const auto scale = static_cast<uint8_t>(client.splice.client_scale);
+  flow.set_window_scale(client.splice.is_scaled() ? std::max(scale, Splice::kOurScale) : uint8_t{0});
+  flows_.splice(index) = client.splice;
+  flows_.splice(index).pending = entry & Splice::kNotPending;
   send_syn(index);
   return true;
+}
+
+ProvenClient SynProxy::waiting(FlowIndex index) noexcept {
+  const Splice& splice = flows_.splice(index);
+  const bool known = asked_.is_of(splice.pending, index);
+  return {splice, known ? asked_[splice.pending].window : kWindowUnknown};
 }
 
 void SynProxy::take_up() noexcept {
   for (FlowIndex index = 0; index < flows_.used(); index++) {
     const Flow& flow = flows_[index];
     if (flow.state != TcpState::kSynSent || !flow.spliced) continue;
-    flows_.splice(index).pending = asked_.add(index, clock_.now32_ms());
+    const uint32_t entry = asked_.add(index, clock_.now32_ms());
+    flows_.splice(index).pending = entry & Splice::kNotPending;
+    if (entry != AskedBackends::kNone) asked_[entry].window = kWindowUnknown;
   }
 }
 
@@ -159,13 +151,14 @@ void SynProxy::send_syn(FlowIndex index) noexcept {
   if (!state_.is_current(flow) || (backend.flags & channel::kBackendReachable) == 0) return;
   rte_mbuf* mbuf = egress_.take_buffer();
   if (mbuf == nullptr) return;
-  SynOptions options;
   const uint16_t most = most_mss(flow.vlan_and_port >> 12, !flow.client.is_v4());
   const uint16_t clamp = state_.service(flow.service).mss;
-  options.mss(std::min({splice.mss, most, clamp == 0 ? most : clamp}));
+  const uint16_t mss = std::min({CookieOptions::kMss[splice.mss_class], most, clamp == 0 ? most : clamp});
   const TcpTimestamps timestamps{splice.client_timestamp, 0};
-  options.sack_and_timestamps(splice.sack, splice.timestamps ? &timestamps : nullptr);
-  if (splice.client_scale <= kLargestWindowScale) options.window_scale(splice.client_scale);
+  std::array<uint8_t, SynAck::kMostOptions> options;
+  const uint32_t options_bytes = write_options(
+      options.data(), mss, splice.sack != 0, splice.timestamps != 0 ? &timestamps : nullptr,
+      splice.is_scaled() ? std::optional(static_cast<uint8_t>(splice.client_scale)) : std::nullopt);
   MadeSegment out;
   out.source = client_at_backend(state_, flow);
   out.destination = backend.endpoint;
@@ -175,28 +168,30 @@ void SynProxy::send_syn(FlowIndex index) noexcept {
   out.flags = kTcpSyn;
   out.sequence = flow.client_next - 1;
   out.ack = 0;
-  out.window = Be16::of(splice.window);
-  out.options = options.all();
+  out.window = Be16::of(waiting(index).window);
+  out.options = {options.data(), options_bytes};
   write_segment(*mbuf, out);
   egress_.send_made(backend.port_index, mbuf);
 }
 
-void SynProxy::splice(FlowIndex index, const rte_mbuf& mbuf, Packet& packet) noexcept {
+uint16_t SynProxy::splice(FlowIndex index, const rte_mbuf& mbuf, Packet& packet) noexcept {
+  const uint16_t window = waiting(index).window;
   Splice& splice = flows_.splice(index);
   if (asked_.is_of(splice.pending, index)) asked_.remove(splice.pending);
-  splice.pending = AskedBackends::kNone;
+  splice.pending = Splice::kNotPending;
   const Announced announced = announced_by(tcp_header(mbuf, packet), packet.tcp_header_bytes);
   splice.sequence -= packet.sequence;
-  splice.server_scale = announced.window_scale.value_or(Splice::kNoScale);
-  if (splice.timestamps && announced.timestamps) {
+  splice.server_scale = announced.window_scale.value_or(Splice::kNoScale) & 0x0f;
+  if (splice.timestamps != 0 && announced.timestamps) {
     splice.timestamp -= Be32{announced.timestamps->value}.host();
-  } else if (splice.timestamps) {
+  } else if (splice.timestamps != 0) {
     // The client was promised what the server has not. Most clients take segments without (RFC 7323 section 3.2 leaves
     // it open); the next are not promised any.
     splice.timestamp = 0;
     promise_[flows_[index].service].timestamps_from_ms = clock_.now_ms() + kNoTimestampsMs;
   }
   packet.sequence += splice.sequence;
+  return window;
 }
 
 Packet SynProxy::client_ack(const Flow& flow, const Packet& syn_ack) const noexcept {
@@ -210,19 +205,19 @@ Packet SynProxy::client_ack(const Flow& flow, const Packet& syn_ack) const noexc
   return out;
 }
 
-/// That of the client's ACK. A backend that scales windows takes the client's for scaled.
-Be16 SynProxy::window_for_backend(const Splice& splice) noexcept {
-  const bool scaled = splice.server_scale <= kLargestWindowScale && splice.client_scale <= kLargestWindowScale;
-  return Be16::of(static_cast<uint16_t>(scaled ? splice.window >> splice.client_scale : splice.window));
+/// A backend that scales windows takes the client's for scaled.
+Be16 SynProxy::window_for_backend(const Splice& splice, uint16_t window) noexcept {
+  const bool scaled = splice.is_server_scaled() && splice.is_scaled();
+  return Be16::of(static_cast<uint16_t>(scaled ? window >> splice.client_scale : window));
 }
 
 ProxyInjector::ClientAck SynProxy::client_ack_before_header(FlowIndex index, const rte_mbuf& mbuf,
-                                                            const Packet& syn_ack) const noexcept {
+                                                            const Packet& syn_ack, uint16_t window) const noexcept {
   const Splice& splice = flows_.splice(index);
   ProxyInjector::ClientAck out{.sequence = syn_ack.ack,
                                .ack = syn_ack.sequence + 1,
                                .payload_bytes = 0,
-                               .window = window_for_backend(splice),
+                               .window = window_for_backend(splice, window),
                                .timestamps = {}};
   if (const auto server = find_timestamps(tcp_header(mbuf, syn_ack), syn_ack.tcp_header_bytes)) {
     const uint32_t seen = Be32{server->value}.host() + splice.timestamp;  // by the client
@@ -231,7 +226,8 @@ ProxyInjector::ClientAck SynProxy::client_ack_before_header(FlowIndex index, con
   return out;
 }
 
-void SynProxy::acknowledge(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack) noexcept {
+void SynProxy::acknowledge(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack,
+                           uint16_t window) noexcept {
   const Flow& flow = flows_[index];
   const Splice& splice = flows_.splice(index);
   const Backend& backend = state_.backend(flow.backend);
@@ -246,7 +242,7 @@ void SynProxy::acknowledge(FlowIndex index, const rte_mbuf& mbuf, const Packet& 
   out.flags = kTcpAck;
   out.sequence = syn_ack.ack;
   out.ack = syn_ack.sequence + 1 - splice.sequence;
-  out.window = window_for_backend(splice);
+  out.window = window_for_backend(splice, window);
   const auto timestamps = find_timestamps(tcp_header(mbuf, syn_ack), syn_ack.tcp_header_bytes);
   std::array<uint8_t, 12> option{};
   if (timestamps) {
@@ -274,8 +270,7 @@ void SynProxy::open_window(FlowIndex index, rte_mbuf& mbuf, const Packet& packet
   out.sequence = packet.sequence + 1;
   out.ack = flow.client_next;
   // The window of a SYN-ACK is not scaled.
-  out.window = Be16::of(
-      splice.our_scale <= kLargestWindowScale ? static_cast<uint16_t>(window >> splice.our_scale) : window);
+  out.window = Be16::of(static_cast<uint16_t>(splice.is_scaled() ? window >> Splice::kOurScale : window));
   std::array<uint8_t, 12> option{};
   if (timestamps) {
     option = timestamps_option(Be32::of(Be32{timestamps->value}.host() + splice.timestamp).raw, timestamps->echo);

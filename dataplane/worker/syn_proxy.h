@@ -22,15 +22,23 @@
 
 namespace sluice {
 
-struct AskedBackend : RetryLinks {};
+struct AskedBackend : RetryLinks {
+  uint16_t window;  // of the client, in bytes, at most 65535
+};
 
 /// A server may have lost one SYN, or we its answer.
 using AskedBackends = RetryQueues<AskedBackend, std::array<uint32_t, 2>{1000, 2000}, 1U << 16>;
 
+/// Who has acknowledged an answer of ours.
+struct ProvenClient {
+  Splice splice;
+  uint16_t window;  // in bytes, at most 65535
+};
+
 class SynProxy {
  public:
-  /// Our windows' scale, whatever the backend's is: the most common one.
-  static constexpr uint8_t kWindowScale = 7;
+  /// Of a client whose own is not known any more, in bytes: enough for a greeting.
+  static constexpr uint16_t kWindowUnknown = 1024;
   /// A backend that has no timestamps, although it was offered some, is taken to have none for so long.
   static constexpr uint64_t kNoTimestampsMs = 600'000;
 
@@ -50,7 +58,7 @@ class SynProxy {
   void answer_syn(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
 
   /// What is to be known of a client that acknowledges such an answer; nullopt if the segment does not.
-  std::optional<Splice> proven(const Burst& burst, uint32_t i) noexcept {
+  std::optional<ProvenClient> proven(const Burst& burst, uint32_t i) noexcept {
     if (clock_.now_ms() >= answering_until_ms_) [[likely]]
       return std::nullopt;
     return read_cookie(*burst.mbuf[i], burst.packet[i]);
@@ -58,19 +66,22 @@ class SynProxy {
 
   /// Makes a new flow, all of whose other fields are filled in, one of such a client, and asks its backend. False if
   /// too many wait already.
-  bool ask(FlowIndex index, const Splice& splice) noexcept;
+  bool ask(FlowIndex index, const ProvenClient& client) noexcept;
+  /// What is known of a flow that waits.
+  ProvenClient waiting(FlowIndex index) noexcept;
   /// Likewise of a flow that an earlier process left while it waited.
   void take_up() noexcept;
 
   /// The backend's SYN-ACK: from here on, the flow's numbers differ by what they will. `packet`'s become the client's.
-  void splice(FlowIndex index, const rte_mbuf& mbuf, Packet& packet) noexcept;
+  /// Returns the client's window, in bytes.
+  uint16_t splice(FlowIndex index, const rte_mbuf& mbuf, Packet& packet) noexcept;
   /// The client's ACK to it, which the client has sent before, as far as the flow's state is concerned.
   Packet client_ack(const Flow& flow, const Packet& syn_ack) const noexcept;
   /// The same for the injector of a PROXY header.
-  ProxyInjector::ClientAck client_ack_before_header(FlowIndex index, const rte_mbuf& mbuf,
-                                                    const Packet& syn_ack) const noexcept;
+  ProxyInjector::ClientAck client_ack_before_header(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack,
+                                                    uint16_t window) const noexcept;
   /// Acknowledges a SYN-ACK in the client's place; also one that comes again.
-  void acknowledge(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack) noexcept;
+  void acknowledge(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack, uint16_t window) noexcept;
   /// Makes of the SYN-ACK in `mbuf` what opens the client's window.
   void open_window(FlowIndex index, rte_mbuf& mbuf, const Packet& packet) noexcept;
 
@@ -90,9 +101,9 @@ class SynProxy {
     uint64_t timestamps_from_ms = 0;
   };
 
-  std::optional<Splice> read_cookie(const rte_mbuf& mbuf, const Packet& packet) const noexcept;
+  std::optional<ProvenClient> read_cookie(const rte_mbuf& mbuf, const Packet& packet) const noexcept;
   uint16_t most_mss(uint32_t port, bool v6) const noexcept;
-  static Be16 window_for_backend(const Splice& splice) noexcept;
+  static Be16 window_for_backend(const Splice& splice, uint16_t window) noexcept;
   void send_syn(FlowIndex index) noexcept;
 
   const PollClock& clock_;

@@ -57,10 +57,11 @@ class FloodNetwork(Network):
 class FloodLab(Lab):
     """`with FloodLab(flows=1_048_576) as lab:`. One worker that polls has the last processor; all else is kept off it."""
 
-    def __init__(self, flows):
+    def __init__(self, flows, syn_proxy="auto"):
         super().__init__()
         self.network = FloodNetwork(self.network.balancer.removesuffix("-lb"))
         self.flows = flows
+        self.syn_proxy = syn_proxy
         *self.other_cpus, self.worker_cpu = sorted(os.sched_getaffinity(0))
 
     def start(self, spare_worker=True):
@@ -68,7 +69,8 @@ class FloodLab(Lab):
         if spare_worker:
             self.network.spare(self.other_cpus)
         path = self.directory / "flood.cfg"
-        path.write_text(lab_settings(EXAMPLE.read_text(), "poll", str(self.worker_cpu), self.flows, 512))
+        text = lab_settings(EXAMPLE.read_text(), "poll", str(self.worker_cpu), self.flows, 512)
+        path.write_text(text.replace('pool = "mta";', f'pool = "mta"; syn_proxy = "{self.syn_proxy}";'))
         self.start_balancer(path, healthy=False)
         keep_to(self.balancer.control.pid, self.other_cpus)
         # Programs beside the lab give way, as they would to a worker on a core that is isolated for it.

@@ -228,6 +228,7 @@ void WorkerRig::push_configuration() {
   message.key = 1;
   message.vip = vip_.address;
   message.port = vip_.port;
+  message.syn_proxy = options_.syn_proxy;
   message.table_generation = 1;
   message.table_entries = kTableEntries;
   push(channel::Command(message));

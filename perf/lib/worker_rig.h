@@ -36,6 +36,7 @@ struct RigOptions {
   uint32_t frame_bytes = kMinimalFrame;
   bool v6 = false;
   FlowTimers timers;
+  channel::SynProxy syn_proxy = channel::SynProxy::kOff;
 };
 
 class WorkerRig {
