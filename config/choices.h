@@ -104,6 +104,18 @@ inline constexpr std::array kChoices<SynProxy>{
 };
 
 template <>
+inline constexpr std::array kChoices<OnOffence>{
+    Choice{"count", OnOffence::kCount},
+};
+
+template <>
+inline constexpr std::array kChoices<ThenOnOffence>{
+    Choice{"nothing", ThenOnOffence::kNothing},
+    Choice{"421", ThenOnOffence::k421},
+    Choice{"drop", ThenOnOffence::kDrop},
+};
+
+template <>
 inline constexpr std::array kChoices<LimitOf>{
     Choice{"address", LimitOf::kAddress},
     Choice{"prefix", LimitOf::kPrefix},

@@ -243,7 +243,7 @@ struct Service {
   OnNoBackend on_no_backend = OnNoBackend::k421;  // kReset where clients speak first
   std::string text_421 = "4.3.2 try again later";
   SynProxy syn_proxy = SynProxy::kAuto;  // kOff where one half of a connection is not seen
-  uint16_t mss = 0;                      // most that a SYN may announce; 0 = as it is (in tunnels: what they carry whole)
+  uint16_t mss = 0;  // most that a SYN may announce; 0 = as it is (in tunnels: what they carry whole)
 
   friend bool operator==(const Service&, const Service&) = default;
 };
@@ -265,11 +265,34 @@ struct Limit {
   friend bool operator==(const Limit&, const Limit&) = default;
 };
 
+enum class OnOffence : uint8_t { kCount };
+enum class ThenOnOffence : uint8_t { kNothing, k421, kDrop };
+
+/// Clients that speak before the greeting.
+struct EarlyTalkers {
+  OnOffence action = OnOffence::kCount;
+  uint32_t remember = 600;                       // s
+  ThenOnOffence then = ThenOnOffence::kNothing;  // what becomes of new connections of a source that is remembered
+
+  friend bool operator==(const EarlyTalkers&, const EarlyTalkers&) = default;
+};
+
+/// Sources that guess passwords.
+struct AuthFailures {
+  uint32_t per_minute = 30;           // more refused AUTH commands are too many
+  uint32_t block_for = 900;           // s
+  std::vector<std::string> services;  // that it holds for; empty = all
+
+  friend bool operator==(const AuthFailures&, const AuthFailures&) = default;
+};
+
 /// Who may come.
 struct Sources {
   std::string block_file;       // prefixes whose new sessions are dropped; "" = none
   std::vector<IpPrefix> allow;  // exempt
   std::vector<Limit> limits;
+  std::optional<EarlyTalkers> early_talkers;
+  std::optional<AuthFailures> auth_failures;
 
   friend bool operator==(const Sources&, const Sources&) = default;
 };

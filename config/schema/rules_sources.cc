@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rules over `sources.limits`: what a rule has to say, services, and rules that count the same.
+// Rules over `sources`: what a limit has to say, services, and limits that count the same.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,11 +19,12 @@ std::vector<std::string> service_names(const Config& config) {
   return out;
 }
 
-void check_limited_services(const Config& config, const Limit& limit, const std::string& path, Findings& findings) {
+void check_named_services(const Config& config, const std::vector<std::string>& services, const std::string& path,
+                          Findings& findings) {
   if (!findings.sound(path)) return;
   const auto known = service_names(config);
-  for (auto name = limit.services.begin(); name != limit.services.end(); ++name) {
-    if (std::find(limit.services.begin(), name, *name) != name) {
+  for (auto name = services.begin(); name != services.end(); ++name) {
+    if (std::find(services.begin(), name, *name) != name) {
       findings.add(path, fmt::format("\"{}\" stands twice; allowed: each service once", *name));
     } else if (std::ranges::find(known, *name) == known.end()) {
       findings.add(path, fmt::format("there is no service \"{}\"{}; allowed: {}", *name, did_you_mean(*name, known),
@@ -66,6 +67,8 @@ void check_twins(const Config& config, size_t index, Findings& findings) {
 }  // namespace
 
 void check_limits(const Config& config, Findings& findings) {
+  if (config.sources.auth_failures)
+    check_named_services(config, config.sources.auth_failures->services, "sources.auth_failures.services", findings);
   if (!findings.sound("sources.limits")) return;
   for (size_t i = 0; i < config.sources.limits.size(); i++) {
     const Limit& limit = config.sources.limits[i];
@@ -73,7 +76,7 @@ void check_limits(const Config& config, Findings& findings) {
     const bool has_bound = limit.connections != 0 || limit.per_second != 0;
     if (!has_bound && !findings.given(path + ".connections") && !findings.given(path + ".per_second"))
       findings.add(path, "limits nothing; allowed: with `connections`, `per_second` or both");
-    check_limited_services(config, limit, path + ".services", findings);
+    check_named_services(config, limit.services, path + ".services", findings);
     if (findings.sound(path + ".of")) check_twins(config, i, findings);
   }
 }

@@ -283,10 +283,11 @@ Group<Service> service_settings() {
                   choice("on_no_backend", &Service::on_no_backend,
                          "what a client hears whose connection no backend can take: a 421 reply, RST, or nothing")),
       text("text_421", &Service::text_421, refusal_rule(), "what stands behind 421 in that reply"),
-      defaults_to("\"auto\"; \"off\" with a forwarding that sees one half of a connection",
-                  choice("syn_proxy", &Service::syn_proxy,
-                         "who answers SYNs: we, with nothing kept until the client has answered us; \"auto\": we, while "
-                         "handshakes pile up, else the backend")),
+      defaults_to(
+          "\"auto\"; \"off\" with a forwarding that sees one half of a connection",
+          choice("syn_proxy", &Service::syn_proxy,
+                 "who answers SYNs: we, with nothing kept until the client has answered us; \"auto\": we, while "
+                 "handshakes pile up, else the backend")),
       integer("mss", &Service::mss, {0, kMaxMss, "bytes"},
               "the largest segment that SYNs may announce; 0 = as they do, but no more than a tunnel carries whole"),
   };
@@ -318,6 +319,26 @@ Group<Limit> limit_settings() {
   };
 }
 
+Group<EarlyTalkers> early_talkers_settings() {
+  return {
+      choice("action", &EarlyTalkers::action, "what is done about the session itself: it is counted"),
+      integer("remember", &EarlyTalkers::remember, {1, 86400, "s"}, "how long such a source is remembered"),
+      choice("then", &EarlyTalkers::then,
+             "what becomes of its new connections meanwhile: nothing, told 421 (reset where clients speak first), or "
+             "dropped"),
+  };
+}
+
+Group<AuthFailures> auth_failures_settings() {
+  return {
+      integer("per_minute", &AuthFailures::per_minute, {1, 100'000},
+              "a source with more refused AUTH commands, seen in plain text, guesses passwords"),
+      integer("block_for", &AuthFailures::block_for, {1, 604'800, "s"}, "how long its new connections are dropped"),
+      defaults_to("all", texts("services", &AuthFailures::services, name_rule(), kMaxServices,
+                               "those whose sessions are looked at")),
+  };
+}
+
 Group<Sources> sources_settings() {
   return {
       text("block_file", &Sources::block_file, file_rule(),
@@ -325,6 +346,10 @@ Group<Sources> sources_settings() {
       prefixes("allow", &Sources::allow, kMaxAllowedPrefixes,
                "exempt from limits, and from what blocks them, whatever its length"),
       list("limits", &Sources::limits, limit_settings(), kMaxLimits, "how many sessions a source may have"),
+      optional_group("early_talkers", &Sources::early_talkers, early_talkers_settings(),
+                     "clients that speak before the greeting, where the server speaks first"),
+      optional_group("auth_failures", &Sources::auth_failures, auth_failures_settings(),
+                     "sources that guess passwords"),
   };
 }
 

@@ -18,19 +18,22 @@ namespace {
 
 constexpr int64_t kLongestS = 366 * 86400;
 constexpr size_t kMostShown = 100;
+constexpr size_t kMostOffenders = 1000;  // of all that are listed
 constexpr std::string_view kPrefixAllowed = "allowed: a prefix such as 192.0.2.0/24 or 2001:db8::/32, or an address";
 
 json time_or_null(const std::optional<SystemTime>& time) {
   return time ? json(to_rfc3339(*time)) : json(nullptr);
 }
 
-json entry_json(const config::IpPrefix& prefix, const std::optional<Block>& by_hand) {
-  json out{{"prefix", prefix.to_string()}, {"by", by_hand ? "hand" : "file"}, {"since", nullptr}, {"until", nullptr}};
-  if (by_hand) {
-    out["since"] = to_rfc3339(by_hand->since);
-    out["until"] = time_or_null(by_hand->until);
-  }
-  return out;
+json entry_json(const config::IpPrefix& prefix, std::string_view by, std::optional<SystemTime> since,
+                std::optional<SystemTime> until) {
+  return {{"prefix", prefix.to_string()}, {"by", by}, {"since", time_or_null(since)}, {"until", time_or_null(until)}};
+}
+
+json entry_json(const BlockedBy& by) {
+  if (by.offender) return entry_json(by.prefix, name_of(by.offender->offence), by.offender->since, by.offender->until);
+  if (by.by_hand) return entry_json(by.prefix, "hand", by.by_hand->since, by.by_hand->until);
+  return entry_json(by.prefix, "file", {}, {});
 }
 
 json allow_json(const Sources& sources) {
@@ -41,9 +44,17 @@ json allow_json(const Sources& sources) {
 
 /// What is blocked as a whole.
 json everything(const Sources& sources) {
-  json by_hand = json::array();
-  for (const auto& [prefix, block] : sources.by_hand()) by_hand.push_back(entry_json(prefix, block));
-  return {{"file", block_file_json(sources)}, {"blocked", std::move(by_hand)}, {"allow", allow_json(sources)}};
+  json blocked = json::array();
+  for (const auto& [prefix, block] : sources.by_hand()) blocked.push_back(entry_json({prefix, block, {}}));
+  size_t shown = 0;
+  for (const auto& [source, offender] : sources.offenders().entries()) {
+    if (shown++ == kMostOffenders) break;
+    blocked.push_back(entry_json({source, {}, offender}));
+  }
+  return {{"file", block_file_json(sources)},
+          {"blocked", std::move(blocked)},
+          {"offenders", sources.offenders().entries().size()},
+          {"allow", allow_json(sources)}};
 }
 
 /// What blocks one prefix, or a part of it.
@@ -51,7 +62,7 @@ json one(const Sources& sources, const config::IpPrefix& prefix) {
   json blocked = json::array();
   bool whole = false;
   for (const BlockedBy& by : sources.what_blocks(prefix, kMostShown)) {
-    blocked.push_back(entry_json(by.prefix, by.by_hand));
+    blocked.push_back(entry_json(by));
     whole |= by.prefix.contains(prefix);
   }
   const bool exempt = sources.is_exempt(prefix);

@@ -45,11 +45,14 @@ json explanation_json(const Explanation& explanation, const std::string& client)
 std::string why_blocked(const ApiContext& context, const Address& address) {
   const config::IpAddress source{address.bytes};
   if (context.sources == nullptr || context.sources->list() == nullptr) return "";
-  if (!context.sources->list()->contains(source)) return "";
+  const auto& refused = context.sources->refused();
+  if (!context.sources->list()->contains(source) && (refused == nullptr || !refused->contains(source))) return "";
   const auto by = context.sources->what_blocks({source, 128}, 1);
   if (by.empty()) return "its source is blocked";  // no longer, from the next list on
   return fmt::format("its source is blocked: {} {}", by[0].prefix.to_string(),
-                     by[0].by_hand ? "by hand" : "in " + context.sources->config().block_file);
+                     by[0].by_hand    ? "by hand"
+                     : by[0].offender ? "for " + std::string(name_of(by[0].offender->offence))
+                                      : "in " + context.sources->config().block_file);
 }
 
 /// Why this source is at a limit of the service; "" if it is not.

@@ -52,6 +52,7 @@ Sources::Sources(boost::asio::io_context& io, Journal& journal, const std::strin
       journal_(journal),
       changed_(std::move(changed)),
       blocks_(journal, state_directory),
+      offenders_(journal),
       copy_path_(state_directory + "/block-list.txt") {}
 
 void Sources::start(const config::Sources& config) {
@@ -72,12 +73,13 @@ void Sources::follow(const config::Sources& config) {
 }
 
 void Sources::take_up(const config::Sources& config) {
+  offenders_.follow(config);
   if (config.allow != config_.allow) exempt_ = config.allow.empty() ? nullptr : SourceList::of(config.allow, {});
   config_ = config;
 }
 
 void Sources::tick() {
-  const bool expired = blocks_.tick();
+  const bool expired = blocks_.tick() | offenders_.tick();
   const bool is_another = !is_busy_ && !config_.block_file.empty() && stamp_of(config_.block_file) != stamp_;
   reads_file_ |= is_another;
   if (expired || is_another) begin();
@@ -92,6 +94,7 @@ std::expected<std::string, std::string> Sources::block(const config::IpPrefix& p
 
 std::expected<std::string, std::string> Sources::unblock(const config::IpPrefix& prefix) {
   auto done = blocks_.unblock(prefix);
+  if (offenders_.forget(prefix) && !done) done = "";
   if (done) begin();
   return done;
 }
@@ -106,6 +109,10 @@ void Sources::begin() {
   job.copy_path = copy_path_;
   job.allow = config_.allow;
   for (const auto& [prefix, block] : blocks_.entries()) job.by_hand.push_back(prefix);
+  for (const auto& [source, offender] : offenders_.entries()) {
+    if (!offender.hears) job.by_hand.push_back(source);
+  }
+  list_refused();
   if (std::exchange(reads_file_, false)) {
     job.read = config_.block_file;
     job.takes_copy = list_ == nullptr;
@@ -121,6 +128,14 @@ void Sources::begin() {
     Done done = carry_out(job);
     boost::asio::post(io_, [this, done = std::move(done)]() mutable { finish(std::move(done)); });
   });
+}
+
+void Sources::list_refused() {
+  Prefixes refused;
+  for (const auto& [source, offender] : offenders_.entries()) {
+    if (offender.hears) refused.push_back(source);
+  }
+  refused_ = refused.empty() ? nullptr : SourceList::of(refused, config_.allow);
 }
 
 Sources::Done Sources::carry_out(const Job& job) {
@@ -179,10 +194,13 @@ std::vector<BlockedBy> Sources::what_blocks(const config::IpPrefix& prefix, size
   std::vector<BlockedBy> out;
   const auto touches = [&](const config::IpPrefix& each) { return each.contains(prefix) || prefix.contains(each); };
   for (const auto& [each, block] : blocks_.entries()) {
-    if (touches(each)) out.push_back({each, block});
+    if (touches(each)) out.push_back({each, block, {}});
+  }
+  for (const auto& [each, offender] : offenders_.entries()) {
+    if (touches(each)) out.push_back({each, {}, offender});
   }
   for (const config::IpPrefix& each : *file_) {
-    if (touches(each)) out.push_back({each, {}});
+    if (touches(each)) out.push_back({each, {}, {}});
   }
   const auto before = [&](const BlockedBy& a, const BlockedBy& b) {
     const bool a_holds = a.prefix.contains(prefix), b_holds = b.prefix.contains(prefix);

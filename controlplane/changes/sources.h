@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who may come: puts together what the block file, operators (blocks.h) and sources.allow say, and keeps the list that
+// Who may come: puts together what the block file, operators (blocks.h), offences (offenders.h) and sources.allow say, and keeps the list that
 // follows from it. The file is looked at each second and read again when it is another; one with a fault changes
 // nothing, and neither does one that is gone. The last good one is kept in the state directory, for a start of control
 // that finds none.
@@ -23,6 +23,7 @@
 #include "controlplane/base/watched_file.h"
 #include "controlplane/changes/block_file.h"
 #include "controlplane/changes/blocks.h"
+#include "controlplane/changes/offenders.h"
 #include "controlplane/tables/source_list.h"
 
 namespace sluice::control {
@@ -30,7 +31,8 @@ namespace sluice::control {
 /// What a source is blocked by.
 struct BlockedBy {
   config::IpPrefix prefix;
-  std::optional<Block> by_hand;  // nothing: the file
+  std::optional<Block> by_hand;
+  std::optional<Offender> offender;  // neither: the file
 };
 
 class Sources {
@@ -51,6 +53,12 @@ class Sources {
 
   /// Null until the first is there; before that, nothing should be published: whom it blocks would get in.
   const std::shared_ptr<const SourceList>& list() const { return list_; }
+
+  /// Whose new sessions are refused, with a word; null: nobody's.
+  const std::shared_ptr<const SourceList>& refused() const { return refused_; }
+  /// A session has ended, of the service of that name.
+  void see(const channel::SessionRecord& record, std::string_view service) { offenders_.see(record, service); }
+  const Offenders& offenders() const { return offenders_; }
 
   /// Whom sources.allow exempts from limits too; null: nobody.
   const std::shared_ptr<const SourceList>& exempt() const { return exempt_; }
@@ -79,12 +87,14 @@ class Sources {
   static Done carry_out(const Job& job);
   void take_up(const config::Sources& config);
   void begin();
+  void list_refused();
   void finish(Done done);
 
   boost::asio::io_context& io_;
   Journal& journal_;
   std::function<void()> changed_;
   Blocks blocks_;
+  Offenders offenders_;
   std::string copy_path_;
   config::Sources config_;
   std::shared_ptr<const Prefixes> file_ = std::make_shared<Prefixes>();
@@ -93,6 +103,7 @@ class Sources {
   std::string file_fault_;
   std::shared_ptr<const SourceList> list_;
   std::shared_ptr<const SourceList> exempt_;
+  std::shared_ptr<const SourceList> refused_;
   bool reads_file_ = false;  // the next job is to
   bool is_due_ = false;      // another job, after the one under way
   bool is_busy_ = false;

@@ -109,6 +109,7 @@ bool Publisher::say_once(std::vector<Command>& out) {
   // Before the services: whom it blocks is not to come in between.
   put_sources(channel::kBlockedSources, desired_.sources, out);
   put_sources(channel::kExemptSources, desired_.limits.exempt, out);
+  put_sources(channel::kRefusedSources, desired_.refused, out);
   put_locals(out);
   put_backends(out);
   put_services(out);

@@ -65,6 +65,17 @@ void write_blocked(MetricsWriter& writer, const Sources* sources) {
   writer.begin("sluice_blocked_prefixes", MetricType::kGauge, "prefixes that may begin no sessions");
   writer.add(label("by", "file"), static_cast<double>(sources->file_prefixes()));
   writer.add(label("by", "hand"), static_cast<double>(sources->by_hand().size()));
+  const Offenders& offenders = sources->offenders();
+  const auto count = [&](Offence offence) {
+    return static_cast<double>(std::ranges::count_if(
+        offenders.entries(), [&](const auto& entry) { return entry.second.offence == offence; }));
+  };
+  for (const Offence offence : {Offence::kAuthFailures, Offence::kEarlyTalker})
+    writer.add(label("by", std::string(name_of(offence))), count(offence));
+  writer.begin("sluice_offences_total", MetricType::kCounter,
+               "refused AUTH commands and early talkers that sources.auth_failures and sources.early_talkers count");
+  writer.add(label("kind", "auth_failures"), static_cast<double>(offenders.auth_failures()));
+  writer.add(label("kind", "early_talker"), static_cast<double>(offenders.early_talkers()));
   write_gauge(writer, "sluice_block_file_refused", "1 while the block file has a fault and the last good one stays",
               sources->file_fault().empty() ? 0 : 1);
 }

@@ -91,6 +91,7 @@ struct Desired {
   std::vector<DesiredService> services;
   std::vector<DesiredLocal> locals;
   std::shared_ptr<const SourceList> sources;  // that may not begin sessions; null: every one may
+  std::shared_ptr<const SourceList> refused;  // likewise, and that hear so; null: nobody
   DesiredLimits limits;
 };
 

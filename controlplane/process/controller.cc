@@ -94,7 +94,10 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       sampler_(io, model_, channel_),
       flows_(io, channel_),
       inspections_(io, channel_, config_.runtime_directory()),
-      records_(io, model_, channel_, journal_, config_.instance),
+      records_(io, model_, channel_, journal_, config_.instance,
+               [this](const KnownSession& session) {
+                 sources_.see(session.record, session.service ? session.service->name : std::string());
+               }),
       api_{config_, model_, channel_, journal_, dataplane_, journal_.now(), &sampler_.history(), &prober_, [this] {
              something_changed();
            }} {
@@ -309,6 +312,7 @@ void Controller::publish_anew() {
 void Controller::publish(Clock::time_point cause) {
   Desired desired = model_.desired();
   desired.sources = sources_.list();
+  desired.refused = sources_.refused();
   desired.limits = limits_of(config_);
   desired.limits.exempt = sources_.exempt();
   channel_.publish(std::move(desired), cause);

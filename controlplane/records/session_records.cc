@@ -35,12 +35,13 @@ bool SessionFilter::matches(const channel::SessionRecord& record) const {
 }
 
 SessionRecords::SessionRecords(boost::asio::io_context& io, const Model& model, const ChannelClient& channel,
-                               Journal& journal, std::string node)
+                               Journal& journal, std::string node, Watcher watcher)
     : journal_(journal),
       channel_(channel),
       node_(std::move(node)),
       names_(model, channel),
       timer_(io),
+      watcher_(std::move(watcher)),
       writer_(node_, [this, &io, alive = std::weak_ptr(alive_)](const std::string& fault, uint64_t lost) {
         boost::asio::post(io, [this, alive, fault, lost] {
           if (!alive.expired()) on_output(fault, lost);
@@ -89,6 +90,9 @@ bool SessionRecords::drain() {
     }
   }
   if (batch->sessions.empty()) return false;
+  if (watcher_) {
+    for (const KnownSession& session : batch->sessions) watcher_(session);
+  }
   if (!config_.to.empty()) writer_.write(batch);
   keep(std::move(batch));
   return true;

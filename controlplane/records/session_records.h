@@ -31,8 +31,11 @@ class SessionRecords {
  public:
   static constexpr size_t kMostKept = 20'000;  // the newest, for those who look on
 
+  /// Is shown each session when it has ended.
+  using Watcher = std::function<void(const KnownSession&)>;
+
   SessionRecords(boost::asio::io_context& io, const Model& model, const ChannelClient& channel, Journal& journal,
-                 std::string node);
+                 std::string node, Watcher watcher = {});
 
   void follow(const config::Records& config);
   void start() { tick(); }
@@ -67,6 +70,7 @@ class SessionRecords {
   config::Records config_;
   SessionNames names_;
   boost::asio::steady_timer timer_;
+  Watcher watcher_;
   std::chrono::milliseconds pause_{};
   std::deque<std::shared_ptr<const SessionBatch>> kept_;
   size_t kept_sessions_ = 0;

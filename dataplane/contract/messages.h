@@ -177,6 +177,7 @@ struct MoveRouter {
 enum SourceListId : uint16_t {
   kBlockedSources = 0,  // may not begin sessions
   kExemptSources,       // no limit holds for them
+  kRefusedSources,      // may not begin sessions, and hear so, as when no backend can take them
   kSourceLists
 };
 

@@ -33,15 +33,10 @@ class RetryQueues {
   static constexpr uint32_t kAttempts = kWait.size();
   static constexpr std::array kWaitMs = kWait;
 
-  RetryQueues() noexcept {
-    for (uint32_t i = 0; i < kCapacity; i++) entries_[i].next = i + 1 < kCapacity ? i + 1 : kNone;
-  }
-
   /// Takes an entry and queues it as sent for the first time at `now_ms`. kNone if all are taken.
   uint32_t add(FlowIndex flow, uint32_t now_ms) noexcept {
-    if (free_ == kNone) return kNone;
-    const uint32_t entry = free_;
-    free_ = entries_[entry].next;
+    const uint32_t entry = take();
+    if (entry == kNone) return kNone;
     entries_[entry] = Entry{};
     entries_[entry].flow = flow;
     entries_[entry].in_use = true;
@@ -52,7 +47,7 @@ class RetryQueues {
   Entry& operator[](uint32_t entry) noexcept { return entries_[entry]; }
   /// Whether an entry is this flow's.
   bool is_of(uint32_t entry, FlowIndex flow) const noexcept {
-    return entry < kCapacity && entries_[entry].in_use && entries_[entry].flow == flow;
+    return entry < never_used_ && entries_[entry].in_use && entries_[entry].flow == flow;
   }
 
   /// An entry whose answer is overdue, or kNone. Follow with again() or remove().
@@ -88,6 +83,13 @@ class RetryQueues {
     uint32_t tail = kNone;
   };
 
+  uint32_t take() noexcept {
+    if (free_ == kNone) return never_used_ < kCapacity ? never_used_++ : kNone;
+    const uint32_t entry = free_;
+    free_ = entries_[entry].next;
+    return entry;
+  }
+
   void append(uint32_t entry, uint8_t attempt, uint32_t now_ms) noexcept {
     Entry& links = entries_[entry];
     Queue& queue = queues_[attempt];
@@ -108,7 +110,8 @@ class RetryQueues {
 
   std::array<Entry, kCapacity> entries_;
   std::array<Queue, kAttempts> queues_;
-  uint32_t free_ = 0;
+  uint32_t free_ = kNone;
+  uint32_t never_used_ = 0;  // entries from here on have never been taken
   uint32_t size_ = 0;
 };
 

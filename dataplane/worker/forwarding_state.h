@@ -91,6 +91,10 @@ class ForwardingState {
   bool is_blocked(const Address& source) const noexcept {
     return sources_[channel::kBlockedSources].list.contains(source);
   }
+  /// Likewise, and that it is to hear so.
+  bool is_refused(const Address& source) const noexcept {
+    return sources_[channel::kRefusedSources].list.contains(source);
+  }
   /// Whether no limit holds for this source.
   bool is_exempt(const Address& source) const noexcept {
     return sources_[channel::kExemptSources].list.contains(source);

@@ -33,6 +33,7 @@ void NewFlows::place(Burst& burst, uint32_t i) noexcept {
     index = kNoFlow;
     // Who may begin no other ends none by trying.
     if (state_.is_blocked(packet.source.address)) return egress_.drop(burst.mbuf[i], Counter::kDropPolicy);
+    if (state_.is_refused(packet.source.address)) return refuse(burst, i, flow.service, Counter::kDropPolicy);
     if (const auto action = parts_.limits.refuses(packet.source.address, flow.service)) {
       return refuse_over_limit(burst, i, flow.service, *action);
     }
@@ -172,6 +173,7 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
     return egress_.drop(burst.mbuf[i], Counter::kDropPolicy);
   }
   if (opening) {
+    if (state_.is_refused(packet.source.address)) return refuse(burst, i, service_id, Counter::kDropPolicy);
     const auto action = parts_.limits.refuses(packet.source.address, service_id);
     if (action) return refuse_over_limit(burst, i, service_id, *action);
     if (parts_.syn_proxy.answers(state_.service(service_id)) && state_.table(service_id).count != 0)

@@ -165,6 +165,7 @@ TEST_F(Load, FillsInDefaults) {
   EXPECT_EQ(config.services[0].table_size, 65537U);
   EXPECT_EQ(config.services[0].on_backend_down, OnBackendDown::kReset);
   EXPECT_EQ(config.services[0].on_no_backend, OnNoBackend::k421);
+  EXPECT_EQ(config.services[0].syn_proxy, SynProxy::kAuto);
   EXPECT_EQ(config.services[0].text_421, "4.3.2 try again later");
 }
 

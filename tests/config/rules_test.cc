@@ -111,6 +111,40 @@ TEST(Rules, HoldTheSegmentSizeToWhatHostsTake) {
   expect_faults(cases);
 }
 
+TEST(Rules, HoldOffencesToWhatCanBeDone) {
+  const Case cases[] = {
+      {"top", R"(sources = { early_talkers = { }; auth_failures = { }; };)", {}},
+      {"top", R"(sources = { early_talkers = { action = "count"; remember = 60; then = "drop"; }; };)", {}},
+      {"top",
+       R"(sources = { early_talkers = { action = "421"; }; };)",
+       {R"(13: sources.early_talkers.action: "421" is not one of its values; allowed: "count")"}},
+      {"top",
+       R"(sources = { early_talkers = { then = "tarpit"; }; };)",
+       {R"(13: sources.early_talkers.then: "tarpit" is not one of its values; allowed: "nothing", "421", "drop")"}},
+      {"top",
+       R"(sources = { auth_failures = { per_minute = 0; }; };)",
+       {"13: sources.auth_failures.per_minute: 0 is out of range..."}},
+      {"top",
+       R"(sources = { auth_failures = { services = ["submisson"]; }; };)",
+       {R"(13: sources.auth_failures.services: there is no service "submisson"...)"}},
+  };
+  expect_faults(cases);
+}
+
+TEST(Rules, SynProxySeesBothHalves) {
+  const Case cases[] = {
+      {"service", R"(syn_proxy = "always";)", {}},
+      {"service", R"(syn_proxy = "off"; forwarding = "dsr";)", {}},
+      {"service",
+       R"(syn_proxy = "on";)",
+       {R"(11: services[0].syn_proxy: "on" is not one of its values; allowed: "auto", "always", "off")"}},
+      {"service",
+       R"(syn_proxy = "always"; forwarding = "dsr";)",
+       {R"(11: services[0].syn_proxy: "always" needs both halves of a connection to go through us (forwarding = "dsr" sees one); allowed: "off")"}},
+  };
+  expect_faults(cases);
+}
+
 TEST(Rules, HoldRefusalsToWhatClientsUnderstand) {
   const Case cases[] = {
       {"service", R"(on_no_backend = "421"; text_421 = "4.3.2 try again later";)", {}},

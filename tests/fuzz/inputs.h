@@ -42,6 +42,10 @@ void play_peers(FuzzInput bytes);
 /// is said to a server that has not greeted.
 void play_probe(FuzzInput bytes);
 
+/// Clients whose SYNs we answer in their backend's place, and backends, both with any options, windows and numbers,
+/// out of turn and in vain. The laws are the worker's.
+void play_syn_proxy(FuzzInput bytes);
+
 /// Traffic and commands for fresh workers. After each of their turns the counter law has to hold, for each worker, and
 /// at the end every packet buffer is back in the pool.
 void play_worker(FuzzInput bytes);

@@ -73,7 +73,7 @@ std::string view_of_all(const json& answer, bool colours) {
     if (!fault.empty()) out += "refused as it is now: " + printable(fault) + "\n";
   }
   out += fmt::format("exempt: {}\n", words_of(answer.at("allow")));
-  return answer.at("blocked").empty() ? out + "nobody is blocked by hand\n"
+  return answer.at("blocked").empty() ? out + "nobody is blocked by hand or gave offence\n"
                                       : out + "\n" + table_of(answer.at("blocked"), colours);
 }
 

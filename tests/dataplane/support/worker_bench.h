@@ -69,6 +69,8 @@ class WorkerBench {
   }
   /// Exempts those between IPv4 borders from limits.
   void exempt(const std::vector<uint32_t>& v4_borders) { put_list(channel::kExemptSources, v4_borders, {}); }
+  /// Refuses those between IPv4 borders, with a word.
+  void refuse(const std::vector<uint32_t>& v4_borders) { put_list(channel::kRefusedSources, v4_borders, {}); }
   void put_limits(const channel::LimitRules& rules, uint32_t count, uint32_t layout);
   const channel::LimitTable& limit_table() const { return *limit_table_; }
   void put_refusal(uint16_t id, const std::string& text);

@@ -33,6 +33,32 @@ TEST_F(Sources, BlockedOnesBeginNoSession) {
   EXPECT_EQ(bench_.worker().flows().size(), 2u);
 }
 
+TEST_F(Sources, RefusedOnesHearSo) {
+  channel::PutService message{};
+  message.on_no_backend = channel::OnNoBackend::k421;
+  bench_.put_service(0, kVip, {0, 1, 2}, message);
+  const auto backend = bench_.establish(kClient, kVip);
+  ASSERT_TRUE(backend);
+  bench_.refuse(kClientsNet);
+  bench_.turn();
+  EXPECT_TRUE(bench_.backend_to_client(Frame().from(*backend).to(kClient).seq(5001).ack(1001).payload("220\r\n")))
+      << "an open session goes on";
+  const Endpoint another = endpoint("198.51.100.8", 40000);
+  bench_.client_sends(Frame().from(another).to(kVip).syn().seq(1));
+  bench_.turn();
+  auto answer = bench_.to_clients();
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_EQ(answer[0].flags, kTcpSyn | kTcpAck);
+  bench_.client_sends(Frame().from(another).to(kVip).seq(2).ack(answer[0].seq + 1));
+  bench_.turn();
+  answer = bench_.to_clients();
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_EQ(std::string(answer[0].payload.begin(), answer[0].payload.end()), "421 4.3.2 try again later\r\n");
+  EXPECT_TRUE(bench_.to_backends().empty());
+  EXPECT_EQ(bench_.worker().flows().size(), 1u);
+  EXPECT_TRUE(bench_.establish(endpoint("198.51.101.0", 40000), kVip)) << "others come in";
+}
+
 TEST_F(Sources, OpenSessionsGoOnWhenTheirSourceIsBlocked) {
   const auto backend = bench_.establish(kClient, kVip);
   ASSERT_TRUE(backend);

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sources that gave offence: which sessions spoke before the greeting (sources.early_talkers), and who has too many AUTH
+// commands refused (sources.auth_failures). Told by the records of sessions when they end. An IPv6 source is a /64. A
+// bucket for each source drains at the rate that is allowed; one that runs over blocks. There is room for so many
+// sources; what is worth least to remember gives way. One thread; time is the journal's.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/model.h"
+#include "controlplane/base/journal.h"
+#include "controlplane/base/times.h"
+#include "dataplane/contract/session.h"
+
+namespace sluice::control {
+
+enum class Offence : uint8_t { kAuthFailures, kEarlyTalker };
+
+/// "auth_failures", "early_talker".
+std::string_view name_of(Offence offence);
+
+/// Why new sessions of a source are not let in.
+struct Offender {
+  Offence offence = Offence::kAuthFailures;
+  bool hears = false;  // that it is refused; else its packets are dropped
+  SystemTime since;
+  SystemTime until;
+
+  friend bool operator==(const Offender&, const Offender&) = default;
+};
+
+class Offenders {
+ public:
+  static constexpr size_t kMost = 65'536;     // sources
+  static constexpr size_t kToldAMinute = 60;  // events, one for each that is blocked; of more, their number
+
+  /// The journal outlives this.
+  explicit Offenders(Journal& journal) : journal_(journal) {}
+
+  void follow(const config::Sources& config);
+  /// A session has ended, of the service of that name. Whom `allow` exempts gives no offence.
+  void see(const channel::SessionRecord& record, std::string_view service);
+  /// To be called every second. Whether entries() is another than before the last call.
+  bool tick();
+  /// Forgets a source, or all within a prefix. Whether there was any.
+  bool forget(const config::IpPrefix& prefix);
+
+  /// Those who are not let in now.
+  const std::map<config::IpPrefix, Offender>& entries() const { return entries_; }
+  /// Sessions that gave offence so far.
+  uint64_t early_talkers() const { return early_talkers_; }
+  uint64_t auth_failures() const { return auth_failures_; }
+
+ private:
+  struct Bucket {
+    double level = 0;  // refused AUTH commands
+    SystemTime at;
+  };
+
+  bool is_exempt(const config::IpPrefix& source) const;
+  void count_failures(const config::IpPrefix& source, uint32_t failures);
+  void enter(const config::IpPrefix& source, const Offender& offender, const std::string& why);
+  double drained(const Bucket& bucket) const;
+  void tell(const config::IpPrefix& source, const std::string& why);
+
+  Journal& journal_;
+  config::Sources config_;
+  std::map<config::IpPrefix, Bucket> buckets_;
+  std::map<config::IpPrefix, Offender> entries_;
+  bool changed_ = false;
+  uint64_t early_talkers_ = 0;
+  uint64_t auth_failures_ = 0;
+  SystemTime minute_;  // the one that told_ is of
+  size_t told_ = 0;
+  size_t untold_ = 0;
+};
+
+}  // namespace sluice::control

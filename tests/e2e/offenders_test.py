@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sources that give offence: who guesses passwords is blocked, who speaks before the greeting is told 421, and both are let in again."""
+import json
+
+from lab.network import VIP4, client_addresses
+from lab.shell import run, wait_until
+
+SOURCES = """sources: {
+  early_talkers = { remember = 20; then = "421"; };
+  auth_failures = { per_minute = 6; block_for = 20; services = ["submission"]; };
+};
+"""
+GUESS = """
+import smtplib, sys
+with smtplib.SMTP(sys.argv[1], int(sys.argv[2]), source_address=(sys.argv[3], 0), timeout=10) as session:
+    session.ehlo("guess")
+    print([session.docmd("AUTH", "PLAIN AGEAYg==")[0] for _ in range(int(sys.argv[4]))])
+"""
+TALK_EARLY = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 25), 10, source_address=(sys.argv[2], 0)) as session:
+    session.sendall(b"EHLO early\\r\\n")
+    print(session.recv(500))
+"""
+GREETING = """
+import socket, sys
+try:
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), 3, source_address=(sys.argv[3], 0)) as session:
+        print(session.recv(3).decode() or "closed")
+except TimeoutError:
+    print("silence")
+"""
+
+
+def python(lab, script, *arguments):
+    return run("/usr/bin/python3", "-c", script, *map(str, arguments), namespace=lab.network.clients[0]).strip()
+
+
+def blocked(lab):
+    return {entry["prefix"]: entry["by"] for entry in json.loads(lab.balancer.ctl("blocked", "--json"))["blocked"]}
+
+
+def test_who_gives_offence_is_kept_out_for_a_time(lab, config):
+    lab.start_backends()
+    path = config()
+    path.write_text(path.read_text() + SOURCES)
+    lab.start_balancer(path)
+    guesser, talker, honest = client_addresses(0)[0][:3]
+    held = lab.mailer(target=VIP4, sessions=5, messages=1, hold="greeted", timeout_s=60)
+    held.wait_open(5)
+
+    assert python(lab, GUESS, VIP4, 25, honest, 9).count("50") == 9, "refused, but at a service that is not looked at"
+    for _ in range(2):
+        python(lab, GUESS, VIP4, 587, guesser, 4)
+    wait_until(lambda: blocked(lab).get(f"{guesser}/32") == "auth_failures", 10, "the guesser blocked")
+    assert f"{honest}/32" not in blocked(lab)
+    wait_until(lambda: python(lab, GREETING, VIP4, 587, guesser) == "silence", 20, "its connections dropped")
+    assert python(lab, GREETING, VIP4, 587, honest) == "220"
+    assert f"{guesser}/32: guesses passwords: 8 AUTH commands refused within a minute" in lab.balancer.ctl("events")
+
+    python(lab, TALK_EARLY, VIP4, talker)
+    wait_until(lambda: blocked(lab).get(f"{talker}/32") == "early_talker", 10, "the early talker remembered")
+    wait_until(lambda: python(lab, GREETING, VIP4, 25, talker) == "421", 20, "it is told 421")
+    explained = lab.balancer.ctl("explain", f"{talker}:40000", "relay")
+    assert "for early_talker" in explained, explained
+
+    lab.balancer.ctl("unblock", f"{guesser}/32")
+    wait_until(lambda: python(lab, GREETING, VIP4, 587, guesser) == "220", 10, "forgiven")
+    wait_until(lambda: python(lab, GREETING, VIP4, 25, talker) == "220", 40, "its time is up")
+    held.go()
+    held.wait()
+    assert held.outcomes == {"delivered": 5}, held.summary()
+    assert lab.balancer.require_counter_law()["drop_policy"] > 0
