@@ -105,10 +105,11 @@ void check_one_way(const ServiceView& view, Findings& findings) {
                              "allowed: \"none\", the backend sees the client's own address",
                              mode));
   if (view.service.syn_proxy == SynProxy::kAlways)
-    findings.add(view.path + ".syn_proxy",
-                 fmt::format("\"always\" needs both halves of a connection to go through us (forwarding = \"{}\" sees one); "
-                             "allowed: \"off\"",
-                             mode));
+    findings.add(
+        view.path + ".syn_proxy",
+        fmt::format("\"always\" needs both halves of a connection to go through us (forwarding = \"{}\" sees one); "
+                    "allowed: \"off\"",
+                    mode));
   for (size_t i = 0; i < view.pool.backends.size(); i++) {
     const Backend& backend = view.pool.backends[i];
     const std::string path = backend_path(view.pool_index, i) + ".port";

@@ -77,15 +77,14 @@ double Offenders::drained(const Bucket& bucket) const {
 void Offenders::count_failures(const config::IpPrefix& source, uint32_t failures) {
   const config::AuthFailures& rule = *config_.auth_failures;
   if (buckets_.size() >= kMost && !buckets_.contains(source)) {
-    const auto least = std::ranges::min_element(
-        buckets_, {}, [this](const auto& entry) { return drained(entry.second); });
+    const auto least =
+        std::ranges::min_element(buckets_, {}, [this](const auto& entry) { return drained(entry.second); });
     buckets_.erase(least);
   }
   Bucket& bucket = buckets_[source];
   bucket = {drained(bucket) + failures, journal_.now()};
   if (bucket.level <= rule.per_minute) return;
-  enter(source,
-        {Offence::kAuthFailures, false, journal_.now(), journal_.now() + std::chrono::seconds(rule.block_for)},
+  enter(source, {Offence::kAuthFailures, false, journal_.now(), journal_.now() + std::chrono::seconds(rule.block_for)},
         fmt::format("guesses passwords: {:.0f} AUTH commands refused within a minute", bucket.level));
 }
 
@@ -100,14 +99,13 @@ void Offenders::enter(const config::IpPrefix& source, const Offender& offender, 
     return;
   }
   if (entries_.size() >= kMost) {
-    entries_.erase(
-        std::ranges::min_element(entries_, {}, [](const auto& entry) { return entry.second.until; }));
+    entries_.erase(std::ranges::min_element(entries_, {}, [](const auto& entry) { return entry.second.until; }));
   }
   entries_.emplace(source, offender);
   changed_ = true;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(offender.until - offender.since).count();
-  tell(source, fmt::format("{}; its new connections are {} for {} s", why, offender.hears ? "refused" : "dropped",
-                           seconds));
+  tell(source,
+       fmt::format("{}; its new connections are {} for {} s", why, offender.hears ? "refused" : "dropped", seconds));
 }
 
 void Offenders::tell(const config::IpPrefix& source, const std::string& why) {
@@ -128,8 +126,7 @@ void Offenders::tell(const config::IpPrefix& source, const std::string& why) {
 bool Offenders::tick() {
   const SystemTime now = journal_.now();
   if (std::erase_if(entries_, [&](const auto& entry) { return entry.second.until <= now; }) != 0) changed_ = true;
-  if (config_.auth_failures)
-    std::erase_if(buckets_, [&](const auto& entry) { return drained(entry.second) == 0; });
+  if (config_.auth_failures) std::erase_if(buckets_, [&](const auto& entry) { return drained(entry.second) == 0; });
   return std::exchange(changed_, false);
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sources that gave offence: which sessions spoke before the greeting (sources.early_talkers), and who has too many AUTH
-// commands refused (sources.auth_failures). Told by the records of sessions when they end. An IPv6 source is a /64. A
-// bucket for each source drains at the rate that is allowed; one that runs over blocks. There is room for so many
-// sources; what is worth least to remember gives way. One thread; time is the journal's.
+// Sources that gave offence: which sessions spoke before the greeting (sources.early_talkers), and who has too many
+// AUTH commands refused (sources.auth_failures). Told by the records of sessions when they end. An IPv6 source is a
+// /64. A bucket for each source drains at the rate that is allowed; one that runs over blocks. There is room for so
+// many sources; what is worth least to remember gives way. One thread; time is the journal's.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who may come: puts together what the block file, operators (blocks.h), offences (offenders.h) and sources.allow say, and keeps the list that
-// follows from it. The file is looked at each second and read again when it is another; one with a fault changes
-// nothing, and neither does one that is gone. The last good one is kept in the state directory, for a start of control
-// that finds none.
+// Who may come: puts together what the block file, operators (blocks.h), offences (offenders.h) and sources.allow say,
+// and keeps the list that follows from it. The file is looked at each second and read again when it is another; one
+// with a fault changes nothing, and neither does one that is gone. The last good one is kept in the state directory,
+// for a start of control that finds none.
 //
 // Reading, merging and building more than a few prefixes are done in a thread of their own, one job after the other, so
 // that the event loop goes on; everything else is for the thread of the event loop.

@@ -19,10 +19,11 @@ void SynWatch::tick(const std::optional<WorkerCounters>& counters) {
                                 workers == 1 ? "worker answers" : "workers answer"));
   } else if (workers == 0 && before_) {
     if (now.sent < before_->sent) before_ = Counted{};  // the data plane counts from the beginning
-    journal_.record(Severity::kInfo, "dataplane", "syn_proxy",
-                    fmt::format("backends answer SYNs themselves again; of {} that were answered in their place, {} came "
-                                "from clients that were there",
-                                now.sent - before_->sent, now.accepted - before_->accepted));
+    journal_.record(
+        Severity::kInfo, "dataplane", "syn_proxy",
+        fmt::format("backends answer SYNs themselves again; of {} that were answered in their place, {} came "
+                    "from clients that were there",
+                    now.sent - before_->sent, now.accepted - before_->accepted));
     before_.reset();
   }
 }

@@ -67,8 +67,8 @@ void write_blocked(MetricsWriter& writer, const Sources* sources) {
   writer.add(label("by", "hand"), static_cast<double>(sources->by_hand().size()));
   const Offenders& offenders = sources->offenders();
   const auto count = [&](Offence offence) {
-    return static_cast<double>(std::ranges::count_if(
-        offenders.entries(), [&](const auto& entry) { return entry.second.offence == offence; }));
+    return static_cast<double>(
+        std::ranges::count_if(offenders.entries(), [&](const auto& entry) { return entry.second.offence == offence; }));
   };
   for (const Offence offence : {Offence::kAuthFailures, Offence::kEarlyTalker})
     writer.add(label("by", std::string(name_of(offence))), count(offence));

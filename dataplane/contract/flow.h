@@ -112,10 +112,10 @@ struct alignas(64) Flow {
   uint8_t mode;            // forwarding() in the upper 3 bits, local_index() in the lower 5
   TcpState state;
   uint8_t flags;
-  uint8_t smtp_phase;   // see smtp_observer.h
+  uint8_t smtp_phase;       // see smtp_observer.h
   uint8_t proxy_bytes : 7;  // length of the injected PROXY header: by it the backend counts the client's stream further
   bool spliced : 1;         // its client's SYN was answered by us: see flow/splice.h
-  uint8_t smtp_detail;  // likewise
+  uint8_t smtp_detail;      // likewise
 
   /// How its packets reach the backend: its service's forwarding when it was placed.
   channel::Forwarding forwarding() const { return static_cast<channel::Forwarding>(mode >> 5); }

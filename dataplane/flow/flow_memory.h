@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The layout of a worker's flow memory: header, services, backends, index buckets, flows, notes of their sessions, splices.
-// Position independent, so that a mapping that outlives the process can be adopted by the next one (flow_store.h). The
-// main lcore maps it (flow_memory_bytes), the worker lays it out.
+// The layout of a worker's flow memory: header, services, backends, index buckets, flows, notes of their sessions,
+// splices. Position independent, so that a mapping that outlives the process can be adopted by the next one
+// (flow_store.h). The main lcore maps it (flow_memory_bytes), the worker lays it out.
 #pragma once
 
 #include <cstddef>

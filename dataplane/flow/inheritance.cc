@@ -56,7 +56,8 @@ void Inheritance::take(const std::byte* memory) {
     Kept kept;
     Flow& flow = kept.flow;
     std::memcpy(&flow, at, sizeof flow);
-    std::memcpy(&kept.splice, memory + splices_offset(header.flow_capacity) + i * sizeof kept.splice, sizeof kept.splice);
+    std::memcpy(&kept.splice, memory + splices_offset(header.flow_capacity) + i * sizeof kept.splice,
+                sizeof kept.splice);
     std::memcpy(&kept.notes, memory + notes_offset(header.flow_capacity) + i * sizeof kept.notes, sizeof kept.notes);
     if (tidy(flow, map) && means_the_same(flow, services.data(), backends.data(), locals.data())) {
       flows_.push_back(kept);

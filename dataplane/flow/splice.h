@@ -22,16 +22,16 @@ struct Splice {
   static constexpr uint32_t kNotPending = 0x1ffff;
 
   // Until the backend has answered, what we promised; from then on, how much further the client counts.
-  uint32_t sequence;           // our first number; then of the backend's stream
-  uint32_t timestamp;          // likewise of timestamps (RFC 7323)
-  uint32_t client_timestamp;   // value in the client's ACK, network order
-  uint32_t pending : 17;       // place in the queue of those that wait for the backend, which dies with the process
-  uint32_t client_scale : 4;   // of windows (RFC 7323 section 2.2); kNoScale for none, then none of ours either
+  uint32_t sequence;          // our first number; then of the backend's stream
+  uint32_t timestamp;         // likewise of timestamps (RFC 7323)
+  uint32_t client_timestamp;  // value in the client's ACK, network order
+  uint32_t pending : 17;      // place in the queue of those that wait for the backend, which dies with the process
+  uint32_t client_scale : 4;  // of windows (RFC 7323 section 2.2); kNoScale for none, then none of ours either
   uint32_t server_scale : 4;
-  uint32_t mss_class : 3;      // of CookieOptions
+  uint32_t mss_class : 3;  // of CookieOptions
   uint32_t sack : 1;
   uint32_t timestamps : 1;
-  uint32_t moved : 1;          // another backend was asked before
+  uint32_t moved : 1;  // another backend was asked before
 
   bool is_scaled() const noexcept { return scale(client_scale) != kNoScale; }
   bool is_server_scaled() const noexcept { return scale(server_scale) != kNoScale; }

@@ -236,8 +236,7 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
 }
 
 /// A client has acknowledged what we have answered in a backend's place: it is there, and a backend is to be found.
-void NewFlows::begin_proven(Burst& burst, uint32_t i, channel::ServiceId service,
-                            const ProvenClient& proven) noexcept {
+void NewFlows::begin_proven(Burst& burst, uint32_t i, channel::ServiceId service, const ProvenClient& proven) noexcept {
   const Packet& packet = burst.packet[i];
   Flow client{};
   client.client = packet.source.address;

@@ -78,7 +78,8 @@ class NewFlows {
   bool may_adopt(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
   bool take_adoption() noexcept;
   void begin_proven(Burst& burst, uint32_t i, channel::ServiceId service, const ProvenClient& proven) noexcept;
-  bool begin_proven(const Flow& client, const ProvenClient& proven, channel::BackendId avoid, Counter& refusal) noexcept;
+  bool begin_proven(const Flow& client, const ProvenClient& proven, channel::BackendId avoid,
+                    Counter& refusal) noexcept;
   void refuse_proven(const Flow& client, uint32_t sequence, Counter reason) noexcept;
   void tell_of_router(const Burst& burst, uint32_t i) noexcept;
   void refuse(Burst& burst, uint32_t i, channel::ServiceId service, Counter reason) noexcept;

@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "dataplane/packet/proxy_header.h"
-#include "dataplane/packet/reset.h"
 #include "dataplane/packet/renumber.h"
+#include "dataplane/packet/reset.h"
 #include "dataplane/packet/sequence.h"
 #include "dataplane/packet/tcp_options.h"
 #include "dataplane/worker/modes.h"
@@ -102,7 +102,8 @@ void ProxyInjector::send_entry(uint32_t entry) noexcept {
   rte_mbuf* mbuf = egress_.take_buffer();
   if (mbuf == nullptr) return;
   const Renumbering shift = flow.spliced ? flows_.splice(header.flow).to_backend() : Renumbering{};
-  const auto options = timestamps_option(header.timestamp_value, Be32::of(Be32{header.timestamp_echo}.host() + shift.echo).raw);
+  const auto options =
+      timestamps_option(header.timestamp_value, Be32::of(Be32{header.timestamp_echo}.host() + shift.echo).raw);
   MadeSegment segment;
   segment.source = client_at_backend(state_, flow);
   segment.destination = backend.endpoint;

@@ -79,9 +79,8 @@ void SynProxy::answer_syn(Burst& burst, uint32_t i, channel::ServiceId service) 
   const bool timed = announced.timestamps && clock_.now_ms() >= promise.timestamps_from_ms;
   if (timed) timestamps = {Be32::of(cookie.timestamp).raw, announced.timestamps->value};
   SynAck answer{.sequence = cookie.sequence, .window = {}, .options = {}, .options_bytes = 0};
-  answer.options_bytes =
-      write_options(answer.options.data(), mss, announced.sack, timed ? &timestamps : nullptr,
-                    announced.window_scale ? std::optional(Splice::kOurScale) : std::nullopt);
+  answer.options_bytes = write_options(answer.options.data(), mss, announced.sack, timed ? &timestamps : nullptr,
+                                       announced.window_scale ? std::optional(Splice::kOurScale) : std::nullopt);
   turn_into_syn_ack(mbuf, packet, answer);
   answering_until_ms_ = clock_.now_ms() + 2 * HandshakeCookies::kPeriodMs;
   counters_.count(Counter::kAnswered);
@@ -156,9 +155,9 @@ void SynProxy::send_syn(FlowIndex index) noexcept {
   const uint16_t mss = std::min({CookieOptions::kMss[splice.mss_class], most, clamp == 0 ? most : clamp});
   const TcpTimestamps timestamps{splice.client_timestamp, 0};
   std::array<uint8_t, SynAck::kMostOptions> options;
-  const uint32_t options_bytes = write_options(
-      options.data(), mss, splice.sack != 0, splice.timestamps != 0 ? &timestamps : nullptr,
-      splice.is_scaled() ? std::optional(static_cast<uint8_t>(splice.client_scale)) : std::nullopt);
+  const uint32_t options_bytes =
+      write_options(options.data(), mss, splice.sack != 0, splice.timestamps != 0 ? &timestamps : nullptr,
+                    splice.is_scaled() ? std::optional(static_cast<uint8_t>(splice.client_scale)) : std::nullopt);
   MadeSegment out;
   out.source = client_at_backend(state_, flow);
   out.destination = backend.endpoint;
@@ -226,8 +225,7 @@ ProxyInjector::ClientAck SynProxy::client_ack_before_header(FlowIndex index, con
   return out;
 }
 
-void SynProxy::acknowledge(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack,
-                           uint16_t window) noexcept {
+void SynProxy::acknowledge(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack, uint16_t window) noexcept {
   const Flow& flow = flows_[index];
   const Splice& splice = flows_.splice(index);
   const Backend& backend = state_.backend(flow.backend);

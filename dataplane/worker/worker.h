@@ -159,10 +159,9 @@ class Worker {
   NewFlows new_flows_{context_,
                       {finder_, lifecycle_, room_, placement_, fullnat_ports_, proxy_, stateless_, resets_, responder_,
                        punt_, records_, told_, held_, limits_, syn_proxy_}};
-  SlowPath slow_path_{
-      context_,
-      {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_, records_, told_,
-       syn_proxy_}};
+  SlowPath slow_path_{context_,
+                      {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_,
+                       records_, told_, syn_proxy_}};
   IcmpRelay icmp_relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_};
   FragmentRelay fragment_relay_;
   ExceptionPath exceptions_{egress_, punt_, icmp_relay_, fragment_relay_};

@@ -55,9 +55,10 @@ TEST_F(OffendersTest, WhoGuessesPasswordsIsBlockedForATime) {
   EXPECT_EQ(listed(), Listed{}) << "thirty are not more than thirty";
   see("192.0.2.7", 1);
   EXPECT_EQ(listed(), Listed{"192.0.2.7/32 auth_failures dropped"});
-  EXPECT_EQ(last_event(),
-            "192.0.2.7/32: guesses passwords: 31 AUTH commands refused within a minute; its new connections are dropped "
-            "for 900 s");
+  EXPECT_EQ(
+      last_event(),
+      "192.0.2.7/32: guesses passwords: 31 AUTH commands refused within a minute; its new connections are dropped "
+      "for 900 s");
   EXPECT_TRUE(offenders_.tick());
   EXPECT_FALSE(offenders_.tick());
   now_ += 899s;

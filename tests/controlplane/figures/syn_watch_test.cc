@@ -33,9 +33,10 @@ TEST_F(SynWatchTest, TellsOnceWhenItBeginsAndOnceWhenItEnds) {
             std::vector<std::string>{"handshakes pile up: 1 worker answers SYNs in the backends' place"});
   EXPECT_TRUE(second(2, 1000, 20).empty());
   watch_.tick(std::nullopt);
-  EXPECT_EQ(second(0, 5010, 40),
-            std::vector<std::string>{"backends answer SYNs themselves again; of 5000 that were answered in their place, "
-                                     "30 came from clients that were there"});
+  EXPECT_EQ(
+      second(0, 5010, 40),
+      std::vector<std::string>{"backends answer SYNs themselves again; of 5000 that were answered in their place, "
+                               "30 came from clients that were there"});
   EXPECT_TRUE(second(0, 5010, 40).empty());
 }
 

@@ -49,8 +49,8 @@ TEST(Renumber, ShiftsWindowsAsFarAsTheyGo) {
   const struct {
     int8_t bits;
     uint16_t window, expected;
-  } cases[] = {{0, 1000, 1000}, {1, 1000, 2000}, {-3, 1000, 125}, {14, 1, 16384}, {7, 1000, 65535}, {-14, 1000, 0},
-               {14, 65535, 65535}};
+  } cases[] = {{0, 1000, 1000},  {1, 1000, 2000}, {-3, 1000, 125},   {14, 1, 16384},
+               {7, 1000, 65535}, {-14, 1000, 0},  {14, 65535, 65535}};
   for (const auto& c : cases) {
     const auto seen = renumbered(segment().window(c.window), {.window = c.bits});
     ASSERT_TRUE(seen) << int{c.bits};
@@ -79,8 +79,7 @@ TEST(Renumber, ReachesOptionsAtEvenAndOddPlaces) {
 TEST(Renumber, LeavesWhatIsMalformed) {
   const Bytes cases[] = {{8, 10, 0, 0}, {8, 9, 0, 0, 0, 100, 0, 0, 0, 1, 1, 1}, {5, 1, 0, 0}, {8, 0, 0, 0}};
   for (const Bytes& options : cases) {
-    const auto seen =
-        renumbered(segment().tcp_options(options), {.acknowledgement = 0x100, .timestamp = 1, .echo = 1});
+    const auto seen = renumbered(segment().tcp_options(options), {.acknowledgement = 0x100, .timestamp = 1, .echo = 1});
     ASSERT_TRUE(seen);
     EXPECT_EQ(seen->tcp_options, options);
     EXPECT_EQ(seen->ack, 2256u);

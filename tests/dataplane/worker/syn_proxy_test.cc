@@ -70,8 +70,8 @@ TEST_F(SynProxyTest, AsksABackendWithWhatTheClientAnnounced) {
   uint16_t port = 41000;
   for (const auto& c : cases) {
     for (const Ends& ends : kEnds) {
-      Session session{.client = {ends.client.address, Be16::of(port++)}, .vip = ends.vip, .backend = {},
-                      .client_at_backend = {}};
+      Session session{
+          .client = {ends.client.address, Be16::of(port++)}, .vip = ends.vip, .backend = {}, .client_at_backend = {}};
       const auto asked = ack(session, c.traits);
       ASSERT_TRUE(asked) << c.what;
       EXPECT_EQ(asked->flags, kSyn);
@@ -124,7 +124,8 @@ TEST_F(SynProxyTest, RenumbersASessionToItsEnd) {
     };
     uint32_t at = kServerIsn + 1;
     const std::string kGreeting = "220 mx ESMTP\r\n";
-    auto down = backend(stamped(session.down(at, kIsn + 1).psh().window(501).payload(kGreeting), kServerClock + 9, 1005));
+    auto down =
+        backend(stamped(session.down(at, kIsn + 1).psh().window(501).payload(kGreeting), kServerClock + 9, 1005));
     ASSERT_EQ(down.to_clients.size(), 1u) << ends.what;
     EXPECT_EQ(down.to_clients[0].seq, session.cookie + 1);
     EXPECT_EQ(down.to_clients[0].ack, kIsn + 1);
@@ -276,8 +277,10 @@ TEST_F(SynProxyTest, BothEndsHearOfACutInTheirOwnNumbers) {
   for (const Ends& ends : kEnds) {
     const Session session = open(ends.client, ends.vip);
     backend(session.down(kServerIsn + 1, kIsn + 1).payload("220 x\r\n"));
-    const uint16_t id = session.backend == backend4(0) ? 0 : session.backend == backend4(1) ? 1
-                        : session.backend == backend6(3) ? 3 : 4;
+    const uint16_t id = session.backend == backend4(0)   ? 0
+                        : session.backend == backend4(1) ? 1
+                        : session.backend == backend6(3) ? 3
+                                                         : 4;
     bench_.put_backend(id, session.backend, channel::kBackendReachable | channel::kBackendCut);
     Came came;
     for (int i = 0; i < 400 && came.to_clients.empty(); i++) came = after_turns(1);
@@ -294,9 +297,9 @@ TEST_F(SynProxyTest, ASessionOutlivesTheProcess) {
   const Session session = open();
   WorkerBench heir({.flow_memory = bench_.flow_memory(), .snapshot = false});
   ASSERT_EQ(heir.worker().flows().adopted(), 1u);
-  const auto down =
-      heir.backend_to_client(session.down(kServerIsn + 1, kIsn + 1).payload("220 x\r\n").tcp_options(
-          TcpTraits::stamp(kServerClock + 1, 1005)));
+  const auto down = heir.backend_to_client(session.down(kServerIsn + 1, kIsn + 1)
+                                               .payload("220 x\r\n")
+                                               .tcp_options(TcpTraits::stamp(kServerClock + 1, 1005)));
   ASSERT_TRUE(down);
   EXPECT_EQ(down->seq, session.cookie + 1);
   EXPECT_EQ(stamp_of(*down), (Stamp{session.cookie_stamp.value + 1, 1005}));

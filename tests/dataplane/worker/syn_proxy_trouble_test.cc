@@ -29,9 +29,9 @@ class SynProxyTrouble : public SynProxyTest {
 TEST_F(SynProxyTrouble, NothingOfAClientPassesBeforeTheBackendIsThere) {
   const Session session = waiting();
   const uint32_t next = session.cookie + 1;
-  for (const Frame& frame : {session.up(kIsn + 1, next), session.up(kIsn + 1, next).payload("EHLO x\r\n"),
-                             session.up(kIsn + 1, next).fin(), from(kClient).syn().seq(kIsn),
-                             from(kClient).seq(kIsn + 7).rst()}) {
+  for (const Frame& frame :
+       {session.up(kIsn + 1, next), session.up(kIsn + 1, next).payload("EHLO x\r\n"), session.up(kIsn + 1, next).fin(),
+        from(kClient).syn().seq(kIsn), from(kClient).seq(kIsn + 7).rst()}) {
     const Came came = client(frame);
     EXPECT_TRUE(came.to_backends.empty());
   }
@@ -165,7 +165,8 @@ TEST_F(SynProxyTrouble, WhoWaitsIsServedByTheNextProcess) {
   const auto asked = heir.to_backends();
   ASSERT_EQ(asked.size(), 1u);
   EXPECT_EQ(asked[0].flags, kTcpSyn);
-  heir.backend_sends(session.down(kServerIsn, kIsn + 1).syn().tcp_options(TcpTraits{.clock = kServerClock}.syn_options(1005)));
+  heir.backend_sends(
+      session.down(kServerIsn, kIsn + 1).syn().tcp_options(TcpTraits{.clock = kServerClock}.syn_options(1005)));
   heir.turn();
   const auto opened = heir.to_clients();
   ASSERT_EQ(opened.size(), 1u);
@@ -262,7 +263,8 @@ TEST_F(SynProxyAuto, BeginsWhenHandshakesPileUpAndEndsWhenTheyDoNoMore) {
   const uint64_t flows = bench_.worker().flows().size();
   flood(20'000, 2000);
   EXPECT_LE(bench_.worker().flows().size(), flows + 32) << "none is kept any more";
-  const auto greeting = bench_.backend_to_client(Frame().from(*before).to(kClient).seq(5001).ack(1001).payload("220 x\r\n"));
+  const auto greeting =
+      bench_.backend_to_client(Frame().from(*before).to(kClient).seq(5001).ack(1001).payload("220 x\r\n"));
   EXPECT_TRUE(greeting) << "sessions before it go on";
   const Session during = open(endpoint("198.51.100.8", 40000));
   for (int second = 0; second < 5; second++) turns(1000);
