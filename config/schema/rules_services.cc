@@ -75,11 +75,14 @@ void check_members(const Pool& pool, size_t index, Findings& findings) {
   }
 }
 
-void check_discover(const Discover& discover, const std::string& path, Findings& findings) {
-  if (!findings.sound(path + ".file") || !findings.sound(path + ".dns")) return;
-  if (discover.file.empty() == discover.dns.empty())
-    findings.add(path, fmt::format("names {}; allowed: either `file` or `dns`",
-                                   discover.file.empty() ? "no source" : "two sources"));
+void check_discover(const Config& config, const Discover& discover, const std::string& path, Findings& findings) {
+  if (!findings.sound(path + ".file") || !findings.sound(path + ".dns") || !findings.sound(path + ".etcd")) return;
+  const int sources = (discover.file.empty() ? 0 : 1) + (discover.dns.empty() ? 0 : 1) + (discover.etcd ? 1 : 0);
+  if (sources != 1)
+    findings.add(path, fmt::format("names {}; allowed: one of `file`, `dns` and `etcd`",
+                                   sources == 0 ? "no source" : "more than one source"));
+  if (discover.etcd && !config.fleet.etcd)
+    findings.add(path + ".etcd", "true, and there is none; allowed: with `fleet.etcd`");
 }
 
 // --- One service against its pool ---
@@ -105,10 +108,11 @@ void check_one_way(const ServiceView& view, Findings& findings) {
                              "allowed: \"none\", the backend sees the client's own address",
                              mode));
   if (view.service.syn_proxy == SynProxy::kAlways)
-    findings.add(view.path + ".syn_proxy",
-                 fmt::format("\"always\" needs both halves of a connection to go through us (forwarding = \"{}\" sees one); "
-                             "allowed: \"off\"",
-                             mode));
+    findings.add(
+        view.path + ".syn_proxy",
+        fmt::format("\"always\" needs both halves of a connection to go through us (forwarding = \"{}\" sees one); "
+                    "allowed: \"off\"",
+                    mode));
   for (size_t i = 0; i < view.pool.backends.size(); i++) {
     const Backend& backend = view.pool.backends[i];
     const std::string path = backend_path(view.pool_index, i) + ".port";
@@ -246,7 +250,7 @@ void check_pools(const Config& config, Findings& findings) {
     check_members(pool, i, findings);
     if (!findings.sound(list)) continue;
     if (pool.discover) {  // who knows how many there will be
-      check_discover(*pool.discover, pool_path(i) + ".discover", findings);
+      check_discover(config, *pool.discover, pool_path(i) + ".discover", findings);
       continue;
     }
     if (pool.backends.empty()) findings.add(list, "the pool has no backend; allowed: at least one, or `discover`");
