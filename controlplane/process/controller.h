@@ -29,6 +29,7 @@
 #include "controlplane/discovery/discovery.h"
 #include "controlplane/figures/limit_watch.h"
 #include "controlplane/figures/sampler.h"
+#include "controlplane/fleet/fleet.h"
 #include "controlplane/http/router.h"
 #include "controlplane/http/server.h"
 #include "controlplane/inspect/flow_lister.h"
@@ -131,6 +132,8 @@ class Controller {
   Overrides overrides_;
   Sources sources_;
   Discovery discovery_;
+  std::string file_digest_;  // of what the configuration was read from last
+  Fleet fleet_;
   LimitWatch limit_watch_;
   Announcer announcer_;
   boost::asio::steady_timer tick_;
