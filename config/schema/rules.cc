@@ -87,7 +87,22 @@ void check_announce(const Config& config, Findings& findings) {
                                                            : fmt::format("{} and more", announce.metric + 1)));
 }
 
+namespace {
+
+void check_etcd(const Etcd& etcd, Findings& findings) {
+  const std::string path = "fleet.etcd";
+  if (etcd.endpoints.empty() && findings.sound(path + ".endpoints"))
+    findings.add(path, "has no `endpoints`; allowed: where at least one of its members is");
+  if (!findings.sound(path + ".cert_file") || !findings.sound(path + ".key_file")) return;
+  if (etcd.cert_file.empty() != etcd.key_file.empty())
+    findings.add(path, fmt::format("has `{}` alone; allowed: `cert_file` and `key_file`, or neither",
+                                   etcd.cert_file.empty() ? "key_file" : "cert_file"));
+}
+
+}  // namespace
+
 void check_fleet(const Config& config, Findings& findings) {
+  if (config.fleet.etcd) check_etcd(*config.fleet.etcd, findings);
   const Peers& peers = config.fleet.peers;
   const std::string path = "fleet.peers";
   const bool wanted =

@@ -75,11 +75,14 @@ void check_members(const Pool& pool, size_t index, Findings& findings) {
   }
 }
 
-void check_discover(const Discover& discover, const std::string& path, Findings& findings) {
-  if (!findings.sound(path + ".file") || !findings.sound(path + ".dns")) return;
-  if (discover.file.empty() == discover.dns.empty())
-    findings.add(path, fmt::format("names {}; allowed: either `file` or `dns`",
-                                   discover.file.empty() ? "no source" : "two sources"));
+void check_discover(const Config& config, const Discover& discover, const std::string& path, Findings& findings) {
+  if (!findings.sound(path + ".file") || !findings.sound(path + ".dns") || !findings.sound(path + ".etcd")) return;
+  const int sources = (discover.file.empty() ? 0 : 1) + (discover.dns.empty() ? 0 : 1) + (discover.etcd ? 1 : 0);
+  if (sources != 1)
+    findings.add(path, fmt::format("names {}; allowed: one of `file`, `dns` and `etcd`",
+                                   sources == 0 ? "no source" : "more than one source"));
+  if (discover.etcd && !config.fleet.etcd)
+    findings.add(path + ".etcd", "true, and there is none; allowed: with `fleet.etcd`");
 }
 
 // --- One service against its pool ---
@@ -247,7 +250,7 @@ void check_pools(const Config& config, Findings& findings) {
     check_members(pool, i, findings);
     if (!findings.sound(list)) continue;
     if (pool.discover) {  // who knows how many there will be
-      check_discover(*pool.discover, pool_path(i) + ".discover", findings);
+      check_discover(config, *pool.discover, pool_path(i) + ".discover", findings);
       continue;
     }
     if (pool.backends.empty()) findings.add(list, "the pool has no backend; allowed: at least one, or `discover`");

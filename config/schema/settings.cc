@@ -223,6 +223,8 @@ Group<Discover> discover_settings() {
            "a JSON document with `backends`, each as in `pools[].backends`; read again when it changes"),
       text("dns", &Discover::dns, domain_rule(),
            "a name whose records are the members; asked again when their TTL is over"),
+      boolean("etcd", &Discover::etcd,
+              "true: the members are those that are registered for the pool in etcd (`fleet.etcd`)"),
       of_dns(choice("type", &Discover::type,
                     "which records; those of SRV say port, weight and, by priority, tier, and lead to names")),
       of_srv(choice("family", &Discover::family, "which addresses of those names")),
@@ -394,6 +396,17 @@ Group<Peers> peers_settings() {
   };
 }
 
+Group<Etcd> etcd_settings() {
+  return {
+      texts("endpoints", &Etcd::endpoints, endpoint_rule(), kMaxEndpoints, "where its members are asked, by HTTP"),
+      text("prefix", &Etcd::prefix, key_prefix_rule(), "of the keys that are ours: one for each fleet"),
+      defaults_to("the system's", text("ca_file", &Etcd::ca_file, file_rule(),
+                                       "certificates, in PEM form, of those who may vouch for its members")),
+      text("cert_file", &Etcd::cert_file, file_rule(), "certificate that this node shows, in PEM form"),
+      text("key_file", &Etcd::key_file, file_rule(), "the key of that certificate"),
+  };
+}
+
 Group<Fleet> fleet_settings() {
   return {
       defaults_to("the host's name",
@@ -402,6 +415,8 @@ Group<Fleet> fleet_settings() {
                   text("zone", &Fleet::zone, node_rule(), "where this node is: backends of this zone come first")),
       group("peers", &Fleet::peers, peers_settings(),
             "with whom the data plane exchanges what it knows of sessions, so that they outlive their node"),
+      optional_group("etcd", &Fleet::etcd, etcd_settings(),
+                     "a store that the nodes share: members of pools that register themselves, and what each node is"),
   };
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "config/bounds.h"
+#include "config/endpoint.h"
 #include "config/model.h"
 #include "config/schema/lcores.h"
 #include "config/schema/pattern.h"
@@ -180,6 +181,23 @@ TextRule domain_rule() {
 TextRule node_rule() {
   return {"a name of letters, digits, '.', '_' or '-', or \"\"",
           [](const std::string& text) { return text.empty() ? std::string() : name_fault(text); }};
+}
+
+TextRule endpoint_rule() {
+  return {"https:// or http://, a host and, if it is not 2379, a port: \"https://10.9.0.9:2379\"",
+          [](const std::string& text) {
+            const auto endpoint = Endpoint::parse(text);
+            return endpoint ? std::string() : endpoint.error();
+          }};
+}
+
+TextRule key_prefix_rule() {
+  return {"\"/\" and names of letters, digits, '.', '_' and '-' with \"/\" between them", [](const std::string& text) {
+            if (!text.starts_with('/')) return std::string("does not begin with \"/\"");
+            if (text.ends_with('/') || text.find("//") != std::string::npos) return std::string("has an empty name");
+            if (!made_of(text, "/._-")) return std::string("has a character that names may not have");
+            return too_long(text, kMaxKeyPrefixBytes);
+          }};
 }
 
 TextRule pool_rule() {

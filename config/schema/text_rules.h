@@ -30,6 +30,8 @@ TextRule file_rule();            // absolute, or ""
 TextRule refusal_rule();         // the text of a 421 reply, with an enhanced status code (RFC 3463)
 TextRule domain_rule();          // a name of the DNS, or ""
 TextRule node_rule();            // of a node: as name_rule(), or ""
+TextRule endpoint_rule();        // config/endpoint.h
+TextRule key_prefix_rule();      // of keys of etcd
 TextRule records_rule();         // where records go, or ""
 
 /// Why `text` is no address of a host on a network ("is a multicast address"); "" if it is one.

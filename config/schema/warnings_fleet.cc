@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/choices.h"
+#include "config/endpoint.h"
 #include "config/schema/warnings.h"
 
 namespace sluice::config {
@@ -44,8 +45,22 @@ void warn_of_zones(const Config& config, Findings& findings) {
   }
 }
 
+void warn_of_etcd(const Config& config, Findings& findings) {
+  if (!config.fleet.etcd) return;
+  const Etcd& etcd = *config.fleet.etcd;
+  for (const std::string& text : etcd.endpoints) {
+    const auto endpoint = Endpoint::parse(text);
+    if (endpoint && !endpoint->tls && !endpoint->is_loopback())
+      findings.warn("fleet.etcd.endpoints",
+                    fmt::format("{} is asked in plain text: who is on the way can make anybody a backend; usual: "
+                                "https, with `ca_file`, `cert_file` and `key_file`",
+                                text));
+  }
+}
+
 void warn_of_fleet(const Config& config, Findings& findings) {
   warn_of_zones(config, findings);
+  warn_of_etcd(config, findings);
   const bool shares_vips = config.announce.mode != AnnounceMode::kNone || !config.fleet.node.empty();
   if (!shares_vips || config.fleet.peers.listen) return;
   for (size_t i = 0; i < config.pools.size(); i++) {

@@ -31,6 +31,7 @@ class FlowLister;
 class InspectionSessions;
 class SessionRecords;
 class Discovery;
+class Fleet;
 class Sources;
 
 /// State of the connection to the data plane, as the operator sees it.
@@ -72,6 +73,7 @@ struct ApiContext {
   InspectionSessions* inspections = nullptr;  // null: nothing can be traced or captured
   Sources* sources = nullptr;
   Discovery* discovery = nullptr;
+  Fleet* fleet = nullptr;
   Announcer* announcer = nullptr;
   SessionRecords* records = nullptr;
 };
@@ -103,6 +105,8 @@ void add_by_hand_routes(Router& router, const ApiContext& context);
 void add_blocked_routes(Router& router, const ApiContext& context);
 /// /api/v1/discovered
 void add_discovered_routes(Router& router, const ApiContext& context);
+/// /api/v1/fleet
+void add_fleet_routes(Router& router, const ApiContext& context);
 /// /api/v1/limits
 void add_limit_routes(Router& router, const ApiContext& context);
 /// /api/v1/announce, /api/v1/node

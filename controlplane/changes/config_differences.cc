@@ -211,10 +211,13 @@ std::vector<ReloadPlan::Change> config_changes(const config::Config& running, co
   compare_sources(running.sources, wanted.sources, out);
   compare_announce(running.announce, wanted.announce, out);
   compare_records(running.records, wanted.records, out);
-  std::string zone = Differences()
-                         .compare("zone", running.fleet.zone, wanted.fleet.zone)
-                         .text(running.fleet.zone == wanted.fleet.zone);
-  if (!zone.empty()) out.push_back({What::kChanged, "fleet", "fleet", std::move(zone)});
+  const config::Fleet& before = running.fleet;
+  const config::Fleet& after = wanted.fleet;
+  std::string fleet = Differences()
+                          .compare("zone", before.zone, after.zone)
+                          .note("etcd", before.etcd != after.etcd)
+                          .text(before.zone == after.zone && before.etcd == after.etcd);
+  if (!fleet.empty()) out.push_back({What::kChanged, "fleet", "fleet", std::move(fleet)});
   return out;
 }
 

@@ -19,7 +19,8 @@ struct StartSettings {
 
   static StartSettings of(const config::Config& config) {
     StartSettings out{config.dataplane, config.fleet};
-    out.fleet.zone.clear();  // which control alone looks at
+    out.fleet.zone.clear();  // which control alone looks at, as it does at etcd
+    out.fleet.etcd.reset();
     return out;
   }
   bool operator==(const StartSettings&) const = default;

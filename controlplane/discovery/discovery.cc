@@ -72,6 +72,17 @@ std::string file_of(const DiscoveredPool& pool) {
   return pool.discover ? pool.discover->file : "";
 }
 
+bool is_registered(const DiscoveredPool& pool) {
+  return pool.discover && pool.discover->etcd;
+}
+
+/// What the members of a pool say of themselves; nobody does: a document of nobody.
+std::expected<std::string, std::string> document_of(const PoolDocuments& documents, const std::string& pool) {
+  const auto found = documents.find(pool);
+  if (found == documents.end()) return R"({"backends": []})";
+  return found->second;
+}
+
 /// Whether two backends cannot both be members.
 bool collide(const config::Backend& a, const config::Backend& b) {
   return a.name == b.name || (a.address == b.address && a.port == b.port);
@@ -113,6 +124,7 @@ void append(config::Pool& pool, const DiscoveredBackends& backends) {
 std::string DiscoveredPool::source() const {
   if (!discover) return "";
   if (!discover->file.empty()) return "file:" + discover->file;
+  if (discover->etcd) return "etcd";
   return fmt::format("dns:{} {}", config::name_of(discover->type), discover->dns);
 }
 
@@ -158,6 +170,10 @@ DiscoveredPools Discovery::known_for(const std::vector<config::Pool>& pools) con
                !file.empty() && (is_another || !known.read || !known.fault.empty())) {
       known.stamp = stamp_of(file);
       auto belief = belief_of(known, read_regular_file(file));
+      known.fault = belief ? "" : belief.error();
+      if (belief) take(std::move(belief->backends), journal_.now(), known);
+    } else if (is_registered(known) && registered_ && (is_another || !known.read)) {
+      auto belief = belief_of(known, document_of(*registered_, pool.name));
       known.fault = belief ? "" : belief.error();
       if (belief) take(std::move(belief->backends), journal_.now(), known);
     }
@@ -214,6 +230,15 @@ void Discovery::look(const Entry& entry) {
   if (stamp && stamp == pool.stamp) return;
   pools_[name].stamp = stamp;
   hear(name, read_regular_file(file));
+}
+
+void Discovery::hear_fleet(const std::expected<PoolDocuments, std::string>& told) {
+  if (told) registered_ = *told;
+  for (const Entry& entry : pools_) {
+    const auto& [name, pool] = entry;
+    if (!is_registered(pool)) continue;
+    hear(name, told ? document_of(*told, name) : std::unexpected(told.error()));
+  }
 }
 
 void Discovery::hear(const std::string& name, const std::expected<std::string, std::string>& document) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The members of pools that are not in the file: reads what `discover` names, a file when it is another, a name of the
-// DNS when its time is over; keeps what operators added by hand; and writes both down, for a start of control that
-// finds no source. A source with a fault, or one that is gone, changes nothing. One thread; time is the journal's.
+// DNS when its time is over; hears what backends say of themselves; keeps what operators added by hand; and writes both
+// down, for a start of control that finds no source. A source with a fault, or one that is gone, changes nothing. One
+// thread; time is the journal's.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -21,6 +22,7 @@
 #include "controlplane/base/watched_file.h"
 #include "controlplane/discovery/beliefs.h"
 #include "controlplane/discovery/dns_watch.h"
+#include "controlplane/fleet/registrations.h"
 
 namespace sluice::control {
 
@@ -35,7 +37,7 @@ struct DiscoveredPool {
   double panic_share = 0;                // as configured
   std::vector<config::Backend> in_file;  // the pool's own
 
-  /// "file:PATH", "dns:TYPE NAME"; "" = none.
+  /// "file:PATH", "dns:TYPE NAME", "etcd"; "" = none.
   std::string source() const;
   /// How many the source does not name any more, and which are kept.
   size_t missing() const;
@@ -65,6 +67,8 @@ class Discovery {
   void follow(DiscoveredPools known);
   /// To be called every second.
   void tick();
+  /// What backends say of themselves in the fleet's store, or why that is not known.
+  void hear_fleet(const std::expected<PoolDocuments, std::string>& told);
 
   /// Adds to a pool the backend that `json` describes, as in a document of discovered ones.
   Done add(const std::string& pool, const std::string& json);
@@ -99,6 +103,7 @@ class Discovery {
   Journal& journal_;
   std::string path_;
   GoOver go_over_;
+  std::optional<PoolDocuments> registered_;         // as it was heard last
   nlohmann::json kept_ = nlohmann::json::object();  // of the pools, as it was written down last
   DiscoveredPools pools_;
   std::map<std::string, Watched> watches_;  // by pool, of those that ask the DNS

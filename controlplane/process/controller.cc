@@ -17,6 +17,7 @@
 #include "controlplane/base/state_file.h"
 #include "controlplane/changes/limits.h"
 #include "controlplane/channel/published_ports.h"
+#include "controlplane/process/node_facts.h"
 
 namespace sluice::control {
 
@@ -73,6 +74,11 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       sources_(io, journal_, config_.control.state, [this] { something_changed(); }),
       discovery_(io, journal_, config_.control.state,
                  [this](const DiscoveredPools& known) { return take_discovered(known); }),
+      file_digest_(file_digest(configuration_.path)),
+      fleet_(io, journal_, config_.control.state,
+             {.on_backends =
+                  [this](const std::expected<PoolDocuments, std::string>& told) { discovery_.hear_fleet(told); },
+              .report = [this] { return node_facts(config_, model_, channel_, file_digest_, journal_.now()); }}),
       limit_watch_(journal_),
       syn_watch_(journal_),
       announcer_(io, model_, journal_, config_.control.state,
@@ -110,6 +116,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
   api_.inspections = &inspections_;
   api_.sources = &sources_;
   api_.discovery = &discovery_;
+  api_.fleet = &fleet_;
   api_.announcer = &announcer_;
   api_.records = &records_;
   neighbors_.set_on_twin([this](const std::string& twin, bool up) {
@@ -132,6 +139,7 @@ void Controller::start() {
   overrides_.restore();
   sources_.start(config_.sources);
   announcer_.start(config_.announce);
+  fleet_.start(config_.fleet);
   http_.listen(config_.control.api);
   if (!config_.control.http.empty()) http_.listen_tcp(config_.control.http);
   patience_.expires_after(kPatience);
@@ -177,6 +185,7 @@ void Controller::stop() {
   ports_.stop();
   router_follower_.stop();
   announcer_.stop();
+  fleet_.stop();
   step_.cancel();
   patience_.cancel();
   tick_.cancel();

@@ -30,6 +30,7 @@
 #include "controlplane/figures/limit_watch.h"
 #include "controlplane/figures/sampler.h"
 #include "controlplane/figures/syn_watch.h"
+#include "controlplane/fleet/fleet.h"
 #include "controlplane/http/router.h"
 #include "controlplane/http/server.h"
 #include "controlplane/inspect/flow_lister.h"
@@ -132,6 +133,8 @@ class Controller {
   Overrides overrides_;
   Sources sources_;
   Discovery discovery_;
+  std::string file_digest_;  // of what the configuration was read from last
+  Fleet fleet_;
   LimitWatch limit_watch_;
   SynWatch syn_watch_;
   Announcer announcer_;

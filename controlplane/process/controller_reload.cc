@@ -12,6 +12,7 @@
 #include "controlplane/base/log.h"
 #include "controlplane/figures/figures.h"
 #include "controlplane/process/controller.h"
+#include "controlplane/process/node_facts.h"
 
 namespace sluice::control {
 
@@ -90,6 +91,7 @@ Reloaded Controller::reload() {
   if (const auto done = go_over(std::move(next)); !done) return refuse({done.error()});
   discovery_.follow(std::move(discovered));
   configuration_.loaded = journal_.now();
+  file_digest_ = file_digest(configuration_.path);
   configuration_.last_attempt = configuration_.loaded;
   configuration_.fault.clear();
   journal_.record(Severity::kInfo, "control", "reload", plan->summary());
@@ -157,6 +159,7 @@ void Controller::adopt(config::Config config, Model model) {
   local_addresses_.follow(config_);
   neighbors_.follow(addresses());
   announcer_.follow(config_.announce);
+  fleet_.follow(config_.fleet);
 }
 
 std::optional<NodeDrain::Flows> Controller::node_flows() const {

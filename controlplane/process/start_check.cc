@@ -18,6 +18,7 @@
 #include "config/load.h"
 #include "controlplane/base/watched_file.h"
 #include "controlplane/changes/block_file.h"
+#include "controlplane/fleet/etcd_tls.h"
 #include "controlplane/http/access.h"
 #include "controlplane/model/model.h"
 #include "healthcheck/tls.h"
@@ -94,6 +95,26 @@ void check_key(const config::Peers& peers, config::Findings& findings) {
     fault(fmt::format("holds {} bytes; allowed: {} to {}", info.st_size, kLeastKeyBytes, kMostKeyBytes));
 }
 
+void check_etcd(const config::Fleet& fleet, config::Findings& findings) {
+  if (!fleet.etcd) return;
+  if (const auto read = etcd_tls(*fleet.etcd); !read)
+    return findings.add("fleet.etcd." + read.error().setting, read.error().words);
+  const auto judge = [&](const char* setting, const std::string& path) {
+    if (path.empty()) return;
+    if (const std::string fault = fault_of_certificates(path); !fault.empty())
+      findings.add(std::string("fleet.etcd.") + setting, fault + "; allowed: one that is valid");
+  };
+  judge("ca_file", fleet.etcd->ca_file);
+  judge("cert_file", fleet.etcd->cert_file);
+  struct stat info{};
+  const std::string& key = fleet.etcd->key_file;
+  if (!key.empty() && stat(key.c_str(), &info) == 0 && (info.st_mode & kForbiddenKeyModes) != 0)
+    findings.add(
+        "fleet.etcd.key_file",
+        fmt::format("{}: has mode {:04o}; allowed: what its owner may do, and reading for its group: 0600, 0640", key,
+                    info.st_mode & 07777));
+}
+
 void check_block_file(const config::Sources& sources, config::Findings& findings) {
   if (sources.block_file.empty()) return;
   const auto text = read_regular_file(sources.block_file);
@@ -145,6 +166,7 @@ void check_start(const config::Config& config, config::Findings& findings) {
   check_token(config.control, findings);
   check_certificates(config, findings);
   check_key(config.fleet.peers, findings);
+  check_etcd(config.fleet, findings);
   check_block_file(config.sources, findings);
   check_discovered(config, findings);
   check_directories(config, findings);

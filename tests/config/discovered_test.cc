@@ -100,13 +100,27 @@ TEST(Discovered, MayBeAllThatAPoolHas) {
   ASSERT_TRUE(loaded) << loaded.error().front().to_string();
   EXPECT_EQ(loaded->config.pools[0].discover->file, "/etc/sluice/mta.json");
   EXPECT_THAT(loaded->findings.warnings(), testing::IsEmpty());
-  for (const char* wrong : {"discover = { };", "discover = { file = \"\"; };", "discover = { file = \"a.json\"; };"}) {
+  for (const char* wrong : {"discover = { };", "discover = { file = \"\"; };", "discover = { file = \"a.json\"; };",
+                            "discover = { etcd = false; };", "discover = { etcd = true; dns = \"a.example\"; };",
+                            "discover = { etcd = true; };"}) {
     const auto text = R"(dataplane: { ports = ( { name = "a"; device = "net_null0"; } ); };
       pools = ( { name = "mta"; )" +
                       std::string(wrong) + R"( } );
       services = ( { name = "relay"; vip = "192.0.2.25"; pool = "mta"; } );)";
     EXPECT_FALSE(load_text("a.cfg", text)) << wrong;
   }
+}
+
+TEST(Discovered, MayComeFromTheFleetsStore) {
+  const auto loaded = read_config_text("a.cfg", R"(dataplane: { ports = ( { name = "a"; device = "net_null0"; } ); };
+    pools = ( { name = "mta"; discover = { etcd = true; }; } );
+    services = ( { name = "relay"; vip = "192.0.2.25"; pool = "mta"; } );
+    fleet: { etcd = { endpoints = ["https://10.9.0.9:2379", "https://etcd2.example.net"]; prefix = "/sluice/mx"; }; };)");
+  ASSERT_TRUE(loaded) << loaded.error().front().to_string();
+  EXPECT_TRUE(loaded->config.pools[0].discover->etcd);
+  EXPECT_EQ(loaded->config.fleet.etcd->endpoints.size(), 2U);
+  EXPECT_EQ(loaded->config.fleet.etcd->prefix, "/sluice/mx");
+  EXPECT_THAT(loaded->findings.warnings(), testing::IsEmpty());
 }
 
 // Every rule is asked again when a configuration is completed, and none may look at what only a file has.

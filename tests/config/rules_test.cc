@@ -311,6 +311,18 @@ TEST(Rules, NameContradictions) {
         "13: fleet.peers.to: [fd00::2]:2526 is of another family than listen, 10.9.0.1:2526; allowed: one of them for "
         "all",
         "13: fleet.peers.to: [fd00::2]:2526 stands twice; allowed: each node once"}},
+      {"top",
+       R"(fleet: { etcd = { endpoints = ["https://10.9.0.9:2379"]; cert_file = "/c"; key_file = "/k"; }; };)",
+       {}},
+      {"top",
+       R"(fleet: { etcd = { prefix = "/sluice/mx"; }; };)",
+       {"13: fleet.etcd: has no `endpoints`; allowed: where at least one of its members is"}},
+      {"top",
+       R"(fleet: { etcd = { endpoints = ["https://10.9.0.9:2379"]; cert_file = "/c"; }; };)",
+       {"13: fleet.etcd: has `cert_file` alone; allowed: `cert_file` and `key_file`, or neither"}},
+      {"top",
+       R"(fleet: { etcd = { endpoints = ["https://10.9.0.9:2379"]; key_file = "/k"; }; };)",
+       {"13: fleet.etcd: has `key_file` alone; allowed: `cert_file` and `key_file`, or neither"}},
   };
   expect_faults(cases);
 }

@@ -266,6 +266,19 @@ TEST(Warnings, WantAVipOnTheClientsSide) {
   EXPECT_NE(warnings_of(v6)[0].find("in the same /64 as"), std::string::npos);
 }
 
+TEST(Warnings, NameEtcdInPlainText) {
+  const Case cases[] = {
+      {"top",
+       R"(fleet: { etcd = { endpoints = ["https://10.9.0.9", "http://127.0.0.1:2379", "http://[::1]"]; }; };)",
+       {}},
+      {"top",
+       R"(fleet: { etcd = { endpoints = ["http://10.9.0.9:2379"]; }; };)",
+       {"13: fleet.etcd.endpoints: http://10.9.0.9:2379 is asked in plain text: who is on the way can make anybody a "
+        "backend; usual: https..."}},
+  };
+  expect_warnings(cases);
+}
+
 TEST(Warnings, NameWhatNodesDisagreeOnWithoutPeers) {
   const std::string announce = "announce: { mode = \"routes\"; };";
   const std::string peers =

@@ -16,11 +16,11 @@ def test_programs_pages_units_completion_and_examples_are_installed(installed, f
         path = find(f"sbin/{program}")
         done = subprocess.run([path, "--version"], text=True, capture_output=True, timeout=120)
         assert done.returncode == 0 and done.stdout.startswith(program), done.stderr
-    for suffix in ("man8/sluicectl.8", "man8/sluice-control.8", "man8/sluice-dataplane.8", "man5/sluice.cfg.5",
+    for suffix in ("man8/sluicectl.8", "man8/sluice-control.8", "man8/sluice-dataplane.8", "man8/sluice-register.8", "man5/sluice.cfg.5",
                    "bash-completion/completions/sluicectl", "libexec/sluice/address-twins", "libexec/sluice/prepare-instance",
                    "sysusers.d/sluice.conf", "tmpfiles.d/sluice.conf", "rules.d/60-sluice.rules", "examples/af_xdp.conf",
                    "examples/uio.conf", "libexec/sluice/vip-ready", "examples/anycast/bird.conf", "examples/anycast/keepalived-reload.conf", "examples/edge.cfg", "examples/edge.addresses",
-                   "system/sluice-control@.service", "system/sluice-dataplane@.service",
+                   "system/sluice-control@.service", "system/sluice-dataplane@.service", "system/sluice-register.service", "sbin/sluice-register", "examples/register.conf",
                    "share/sluice/grafana/sluice.json", "share/sluice/prometheus/alerts.yml"):
         assert find(suffix).stat().st_size > 0
     names = {path.name for path in installed.rglob("*") if path.is_file()}
@@ -34,7 +34,7 @@ def test_installed_examples_pass_the_check(find):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("unit", ["sluice-control@.service", "sluice-dataplane@.service"])
+@pytest.mark.parametrize("unit", ["sluice-control@.service", "sluice-dataplane@.service", "sluice-register.service"])
 def test_systemd_takes_the_units(installed, find, tmp_path, unit):
     """Verified with the programs' paths as they are in the installation: systemd looks whether they are there."""
     for path in installed.rglob("*.service"):

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's certificate authority and the certificates it gives to mail servers. P-256 throughout: cheap to use."""
+import ipaddress
 import pathlib
 
 from .shell import run
+
+
+def alternative_name(name):
+    try:
+        return f"IP:{ipaddress.ip_address(name)}"
+    except ValueError:
+        return f"DNS:{name}"
 
 
 class Authority:
@@ -21,12 +29,12 @@ class Authority:
         return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path)
 
     def issue(self, file_name, names, days=2, clock=()):
-        """A certificate for DNS names; returns the paths of certificate and key. Negative days: expired. `clock`: words before the
+        """A certificate for names or addresses; returns the paths of certificate and key. Negative days: expired. `clock`: words before the
         command, for a clock that runs otherwise."""
         stem = self.directory / file_name
         request, extensions = stem.with_suffix(".csr"), stem.with_suffix(".ext")
         key, certificate = stem.with_suffix(".key"), stem.with_suffix(".pem")
-        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\n")
+        extensions.write_text("subjectAltName=" + ",".join(alternative_name(name) for name in names) + "\n")
         run("openssl", "req", "-new", *self._new_key(key), "-out", request, "-subj", f"/CN={names[0]}")
         run(*clock, "openssl", "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key,
             "-CAcreateserial", "-days", days, "-extfile", extensions, "-out", certificate)

@@ -11,7 +11,7 @@ std::vector<Command> all_commands() {
       warm_up_command(),  block_command(),  unblock_command(),    blocked_command(), limits_command(),
       announce_command(), node_command(),   peers_command(),      explain_command(), dns_zone_command(),
       import_command(),   check_command(),  flows_command(),      trace_command(),   capture_command(),
-      sessions_command(), doctor_command(), discovered_command(), backend_command(),
+      sessions_command(), doctor_command(), discovered_command(), backend_command(), fleet_command(),
   };
 }
 

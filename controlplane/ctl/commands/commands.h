@@ -36,6 +36,7 @@ Command unblock_command();
 Command blocked_command();
 Command discovered_command();
 Command backend_command();
+Command fleet_command();
 Command limits_command();
 Command announce_command();
 Command node_command();

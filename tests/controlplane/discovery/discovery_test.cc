@@ -134,6 +134,53 @@ class DiscoveryTest : public testing::Test {
   std::unique_ptr<Discovery> discovery_;
 };
 
+/// What backends at 10.0.2.1 and on say of themselves.
+PoolDocuments registered(const Names& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); i++)
+    text += fmt::format(R"({}{{"name": "{}", "address": "10.0.2.{}"}})", i == 0 ? "" : ",", names[i], i + 1);
+  return {{"mta", R"({"backends": [)" + text + "]}"}};
+}
+
+TEST_F(DiscoveryTest, TakesWhoRegisteredThemselves) {
+  config_.pools.front().discover = config::Discover{.etcd = true};
+  start();
+  EXPECT_EQ(used(), Names{"own"});
+  EXPECT_EQ(pool().source(), "etcd");
+  EXPECT_FALSE(pool().read) << "nothing was heard yet";
+  discovery_->hear_fleet(registered({"a", "b", "c"}));
+  EXPECT_EQ(used(), (Names{"own", "a", "b", "c"}));
+  discovery_->hear_fleet(registered({"a", "b"}));
+  EXPECT_EQ(used(), (Names{"own", "a", "b"})) << "one that left is believed";
+
+  discovery_->hear_fleet(std::unexpected("nobody answers"));
+  EXPECT_EQ(pool().fault, "nobody answers");
+  discovery_->hear_fleet(PoolDocuments{});
+  EXPECT_EQ(pool().missing(), 2U) << "nobody at all is not believed";
+  EXPECT_EQ(pool().fault, "");
+  PoolDocuments wrong;
+  wrong.emplace("mta", std::unexpected("/k/mta/a: is no JSON object"));
+  discovery_->hear_fleet(wrong);
+  EXPECT_EQ(pool().fault, "/k/mta/a: is no JSON object");
+  EXPECT_EQ(used(), (Names{"own", "a", "b"}));
+
+  begin();  // another process, before anything was heard
+  start();
+  EXPECT_EQ(used(), (Names{"own", "a", "b"}));
+  discovery_->hear_fleet(registered({"a", "b"}));
+  EXPECT_EQ(pool().missing(), 0U);
+}
+
+TEST_F(DiscoveryTest, AReloadFindsWhoHadRegisteredBefore) {
+  tell({"x"});
+  start();
+  discovery_->hear_fleet(registered({"a", "b"}));
+  EXPECT_EQ(used(), (Names{"own", "x"})) << "of no pool that asks for it";
+  config_.pools.front().discover = config::Discover{.etcd = true};
+  DiscoveredPools known = discovery_->known_for(config_.pools);
+  EXPECT_EQ(names_of(known.at("mta").found), (Names{"a", "b"})) << "at once";
+}
+
 TEST_F(DiscoveryTest, TakesWhatTheFileSaysAndFollowsIt) {
   tell({"a", "b"});
   start();

@@ -111,6 +111,26 @@ TEST_F(StartCheck, LooksAtTheKeyOfTheFleet) {
   EXPECT_EQ(faults(with("/tmp")), Lines{"13: fleet.peers.key_file: /tmp: is not a file"});
 }
 
+TEST_F(StartCheck, ReadsTheCertificatesOfEtcd) {
+  const auto with = [](const std::string& settings) {
+    return file_with("top", R"(fleet: { etcd = { endpoints = ["https://10.9.0.9"]; )" + settings + " }; };");
+  };
+  const auto ca = [&](const std::string& path) { return with("ca_file = \"" + path + "\";"); };
+  const std::string good = directory_.path("good.pem"), old = directory_.path("old.pem");
+  write_certificate(good, 1000);
+  write_certificate(old, -1000);
+  EXPECT_EQ(faults(with("")), Lines{});
+  EXPECT_EQ(faults(ca(good)), Lines{});
+  EXPECT_EQ(faults(ca("/absent")), Lines{"13: fleet.etcd.ca_file: /absent: No such file or directory"});
+  const std::string text = file("text", "no certificate");
+  EXPECT_EQ(faults(ca(text)), Lines{"13: fleet.etcd.ca_file: " + text + ": holds no certificate in PEM form"});
+  EXPECT_EQ(faults(ca(old)), Lines{"13: fleet.etcd.ca_file: " + old +
+                                   ": the certificate in it has expired; allowed: one that is valid"});
+  const std::string foreign = file("foreign.key", "no key");
+  EXPECT_EQ(faults(with("cert_file = \"" + good + "\"; key_file = \"" + foreign + "\";")),
+            Lines{"13: fleet.etcd.key_file: " + foreign + ": holds no key that goes with the certificate in PEM form"});
+}
+
 TEST_F(StartCheck, ReadsWhatPoolsDiscover) {
   const auto with = [](const std::string& path) {
     return file_with("pool", "discover = { file = \"" + path + "\"; };");

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/fleet/fleet.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "controlplane/api/api.h"
+#include "controlplane/base/times.h"
+
+namespace sluice::control {
+
+namespace http = boost::beast::http;
+using nlohmann::json;
+
+namespace {
+
+/// Null if none is configured.
+json etcd_json(const Fleet& fleet) {
+  if (!fleet.etcd()) return nullptr;
+  const auto& at = fleet.position();
+  return {{"endpoints", fleet.etcd()->endpoints},
+          {"prefix", fleet.etcd()->prefix},
+          {"fault", fleet.fault()},
+          {"cluster", at ? json(fmt::format("{:x}", at->cluster)) : json(nullptr)},
+          {"revision", at ? json(at->revision) : json(nullptr)}};
+}
+
+json node_json(const NodeReport& report) {
+  return {{"node", report.node},       {"zone", report.zone},
+          {"version", report.version}, {"file", report.file},
+          {"time", report.time},       {"up", report.up},
+          {"down", report.down},       {"sessions", report.sessions ? json(*report.sessions) : json(nullptr)},
+          {"tables", report.tables}};
+}
+
+json differences_json(const std::vector<NodeReport>& reports) {
+  json out = json::array();
+  for (const Difference& difference : differences(reports)) {
+    json values = json::array();
+    for (const auto& [value, nodes] : difference.who) values.push_back({{"value", value}, {"nodes", nodes}});
+    out.push_back({{"what", difference.what}, {"values", std::move(values)}});
+  }
+  return out;
+}
+
+ApiResponse show(const ApiContext& context) {
+  const Fleet& fleet = *context.fleet;
+  json nodes = json::array();
+  for (const NodeReport& report : fleet.nodes()) nodes.push_back(node_json(report));
+  return ApiResponse::json({{"time", to_rfc3339(context.journal.now())},
+                            {"etcd", etcd_json(fleet)},
+                            {"nodes", std::move(nodes)},
+                            {"differences", differences_json(fleet.nodes())}});
+}
+
+ApiResponse change(Fleet& fleet, const ApiRequest& request) {
+  const json body = json::parse(request.body, nullptr, false);
+  if (body != json{{"action", "accept"}})
+    return ApiResponse::error(http::status::bad_request, R"(allowed: {"action": "accept"})");
+  const auto done = fleet.accept();
+  if (!done) return ApiResponse::error(http::status::conflict, done.error());
+  return ApiResponse::json({{"warning", *done}});
+}
+
+}  // namespace
+
+void add_fleet_routes(Router& router, const ApiContext& context) {
+  router.add(http::verb::get, "/api/v1/fleet", [&context](const ApiRequest&) { return show(context); });
+  router.add(http::verb::post, "/api/v1/fleet",
+             [&context](const ApiRequest& request) { return change(*context.fleet, request); });
+}
+
+}  // namespace sluice::control

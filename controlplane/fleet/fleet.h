@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the nodes of a fleet share by way of etcd, as this node sees it: backends that register themselves, and what
+// each node says of itself. Nothing here is waited for: while etcd is away, or says what is not believed, what was told
+// last stands.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/model.h"
+#include "controlplane/base/journal.h"
+#include "controlplane/base/times.h"
+#include "controlplane/fleet/etcd_follower.h"
+#include "controlplane/fleet/etcd_identity.h"
+#include "controlplane/fleet/node_presence.h"
+#include "controlplane/fleet/node_report.h"
+#include "controlplane/fleet/registrations.h"
+
+namespace sluice::control {
+
+class Fleet {
+ public:
+  struct Hooks {
+    /// Told what backends say when it is another, or why that is not known.
+    std::function<void(const std::expected<PoolDocuments, std::string>&)> on_backends;
+    /// What this node says of itself.
+    std::function<NodeReport()> report;
+  };
+  using Done = std::expected<std::string, std::string>;  // a warning ("" normally), or why not
+
+  /// `directory` is where the state is kept. The journal outlives this.
+  Fleet(boost::asio::io_context& io, Journal& journal, const std::string& directory, Hooks hooks);
+
+  void start(const config::Fleet& config);
+  /// The configuration was reloaded.
+  void follow(const config::Fleet& config);
+  void stop();
+  /// What etcd says is to be believed, although it is another cluster than before, or was set back.
+  Done accept();
+
+  const std::optional<config::Etcd>& etcd() const { return etcd_; }
+  /// Why etcd's answers are not used; "" = they are, or there is none yet.
+  const std::string& fault() const { return fault_; }
+  /// What the nodes said last, by name; those whose lease is over are not among them.
+  const std::vector<NodeReport>& nodes() const { return reports_; }
+  /// Of the last answer that was believed.
+  const std::optional<etcd::Position>& position() const { return identity_.known(); }
+
+ private:
+  void hear_nodes(const std::expected<etcd::Listing, std::string>& listing);
+  void hear_backends(const std::expected<etcd::Listing, std::string>& listing);
+  /// Whether it is to be told.
+  bool set_fault(const std::string& fault);
+
+  boost::asio::io_context& io_;
+  Journal& journal_;
+  Hooks hooks_;
+  EtcdIdentity identity_;
+  std::optional<config::Etcd> etcd_;
+  std::unique_ptr<EtcdFollower> backends_, nodes_;
+  std::unique_ptr<NodePresence> presence_;
+  std::vector<NodeReport> reports_;
+  std::optional<std::vector<etcd::Record>> told_;  // last; nothing: or it was a fault
+  std::string fault_;
+  SystemTime fault_since_;
+};
+
+}  // namespace sluice::control

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/process/node_facts.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "controlplane/base/watched_file.h"
+#include "controlplane/figures/figures.h"
+
+namespace sluice::control {
+
+std::string node_name(const config::Fleet& fleet) {
+  if (!fleet.node.empty()) return fleet.node;
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unnamed";
+}
+
+std::string file_digest(const std::string& path) {
+  const auto text = read_regular_file(path);
+  return text ? digest_of(*text) : "";
+}
+
+NodeReport node_facts(const config::Config& config, const Model& model, const ChannelClient& channel,
+                      const std::string& file, SystemTime now) {
+  NodeReport out{.node = node_name(config.fleet),
+                 .zone = config.fleet.zone,
+                 .version = SLUICE_VERSION,
+                 .file = file,
+                 .time = to_rfc3339(now),
+                 .up = 0,
+                 .down = 0,
+                 .sessions = std::nullopt,
+                 .tables = {}};
+  for (const Member& member : model.members()) {
+    if (!member.removal) (member.is_usable() ? out.up : out.down)++;
+  }
+  for (const ServiceState& service : model.services()) {
+    if (const auto figures = figures_of(channel, service))
+      out.sessions = out.sessions.value_or(0) + figures->flows.flows_now;
+  }
+  for (const Placement& placement : model.placements())
+    out.tables.emplace(placement.label(), fmt::format("{:016x}", placement.table->digest));
+  return out;
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/fleet/node_report.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice::control {
+namespace {
+
+constexpr const char* kPrefix = "/sluice/nodes/";
+
+NodeReport report(const std::string& node) {
+  return {.node = node,
+          .zone = "a",
+          .version = "0.1.0",
+          .file = digest_of("text"),
+          .time = "2026-11-29T12:00:00.000Z",
+          .up = 5,
+          .down = 1,
+          .sessions = 7,
+          .tables = {{"mta:25", "00ff"}}};
+}
+
+TEST(NodeReport, IsReadAsItWasWritten) {
+  NodeReport wanted = report("edge1");
+  EXPECT_EQ(report_from({kPrefix + wanted.node, to_text(wanted), 1}, kPrefix), wanted);
+  wanted.sessions.reset();
+  EXPECT_EQ(report_from({kPrefix + wanted.node, to_text(wanted), 1}, kPrefix), wanted);
+}
+
+TEST(NodeReport, OfAnotherShapeIsNone) {
+  for (const char* wrong : {"", "{}", "[]", R"({"zone": 1})"}) {
+    const auto read = report_from({"/sluice/nodes/edge1", wrong, 1}, kPrefix);
+    ASSERT_FALSE(read) << wrong;
+    EXPECT_EQ(read.error(), "/sluice/nodes/edge1: is not what a node says of itself");
+  }
+  NodeReport late = report("edge1");
+  late.version = std::string(257, 'x');
+  EXPECT_FALSE(report_from({"/sluice/nodes/edge1", to_text(late), 1}, kPrefix));
+}
+
+TEST(NodeReport, ShowsNoBytesToATerminal) {
+  NodeReport foreign = report("edge\x1b");
+  foreign.version = "\x1b[2J";
+  const auto read = report_from({kPrefix + foreign.node, to_text(foreign), 1}, kPrefix);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->node, "edge?");
+  EXPECT_EQ(read->version, "?[2J");
+}
+
+TEST(Differences, AreWhatNodesDoNotHaveInCommon) {
+  const NodeReport first = report("edge1");
+  NodeReport second = report("edge2"), third = report("edge3");
+  EXPECT_TRUE(differences({}).empty());
+  EXPECT_TRUE(differences({first, second, third}).empty());
+  second.zone = "b";  // as it should be
+  second.sessions = 0;
+  second.up = 4;
+  EXPECT_TRUE(differences({first, second}).empty());
+  second.version = "0.2.0";
+  third.tables = {{"mta:25", "00fe"}, {"other:25", "1"}};
+  const std::vector<Difference> wanted{
+      {"version", {{"0.1.0", {"edge1", "edge3"}}, {"0.2.0", {"edge2"}}}},
+      {"table of mta:25", {{"00ff", {"edge1", "edge2"}}, {"00fe", {"edge3"}}}},
+      {"table of other:25", {{"", {"edge1", "edge2"}}, {"1", {"edge3"}}}},
+  };
+  EXPECT_EQ(differences({first, second, third}), wanted);
+}
+
+}  // namespace
+}  // namespace sluice::control

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What nodes share by way of etcd, against three real members that take nobody without a certificate: mail servers that register
+themselves come and go with no session lost; an etcd that is away, wiped or another changes nothing, and is told of."""
+import json
+import shutil
+import time
+
+import pytest
+
+from lab.etcd import PREFIX, Etcd
+from lab.members import ADDRESSES, IN_FILE, OPEN, discovered, hold, new_sessions, require_all_delivered, states, wait_states
+from lab.network import VIP4
+from lab.prometheus import fetch
+from lab.shell import wait_until
+
+IN_SERVICE_S = 5  # from the key to traffic, with lab.cfg's checks each second
+SEEN_S = 1
+
+
+@pytest.fixture
+def etcd(lab):
+    return Etcd(lab)
+
+
+@pytest.fixture
+def start(lab, config, etcd):
+    """A function that starts the lab with a pool mta that is discovered whole; `files`: others than those that are right."""
+    def start(**files):
+        lab.start_backends()
+        lab.start_balancer(config((IN_FILE, "discover = { etcd = true; };"),
+                                  ("services =\n(", f'fleet: {{ node = "edge1"; {etcd.settings(**files)} }};\nservices =\n(')), healthy=False)
+    return start
+
+
+def put(etcd, *names):
+    """Keys without a lease, as a tool might."""
+    for name in names:
+        etcd.ctl("put", f"{PREFIX}/backends/mta/{name}", json.dumps({"name": name, "address": ADDRESSES[name]}))
+
+
+def fault(lab):
+    return json.loads(lab.balancer.ctl("fleet", "--json"))["etcd"]["fault"]
+
+
+def wait_fault(lab, words):
+    wait_until(lambda: words in fault(lab), 30, f"{words}, now {fault(lab)}")
+    wait_until(lambda: words in discovered(lab)["fault"], 10, f"{words}, now {discovered(lab)['fault']}")
+
+
+def require_all_serve(lab):
+    assert states(lab) == {name: "up" for name in ADDRESSES}
+    assert set(new_sessions(lab)) == set(ADDRESSES)
+
+
+def test_mail_servers_register_and_leave_and_no_session_is_cut(lab, etcd, start):
+    start()
+    first = [etcd.register(index) for index in range(2)]
+    wait_states(lab, mta1="up", mta2="up")
+    held = hold(lab)
+    assert set(held.backends()) == {"mta1", "mta2"}
+
+    began = time.monotonic()
+    third = etcd.register(2)
+    wait_until(lambda: states(lab).get("mta3") == "up", 20, "mta3 is in service")
+    took = time.monotonic() - began
+    assert took < IN_SERVICE_S, f"in service after {took:.1f} s"
+    wait_states(lab, mta1="up", mta2="up", mta3="up")
+    assert set(new_sessions(lab)) == set(ADDRESSES)
+
+    late = lab.mailer(target=VIP4, sessions=30, messages=0, hold="greeted", timeout_s=120)
+    late.wait_open(30)
+    assert late.backends()["mta3"] > 0
+    began = time.monotonic()
+    third.process.terminate()
+    wait_until(lambda: states(lab).get("mta3") == "removed, draining", 10, "mta3 drains")
+    took = time.monotonic() - began
+    assert took < SEEN_S + 1, f"its end was seen after {took:.1f} s"
+    etcd.leave(third)
+    assert third.process.returncode == 0 and "left" in third.log_path.read_text()
+    assert set(new_sessions(lab)) == {"mta1", "mta2"}
+    late.go()
+    late.wait()
+    assert late.outcomes == {"delivered": 30}, late.summary()
+
+    # One that dies without a word leaves when its lease is over; who has a key and no sense is told of.
+    first[1].process.kill()
+    wait_until(lambda: states(lab).get("mta2") == "removed, draining", 30, "the lease of mta2 is over")
+    etcd.ctl("put", f"{PREFIX}/backends/mta/odd", '{"name": "odd", "addres": "10.0.1.12"}')
+    wait_until(lambda: f"{PREFIX}/backends/mta/odd: " in discovered(lab)["fault"], 10, discovered(lab)["fault"])
+    etcd.ctl("del", f"{PREFIX}/backends/mta/odd")
+    wait_until(lambda: not discovered(lab)["fault"], 10, "it is gone")
+    require_all_delivered(lab, held)
+
+
+def test_etcd_that_is_away_or_wiped_changes_nothing(lab, etcd, start):
+    start()
+    put(etcd, *ADDRESSES)
+    wait_states(lab, **{name: "up" for name in ADDRESSES})
+    held = hold(lab)
+    etcd.stop_member(0)  # two of three go on, without a word
+    etcd.ctl("put", f"{PREFIX}/backends/mta/mta3", json.dumps({"name": "mta3", "address": ADDRESSES["mta3"], "weight": 50}))
+    wait_until(lambda: lab.balancer.backend("mta", "mta3", 25)["weight"]["configured"] == 50, 20, "the change is seen")
+    wait_until(lambda: not fault(lab), 10, fault(lab))
+    etcd.stop_member(1)  # and one alone has no say
+    wait_fault(lab, "etcd does not answer")
+    etcd.stop()
+    wait_fault(lab, "Connection refused")
+    require_all_serve(lab)
+    lab.balancer.control.stop()
+    lab.balancer.start_control()
+    wait_states(lab, **{name: "up" for name in ADDRESSES})
+    wait_fault(lab, "Connection refused")
+    assert 'sluice_discovery_refused{pool="mta"} 1' in fetch(lab.network.balancer, "/metrics")
+    assert "what is known stays" in lab.balancer.ctl("events")
+    etcd.start()
+    wait_until(lambda: not fault(lab), 20, "etcd answers again")
+
+    etcd.ctl("del", "--prefix", f"{PREFIX}/")  # the keys
+    wait_until(lambda: discovered(lab)["missing"] == 3, 10, "nobody is not believed")
+    require_all_serve(lab)
+    put(etcd, *ADDRESSES)
+    wait_until(lambda: discovered(lab)["missing"] == 0, 10, "they are back")
+    etcd.wipe()  # the whole store
+    etcd.start()
+    put(etcd, "mta1")
+    wait_fault(lab, "etcd was set back")
+    require_all_serve(lab)
+    assert "sluicectl fleet accept" in lab.balancer.ctl("fleet")
+    put(etcd, *ADDRESSES)
+    lab.balancer.ctl("fleet", "accept")
+    wait_until(lambda: not fault(lab) and not discovered(lab)["fault"], 20, "it is believed")
+    require_all_serve(lab)
+    require_all_delivered(lab, held)
+
+
+def test_nodes_are_seen_side_by_side(lab, etcd, start):
+    start()
+    put(etcd, *ADDRESSES)
+    wait_states(lab, **{name: "up" for name in ADDRESSES})
+    seen = lambda: json.loads(lab.balancer.ctl("fleet", "--json"))  # noqa: E731
+    own = lambda: next(node for node in seen()["nodes"] if node["node"] == "edge1")  # noqa: E731
+    wait_until(lambda: seen()["nodes"], 20, "the node is there")
+    held = hold(lab)
+    wait_until(lambda: own()["sessions"] >= OPEN and own()["down"] == 0, 20, own())
+    tables = {pool["table_digest"] for pool in lab.balancer.status()["pools"]}
+    wait_until(lambda: set(own()["tables"].values()) == tables, 10, f"{own()['tables']} are {tables}")
+    assert not seen()["differences"]
+
+    other = {**own(), "version": "0.0.1", "zone": "b"}
+    etcd.ctl("put", f"{PREFIX}/nodes/edge2", json.dumps(other))
+    wait_until(lambda: "version differs: 0.0.1 on edge2; " in lab.balancer.ctl("fleet"), 10, lab.balancer.ctl("fleet"))
+    etcd.ctl("put", f"{PREFIX}/nodes/edge3", "no report")
+    assert {node["node"] for node in seen()["nodes"]} == {"edge1", "edge2"}
+    etcd.ctl("del", f"{PREFIX}/nodes/edge2")
+    wait_until(lambda: not seen()["differences"], 10, "alone again")
+    lab.balancer.control.stop()
+    wait_until(lambda: f"{PREFIX}/nodes/edge1" not in etcd.keys(), 30, "who is gone is not listed when the lease is over")
+    lab.balancer.start_control()
+    wait_until(lambda: seen()["nodes"], 20, "the node is there again")
+    require_all_delivered(lab, held)
+
+
+def test_certificates_that_are_wrong_are_told(lab, etcd, start):
+    foreign = type(etcd.authority)(lab.directory / "foreign")
+    certificate, key = foreign.issue("node", ["node.test"])
+    paths = {name: lab.directory / name for name in ("ca.pem", "node.pem", "node.key")}
+
+    def use(ca, certificate, key):
+        for path, source in zip(paths.values(), (ca, certificate, key)):
+            shutil.copy(source, path)
+    use(etcd.authority.certificate, *etcd.client)
+    start(ca_file=paths["ca.pem"], cert_file=paths["node.pem"], key_file=paths["node.key"])
+    put(etcd, *ADDRESSES)
+    wait_states(lab, **{name: "up" for name in ADDRESSES})
+
+    def restart_etcd():
+        etcd.stop()
+        etcd.start()
+    use(etcd.authority.certificate, certificate, key)
+    restart_etcd()
+    wait_fault(lab, "TLS: ")
+    use(foreign.certificate, *etcd.client)
+    restart_etcd()
+    wait_fault(lab, "its certificate is not accepted: ")
+    use(etcd.authority.certificate, *etcd.client)
+    paths["node.key"].unlink()
+    restart_etcd()
+    wait_fault(lab, f"fleet.etcd.key_file: {paths['node.key']}: No such file or directory")
+    require_all_serve(lab)
+    use(etcd.authority.certificate, *etcd.client)
+    wait_until(lambda: not fault(lab), 20, "all is well")
+    etcd.server = etcd.authority.issue("expired", ["127.0.0.1"], days=-1)
+    etcd.stop()
+    for member in range(3):
+        etcd.start_member(member)
+    wait_fault(lab, "its certificate is not accepted: certificate has expired")
+    require_all_serve(lab)
+    etcd.server = etcd.peer
+    restart_etcd()
+    wait_until(lambda: not fault(lab), 20, "all is well")
