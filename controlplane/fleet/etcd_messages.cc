@@ -218,7 +218,7 @@ Refusal refusal_from(unsigned status, std::string_view text) {
   // A stream wraps its faults once more, and names the code otherwise.
   const json& fault = answer.contains("error") && answer["error"].is_object() ? answer["error"] : answer;
   for (const char* name : {"message", "error"}) {
-    if (!fault.contains(name) || !fault[name].is_string()) continue;
+    if (!fault.contains(name) || !fault[name].is_string() || fault[name] == json("")) continue;
     out.words = printable(fault[name].get<std::string>());
     break;
   }

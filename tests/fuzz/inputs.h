@@ -31,6 +31,11 @@ void play_dialogue(FuzzInput bytes);
 /// file may have them, or their faults are told, each in a line.
 void play_discovery(FuzzInput bytes);
 
+/// What etcd answers, by the first byte: keys, a lease, a fault, a watch, or what a node says. It is read or refused,
+/// in words for a terminal; a watch says the same however its bytes were cut; and what keys hold is members, or named
+/// faults.
+void play_etcd(FuzzInput bytes);
+
 /// A haproxy.cfg. What is made of it is a configuration that we take; or it is said why there is none.
 void play_haproxy(FuzzInput bytes);
 

@@ -83,6 +83,7 @@ TEST(EtcdAnswers, OfFaultsSayWhetherOthersMayAnswer) {
   EXPECT_EQ(says(502, "<html>"), "status 502 (passing)");
   EXPECT_EQ(says(400, ""), "status 400");
   EXPECT_EQ(says(400, R"({"error":"\u001b[2J","code":3})"), "?[2J");
+  EXPECT_EQ(says(400, R"({"error":"","code":3})"), "status 400");
 }
 
 constexpr std::string_view kWatch =
