@@ -40,7 +40,7 @@ TEST(Faults, NameWhatIsUnknownAndSuggest) {
        {R"(5: checks.greet.soft_weight: does not apply here; allowed: only with on_soft = "shed")"}},
       {"top",
        R"(sources: { limit = (); };)",
-       {R"(13: sources.limit: unknown setting (did you mean "limits"?); allowed: "block_file", "allow", "limits")"}},
+       {R"(13: sources.limit: unknown setting (did you mean "limits"?); allowed: "block_file", "allow", "limits", "early_talkers", "auth_failures")"}},
       {"top",
        R"(sources: { allow = ["198.51.100.0/24", "192.0.2.1/24", "2001:db8::/129", "mta1"]; block_file = "b.txt"; };)",
        {R"(13: sources.allow: "192.0.2.1/24" has bits set behind its length; 192.0.2.0/24 does not; allowed...)",

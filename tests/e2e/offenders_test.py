@@ -56,7 +56,7 @@ def test_who_gives_offence_is_kept_out_for_a_time(lab, config):
     assert f"{honest}/32" not in blocked(lab)
     wait_until(lambda: python(lab, GREETING, VIP4, 587, guesser) == "silence", 20, "its connections dropped")
     assert python(lab, GREETING, VIP4, 587, honest) == "220"
-    assert f"{guesser}/32: guesses passwords: 8 AUTH commands refused within a minute" in lab.balancer.ctl("events")
+    assert "guesses passwords: 8 AUTH commands refused within a minute" in lab.balancer.ctl("events")
 
     python(lab, TALK_EARLY, VIP4, talker)
     wait_until(lambda: blocked(lab).get(f"{talker}/32") == "early_talker", 10, "the early talker remembered")

@@ -28,7 +28,7 @@ class OffendersTest : public testing::Test {
     channel::SessionRecord record{};
     record.client.address.bytes = config::IpAddress::parse(client).value().bytes;
     record.notes.refused[channel::SessionNotes::place_of(channel::SmtpStep::kAuth)] = failures;
-    record.notes.flags = early ? channel::kSessionEarly : 0;
+    record.notes.flags = early ? uint32_t{channel::kSessionEarly} : 0;
     offenders_.see(record, service);
   }
   std::vector<std::string> listed() const {

@@ -59,9 +59,10 @@ class NewFlowsTest : public FlowPartsTest {
   StatelessForwarding stateless_{context_, placement_, icmp_errors_, one_way_, 0x5eed};
   ToldFlows told_{context_, *lifecycle_, placement_};
   HeldReplies held_{context_};
+  std::unique_ptr<SynProxy> syn_proxy_ = std::make_unique<SynProxy>(context_);
   std::unique_ptr<NewFlows> new_flows_ = std::make_unique<NewFlows>(
       context_, NewFlowParts{finder_, *lifecycle_, room_, placement_, fullnat_ports_, *proxy_, stateless_, resets_,
-                             *responder_, punt_, records_, told_, held_, limits_});
+                             *responder_, punt_, records_, told_, held_, limits_, *syn_proxy_});
 };
 
 TEST_F(NewFlowsTest, ASynBeginsAFlowAsThePlacementSays) {
