@@ -123,18 +123,18 @@ TEST_F(SynProxyTest, RenumbersASessionToItsEnd) {
       return frame.tcp_options(TcpTraits::stamp(value, echo));
     };
     uint32_t at = kServerIsn + 1;
-    const std::string kGreeting = "220 mx ESMTP\r\n";
+    const std::string greeting_line = "220 mx ESMTP\r\n";
     auto down =
-        backend(stamped(session.down(at, kIsn + 1).psh().window(501).payload(kGreeting), kServerClock + 9, 1005));
+        backend(stamped(session.down(at, kIsn + 1).psh().window(501).payload(greeting_line), kServerClock + 9, 1005));
     ASSERT_EQ(down.to_clients.size(), 1u) << ends.what;
     EXPECT_EQ(down.to_clients[0].seq, session.cookie + 1);
     EXPECT_EQ(down.to_clients[0].ack, kIsn + 1);
     EXPECT_EQ(down.to_clients[0].window, 501);
-    EXPECT_EQ(text(down.to_clients[0]), kGreeting);
+    EXPECT_EQ(text(down.to_clients[0]), greeting_line);
     EXPECT_EQ(stamp_of(down.to_clients[0]), (Stamp{session.cookie_stamp.value + 9, 1005}));
-    at += static_cast<uint32_t>(kGreeting.size());
+    at += static_cast<uint32_t>(greeting_line.size());
 
-    const uint32_t seen = session.cookie + 1 + static_cast<uint32_t>(kGreeting.size());
+    const uint32_t seen = session.cookie + 1 + static_cast<uint32_t>(greeting_line.size());
     Bytes sacked = TcpTraits::stamp(1010, session.cookie_stamp.value + 9);
     append(sacked, {1, 1, 5, 10});
     append(sacked, network_order(seen + 100));
