@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// To add a setting: a member with its default in config/model.h, a line here, and `ninja -C build update-reference`.
+// To add a setting: a member with its default in config/model.h, a line here (of who may come: settings_sources.cc; of
+// what is told to others: settings_network.cc), and `ninja -C build update-reference`.
 // What spans several settings is in config/schema/rules.cc; the words of enumerations are in config/choices.h.
 #include "config/schema/settings.h"
 
 #include "config/bounds.h"
+#include "config/schema/settings_of.h"
 
 namespace sluice::config {
 
@@ -292,131 +294,6 @@ Group<Service> service_settings() {
                  "handshakes pile up, else the backend")),
       integer("mss", &Service::mss, {0, kMaxMss, "bytes"},
               "the largest segment that SYNs may announce; 0 = as they do, but no more than a tunnel carries whole"),
-  };
-}
-
-bool counts_prefixes(const Limit& limit) {
-  return limit.of == LimitOf::kPrefix;
-}
-bool counts_new(const Limit& limit) {
-  return limit.per_second != 0;
-}
-
-Group<Limit> limit_settings() {
-  return {
-      required(choice("of", &Limit::of, "what is counted as one source: each address, or all of a prefix together")),
-      only_with("of", "`of` = \"prefix\"", counts_prefixes,
-                integer("prefix_v4", &Limit::prefix_v4, {8, 32}, "length of such a prefix, of IPv4")),
-      only_with("of", "`of` = \"prefix\"", counts_prefixes,
-                integer("prefix_v6", &Limit::prefix_v6, {16, 128}, "likewise of IPv6")),
-      defaults_to("no limit", integer("connections", &Limit::connections, {1, 10'000'000}, "sessions open at once")),
-      defaults_to("no limit", integer("per_second", &Limit::per_second, {1, 100'000}, "new sessions a second")),
-      defaults_to("twice `per_second`", only_with("per_second", "`per_second`", counts_new,
-                                                  integer("burst", &Limit::burst, {1, 1'000'000},
-                                                          "new sessions at once, after a time without"))),
-      choice("action", &Limit::action,
-             "what becomes of a new connection beyond that: told 421 (reset where clients speak first), reset, or "
-             "dropped"),
-      defaults_to("all", texts("services", &Limit::services, name_rule(), kMaxServices, "those that it holds for")),
-  };
-}
-
-Group<EarlyTalkers> early_talkers_settings() {
-  return {
-      choice("action", &EarlyTalkers::action, "what is done about the session itself: it is counted"),
-      integer("remember", &EarlyTalkers::remember, {1, 86400, "s"}, "how long such a source is remembered"),
-      choice("then", &EarlyTalkers::then,
-             "what becomes of its new connections meanwhile: nothing, told 421 (reset where clients speak first), or "
-             "dropped"),
-  };
-}
-
-Group<AuthFailures> auth_failures_settings() {
-  return {
-      integer("per_minute", &AuthFailures::per_minute, {1, 100'000},
-              "a source with more refused AUTH commands, seen in plain text, guesses passwords"),
-      integer("block_for", &AuthFailures::block_for, {1, 604'800, "s"}, "how long its new connections are dropped"),
-      defaults_to("all", texts("services", &AuthFailures::services, name_rule(), kMaxServices,
-                               "those whose sessions are looked at")),
-  };
-}
-
-Group<Sources> sources_settings() {
-  return {
-      text("block_file", &Sources::block_file, file_rule(),
-           "prefixes whose new sessions are dropped, one a line, comments from \"#\" on; read again when it changes"),
-      prefixes("allow", &Sources::allow, kMaxAllowedPrefixes,
-               "exempt from limits, and from what blocks them, whatever its length"),
-      list("limits", &Sources::limits, limit_settings(), kMaxLimits, "how many sessions a source may have"),
-      optional_group("early_talkers", &Sources::early_talkers, early_talkers_settings(),
-                     "clients that speak before the greeting, where the server speaks first"),
-      optional_group("auth_failures", &Sources::auth_failures, auth_failures_settings(),
-                     "sources that guess passwords"),
-  };
-}
-
-Group<Announce> announce_settings() {
-  return {
-      choice("mode", &Announce::mode,
-             "how the network learns of VIPs: not by us, or by routes in a kernel table of our own, which BIRD or FRR "
-             "pass on"),
-      integer("table", &Announce::table, {1, 4'294'967'295}, "that table; 253 to 255 are the kernel's"),
-      integer("protocol", &Announce::protocol, {5, 255}, "the protocol number by which our routes are known"),
-      integer("metric", &Announce::metric, {1, 4'294'967'295}, "of the route to a VIP in service"),
-      integer("draining_metric", &Announce::draining_metric, {1, 4'294'967'295},
-              "of the route to a VIP that others should take: while the node drains"),
-      seconds("hold_down", &Announce::hold_down, {0, 3600, "s"},
-              "a VIP is announced, or withdrawn for its services, when this has lasted"),
-      choice("require", &Announce::require, "which of a VIP's services have to be in service"),
-      choice(
-          "last_node", &Announce::last_node,
-          "what becomes of a VIP that lacks them: withdrawn, or kept at draining_metric, so that it is used where no "
-          "other node announces it better"),
-  };
-}
-
-Group<Records> records_settings() {
-  return {
-      text("to", &Records::to, records_rule(), "where a record of each session goes when it ends"),
-      number("share", &Records::share, {0, 1},
-             "of the sessions in which nothing went wrong; the others are always recorded"),
-      integer("rotate_mb", &Records::rotate_mb, {0, 1048576, "MB"},
-              "size at which the file is renamed (PATH.1, PATH.2, ...) and begun anew; 0 = never"),
-      integer("keep", &Records::keep, {1, 1000}, "renamed files that are kept"),
-  };
-}
-
-Group<Peers> peers_settings() {
-  return {
-      socket_address("listen", &Peers::listen, "where this node hears the others, by UDP"),
-      socket_addresses("to", &Peers::to, kMaxPeers,
-                       "where the other nodes listen; it is from there that they send, too"),
-      text("key_file", &Peers::key_file, file_rule(),
-           "the secret that all of them share: 32 bytes or more, readable by its owner and group alone"),
-  };
-}
-
-Group<Etcd> etcd_settings() {
-  return {
-      texts("endpoints", &Etcd::endpoints, endpoint_rule(), kMaxEndpoints, "where its members are asked, by HTTP"),
-      text("prefix", &Etcd::prefix, key_prefix_rule(), "of the keys that are ours: one for each fleet"),
-      defaults_to("the system's", text("ca_file", &Etcd::ca_file, file_rule(),
-                                       "certificates, in PEM form, of those who may vouch for its members")),
-      text("cert_file", &Etcd::cert_file, file_rule(), "certificate that this node shows, in PEM form"),
-      text("key_file", &Etcd::key_file, file_rule(), "the key of that certificate"),
-  };
-}
-
-Group<Fleet> fleet_settings() {
-  return {
-      defaults_to("the host's name",
-                  text("node", &Fleet::node, node_rule(), "what the other nodes' operators see this one called")),
-      defaults_to("none: all zones are alike",
-                  text("zone", &Fleet::zone, node_rule(), "where this node is: backends of this zone come first")),
-      group("peers", &Fleet::peers, peers_settings(),
-            "with whom the data plane exchanges what it knows of sessions, so that they outlive their node"),
-      optional_group("etcd", &Fleet::etcd, etcd_settings(),
-                     "a store that the nodes share: members of pools that register themselves, and what each node is"),
   };
 }
 

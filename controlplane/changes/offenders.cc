@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::control {
 
@@ -37,12 +38,11 @@ void Offenders::follow(const config::Sources& config) {
   config_ = config;
   const bool talkers_are_let_in =
       !config.early_talkers || config.early_talkers->then == config::ThenOnOffence::kNothing;
-  const auto is_let_in = [&](const auto& entry) {
-    const bool by_failures = entry.second.offence == Offence::kAuthFailures;
-    return is_exempt(entry.first) || (by_failures ? !config.auth_failures.has_value() : talkers_are_let_in);
-  };
-  if (std::erase_if(entries_, is_let_in) != 0) changed_ = true;
-  if (!config.auth_failures) buckets_.clear();
+  changed_ |= offenders_.erase_if([&](const config::IpPrefix& source, const Offender& offender) {
+    const bool by_failures = offender.offence == Offence::kAuthFailures;
+    return is_exempt(source) || (by_failures ? !config.auth_failures.has_value() : talkers_are_let_in);
+  });
+  if (!config.auth_failures) buckets_.erase_if([](const auto&...) { return true; });
 }
 
 bool Offenders::is_exempt(const config::IpPrefix& source) const {
@@ -69,39 +69,27 @@ void Offenders::see(const channel::SessionRecord& record, std::string_view servi
   }
 }
 
-double Offenders::drained(const Bucket& bucket) const {
-  const std::chrono::duration<double> elapsed = journal_.now() - bucket.at;
-  return std::max(0.0, bucket.level - elapsed / kMinute * config_.auth_failures->per_minute);
-}
-
 void Offenders::count_failures(const config::IpPrefix& source, uint32_t failures) {
   const config::AuthFailures& rule = *config_.auth_failures;
-  if (buckets_.size() >= kMost && !buckets_.contains(source)) {
-    const auto least =
-        std::ranges::min_element(buckets_, {}, [this](const auto& entry) { return drained(entry.second); });
-    buckets_.erase(least);
-  }
-  Bucket& bucket = buckets_[source];
-  bucket = {drained(bucket) + failures, journal_.now()};
-  if (bucket.level <= rule.per_minute) return;
-  enter(source, {Offence::kAuthFailures, false, journal_.now(), journal_.now() + std::chrono::seconds(rule.block_for)},
-        fmt::format("guesses passwords: {:.0f} AUTH commands refused within a minute", bucket.level));
+  const auto each = std::chrono::duration_cast<SystemTime::duration>(kMinute) / rule.per_minute;  // to drain
+  const Bucket* known = buckets_.find(source);
+  const SystemTime now = journal_.now();
+  const SystemTime empty = std::max(now, known == nullptr ? now : known->until) + failures * each;
+  buckets_.put(source, {empty});
+  const auto level = (empty - now) / each;
+  if (level <= rule.per_minute) return;
+  enter(source, {Offence::kAuthFailures, false, now, now + std::chrono::seconds(rule.block_for)},
+        fmt::format("guesses passwords: {} AUTH commands refused within a minute", level));
 }
 
 void Offenders::enter(const config::IpPrefix& source, const Offender& offender, const std::string& why) {
-  const auto known = entries_.find(source);
-  if (known != entries_.end()) {
+  if (const Offender* known = offenders_.find(source)) {
     // Who is dropped is not let off with a word for what he did less.
-    if (!known->second.hears && offender.hears) return;
-    const bool same_list = known->second.hears == offender.hears;
-    known->second = {offender.offence, offender.hears, known->second.since, offender.until};
-    changed_ |= !same_list;
-    return;
+    if (!known->hears && offender.hears) return;
+    changed_ |= known->hears != offender.hears;
+    return offenders_.put(source, {offender.offence, offender.hears, known->since, offender.until});
   }
-  if (entries_.size() >= kMost) {
-    entries_.erase(std::ranges::min_element(entries_, {}, [](const auto& entry) { return entry.second.until; }));
-  }
-  entries_.emplace(source, offender);
+  offenders_.put(source, offender);
   changed_ = true;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(offender.until - offender.since).count();
   tell(source,
@@ -124,16 +112,15 @@ void Offenders::tell(const config::IpPrefix& source, const std::string& why) {
 }
 
 bool Offenders::tick() {
-  const SystemTime now = journal_.now();
-  if (std::erase_if(entries_, [&](const auto& entry) { return entry.second.until <= now; }) != 0) changed_ = true;
-  if (config_.auth_failures) std::erase_if(buckets_, [&](const auto& entry) { return drained(entry.second) == 0; });
+  changed_ |= offenders_.expire(journal_.now());
+  buckets_.expire(journal_.now());
   return std::exchange(changed_, false);
 }
 
 bool Offenders::forget(const config::IpPrefix& prefix) {
-  const auto is_within = [&](const auto& entry) { return prefix.contains(entry.first); };
-  std::erase_if(buckets_, is_within);
-  const bool any = std::erase_if(entries_, is_within) != 0;
+  const auto is_within = [&](const config::IpPrefix& source, const auto&) { return prefix.contains(source); };
+  buckets_.erase_if(is_within);
+  const bool any = offenders_.erase_if(is_within);
   changed_ |= any;
   return any;
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "config/model.h"
+#include "controlplane/base/expiring.h"
 #include "controlplane/base/journal.h"
 #include "controlplane/base/times.h"
 #include "dataplane/contract/session.h"
@@ -52,27 +53,26 @@ class Offenders {
   bool forget(const config::IpPrefix& prefix);
 
   /// Those who are not let in now.
-  const std::map<config::IpPrefix, Offender>& entries() const { return entries_; }
+  const std::map<config::IpPrefix, Offender>& entries() const { return offenders_.entries(); }
   /// Sessions that gave offence so far.
   uint64_t early_talkers() const { return early_talkers_; }
   uint64_t auth_failures() const { return auth_failures_; }
 
  private:
+  /// What is in it follows from when it will be empty.
   struct Bucket {
-    double level = 0;  // refused AUTH commands
-    SystemTime at;
+    SystemTime until;
   };
 
   bool is_exempt(const config::IpPrefix& source) const;
   void count_failures(const config::IpPrefix& source, uint32_t failures);
   void enter(const config::IpPrefix& source, const Offender& offender, const std::string& why);
-  double drained(const Bucket& bucket) const;
   void tell(const config::IpPrefix& source, const std::string& why);
 
   Journal& journal_;
   config::Sources config_;
-  std::map<config::IpPrefix, Bucket> buckets_;
-  std::map<config::IpPrefix, Offender> entries_;
+  Expiring<config::IpPrefix, Bucket> buckets_{kMost};
+  Expiring<config::IpPrefix, Offender> offenders_{kMost};
   bool changed_ = false;
   uint64_t early_talkers_ = 0;
   uint64_t auth_failures_ = 0;

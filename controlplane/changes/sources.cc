@@ -14,6 +14,7 @@ namespace sluice::control {
 namespace {
 
 constexpr size_t kSmall = 4096;                  // so many prefixes are put together in a millisecond
+constexpr int kOffendersShare = 20;              // of the time, at most one part goes into lists for offenders
 constexpr std::string_view kCopyHead = "# of ";  // the path that the copy was made from, on its first line
 
 /// What was good the last time, if it was of the same file.
@@ -79,10 +80,12 @@ void Sources::take_up(const config::Sources& config) {
 }
 
 void Sources::tick() {
-  const bool expired = blocks_.tick() | offenders_.tick();
+  const bool expired = blocks_.tick();
+  offenders_changed_ |= offenders_.tick();
+  const bool follows = offenders_changed_ && journal_.now() >= offenders_due_;
   const bool is_another = !is_busy_ && !config_.block_file.empty() && stamp_of(config_.block_file) != stamp_;
   reads_file_ |= is_another;
-  if (expired || is_another) begin();
+  if (expired || is_another || follows) begin();
 }
 
 std::expected<std::string, std::string> Sources::block(const config::IpPrefix& prefix,
@@ -113,6 +116,7 @@ void Sources::begin() {
     if (!offender.hears) job.by_hand.push_back(source);
   }
   list_refused();
+  offenders_changed_ = false;
   if (std::exchange(reads_file_, false)) {
     job.read = config_.block_file;
     job.takes_copy = list_ == nullptr;
@@ -169,6 +173,7 @@ void Sources::finish(Done done) {
   is_busy_ = false;
   file_ = std::move(done.file);
   list_ = std::move(done.list);
+  offenders_due_ = journal_.now() + kOffendersShare * done.took;
   if (done.has_read) {
     stamp_ = done.stamp;
     if (done.fault.empty()) {

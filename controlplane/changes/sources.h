@@ -104,8 +104,10 @@ class Sources {
   std::shared_ptr<const SourceList> list_;
   std::shared_ptr<const SourceList> exempt_;
   std::shared_ptr<const SourceList> refused_;
-  bool reads_file_ = false;  // the next job is to
-  bool is_due_ = false;      // another job, after the one under way
+  bool offenders_changed_ = false;
+  SystemTime offenders_due_;  // when the list may follow them again
+  bool reads_file_ = false;   // the next job is to
+  bool is_due_ = false;       // another job, after the one under way
   bool is_busy_ = false;
   bool is_starting_ = false;          // whoever starts us knows that there may be a list
   boost::asio::thread_pool pool_{1};  // last: a job under way ends before the rest does

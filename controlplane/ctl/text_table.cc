@@ -65,10 +65,4 @@ std::string TextTable::to_string(bool colours) const {
   return out;
 }
 
-std::string printable(const std::string& text) {
-  std::string out;
-  for (const char c : text) out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c);
-  return out;
-}
-
 }  // namespace sluice::ctl

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "controlplane/base/printable.h"
+
 namespace sluice::ctl {
 
 enum class Colour : uint8_t { kNone, kGood, kBad, kCaution };
@@ -36,7 +38,6 @@ class TextTable {
   std::vector<std::vector<Cell>> rows_;
 };
 
-/// `text` without control characters, which a server's greeting may hold.
-std::string printable(const std::string& text);
+using control::printable;
 
 }  // namespace sluice::ctl

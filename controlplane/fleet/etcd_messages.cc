@@ -2,6 +2,7 @@
 #include "controlplane/fleet/etcd_messages.h"
 
 #include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
@@ -10,13 +11,14 @@
 #include <stdexcept>
 #include <utility>
 
+#include "controlplane/base/printable.h"
+
 namespace sluice::control::etcd {
 
 using nlohmann::json;
 
 namespace {
 
-constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr size_t kMostWords = 200;  // of what etcd says is wrong
 
 /// What keeps an answer from being understood.
@@ -94,10 +96,9 @@ const json& result_of(const json& message) {
 }
 
 /// It is shown on a terminal.
-std::string printable(std::string text) {
+std::string words_of(std::string text) {
   text.resize(std::min(text.size(), kMostWords));
-  std::ranges::replace_if(text, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
-  return text;
+  return printable(std::move(text));
 }
 
 json put_json(const std::string& key, std::string_view value, int64_t lease) {
@@ -111,7 +112,7 @@ WatchMessage message_from(std::string_view line) {
   const auto canceled = result.find("canceled");
   if (canceled == result.end() || *canceled != json(true)) return out;
   const auto reason = result.find("cancel_reason");
-  out.end = reason != result.end() && reason->is_string() ? printable(reason->get<std::string>()) : "";
+  out.end = reason != result.end() && reason->is_string() ? words_of(reason->get<std::string>()) : "";
   if (out.end.empty()) out.end = "the watch was cancelled";
   return out;
 }
@@ -119,34 +120,22 @@ WatchMessage message_from(std::string_view line) {
 }  // namespace
 
 std::string to_base64(std::string_view in) {
-  std::string out;
-  out.reserve((in.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < in.size(); i += 3) {
-    const size_t count = std::min<size_t>(3, in.size() - i);
-    uint32_t group = 0;
-    for (size_t k = 0; k < 3; k++) group = group << 8 | (k < count ? static_cast<uint8_t>(in[i + k]) : 0U);
-    for (size_t k = 0; k < 4; k++) out += k <= count ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-  }
+  std::string out((in.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL ends it with a zero
+  const auto* from = reinterpret_cast<const unsigned char*>(in.data());
+  const int bytes = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), from, static_cast<int>(in.size()));
+  out.resize(static_cast<size_t>(bytes));
   return out;
 }
 
 std::optional<std::string> from_base64(std::string_view text) {
-  if (text.size() % 4 != 0) return std::nullopt;
-  size_t padding = 0;
-  while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') padding++;
-  std::string out;
-  out.reserve(text.size() / 4 * 3);
-  uint32_t group = 0;
-  for (size_t i = 0; i < text.size(); i++) {
-    const size_t digit = i >= text.size() - padding ? 0 : kDigits.find(text[i]);
-    if (digit == std::string_view::npos) return std::nullopt;
-    group = group << 6 | static_cast<uint32_t>(digit);
-    if (i % 4 != 3) continue;
-    for (const int shift : {16, 8, 0}) out += static_cast<char>(group >> shift & 0xff);
-    group = 0;
-  }
-  for (; padding != 0; padding--) out.pop_back();
-  return out;
+  std::string out(text.size() / 4 * 3, '\0');
+  const auto* from = reinterpret_cast<const unsigned char*>(text.data());
+  const int bytes = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), from, static_cast<int>(text.size()));
+  const size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  if (bytes < static_cast<int>(padding)) return std::nullopt;
+  out.resize(static_cast<size_t>(bytes) - padding);
+  // OpenSSL takes more than there is to take: spaces around, padding in the middle, bits behind the end.
+  return to_base64(out) == text ? std::optional(std::move(out)) : std::nullopt;
 }
 
 std::string end_of(std::string prefix) {
@@ -170,10 +159,6 @@ Request grant(int64_t ttl_s) {
 
 Request keep_alive(int64_t lease) {
   return {"/v3/lease/keepalive", json{{"ID", std::to_string(lease)}}.dump()};
-}
-
-Request revoke(int64_t lease) {
-  return {"/v3/lease/revoke", json{{"ID", std::to_string(lease)}}.dump()};
 }
 
 Request watch(const std::string& prefix, int64_t from) {
@@ -219,7 +204,7 @@ Refusal refusal_from(unsigned status, std::string_view text) {
   const json& fault = answer.contains("error") && answer["error"].is_object() ? answer["error"] : answer;
   for (const char* name : {"message", "error"}) {
     if (!fault.contains(name) || !fault[name].is_string() || fault[name] == json("")) continue;
-    out.words = printable(fault[name].get<std::string>());
+    out.words = words_of(fault[name].get<std::string>());
     break;
   }
   const auto code = fault.find("code");

@@ -29,7 +29,6 @@ Request range_of(const std::string& prefix);
 Request put(const std::string& key, std::string_view value, int64_t lease);
 Request grant(int64_t ttl_s);
 Request keep_alive(int64_t lease);
-Request revoke(int64_t lease);
 /// Never ends; what it says is for a WatchReader. `from`: the first revision to tell of.
 Request watch(const std::string& prefix, int64_t from);
 

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "config/bounds.h"
+#include "controlplane/base/printable.h"
 
 namespace sluice::control {
 
@@ -23,8 +24,7 @@ constexpr size_t kMostText = 256;  // of one word
 std::string word_from(const json& value) {
   auto out = value.get<std::string>();
   if (out.size() > kMostText) throw std::runtime_error("a text that is too long");
-  std::ranges::replace_if(out, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
-  return out;
+  return printable(std::move(out));
 }
 
 }  // namespace

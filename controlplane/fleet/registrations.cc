@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <string_view>
 
 #include "config/load.h"
+#include "controlplane/base/printable.h"
 
 namespace sluice::control {
 
@@ -15,12 +15,6 @@ namespace {
 
 std::string document_of(const std::vector<std::string_view>& backends) {
   return fmt::format(R"({{"backends": [{}]}})", fmt::join(backends, ", "));
-}
-
-/// It is shown on a terminal.
-std::string printable(std::string key) {
-  std::ranges::replace_if(key, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
-  return key;
 }
 
 /// "" or what is wrong with what a backend says. Each is read by itself, so that it is told whose it is.

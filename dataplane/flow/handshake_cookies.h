@@ -4,7 +4,8 @@
 // section 3.6): both are of a hash, under a secret, of both ends, the client's own number, what its SYN announced, and
 // the time. What it announced comes back in the number itself, so it holds for clients without timestamps too. Where
 // the client sends timestamps, ours has to come back as well, and a guess is right once in 2^55; where it does not,
-// once in 2^23, and wins what any SYN would. The time counts in periods, so an answer is good for one to two of these.
+// once in 2^23, and wins no more than a SYN would. The time counts in periods, so an answer is good for one to two of
+// these.
 #pragma once
 
 #include <array>
@@ -46,14 +47,20 @@ struct HandshakeCookie {
   uint32_t timestamp;
 };
 
+enum class CookiePurpose : uint8_t {
+  kBackend,  // a backend is asked for who acknowledges it
+  kRefusal,  // who does is told 421
+};
+
 class HandshakeCookies {
  public:
   static constexpr uint32_t kPeriodBits = 16;
   static constexpr uint64_t kPeriodMs = uint64_t{1} << kPeriodBits;
 
-  /// `secret` may have other uses; it does not come out here.
-  explicit HandshakeCookies(uint64_t secret) noexcept
-      : key_{siphash({secret, 0}, std::array{uint64_t{3}}), siphash({secret, 0}, std::array{uint64_t{4}})} {}
+  /// `secret` may have other uses; it does not come out here. What is made for one purpose is good for no other.
+  HandshakeCookies(uint64_t secret, CookiePurpose purpose) noexcept
+      : key_{siphash({secret, 0}, std::array{static_cast<uint64_t>(purpose), uint64_t{1}}),
+             siphash({secret, 0}, std::array{static_cast<uint64_t>(purpose), uint64_t{2}})} {}
 
   HandshakeCookie make(const Endpoint& client, const Endpoint& server, uint32_t client_isn, CookieOptions options,
                        uint64_t now_ms) const noexcept {

@@ -135,20 +135,21 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   const bool speaks = (packet.tcp_flags & (kTcpAck | kTcpRst)) == kTcpAck;
   if (!speaks || !path || other != kNoFlow) return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
   if (!told && !take_adoption()) return egress_.drop(burst.mbuf[i], Counter::kDropAdoptQuota);
-  const FlowIndex index = flows_.available() == 0 ? kNoFlow : take_flow(place);
-  if (index == kNoFlow) return egress_.drop(burst.mbuf[i], Counter::kDropTableFull);
+  Flow filled{};
+  filled.client = packet.destination.address;
+  filled.client_port = packet.destination.port;
+  filled.service = as.service;
+  filled.backend = as.backend;
+  filled.backend_generation = backend.generation;
+  filled.first_seen_ms = clock_.now32_ms();
+  filled.deadline_ms = clock_.deadline_ms(TcpState::kAdopted);
+  filled.server_next = packet.sequence;
+  filled.client_mac = path->mac;
+  filled.vlan_and_port = static_cast<uint16_t>(path->vlan | path->port << 12);
+  Counter refusal = Counter::kDropTableFull;
+  const FlowIndex index = parts_.maker.make(place, filled, refusal);
+  if (index == kNoFlow) return egress_.drop(burst.mbuf[i], refusal);
   Flow& flow = flows_[index];
-  flow = Flow{};
-  flow.client = packet.destination.address;
-  flow.client_port = packet.destination.port;
-  flow.service = as.service;
-  flow.backend = as.backend;
-  flow.backend_generation = backend.generation;
-  flow.first_seen_ms = clock_.now32_ms();
-  flow.deadline_ms = clock_.deadline_ms(TcpState::kAdopted);
-  flow.server_next = packet.sequence;
-  flow.client_mac = path->mac;
-  flow.vlan_and_port = static_cast<uint16_t>(path->vlan | path->port << 12);
   parts_.proxy.prepare(flow, false);
   if (told) resume(flow, as);
   flow.client_next = packet.ack - flow.proxy_bytes;
@@ -165,7 +166,8 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
   } else if (parts_.responder.take(burst, i, service_id)) {
     return;
   } else if (const std::optional<ProvenClient> proven = parts_.syn_proxy.proven(burst, i)) {
-    return begin_proven(burst, i, service_id, *proven);
+    tell_of_router(burst, i);
+    return parts_.proven.begin(burst, i, service_id, *proven);
   }
   // Without room, what is no SYN may be of a session that is open without an entry.
   if ((opening || flows_.available() != 0) && state_.is_blocked(packet.source.address)) {
@@ -196,133 +198,36 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
   if (backend_id == channel::kNoBackend)
     backend_id = parts_.placement.choose(service_id, packet, burst.place[i], opening, refusal);
   if (backend_id == channel::kNoBackend) return refuse(burst, i, service_id, refusal);
-  const Backend& backend = state_.backend(backend_id);
-  const channel::Forwarding forwarding = state_.service(service_id).forwarding;
-  LocalPort local;
-  if (forwarding == channel::Forwarding::kFullnat) [[unlikely]] {
-    local = parts_.fullnat_ports.take(backend);
-    if (local.port.raw == 0) return refuse(burst, i, service_id, Counter::kDropNoLocalPort);
-  }
-  const FlowIndex index = take_flow(burst.place[i]);
-  if (index == kNoFlow) return meet_full_table(burst, i, service_id);
-
-  Flow& flow = flows_[index];
-  flow = Flow{};
-  flow.client = packet.source.address;
-  flow.client_port = packet.source.port;
-  flow.service = service_id;
-  flow.backend = backend_id;
-  flow.backend_generation = backend.generation;
-  flow.first_seen_ms = clock_.now32_ms();
-  flow.deadline_ms = clock_.deadline_ms(TcpState::kSynSent);
-  flow.client_next = packet.sequence;
+  Flow filled{};
+  filled.client = packet.source.address;
+  filled.client_port = packet.source.port;
+  filled.service = service_id;
+  filled.backend = backend_id;
+  filled.backend_generation = state_.backend(backend_id).generation;
+  filled.first_seen_ms = clock_.now32_ms();
+  filled.deadline_ms = clock_.deadline_ms(TcpState::kSynSent);
+  filled.client_next = packet.sequence;
   if (opening) {
-    flow.client_next++;
-  } else if (!recalled && sees_both_ways(forwarding)) {
-    flow.client_next += packet.sequence_length();
+    filled.client_next++;
+  } else if (!recalled && sees_both_ways(state_.service(service_id).forwarding)) {
+    filled.client_next += packet.sequence_length();
   }
-  flow.server_next = packet.ack;
+  filled.server_next = packet.ack;
+  Counter no_room = Counter::kDropTableFull;
+  const FlowIndex index = parts_.maker.make(burst.place[i], filled, no_room);
+  if (index == kNoFlow) {
+    return no_room == Counter::kDropTableFull ? meet_full_table(burst, i, service_id)
+                                              : refuse(burst, i, service_id, no_room);
+  }
+  Flow& flow = flows_[index];
   parts_.proxy.prepare(flow, opening || recalled);
   if (told) resume(flow, told);
-  if (forwarding != channel::Forwarding::kNat && !prepare_mode(index, forwarding, local)) {
-    return meet_full_table(burst, i, service_id);
-  }
   const channel::PlacedBy rule = told ? channel::PlacedBy::kAdopted : parts_.placement.rule();
   parts_.lifecycle.begin(index, opening, recalled ? channel::PlacedBy::kCount : rule);
   if (recalled) revive(flow);
   burst.flow[i] = index;
   tell_of_router(burst, i);
   if (refusal == Counter::kDropBackendCollision) counters_.count(Counter::kFlowsMovedByCollision);
-}
-
-/// A client has acknowledged what we have answered in a backend's place: it is there, and a backend is to be found.
-void NewFlows::begin_proven(Burst& burst, uint32_t i, channel::ServiceId service, const ProvenClient& proven) noexcept {
-  const Packet& packet = burst.packet[i];
-  Flow client{};
-  client.client = packet.source.address;
-  client.client_port = packet.source.port;
-  client.service = service;
-  client.client_next = packet.sequence;
-  __builtin_memcpy(client.client_mac.bytes.data(), rte_pktmbuf_mtod(burst.mbuf[i], const uint8_t*) + 6, 6);
-  client.vlan_and_port = static_cast<uint16_t>(packet.vlan | burst.port[i] << 12);
-  counters_.count(Counter::kAnswered);
-  counters_.count(Counter::kSynCookiesAccepted);
-  tell_of_router(burst, i);
-  rte_pktmbuf_free(burst.mbuf[i]);
-  Counter refusal = Counter::kDropNoBackend;
-  if (!begin_proven(client, proven, channel::kNoBackend, refusal))
-    refuse_proven(client, proven.splice.sequence + 1, refusal);
-}
-
-/// `client`: a flow that has all of its client's. False: `refusal` says why.
-bool NewFlows::begin_proven(const Flow& client, const ProvenClient& proven, channel::BackendId avoid,
-                            Counter& refusal) noexcept {
-  const FlowPlace place = flows_.place(flows_.hash(client.client_endpoint()));
-  Packet packet{};
-  packet.source = client.client_endpoint();
-  packet.destination = state_.service(client.service).vip;
-  packet.tcp_flags = kTcpSyn;
-  packet.v6 = !client.client.is_v4();
-  const channel::BackendId id = parts_.placement.choose(client.service, packet, place, true, refusal, avoid);
-  if (id == channel::kNoBackend) return false;
-  const Backend& backend = state_.backend(id);
-  const channel::Forwarding forwarding = state_.service(client.service).forwarding;
-  LocalPort local;
-  if (forwarding == channel::Forwarding::kFullnat) {
-    local = parts_.fullnat_ports.take(backend);
-    if (local.port.raw == 0) return refusal = Counter::kDropNoLocalPort, false;
-  }
-  const FlowIndex index = flows_.available() == 0 ? kNoFlow : take_flow(place);
-  if (index == kNoFlow) return refusal = Counter::kDropTableFull, false;
-  Flow& flow = flows_[index];
-  flow = client;
-  flow.backend = id;
-  flow.backend_generation = backend.generation;
-  flow.first_seen_ms = clock_.now32_ms();
-  flow.deadline_ms = clock_.deadline_ms(TcpState::kSynSent);
-  if (forwarding != channel::Forwarding::kNat && !prepare_mode(index, forwarding, local))
-    return refusal = Counter::kDropTableFull, false;
-  parts_.proxy.prepare(flow, true);
-  parts_.lifecycle.begin(index, true, parts_.placement.rule());
-  if (parts_.syn_proxy.ask(index, proven)) return true;
-  parts_.lifecycle.forget(index);
-  return refusal = Counter::kDropTableFull, false;
-}
-
-void NewFlows::ask_another(FlowIndex index, Counter reason) noexcept {
-  Flow client{};
-  const Flow& flow = flows_[index];
-  client.client = flow.client;
-  client.client_port = flow.client_port;
-  client.service = flow.service;
-  client.client_next = flow.client_next;
-  client.client_mac = flow.client_mac;
-  client.vlan_and_port = flow.vlan_and_port;
-  const channel::BackendId before = flow.backend;
-  ProvenClient proven = parts_.syn_proxy.waiting(index);
-  if (reason != Counter::kDropReset) parts_.resets.to_backend(flow);  // it may have heard of it after all
-  parts_.lifecycle.forget(index);
-  if (!state_.service(client.service).in_use) return;
-  const bool again = proven.splice.moved == 0;
-  proven.splice.moved = 1;
-  if (again && begin_proven(client, proven, before, reason)) return counters_.count(Counter::kSynProxyMoved);
-  refuse_proven(client, proven.splice.sequence + 1, reason);
-}
-
-/// As refuse(), of a client whose SYN is long gone. `sequence`: the next of ours.
-void NewFlows::refuse_proven(const Flow& client, uint32_t sequence, Counter reason) noexcept {
-  counters_.count(Counter::kSynProxyFailed);
-  counters_.service(client.service).flows_refused++;
-  Packet packet{};
-  packet.source = client.client_endpoint();
-  packet.destination = state_.service(client.service).vip;
-  packet.tcp_flags = kTcpSyn;
-  parts_.records.refuse(packet, client.service, reason);
-  if (state_.service(client.service).on_no_backend == channel::OnNoBackend::k421)
-    return parts_.responder.tell(client, sequence);
-  Flow refused = client;
-  refused.server_next = sequence;
-  parts_.resets.to_client(refused);
 }
 
 /// The backend of a handshake whose flow had to give way, and which the packet finishes; else kNoBackend.
@@ -408,26 +313,6 @@ void NewFlows::refuse_over_limit(Burst& burst, uint32_t i, channel::ServiceId se
     case channel::LimitAction::kDrop:
       return egress_.drop(burst.mbuf[i], Counter::kDropLimited);
   }
-}
-
-FlowIndex NewFlows::take_flow(FlowPlace place) noexcept {
-  parts_.room.keep();
-  return flows_.insert(place);
-}
-
-/// Makes a flow, all of whose other fields are filled in, one of `forwarding`. False, and it is gone, if the table has
-/// no room for its second place.
-bool NewFlows::prepare_mode(FlowIndex index, channel::Forwarding forwarding, LocalPort local) noexcept {
-  Flow& flow = flows_[index];
-  flow.flags |= kFlowSpecial;
-  flow.set_mode(forwarding, local.index);
-  flow.local_port = local.port;
-  if (!sees_both_ways(flow)) flow.smtp_phase = static_cast<uint8_t>(SmtpPhase::kOff);
-  if (forwarding != channel::Forwarding::kFullnat) return true;
-  parts_.finder.note_fullnat();
-  if (flows_.index_local(index)) return true;
-  flows_.erase(index);
-  return false;
 }
 
 void NewFlows::meet_full_table(Burst& burst, uint32_t i, channel::ServiceId service_id) noexcept {

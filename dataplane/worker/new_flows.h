@@ -9,12 +9,12 @@
 
 #include "dataplane/flow/return_paths.h"
 #include "dataplane/worker/flow_finder.h"
-#include "dataplane/worker/fullnat_ports.h"
+#include "dataplane/worker/flow_maker.h"
 #include "dataplane/worker/held_replies.h"
+#include "dataplane/worker/proven_clients.h"
 #include "dataplane/worker/punt.h"
 #include "dataplane/worker/responder.h"
 #include "dataplane/worker/stateless_forwarding.h"
-#include "dataplane/worker/syn_proxy.h"
 #include "dataplane/worker/table_room.h"
 #include "dataplane/worker/told_flows.h"
 
@@ -26,7 +26,7 @@ struct NewFlowParts {
   FlowLifecycle& lifecycle;
   TableRoom& room;
   Placement& placement;
-  FullnatPorts& fullnat_ports;
+  FlowMaker& maker;
   ProxyInjector& proxy;
   StatelessForwarding& stateless;
   Resets& resets;
@@ -37,6 +37,7 @@ struct NewFlowParts {
   HeldReplies& held;
   SourceLimits& limits;
   SynProxy& syn_proxy;
+  ProvenClients& proven;
 };
 
 class NewFlows {
@@ -57,10 +58,6 @@ class NewFlows {
     if (burst.flow[i] == kNoFlow || (burst.from_client[i] && is_opening(burst.packet[i]))) place(burst, i);
   }
 
-  /// The backend of a client whose SYN we have answered refuses or is silent: another's turn, once; then the client is
-  /// refused. `reason`: why.
-  void ask_another(FlowIndex index, Counter reason) noexcept;
-
  private:
   static constexpr uint64_t kAdoptPerSecond = 20'000;
   static constexpr uint64_t kAdoptBurst = 20'000;
@@ -77,15 +74,9 @@ class NewFlows {
   void resume(Flow& flow, const Resumption& told) noexcept;
   bool may_adopt(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
   bool take_adoption() noexcept;
-  void begin_proven(Burst& burst, uint32_t i, channel::ServiceId service, const ProvenClient& proven) noexcept;
-  bool begin_proven(const Flow& client, const ProvenClient& proven, channel::BackendId avoid,
-                    Counter& refusal) noexcept;
-  void refuse_proven(const Flow& client, uint32_t sequence, Counter reason) noexcept;
   void tell_of_router(const Burst& burst, uint32_t i) noexcept;
   void refuse(Burst& burst, uint32_t i, channel::ServiceId service, Counter reason) noexcept;
   void refuse_over_limit(Burst& burst, uint32_t i, channel::ServiceId service, channel::LimitAction action) noexcept;
-  FlowIndex take_flow(FlowPlace place) noexcept;
-  bool prepare_mode(FlowIndex index, channel::Forwarding forwarding, LocalPort local) noexcept;
   void meet_full_table(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
 
   const WorkerSetup& setup_;

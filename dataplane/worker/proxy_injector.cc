@@ -9,7 +9,7 @@
 #include "dataplane/packet/reset.h"
 #include "dataplane/packet/sequence.h"
 #include "dataplane/packet/tcp_options.h"
-#include "dataplane/worker/modes.h"
+#include "dataplane/worker/own_segments.h"
 
 namespace sluice {
 namespace {
@@ -104,12 +104,7 @@ void ProxyInjector::send_entry(uint32_t entry) noexcept {
   const Renumbering shift = flow.spliced ? flows_.splice(header.flow).to_backend() : Renumbering{};
   const auto options =
       timestamps_option(header.timestamp_value, Be32::of(Be32{header.timestamp_echo}.host() + shift.echo).raw);
-  MadeSegment segment;
-  segment.source = client_at_backend(state_, flow);
-  segment.destination = backend.endpoint;
-  segment.source_mac = egress_.mac(backend.port_index);
-  segment.destination_mac = backend.next_hop;
-  segment.vlan = backend.vlan;
+  MadeSegment segment = segment_to_backend(state_, egress_, flow);
   segment.flags = kTcpPsh | kTcpAck;
   segment.sequence = header.sequence;
   segment.ack = header.ack + shift.acknowledgement;

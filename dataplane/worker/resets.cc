@@ -2,7 +2,7 @@
 #include "dataplane/worker/resets.h"
 
 #include "dataplane/flow/translate.h"
-#include "dataplane/worker/modes.h"
+#include "dataplane/worker/own_segments.h"
 
 namespace sluice {
 
@@ -15,14 +15,9 @@ void Resets::send(uint32_t port, const MadeSegment& reset, Counter counter) noex
 }
 
 void Resets::to_client(const Flow& flow) noexcept {
-  const uint32_t port = flow.vlan_and_port >> 12;
+  const uint32_t port = port_to_client(flow);
   if (port >= ports_) return;
-  MadeSegment reset;
-  reset.source = state_.service(flow.service).vip;
-  reset.destination = flow.client_endpoint();
-  reset.source_mac = egress_.mac(port);
-  reset.destination_mac = flow.client_mac;
-  reset.vlan = flow.vlan_and_port & 0x0fff;
+  MadeSegment reset = segment_to_client(state_, egress_, flow);
   // A client that has not seen a SYN-ACK takes only a reset that acknowledges its SYN (RFC 9293 section 3.5.3).
   reset.flags = kTcpRst | kTcpAck;
   reset.sequence = flow.server_next;
@@ -33,12 +28,7 @@ void Resets::to_client(const Flow& flow) noexcept {
 void Resets::to_backend(const Flow& flow) noexcept {
   const Backend& backend = state_.backend(flow.backend);
   if ((backend.flags & channel::kBackendReachable) == 0) return;
-  MadeSegment reset;
-  reset.source = client_at_backend(state_, flow);
-  reset.destination = service_at_backend(state_, flow);
-  reset.source_mac = egress_.mac(backend.port_index);
-  reset.destination_mac = backend.next_hop;
-  reset.vlan = backend.vlan;
+  MadeSegment reset = segment_to_backend(state_, egress_, flow);
   reset.flags = kTcpRst | kTcpAck;
   reset.sequence = flow.client_next + flow.proxy_bytes;
   reset.ack = flow.server_next - flows_.server_shift(flow);

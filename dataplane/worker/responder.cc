@@ -25,7 +25,7 @@ Responder::Responder(const Context& context) noexcept
       counters_(context.counters),
       state_(context.state),
       egress_(context.egress),
-      cookies_(context.setup.hash_seed),
+      cookies_(context.setup.hash_seed, CookiePurpose::kRefusal),
       table_(context.setup.hash_seed),
       segments_(kSegmentsPerSecond, kSegmentsPerSecond, context.clock.now_ms()),
       swept_ms_(context.clock.now_ms()) {}
@@ -41,7 +41,7 @@ void Responder::answer_syn(Burst& burst, uint32_t i, Counter reason) noexcept {
   if (!may_send()) return egress_.drop(burst.mbuf[i], reason);
   MadeSegment out = reset_answering(*burst.mbuf[i], packet);
   out.flags = kTcpSyn | kTcpAck;
-  out.sequence = cookies_.make(packet.source, packet.destination, packet.sequence, clock_.now_ms());
+  out.sequence = cookies_.make(packet.source, packet.destination, packet.sequence, {}, clock_.now_ms()).sequence;
   out.ack = packet.sequence + 1;  // not of what it may carry: that comes again
   out.window = Be16::of(RefusalDialogue::kWindow);
   constexpr uint8_t kMss = 2, kMssBytes = 4;
@@ -50,7 +50,7 @@ void Responder::answer_syn(Burst& burst, uint32_t i, Counter reason) noexcept {
   const std::array<uint8_t, kMssBytes> option{kMss, kMssBytes, static_cast<uint8_t>(mss >> 8),
                                               static_cast<uint8_t>(mss)};
   out.options = option;
-  answering_until_ms_ = clock_.now_ms() + 2 * SynCookies::kPeriodMs;
+  answering_until_ms_ = clock_.now_ms() + 2 * HandshakeCookies::kPeriodMs;
   write_segment(*burst.mbuf[i], out);
   counters_.count(Counter::kAnswered);
   counters_.count(Counter::kSynAcksSent);
@@ -80,8 +80,8 @@ bool Responder::meet(Burst& burst, uint32_t i, channel::ServiceId service) noexc
 /// A dialogue, if the segment acknowledges a SYN-ACK of ours.
 RefusalDialogue* Responder::begin(const Packet& packet, channel::ServiceId service) noexcept {
   if ((packet.tcp_flags & (kTcpAck | kTcpSyn | kTcpRst)) != kTcpAck) return nullptr;
-  const bool ours =
-      cookies_.is_ours(packet.ack - 1, packet.source, packet.destination, packet.sequence - 1, clock_.now_ms());
+  const auto ours = cookies_.read(packet.ack - 1, std::nullopt, packet.source, packet.destination, packet.sequence - 1,
+                                  clock_.now_ms());
   if (!ours) return nullptr;
   forget(packet);
   RefusalDialogue& out = table_.take(packet.source);

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What we say ourselves to clients that no backend can take: their SYN is answered with a cookie
-// (flow/syn_cookies.h), and whoever acknowledges that is told 421 with a FIN, which is sent again a few times until it
-// is acknowledged. So a sender of mail knows that it is to come again, and a SYN from a forged address leaves nothing
-// behind. What is remembered is of clients that are there, and bounded (flow/refusal_table.h); it is never a flow. A
-// dialogue that has begun ends with its 421, even if a backend comes back meanwhile. Segments are limited for each
-// second, or a flood from forged addresses would come out again towards these. Thread safety: none; one worker owns it,
-// and all of a client's segments come to the same.
+// (flow/handshake_cookies.h), and whoever acknowledges that is told 421 with a FIN, which is sent again a few times
+// until it is acknowledged. So a sender of mail knows that it is to come again, and a SYN from a forged address leaves
+// nothing behind. What is remembered is of clients that are there, and bounded (flow/refusal_table.h); it is never a
+// flow. A dialogue that has begun ends with its 421, even if a backend comes back meanwhile. Segments are limited for
+// each second, or a flood from forged addresses would come out again towards these. Thread safety: none; one worker
+// owns it, and all of a client's segments come to the same.
 #pragma once
 
 #include <cstdint>
 
 #include "dataplane/base/token_bucket.h"
+#include "dataplane/flow/handshake_cookies.h"
 #include "dataplane/flow/refusal_table.h"
-#include "dataplane/flow/syn_cookies.h"
 #include "dataplane/packet/reset.h"
 #include "dataplane/worker/burst.h"
 #include "dataplane/worker/context.h"
@@ -65,7 +65,7 @@ class Responder {
   Counters& counters_;
   const ForwardingState& state_;
   Egress& egress_;
-  SynCookies cookies_;
+  HandshakeCookies cookies_;
   RefusalTable table_;
   TokenBucket segments_;
   uint64_t answering_until_ms_ = 0;  // no cookie is good any more from then on

@@ -172,7 +172,8 @@ void SlowPath::translate_special_from_backend(Burst& burst, uint32_t i) noexcept
     if (flow.state == TcpState::kSynSent) return meet_answer(burst, i);
     packet.sequence += flows_.server_shift(flow);
     if (has_flags(packet, kTcpSyn | kTcpAck)) {  // what acknowledged it was lost
-      parts_.syn_proxy.acknowledge(burst.flow[i], *mbuf, packet, SynProxy::kWindowUnknown);
+      const FlowIndex index = burst.flow[i];
+      parts_.syn_proxy.acknowledge(index, parts_.syn_proxy.client_ack(index, *mbuf, packet, SynProxy::kWindowUnknown));
       counters_.count(Counter::kAnswered);
       return rte_pktmbuf_free(mbuf);
     }
@@ -214,7 +215,7 @@ void SlowPath::meet_answer(Burst& burst, uint32_t i) noexcept {
   if (!refused) return complete_splice(burst, i);
   counters_.count(Counter::kAnswered);
   rte_pktmbuf_free(burst.mbuf[i]);
-  parts_.new_flows.ask_another(index, Counter::kDropReset);
+  parts_.proven.ask_another(index, Counter::kDropReset);
 }
 
 /// The backend's SYN-ACK: with it both handshakes are over. The client's ACK has been here before.
@@ -231,16 +232,17 @@ void SlowPath::complete_splice(Burst& burst, uint32_t i) noexcept {
   flow.set_window_scale(std::max(scale, flow.window_scale()));
 
   const Packet syn_ack = packet;
-  packet = parts_.syn_proxy.client_ack(flow, syn_ack);
+  packet = parts_.syn_proxy.acknowledging(flow, syn_ack);
   const uint32_t client_expected = flow.client_next;
   parts_.tracker.client_segment(flow, packet, *mbuf);
   parts_.watch.client_segment(burst, i, flow, client_expected);
   packet = syn_ack;
 
   counters_.packet_to_client(flow, packet.ip_bytes);
+  const ProxyInjector::ClientAck ack = parts_.syn_proxy.client_ack(index, *mbuf, packet, window);
   if (!parts_.proxy.wants_header(flow)) {
-    parts_.syn_proxy.acknowledge(index, *mbuf, packet, window);
-  } else if (parts_.proxy.start(index, parts_.syn_proxy.client_ack_before_header(index, *mbuf, packet, window))) {
+    parts_.syn_proxy.acknowledge(index, ack);
+  } else if (parts_.proxy.start(index, ack)) {
     parts_.proxy.send_header(flow);
     counters_.count(Counter::kProxyHeadersSent);
   } else {

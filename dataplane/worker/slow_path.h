@@ -25,6 +25,7 @@ struct SlowPathParts {
   SessionRecorder& records;
   ToldFlows& told;
   SynProxy& syn_proxy;
+  ProvenClients& proven;
 };
 
 class SlowPath {

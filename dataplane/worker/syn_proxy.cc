@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "dataplane/packet/syn_ack.h"
-#include "dataplane/worker/modes.h"
+#include "dataplane/worker/own_segments.h"
 
 namespace sluice {
 namespace {
@@ -51,7 +51,7 @@ SynProxy::SynProxy(const Context& context) noexcept
       state_(context.state),
       egress_(context.egress),
       handshake_ms_(context.setup.timers.handshake_ms),
-      cookies_(context.setup.hash_seed),
+      cookies_(context.setup.hash_seed, CookiePurpose::kBackend),
       pressure_(context) {}
 
 void SynProxy::set_room(uint32_t handshakes) noexcept {
@@ -134,6 +134,7 @@ ProvenClient SynProxy::waiting(FlowIndex index) noexcept {
 }
 
 void SynProxy::take_up() noexcept {
+  if (flows_.adopted() == 0) return;
   for (FlowIndex index = 0; index < flows_.used(); index++) {
     const Flow& flow = flows_[index];
     if (flow.state != TcpState::kSynSent || !flow.spliced) continue;
@@ -150,7 +151,7 @@ void SynProxy::send_syn(FlowIndex index) noexcept {
   if (!state_.is_current(flow) || (backend.flags & channel::kBackendReachable) == 0) return;
   rte_mbuf* mbuf = egress_.take_buffer();
   if (mbuf == nullptr) return;
-  const uint16_t most = most_mss(flow.vlan_and_port >> 12, !flow.client.is_v4());
+  const uint16_t most = most_mss(port_to_client(flow), !flow.client.is_v4());
   const uint16_t clamp = state_.service(flow.service).mss;
   const uint16_t mss = std::min({CookieOptions::kMss[splice.mss_class], most, clamp == 0 ? most : clamp});
   const TcpTimestamps timestamps{splice.client_timestamp, 0};
@@ -158,12 +159,7 @@ void SynProxy::send_syn(FlowIndex index) noexcept {
   const uint32_t options_bytes =
       write_options(options.data(), mss, splice.sack != 0, splice.timestamps != 0 ? &timestamps : nullptr,
                     splice.is_scaled() ? std::optional(static_cast<uint8_t>(splice.client_scale)) : std::nullopt);
-  MadeSegment out;
-  out.source = client_at_backend(state_, flow);
-  out.destination = backend.endpoint;
-  out.source_mac = egress_.mac(backend.port_index);
-  out.destination_mac = backend.next_hop;
-  out.vlan = backend.vlan;
+  MadeSegment out = segment_to_backend(state_, egress_, flow);
   out.flags = kTcpSyn;
   out.sequence = flow.client_next - 1;
   out.ack = 0;
@@ -193,7 +189,7 @@ uint16_t SynProxy::splice(FlowIndex index, const rte_mbuf& mbuf, Packet& packet)
   return window;
 }
 
-Packet SynProxy::client_ack(const Flow& flow, const Packet& syn_ack) const noexcept {
+Packet SynProxy::acknowledging(const Flow& flow, const Packet& syn_ack) const noexcept {
   Packet out = syn_ack;
   out.source = flow.client_endpoint();
   out.destination = state_.service(flow.service).vip;
@@ -210,8 +206,8 @@ Be16 SynProxy::window_for_backend(const Splice& splice, uint16_t window) noexcep
   return Be16::of(static_cast<uint16_t>(scaled ? window >> splice.client_scale : window));
 }
 
-ProxyInjector::ClientAck SynProxy::client_ack_before_header(FlowIndex index, const rte_mbuf& mbuf,
-                                                            const Packet& syn_ack, uint16_t window) const noexcept {
+ProxyInjector::ClientAck SynProxy::client_ack(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack,
+                                              uint16_t window) const noexcept {
   const Splice& splice = flows_.splice(index);
   ProxyInjector::ClientAck out{.sequence = syn_ack.ack,
                                .ack = syn_ack.sequence + 1,
@@ -225,30 +221,24 @@ ProxyInjector::ClientAck SynProxy::client_ack_before_header(FlowIndex index, con
   return out;
 }
 
-void SynProxy::acknowledge(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack, uint16_t window) noexcept {
+void SynProxy::acknowledge(FlowIndex index, const ProxyInjector::ClientAck& ack) noexcept {
   const Flow& flow = flows_[index];
-  const Splice& splice = flows_.splice(index);
-  const Backend& backend = state_.backend(flow.backend);
-  rte_mbuf* out_mbuf = egress_.take_buffer();
-  if (out_mbuf == nullptr) return;
-  MadeSegment out;
-  out.source = client_at_backend(state_, flow);
-  out.destination = backend.endpoint;
-  out.source_mac = egress_.mac(backend.port_index);
-  out.destination_mac = backend.next_hop;
-  out.vlan = backend.vlan;
+  const Renumbering shift = flows_.splice(index).to_backend();
+  rte_mbuf* mbuf = egress_.take_buffer();
+  if (mbuf == nullptr) return;
+  MadeSegment out = segment_to_backend(state_, egress_, flow);
   out.flags = kTcpAck;
-  out.sequence = syn_ack.ack;
-  out.ack = syn_ack.sequence + 1 - splice.sequence;
-  out.window = window_for_backend(splice, window);
-  const auto timestamps = find_timestamps(tcp_header(mbuf, syn_ack), syn_ack.tcp_header_bytes);
+  out.sequence = ack.sequence;
+  out.ack = ack.ack + shift.acknowledgement;
+  out.window = ack.window;
   std::array<uint8_t, 12> option{};
-  if (timestamps) {
-    option = timestamps_option(splice.client_timestamp, timestamps->value);
+  if (ack.timestamps) {
+    const uint32_t echo = Be32{ack.timestamps->echo}.host() + shift.echo;
+    option = timestamps_option(ack.timestamps->value, Be32::of(echo).raw);
     out.options = option;
   }
-  write_segment(*out_mbuf, out);
-  egress_.send_made(backend.port_index, out_mbuf);
+  write_segment(*mbuf, out);
+  egress_.send_made(state_.backend(flow.backend).port_index, mbuf);
 }
 
 void SynProxy::open_window(FlowIndex index, rte_mbuf& mbuf, const Packet& packet) noexcept {
@@ -257,13 +247,7 @@ void SynProxy::open_window(FlowIndex index, rte_mbuf& mbuf, const Packet& packet
   const uint8_t* header = tcp_header(mbuf, packet);
   const uint16_t window = load<Be16>(header + tcp::kWindow).host();
   const auto timestamps = find_timestamps(header, packet.tcp_header_bytes);
-  const uint32_t port = flow.vlan_and_port >> 12;
-  MadeSegment out;
-  out.source = state_.service(flow.service).vip;
-  out.destination = flow.client_endpoint();
-  out.source_mac = egress_.mac(port);
-  out.destination_mac = flow.client_mac;
-  out.vlan = flow.vlan_and_port & 0x0fff;
+  MadeSegment out = segment_to_client(state_, egress_, flow);
   out.flags = kTcpAck;
   out.sequence = packet.sequence + 1;
   out.ack = flow.client_next;
@@ -278,6 +262,7 @@ void SynProxy::open_window(FlowIndex index, rte_mbuf& mbuf, const Packet& packet
 }
 
 void SynProxy::learn(channel::ServiceId service, const rte_mbuf& mbuf, const Packet& syn_ack) noexcept {
+  if (state_.service(service).syn_proxy == channel::SynProxy::kOff) return;
   const Announced announced = announced_by(tcp_header(mbuf, syn_ack), syn_ack.tcp_header_bytes);
   Promise& promise = promise_[service];
   promise.mss = std::min(promise.mss, std::max(announced.mss, Announced::kDefaultMss));

@@ -5,7 +5,7 @@
 // them is there: a flow begins, and the backend is asked, with the client's number and what its SYN announced. When the
 // backend answers, it gets its acknowledgement, and the client its window. From then on the two halves differ by what
 // stays the same (flow/splice.h). A backend that does not answer is asked again, and then it is another's turn
-// (NewFlows::ask_another). Thread safety: none; one worker owns it.
+// (worker/proven_clients.h). Thread safety: none; one worker owns it.
 #pragma once
 
 #include <array>
@@ -76,12 +76,12 @@ class SynProxy {
   /// Returns the client's window, in bytes.
   uint16_t splice(FlowIndex index, const rte_mbuf& mbuf, Packet& packet) noexcept;
   /// The client's ACK to it, which the client has sent before, as far as the flow's state is concerned.
-  Packet client_ack(const Flow& flow, const Packet& syn_ack) const noexcept;
-  /// The same for the injector of a PROXY header.
-  ProxyInjector::ClientAck client_ack_before_header(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack,
-                                                    uint16_t window) const noexcept;
-  /// Acknowledges a SYN-ACK in the client's place; also one that comes again.
-  void acknowledge(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack, uint16_t window) noexcept;
+  Packet acknowledging(const Flow& flow, const Packet& syn_ack) const noexcept;
+  /// What there is to be said of that ACK, in the client's numbers. `window`: in bytes.
+  ProxyInjector::ClientAck client_ack(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack,
+                                      uint16_t window) const noexcept;
+  /// Sends it, for the first time or because it was lost.
+  void acknowledge(FlowIndex index, const ProxyInjector::ClientAck& ack) noexcept;
   /// Makes of the SYN-ACK in `mbuf` what opens the client's window.
   void open_window(FlowIndex index, rte_mbuf& mbuf, const Packet& packet) noexcept;
 

@@ -43,7 +43,7 @@ bool Worker::poll(uint64_t now_ms) noexcept {
   busy |= egress_.send_for_main();
   for (FlowIndex vain; (vain = proxy_.resend()) != kNoFlow;) lifecycle_.cut(vain, Counter::kFlowsCutProxy);
   for (FlowIndex vain; (vain = syn_proxy_.ask_again()) != kNoFlow;)
-    new_flows_.ask_another(vain, Counter::kDropBackendDown);
+    proven_.ask_another(vain, Counter::kDropBackendDown);
   busy |= responder_.sweep();
   busy |= expiry_.sweep();
   busy |= router_moves_.sweep();

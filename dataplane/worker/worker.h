@@ -156,12 +156,14 @@ class Worker {
   StatelessForwarding stateless_;
   ToldFlows told_{context_, lifecycle_, placement_};
   HeldReplies held_{context_};
+  FlowMaker maker_{context_, room_, fullnat_ports_, finder_};
+  ProvenClients proven_{context_, {maker_, lifecycle_, placement_, proxy_, resets_, responder_, records_, syn_proxy_}};
   NewFlows new_flows_{context_,
-                      {finder_, lifecycle_, room_, placement_, fullnat_ports_, proxy_, stateless_, resets_, responder_,
-                       punt_, records_, told_, held_, limits_, syn_proxy_}};
+                      {finder_, lifecycle_, room_, placement_, maker_, proxy_, stateless_, resets_, responder_, punt_,
+                       records_, told_, held_, limits_, syn_proxy_, proven_}};
   SlowPath slow_path_{context_,
                       {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_,
-                       records_, told_, syn_proxy_}};
+                       records_, told_, syn_proxy_, proven_}};
   IcmpRelay icmp_relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_};
   FragmentRelay fragment_relay_;
   ExceptionPath exceptions_{egress_, punt_, icmp_relay_, fragment_relay_};

@@ -82,7 +82,7 @@ TEST(EtcdAnswers, OfFaultsSayWhetherOthersMayAnswer) {
   EXPECT_EQ(says(404, R"({"error":"etcdserver: requested lease not found","message":"gone","code":5})"), "gone");
   EXPECT_EQ(says(502, "<html>"), "status 502 (passing)");
   EXPECT_EQ(says(400, ""), "status 400");
-  EXPECT_EQ(says(400, R"({"error":"\u001b[2J","code":3})"), "?[2J");
+  EXPECT_EQ(says(400, R"({"error":"\u001b[2J","code":3})"), " [2J");
   EXPECT_EQ(says(400, R"({"error":"","code":3})"), "status 400");
 }
 

@@ -43,8 +43,8 @@ TEST(NodeReport, ShowsNoBytesToATerminal) {
   foreign.version = "\x1b[2J";
   const auto read = report_from({kPrefix + foreign.node, to_text(foreign), 1}, kPrefix);
   ASSERT_TRUE(read);
-  EXPECT_EQ(read->node, "edge?");
-  EXPECT_EQ(read->version, "?[2J");
+  EXPECT_EQ(read->node, "edge ");
+  EXPECT_EQ(read->version, " [2J");
 }
 
 TEST(Differences, AreWhatNodesDoNotHaveInCommon) {

@@ -23,6 +23,16 @@ constexpr uint32_t kIsn = 0xffff'fff0;
 constexpr uint64_t kNow = 10 * HandshakeCookies::kPeriodMs;
 constexpr CookieOptions kOptions{6, 7, true};
 
+TEST(SipHash, IsThatOfItsAuthors) {
+  // Of the key 00 01 ... 0f and as many bytes 00 01 ... as stand before each.
+  constexpr SipKey kKey{0x0706050403020100, 0x0f0e0d0c0b0a0908};
+  constexpr std::array<uint64_t, 2> kWords{0x0706050403020100, 0x0f0e0d0c0b0a0908};
+  const std::span<const uint64_t> words(kWords);
+  EXPECT_EQ(siphash(kKey, words.first(0)), 0x726fdb47dd0e0e31u);
+  EXPECT_EQ(siphash(kKey, words.first(1)), 0x93f5f5799a932462u);
+  EXPECT_EQ(siphash(kKey, words), 0x3f2acc7f57c29bdbu);
+}
+
 TEST(CookieOptions, RoundsSegmentSizesDown) {
   const struct {
     uint16_t announced, kept;
@@ -34,7 +44,7 @@ TEST(CookieOptions, RoundsSegmentSizesDown) {
 }
 
 TEST(HandshakeCookies, BringBackWhatWasAnnounced) {
-  const HandshakeCookies cookies(7);
+  const HandshakeCookies cookies(7, CookiePurpose::kBackend);
   for (uint32_t byte = 0; byte < 256; byte++) {
     const CookieOptions options = CookieOptions::of(static_cast<uint8_t>(byte));
     for (const bool v6 : {false, true}) {
@@ -52,7 +62,7 @@ TEST(HandshakeCookies, BringBackWhatWasAnnounced) {
 }
 
 TEST(HandshakeCookies, AreGoodForOneToTwoPeriods) {
-  const HandshakeCookies cookies(7);
+  const HandshakeCookies cookies(7, CookiePurpose::kBackend);
   for (const uint64_t made : {kNow, kNow + HandshakeCookies::kPeriodMs - 1}) {
     const HandshakeCookie cookie = cookies.make(kClient, kServer, kIsn, kOptions, made);
     const auto good = [&](uint64_t at) {
@@ -67,7 +77,7 @@ TEST(HandshakeCookies, AreGoodForOneToTwoPeriods) {
 }
 
 TEST(HandshakeCookies, AreOfOneConnectionAndOneSecret) {
-  const HandshakeCookies cookies(7);
+  const HandshakeCookies cookies(7, CookiePurpose::kBackend);
   const HandshakeCookie cookie = cookies.make(kClient, kServer, kIsn, kOptions, kNow);
   const auto good = [&](const HandshakeCookies& by, const Endpoint& client, const Endpoint& server, uint32_t isn,
                         uint32_t sequence) {
@@ -79,12 +89,13 @@ TEST(HandshakeCookies, AreOfOneConnectionAndOneSecret) {
   EXPECT_FALSE(good(cookies, kClient, endpoint("192.0.2.25", 587), kIsn, cookie.sequence));
   EXPECT_FALSE(good(cookies, kClient, kServer, kIsn + 1, cookie.sequence));
   EXPECT_FALSE(good(cookies, kClient, kServer, kIsn, cookie.sequence + 1)) << "of other options";
-  EXPECT_FALSE(good(HandshakeCookies(8), kClient, kServer, kIsn, cookie.sequence));
-  EXPECT_TRUE(good(HandshakeCookies(7), kClient, kServer, kIsn, cookie.sequence)) << "another worker's";
+  EXPECT_FALSE(good({8, CookiePurpose::kBackend}, kClient, kServer, kIsn, cookie.sequence));
+  EXPECT_FALSE(good({7, CookiePurpose::kRefusal}, kClient, kServer, kIsn, cookie.sequence));
+  EXPECT_TRUE(good({7, CookiePurpose::kBackend}, kClient, kServer, kIsn, cookie.sequence)) << "another worker's";
 }
 
 TEST(HandshakeCookies, GuessesAreRightOnceInEightMillion) {
-  const HandshakeCookies cookies(7);
+  const HandshakeCookies cookies(7, CookiePurpose::kBackend);
   std::mt19937 random(1);
   uint32_t right = 0, right_with_echo = 0;
   for (uint32_t n = 0; n < 1'000'000; n++) {
@@ -96,8 +107,24 @@ TEST(HandshakeCookies, GuessesAreRightOnceInEightMillion) {
   EXPECT_EQ(right_with_echo, 0u);
 }
 
+TEST(HandshakeCookies, OfNeighbouringClientsHaveNothingInCommon) {
+  const HandshakeCookies cookies(7, CookiePurpose::kBackend);
+  std::array<uint32_t, 64> ones{};
+  constexpr uint32_t kClients = 4096;
+  for (uint32_t i = 0; i < kClients; i++) {
+    const Endpoint client{kClient.address, Be16::of(static_cast<uint16_t>(1024 + i))};
+    const HandshakeCookie one = cookies.make(client, kServer, kIsn, kOptions, kNow);
+    const HandshakeCookie other = cookies.make(client, kServer, kIsn ^ 1, kOptions, kNow);
+    const uint64_t changed = uint64_t{one.timestamp ^ other.timestamp} << 32 | (one.sequence ^ other.sequence);
+    for (uint32_t bit = 8; bit < 64; bit++) ones[bit] += changed >> bit & 1;  // below are the options
+  }
+  for (uint32_t bit = 8; bit < 64; bit++) {  // half of them, by six standard deviations
+    EXPECT_NEAR(ones[bit], kClients / 2, 6 * 32);
+  }
+}
+
 TEST(HandshakeCookies, DoNotRepeatThemselves) {
-  const HandshakeCookies cookies(7);
+  const HandshakeCookies cookies(7, CookiePurpose::kBackend);
   std::vector<uint32_t> seen;
   for (uint16_t port = 1024; port < 1024 + 20'000; port++) {
     const Endpoint client{kClient.address, Be16::of(port)};

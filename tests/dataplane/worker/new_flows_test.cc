@@ -60,9 +60,12 @@ class NewFlowsTest : public FlowPartsTest {
   ToldFlows told_{context_, *lifecycle_, placement_};
   HeldReplies held_{context_};
   std::unique_ptr<SynProxy> syn_proxy_ = std::make_unique<SynProxy>(context_);
+  FlowMaker maker_{context_, room_, fullnat_ports_, finder_};
+  ProvenClients proven_{context_,
+                        {maker_, *lifecycle_, placement_, *proxy_, resets_, *responder_, records_, *syn_proxy_}};
   std::unique_ptr<NewFlows> new_flows_ = std::make_unique<NewFlows>(
-      context_, NewFlowParts{finder_, *lifecycle_, room_, placement_, fullnat_ports_, *proxy_, stateless_, resets_,
-                             *responder_, punt_, records_, told_, held_, limits_, *syn_proxy_});
+      context_, NewFlowParts{finder_, *lifecycle_, room_, placement_, maker_, *proxy_, stateless_, resets_, *responder_,
+                             punt_, records_, told_, held_, limits_, *syn_proxy_, proven_});
 };
 
 TEST_F(NewFlowsTest, ASynBeginsAFlowAsThePlacementSays) {

@@ -329,13 +329,13 @@ TEST_F(ResponderTest, AMillionForgedAcknowledgementsLeaveNothing) {
 
 TEST_F(ResponderTest, AnOldSecretsNumberIsNotTaken) {
   const uint32_t first = shake() + 1;
-  turns(SynCookies::kPeriodMs);
+  turns(HandshakeCookies::kPeriodMs);
   const auto reply = answer(from(kClient).seq(kIsn + 1).ack(first));
   ASSERT_TRUE(reply);
   EXPECT_EQ(text(*reply), kLine);
   const Endpoint slow = endpoint("198.51.100.8", 40000);
   const uint32_t theirs = shake(slow) + 1;
-  turns(2 * SynCookies::kPeriodMs);
+  turns(2 * HandshakeCookies::kPeriodMs);
   bench_.front().take();
   const auto refused = answer(from(slow).seq(kIsn + 1).ack(theirs));
   ASSERT_TRUE(refused);
