@@ -56,6 +56,7 @@ SynProxy::SynProxy(const Context& context) noexcept
 
 void SynProxy::set_room(uint32_t handshakes) noexcept {
   pressure_.set_room(handshakes, handshake_ms_);
+  room_for_proven_ = handshakes / SynPressure::kBeginsAt;
 }
 
 uint16_t SynProxy::most_mss(uint32_t port, bool v6) const noexcept {

@@ -50,10 +50,11 @@ class SynProxy {
     pressure_.begin_poll();
   }
 
-  /// Whether we answer the SYNs of a service now.
+  /// Whether we answer the SYNs of a service now. Not by ourselves where open sessions fill the table: a client that has
+  /// our answer needs an entry, others may pass without one.
   bool answers(const Service& service) const noexcept {
     return service.syn_proxy == channel::SynProxy::kAlways ||
-           (service.syn_proxy == channel::SynProxy::kAuto && pressure_.is_on());
+           (service.syn_proxy == channel::SynProxy::kAuto && pressure_.is_on() && !is_nearly_full());
   }
   void answer_syn(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
 
@@ -101,6 +102,9 @@ class SynProxy {
     uint64_t timestamps_from_ms = 0;
   };
 
+  bool is_nearly_full() const noexcept {
+    return flows_.size() + room_for_proven_ >= flows_.capacity() + counters_[Counter::kFlowsEmbryonicNow];
+  }
   std::optional<ProvenClient> read_cookie(const rte_mbuf& mbuf, const Packet& packet) const noexcept;
   uint16_t most_mss(uint32_t port, bool v6) const noexcept;
   static Be16 window_for_backend(const Splice& splice, uint16_t window) noexcept;
@@ -112,6 +116,7 @@ class SynProxy {
   const ForwardingState& state_;
   Egress& egress_;
   const uint32_t handshake_ms_;
+  uint32_t room_for_proven_ = 0;  // for those who have our answer already
   HandshakeCookies cookies_;
   SynPressure pressure_;
   AskedBackends asked_;

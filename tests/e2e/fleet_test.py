@@ -142,7 +142,7 @@ def test_nodes_are_seen_side_by_side(lab, etcd, start):
     own = lambda: next(node for node in seen()["nodes"] if node["node"] == "edge1")  # noqa: E731
     wait_until(lambda: seen()["nodes"], 20, "the node is there")
     held = hold(lab)
-    wait_until(lambda: own()["sessions"] >= OPEN and own()["down"] == 0, 20, own())
+    wait_until(lambda: (own()["sessions"] or 0) >= OPEN and own()["down"] == 0, 20, "its report tells of the sessions")
     tables = {pool["table_digest"] for pool in lab.balancer.status()["pools"]}
     wait_until(lambda: set(own()["tables"].values()) == tables, 10, f"{own()['tables']} are {tables}")
     assert not seen()["differences"]

@@ -284,6 +284,17 @@ TEST_F(SynProxyAuto, ClientsThatFinishAreNoFlood) {
   EXPECT_EQ(now(), 0u);
 }
 
+TEST_F(SynProxyAuto, WhereOpenSessionsFillTheTableTheBackendAnswers) {
+  flood(300);
+  ASSERT_EQ(now(), 1u);
+  for (uint32_t n = 0; n < 4096 - 256; n++) open({Address::v4(Be32::of(0x0a650000 + n)), Be16::of(2000)});
+  ASSERT_EQ(now(), 1u);
+  const uint64_t sent = count(Counter::kSynCookiesSent);
+  EXPECT_TRUE(bench_.client_to_backend(from(kClient).syn().seq(1))) << "with an entry or without";
+  EXPECT_EQ(count(Counter::kSynCookiesSent), sent) << "there may be none left when its acknowledgement comes";
+  EXPECT_EQ(count(Counter::kSynProxyFailed), 0u);
+}
+
 TEST_F(SynProxyAuto, OffIsOff) {
   configure({}, channel::SynProxy::kOff);
   flood(2000);
