@@ -9,11 +9,17 @@
 #include <tuple>
 #include <utility>
 
-#include "config/haproxy/names.h"
 #include "config/haproxy/warnings.h"
+#include "config/imports/names.h"
 #include "config/schema/text_rules.h"
 
 namespace sluice::config::haproxy {
+
+using imports::check_name;
+using imports::DraftBackend;
+using imports::DraftPool;
+using imports::DraftService;
+using imports::Names;
 
 namespace {
 

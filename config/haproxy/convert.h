@@ -7,10 +7,12 @@
 #include <optional>
 #include <vector>
 
-#include "config/haproxy/draft.h"
 #include "config/haproxy/proxies.h"
+#include "config/imports/draft.h"
 
 namespace sluice::config::haproxy {
+
+using imports::Draft;
 
 /// VIPs for frontends that listen on every address.
 struct Vips {

@@ -153,36 +153,7 @@ std::optional<Line> read_line(std::string_view text, unsigned number, Remarks& r
   return Line{number, *std::move(words)};
 }
 
-std::string_view word_of(Remark::Kind kind) {
-  return kind == Remark::Kind::kWarning ? "warning" : kind == Remark::Kind::kToDo ? "to do" : "left out";
-}
-
 }  // namespace
-
-std::string Remark::to_string(const std::string& file) const {
-  if (line == 0) return fmt::format("{}: {}: {}", file, word_of(kind), text);
-  return fmt::format("{}:{}: {}: {}", file, line, word_of(kind), text);
-}
-
-std::string printable(std::string text) {
-  std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
-  return text;
-}
-
-void Remarks::add(unsigned line, Remark::Kind kind, const std::string& text) {
-  constexpr size_t kLongest = 400;  // a remark may quote any word of the file
-  all_.push_back({line, kind, printable(text.size() <= kLongest ? text : fmt::format("{:.{}}...", text, kLongest))});
-}
-
-std::vector<Remark> Remarks::sorted() && {
-  if (passed_over_ != 0)
-    leave_out(0, fmt::format("{} line{} about HAProxy's own process, log or sockets, with nothing to convert",
-                             passed_over_, passed_over_ == 1 ? "" : "s"));
-  std::ranges::stable_sort(all_, {}, &Remark::line);
-  const auto same = std::ranges::unique(all_);
-  all_.erase(same.begin(), same.end());
-  return std::move(all_);
-}
 
 const std::string& Line::word(size_t index) const {
   static const std::string kNone;
@@ -198,7 +169,7 @@ std::string Line::rest(size_t first) const {
 std::vector<Section> read_sections(std::string_view text, Remarks& remarks) {
   std::vector<Section> out;
   Conditions conditions;
-  Remarks of_no_meaning;  // of lines that are not read
+  Remarks of_no_meaning("");  // of lines that are not read
   unsigned number = 0;
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());

@@ -56,13 +56,6 @@ std::expected<std::pair<uint16_t, uint16_t>, std::string> parse_ports(const std:
 
 }  // namespace
 
-std::optional<uint32_t> parse_number(std::string_view text, uint32_t least, uint32_t most) {
-  uint32_t out = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (error != std::errc() || end != text.data() + text.size() || out < least || out > most) return std::nullopt;
-  return out;
-}
-
 std::optional<Milliseconds> parse_time(std::string_view text) {
   static const std::map<std::string_view, double> kUnits{
       {"us", 0.001}, {"ms", 1}, {"", 1}, {"s", 1000}, {"m", 60'000.0}, {"h", 3'600'000.0}, {"d", 86'400'000.0}};
@@ -123,7 +116,7 @@ struct Setting {
   Effect effect;
 };
 
-Effect turns(bool ServerSettings::* member, bool value) {
+Effect turns(bool ServerSettings::*member, bool value) {
   return [=](ServerSettings& settings, const std::string&) {
     settings.*member = value;
     return std::string();
@@ -131,7 +124,7 @@ Effect turns(bool ServerSettings::* member, bool value) {
 }
 
 template <class T>
-Effect number(std::optional<T> ServerSettings::* member, uint32_t least, uint32_t most) {
+Effect number(std::optional<T> ServerSettings::*member, uint32_t least, uint32_t most) {
   return [=](ServerSettings& settings, const std::string& value) {
     const auto parsed = parse_number(value, least, most);
     if (parsed) settings.*member = static_cast<T>(*parsed);
@@ -139,7 +132,7 @@ Effect number(std::optional<T> ServerSettings::* member, uint32_t least, uint32_
   };
 }
 
-Effect time(std::optional<Milliseconds> ServerSettings::* member) {
+Effect time(std::optional<Milliseconds> ServerSettings::*member) {
   return [=](ServerSettings& settings, const std::string& value) {
     const auto parsed = parse_time(value);
     if (parsed) settings.*member = parsed;

@@ -10,11 +10,14 @@
 #include <vector>
 
 #include "config/haproxy/file.h"
+#include "config/imports/draft.h"
+#include "config/imports/numbers.h"
 #include "config/model.h"
 
 namespace sluice::config::haproxy {
 
-using Milliseconds = std::chrono::milliseconds;
+using imports::Milliseconds;
+using imports::parse_number;
 
 /// Where a frontend listens.
 struct Listening {
@@ -37,9 +40,6 @@ std::expected<ServerAddress, std::string> parse_server_address(const std::string
 
 /// "50s", "5m", "500" (milliseconds). Nothing if it is no time, or one of more than 24 days, which HAProxy refuses.
 std::optional<Milliseconds> parse_time(std::string_view text);
-
-/// A whole number within bounds.
-std::optional<uint32_t> parse_number(std::string_view text, uint32_t least, uint32_t most);
 
 /// What stands on a `server` or `default-server` line, as far as it can be converted.
 struct ServerSettings {

@@ -3,10 +3,12 @@
 // What was wrong in a haproxy.cfg for SMTP, whether it can be converted or not.
 #pragma once
 
-#include "config/haproxy/draft.h"
 #include "config/haproxy/proxies.h"
+#include "config/imports/draft.h"
 
 namespace sluice::config::haproxy {
+
+using imports::DraftCheck;
 
 inline constexpr uint16_t kRelay = 25, kSubmissions = 465, kSubmission = 587;
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sluicectl import haproxy: what it prints carries mail."""
+"""sluicectl import: what it prints carries mail."""
+import pathlib
 import re
 import subprocess
 
 from lab.balancer import EXAMPLE, programs
 from lab.network import VIP4
+from lab.shell import run
 
 HAPROXY = f"""
 defaults
@@ -24,8 +26,15 @@ listen submission
 """
 
 
-def convert(path):
-    return subprocess.run([programs()["sluicectl"], "import", "haproxy", path], text=True, capture_output=True, timeout=120)
+def convert(path, program="haproxy"):
+    return subprocess.run([programs()["sluicectl"], "import", program, path], text=True, capture_output=True, timeout=120)
+
+
+def with_devices(text):
+    """With what an operator fills in: the devices and a name."""
+    devices = re.search(r"dataplane:\n\{.*?\n\};\n", EXAMPLE.read_text(), re.DOTALL)[0]
+    text = re.sub(r"dataplane:\n\{.*?\n\};\n", lambda _: devices, text, count=1, flags=re.DOTALL)
+    return text.replace('instance = "sluice";', 'instance = "imported";')
 
 
 def test_a_converted_file_carries_mail_and_says_what_was_wrong(lab):
@@ -34,16 +43,55 @@ def test_a_converted_file_carries_mail_and_says_what_was_wrong(lab):
     assert done.returncode == 0, done.stderr
     for line, word in ((4, "RFC 5321"), (14, "inspect-delay"), (15, "only connects"), (15, "587 was sent to port 25")):
         assert re.search(rf"haproxy\.cfg:{line}: warning: .*{word}", done.stdout), done.stdout
-    # What an operator fills in: the devices.
-    devices = re.search(r"dataplane:\n\{.*?\n\};\n", EXAMPLE.read_text(), re.DOTALL)[0]
-    text = re.sub(r"dataplane:\n\{.*?\n\};\n", lambda _: devices, done.stdout, count=1, flags=re.DOTALL)
-    (lab.directory / "sluice.cfg").write_text(text.replace('instance = "sluice";', 'instance = "imported";'))
+    (lab.directory / "sluice.cfg").write_text(with_devices(done.stdout))
     lab.start_greeters()
     balancer = lab.start_balancer(lab.directory / "sluice.cfg")
     mailer = lab.mailer(target=VIP4, doors=[[25, "plain"], [587, "plain"]], sessions=60, messages=0).wait()
     assert mailer.outcomes == {"delivered": 60}, mailer.summary()
     assert set(mailer.backends()) == {"mta1", "mta2", "mta3"} and mailer.backends()["mta3"] == 30
     assert {service["scheduler"] for service in balancer.status()["services"]} == {"least_conn", "wrr"}
+
+
+KEEPALIVED = f"""
+virtual_server {VIP4} 25 {{
+    delay_loop 1
+    lb_algo wrr
+    lb_kind NAT
+    protocol TCP
+    sorry_server 10.0.1.12 25
+    real_server 10.0.1.10 25 {{
+        weight 3
+        SMTP_CHECK {{
+            helo_name lb.lab.test
+        }}
+    }}
+    real_server 10.0.1.11 25 {{
+        SMTP_CHECK {{
+            helo_name lb.lab.test
+        }}
+    }}
+}}
+"""
+RELAY_CONF = pathlib.Path(__file__).resolve().parents[1] / "config" / "keepalived" / "relay.conf"
+
+
+def test_a_file_of_keepalived_carries_mail_to_the_same_servers(lab):
+    path = lab.directory / "keepalived.conf"
+    path.write_text(KEEPALIVED)
+    for known in (path, RELAY_CONF):
+        run("keepalived", "-t", "-f", known)  # keepalived itself takes what is imported here
+    done = convert(path, "keepalived")
+    assert done.returncode == 0, done.stderr
+    (lab.directory / "sluice.cfg").write_text(with_devices(done.stdout))
+    lab.start_greeters()
+    balancer = lab.start_balancer(lab.directory / "sluice.cfg")
+    mailer = lab.mailer(target=VIP4, sessions=80, messages=0).wait()
+    assert mailer.outcomes == {"delivered": 80}, mailer.summary()
+    assert mailer.backends() == {"mta1": 60, "mta2": 20}, "by weight, in turn"
+    for address in ("10.0.1.10", "10.0.1.11"):
+        balancer.ctl("disable", address)
+    mailer = lab.mailer(target=VIP4, sessions=20, messages=0).wait()
+    assert mailer.backends() == {"mta3": 20}, "the sorry server"
 
 
 def test_files_that_are_none_are_refused(tmp_path):

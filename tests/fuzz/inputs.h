@@ -39,6 +39,9 @@ void play_etcd(FuzzInput bytes);
 /// A haproxy.cfg. What is made of it is a configuration that we take; or it is said why there is none.
 void play_haproxy(FuzzInput bytes);
 
+/// Likewise a keepalived.conf.
+void play_keepalived(FuzzInput bytes);
+
 /// A datagram of another node. Without the key nothing of it is believed, nor if it was recorded before; with it, the
 /// table holds what it tells, and no more than there is room for.
 void play_peers(FuzzInput bytes);

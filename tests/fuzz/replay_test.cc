@@ -40,8 +40,9 @@ INSTANTIATE_TEST_SUITE_P(Of, FuzzCorpus,
                          ::testing::Values(Target{"adoption", play_adoption}, Target{"config", play_config},
                                            Target{"dialogue", play_dialogue}, Target{"discovery", play_discovery},
                                            Target{"etcd", play_etcd}, Target{"haproxy", play_haproxy},
-                                           Target{"peers", play_peers}, Target{"probe", play_probe},
-                                           Target{"syn_proxy", play_syn_proxy}, Target{"worker", play_worker}),
+                                           Target{"keepalived", play_keepalived}, Target{"peers", play_peers},
+                                           Target{"probe", play_probe}, Target{"syn_proxy", play_syn_proxy},
+                                           Target{"worker", play_worker}),
                          [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace

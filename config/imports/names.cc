@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "config/haproxy/names.h"
+#include "config/imports/names.h"
 
 #include <algorithm>
 
-namespace sluice::config::haproxy {
+namespace sluice::config::imports {
 
 namespace {
 
@@ -16,7 +16,8 @@ bool is_alphanumeric(char c) {
 
 std::string allowed(const std::string& wanted, size_t longest) {
   std::string out = wanted.substr(0, longest);
-  std::ranges::replace_if(out, [](char c) { return !is_alphanumeric(c) && c != '.' && c != '_' && c != '-'; }, '-');
+  std::ranges::replace_if(
+      out, [](char c) { return !is_alphanumeric(c) && c != '.' && c != '_' && c != '-'; }, '-');
   if (out.empty() || !is_alphanumeric(out.front())) out = "x" + out.substr(0, longest - 1);
   return out;
 }
@@ -40,4 +41,4 @@ std::string check_name(const std::string& pool) {
   return out.front() >= '0' && out.front() <= '9' ? "c" + out.substr(0, kMaxName - 1) : out;
 }
 
-}  // namespace sluice::config::haproxy
+}  // namespace sluice::config::imports

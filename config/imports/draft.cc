@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "config/haproxy/draft.h"
+#include "config/imports/draft.h"
 
 #include <fmt/format.h>
 
 #include "config/choices.h"
+#include "config/imports/remarks.h"
 
-namespace sluice::config::haproxy {
+namespace sluice::config::imports {
 
 namespace {
 
@@ -88,6 +89,8 @@ std::string service_text(const DraftService& service) {
   out.text("name", service.name).text("vip", service.vip).put("port", std::to_string(service.port));
   out.text("pool", service.pool).text("check", service.check);
   if (service.scheduler != Scheduler::kMaglev) out.text("scheduler", std::string(name_of(service.scheduler)));
+  if (service.hash_on != HashOn::kConnection) out.text("hash_on", std::string(name_of(service.hash_on)));
+  if (service.forwarding != Forwarding::kNat) out.text("forwarding", std::string(name_of(service.forwarding)));
   out.text("proxy", name_of_proxy(service.proxy));
   out.number("mss", service.mss);
   if (service.keep_when_down) out.text("on_backend_down", "keep");
@@ -111,8 +114,8 @@ std::string vip_note(const Draft& draft) {
 
 }  // namespace
 
-std::string write_draft(const Draft& draft, const std::string& origin) {
-  std::string out = fmt::format("// Made from {} by sluicectl import haproxy.\n\n", printable(origin));
+std::string write_draft(const Draft& draft, const std::string& origin, const std::string& command) {
+  std::string out = fmt::format("// Made from {} by {}.\n\n", printable(origin), command);
   out +=
       "// TO DO: instance: the name by which its units are started, sluice-control@NAME.\ninstance = \"sluice\";\n\n";
   out +=
@@ -131,4 +134,4 @@ std::string write_draft(const Draft& draft, const std::string& origin) {
          list("services", draft.services, service_text);
 }
 
-}  // namespace sluice::config::haproxy
+}  // namespace sluice::config::imports

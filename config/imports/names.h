@@ -7,7 +7,7 @@
 #include <map>
 #include <string>
 
-namespace sluice::config::haproxy {
+namespace sluice::config::imports {
 
 class Names {
  public:
@@ -21,4 +21,4 @@ class Names {
 /// The same for a name of a check, which libconfig allows no dot in.
 std::string check_name(const std::string& pool);
 
-}  // namespace sluice::config::haproxy
+}  // namespace sluice::config::imports

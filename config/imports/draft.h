@@ -3,14 +3,16 @@
 // A configuration of ours in the making: what an import found, and nothing that is a default.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "config/haproxy/values.h"
 #include "config/model.h"
 
-namespace sluice::config::haproxy {
+namespace sluice::config::imports {
+
+using Milliseconds = std::chrono::milliseconds;
 
 struct DraftCheck {
   std::string name;
@@ -41,6 +43,8 @@ struct DraftService {
   std::string name, vip, pool, check;
   uint16_t port = 0;
   Scheduler scheduler = Scheduler::kWrr;
+  HashOn hash_on = HashOn::kConnection;
+  Forwarding forwarding = Forwarding::kNat;
   Proxy proxy = Proxy::kNone;
   std::optional<uint32_t> mss;
   bool keep_when_down = true;
@@ -54,7 +58,7 @@ struct Draft {
   std::optional<Milliseconds> established;  // only if longer than our default
 };
 
-/// The draft as a configuration file. `origin` is named in its first line.
-std::string write_draft(const Draft& draft, const std::string& origin);
+/// The draft as a configuration file. Its first line says that `command` made it, of the file `origin`.
+std::string write_draft(const Draft& draft, const std::string& origin, const std::string& command);
 
-}  // namespace sluice::config::haproxy
+}  // namespace sluice::config::imports
