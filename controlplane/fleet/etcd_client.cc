@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "controlplane/fleet/etcd_tls.h"
+#include "controlplane/base/tls_files.h"
 
 namespace sluice::control {
 

@@ -71,7 +71,7 @@ std::expected<Token, std::string> Token::read(const std::string& path) {
   const auto fault = [&path](const std::string& what) { return std::unexpected(fmt::format("{}: {}", path, what)); };
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return fault(std::strerror(errno));
-  struct stat info{};
+  struct stat info {};
   if (fstat(file.get(), &info) != 0) return fault(std::strerror(errno));
   if (!S_ISREG(info.st_mode)) return fault("is not a file");
   if (info.st_uid != 0 && info.st_uid != geteuid()) return fault("belongs to another user");
@@ -91,7 +91,7 @@ std::expected<Token, std::string> Token::read(const std::string& path) {
   return Token(token);
 }
 
-AccessRules::AccessRules(std::vector<std::string> names, std::vector<Token> tokens)
+AccessRules::AccessRules(std::vector<std::string> names, Tokens tokens)
     : names_(std::move(names)), tokens_(std::move(tokens)) {
   std::ranges::transform(names_, names_.begin(), lower);
 }
@@ -107,11 +107,11 @@ std::expected<AccessRules::Granted, ApiResponse> AccessRules::judge(const Creden
     return std::unexpected(ApiResponse::error(
         http::status::misdirected_request, "not known by that name; use an address, or add it to control.http_names"));
   }
-  if (credentials.authorization.empty()) return Granted{credentials.from_here, false};
+  if (credentials.authorization.empty()) return Granted{credentials.from_here || credentials.is_certified, false};
   const std::string_view presented = bearer_of(credentials.authorization);
-  const bool matches = std::ranges::any_of(tokens_, [&](const Token& token) { return token.matches(presented); });
-  if (!matches) return std::unexpected(ApiResponse::error(http::status::unauthorized, "that token is not accepted"));
-  return Granted{true, true};
+  if (tokens_.change && tokens_.change->matches(presented)) return Granted{true, true};
+  if (tokens_.read && tokens_.read->matches(presented)) return Granted{true, false};
+  return std::unexpected(ApiResponse::error(http::status::unauthorized, "that token is not accepted"));
 }
 
 }  // namespace sluice::control

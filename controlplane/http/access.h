@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who may do what over TCP. From this host anyone may read; to change anything, and to read from elsewhere, one needs
-// the token. A request that names another host than this one is refused: a browser that was led here by a foreign name
-// (DNS rebinding) would let that name's pages read the answers.
+// Who may do what over TCP. From this host anyone may read, and from elsewhere who has shown a certificate; others need
+// a token for that, and to change anything everybody needs the one for changes. A request that names another host than
+// this one is refused: a browser that was led here by a foreign name (DNS rebinding) would let that name's pages read
+// the answers.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +42,13 @@ struct Credentials {
   std::string_view host;           // the header's value; "" = none
   std::string_view authorization;  // the header's value; "" = none
   bool from_here = false;          // the peer is on this host
+  bool is_certified = false;       // it has shown a certificate that we believe
+};
+
+/// None of one kind: nobody may do that by a token.
+struct Tokens {
+  std::optional<Token> change;
+  std::optional<Token> read;
 };
 
 class AccessRules {
@@ -51,7 +60,7 @@ class AccessRules {
 
   AccessRules() = default;
   /// `names`: by which the server may be asked for, besides addresses and "localhost".
-  AccessRules(std::vector<std::string> names, std::vector<Token> tokens);
+  AccessRules(std::vector<std::string> names, Tokens tokens);
 
   /// What the request may do; or the answer to it.
   std::expected<Granted, ApiResponse> judge(const Credentials& credentials) const;
@@ -60,7 +69,7 @@ class AccessRules {
   bool knows_host(std::string_view host) const;
 
   std::vector<std::string> names_;  // lower-case
-  std::vector<Token> tokens_;       // none, or one
+  Tokens tokens_;
 };
 
 }  // namespace sluice::control

@@ -99,7 +99,7 @@ void Router::answer(ApiRequest request, const Reply& reply) const {
       continue;
     }
     if (!request.may_read && !route.is_open) {
-      return reply(ApiResponse::error(http::status::unauthorized, "reading from another host needs the bearer token"));
+      return reply(ApiResponse::error(http::status::unauthorized, "reading from another host needs a bearer token"));
     }
     if (route.method != http::verb::get && !request.may_write) {
       return reply(ApiResponse::error(http::status::forbidden,

@@ -23,6 +23,7 @@ struct ApiRequest {
   std::string body;
   bool may_read = true;                 // otherwise only what is open to everybody
   bool may_write = false;               // its connection may change things
+  std::string who;                      // asks, in words for operators
   std::vector<std::string> parameters;  // what the {} of the pattern matched, percent-decoded
 };
 

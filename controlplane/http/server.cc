@@ -2,6 +2,9 @@
 #include "controlplane/http/server.h"
 
 #include <fmt/format.h>
+#include <grp.h>
+#include <openssl/x509.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +12,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/basic_stream.hpp>
@@ -19,7 +23,11 @@
 #include <boost/beast/http/write.hpp>
 #include <cerrno>
 #include <charconv>
+#include <memory>
 #include <system_error>
+#include <type_traits>
+
+#include "controlplane/base/printable.h"
 
 namespace sluice::control {
 
@@ -74,9 +82,13 @@ std::string words_for(error_code error) {
   return "not an HTTP request: " + error.message();
 }
 
-/// Whoever reaches the Unix socket may do everything: its file's mode says who does.
-Verdict judge(const AccessRules&, const asio::local::stream_protocol::socket&, const Request&) {
-  return AccessRules::Granted{true, true};
+Peer peer_of(const asio::local::stream_protocol::socket& socket) {
+  ucred of{};
+  socklen_t size = sizeof of;
+  const auto fd = const_cast<asio::local::stream_protocol::socket&>(socket).native_handle();
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &of, &size) != 0) return {true, true, false, "somebody"};
+  const passwd* user = getpwuid(of.uid);
+  return {true, true, false, fmt::format("{} (uid {})", user != nullptr ? user->pw_name : "?", of.uid)};
 }
 
 bool is_here(const asio::ip::tcp::socket& socket) {
@@ -88,13 +100,32 @@ bool is_here(const asio::ip::tcp::socket& socket) {
   return peer.is_loopback();
 }
 
-Verdict judge(const AccessRules& rules, const asio::ip::tcp::socket& socket, const Request& request) {
+Peer peer_of(const asio::ip::tcp::socket& socket) {
+  error_code error;
+  const auto address = socket.remote_endpoint(error).address();
+  return {false, is_here(socket), false, error ? "somebody" : address.to_string()};
+}
+
+/// What the certificate is of that a client has shown, in one line.
+std::string subject_of(SSL* connection) {
+  const std::unique_ptr<X509, decltype(&X509_free)> shown(SSL_get1_peer_certificate(connection), &X509_free);
+  const std::unique_ptr<BIO, decltype(&BIO_free)> line(BIO_new(BIO_s_mem()), &BIO_free);
+  if (!shown || !line) return "";
+  X509_NAME_print_ex(line.get(), X509_get_subject_name(shown.get()), 0, XN_FLAG_RFC2253);
+  const char* text = nullptr;
+  const long bytes = BIO_get_mem_data(line.get(), &text);
+  return printable(std::string(text, static_cast<size_t>(std::max(bytes, 0L))));
+}
+
+/// Whoever reaches the Unix socket may do everything: its file's mode and group say who does.
+Verdict judge(const AccessRules& rules, const Peer& peer, const Request& request) {
+  if (peer.is_local) return AccessRules::Granted{true, true};
   constexpr unsigned kHttp11 = 11;  // from which on a Host is demanded (RFC 9112 section 3.2)
   const auto hosts = request.count(http::field::host);
   if (hosts > 1 || (hosts == 0 && request.version() >= kHttp11))
     return std::unexpected(ApiResponse::error(http::status::bad_request, "allowed: one Host"));
   const auto value = [&](http::field name) { return std::string_view(request[name].data(), request[name].size()); };
-  return rules.judge({value(http::field::host), value(http::field::authorization), is_here(socket)});
+  return rules.judge({value(http::field::host), value(http::field::authorization), peer.is_here, peer.is_certified});
 }
 
 [[noreturn]] void fail(const error_code& error, const std::string& what) {
@@ -103,12 +134,22 @@ Verdict judge(const AccessRules& rules, const asio::ip::tcp::socket& socket, con
 
 /// A socket file outlives the process that made it. One that is still served stays, and bind() then says so.
 void remove_stale_socket(asio::io_context& io, const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   if (lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return;
   asio::local::stream_protocol::socket probe(io);
   error_code error;
   probe.connect(asio::local::stream_protocol::endpoint(path), error);
   if (error == asio::error::connection_refused) ::unlink(path.c_str());
+}
+
+void give_to(const std::string& group, const std::string& path, error_code& error) {
+  errno = 0;
+  const ::group* found = getgrnam(group.c_str());
+  if (found == nullptr)
+    throw std::system_error(errno == 0 ? ENOENT : errno, std::system_category(),
+                            "group " + group + " (control.api_group)");
+  if (chown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) != 0)
+    error.assign(errno, boost::system::system_category());
 }
 
 /// "127.0.0.1:9125", "[::1]:9125".
@@ -132,7 +173,7 @@ asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {
 HttpServer::HttpServer(asio::io_context& io, const Router& router, HttpLimits limits, AccessRules rules)
     : io_(io), router_(router), limits_(limits), rules_(std::move(rules)) {}
 
-void HttpServer::listen(const std::string& path) {
+void HttpServer::listen(const std::string& path, const std::string& group) {
   auto acceptor = std::make_unique<Local::acceptor>(io_);
   error_code error;
   acceptor->open(Local(), error);
@@ -141,13 +182,14 @@ void HttpServer::listen(const std::string& path) {
   const mode_t before = umask(0777 & ~kSocketMode);
   acceptor->bind(Local::endpoint(path), error);
   umask(before);
+  if (!error && !group.empty()) give_to(group, path, error);
   if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (error) fail(error, "cannot listen on " + path + " (control.api)");
   path_ = path;
   accept_on(local_, std::move(acceptor));
 }
 
-void HttpServer::listen_tcp(const std::string& address) {
+void HttpServer::listen_tcp(const std::string& address, std::unique_ptr<Certificate> certificate) {
   const Tcp::endpoint endpoint = parse_endpoint(address);
   auto acceptor = std::make_unique<Tcp::acceptor>(io_);
   error_code error;
@@ -156,6 +198,7 @@ void HttpServer::listen_tcp(const std::string& address) {
   if (!error) acceptor->bind(endpoint, error);
   if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (error) fail(error, "cannot listen on " + address + " (control.http)");
+  certificate_ = std::move(certificate);
   accept_on(tcp_, std::move(acceptor));
 }
 
@@ -225,17 +268,53 @@ asio::awaitable<ApiResponse> HttpServer::ask(ApiRequest request) {
 
 template <typename Protocol>
 asio::awaitable<void> HttpServer::serve(typename Protocol::socket socket, const Listener<Protocol>& listener) {
+  if constexpr (std::is_same_v<Protocol, Tcp>) {
+    if (certificate_) co_return co_await serve_secured(std::move(socket));
+  }
   beast::basic_stream<Protocol> stream(std::move(socket));
+  co_await converse(stream, peer_of(stream.socket()), listener);
+  error_code ignored;
+  stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+}
+
+asio::awaitable<void> HttpServer::serve_secured(Tcp::socket socket) {
+  const std::shared_ptr<asio::ssl::context> context = certificate_->current();
+  asio::ssl::stream<beast::basic_stream<Tcp>> stream(beast::basic_stream<Tcp>(std::move(socket)), *context);
+  error_code error;
+  stream.next_layer().expires_after(patience(tcp_));
+  co_await stream.async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, error));
+  if (error) co_return;
+  Peer peer = peer_of(stream.next_layer().socket());
+  const std::string subject = subject_of(stream.native_handle());
+  peer.is_certified = !subject.empty();
+  if (peer.is_certified) peer.name += " (" + subject + ")";
+  co_await converse(stream, peer, tcp_);
+  stream.next_layer().expires_after(limits_.response_timeout);
+  co_await stream.async_shutdown(asio::redirect_error(asio::use_awaitable, error));
+}
+
+void HttpServer::note(const ApiRequest& request, const ApiResponse& answer) {
+  const bool changes = request.method != http::verb::get && request.method != http::verb::head && request.may_write;
+  if (audit_ == nullptr || !changes) return;
+  const std::string_view method(http::to_string(request.method).data(), http::to_string(request.method).size());
+  audit_->changed(request.who,
+                  fmt::format("{} {}{}{}", method, request.path, request.query.empty() ? "" : "?", request.query),
+                  static_cast<unsigned>(answer.status));
+}
+
+template <typename Stream, typename Protocol>
+asio::awaitable<void> HttpServer::converse(Stream& stream, const Peer& peer, const Listener<Protocol>& listener) {
+  auto& lowest = beast::get_lowest_layer(stream);
   beast::flat_buffer buffer(limits_.header_bytes + limits_.body_bytes);
   error_code error;
   for (bool keep = true; keep;) {
     http::request_parser<http::string_body> parser;
     parser.header_limit(static_cast<uint32_t>(limits_.header_bytes));
     parser.body_limit(limits_.body_bytes);
-    stream.expires_after(patience(listener));
+    lowest.expires_after(patience(listener));
     co_await http::async_read_header(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
     // Judged by its header. A body is for changes: of those who may make none it is not even read.
-    auto granted = error ? Verdict() : judge(rules_, stream.socket(), parser.get());
+    auto granted = error ? Verdict() : judge(rules_, peer, parser.get());
     if (!error && granted && granted->may_write) {
       co_await http::async_read(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
     }
@@ -245,20 +324,22 @@ asio::awaitable<void> HttpServer::serve(typename Protocol::socket socket, const 
       answer = ApiResponse::error(http::status::bad_request, words_for(error));
     } else if (!granted) {
       answer = granted.error();
+      if (audit_ != nullptr && answer.status == http::status::unauthorized) audit_->denied(peer.name);
     } else {
       ApiRequest request = to_api(parser.get());
       request.may_read = granted->may_read;
       request.may_write = granted->may_write;
-      answer = co_await ask(std::move(request));
+      request.who = peer.name;
+      answer = co_await ask(request);
+      note(request, answer);
     }
     auto response = to_http(std::move(answer), parser.get());
     if (error || !parser.is_done()) response.keep_alive(false);
     keep = response.keep_alive();
-    stream.expires_after(limits_.response_timeout);
+    lowest.expires_after(limits_.response_timeout);
     co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, error));
     if (error) break;
   }
-  stream.socket().shutdown(asio::socket_base::shutdown_send, error);
 }
 
 }  // namespace sluice::control

@@ -16,6 +16,8 @@
 #include <string>
 
 #include "controlplane/http/access.h"
+#include "controlplane/http/audit.h"
+#include "controlplane/http/certificate.h"
 #include "controlplane/http/router.h"
 
 namespace sluice::control {
@@ -28,16 +30,27 @@ struct HttpLimits {
   size_t connections = 256;  // of a listener; those beyond wait until one ends
 };
 
+/// Who is at the other end of a connection.
+struct Peer {
+  bool is_local = false;  // on the Unix socket
+  bool is_here = false;   // on this host
+  bool is_certified = false;
+  std::string name;  // for operators: "root (uid 0)", "192.0.2.7", "192.0.2.7 (CN=ops)"
+};
+
 class HttpServer {
  public:
   HttpServer(boost::asio::io_context& io, const Router& router, HttpLimits limits = {}, AccessRules rules = {});
 
+  /// Whom to tell of changes, and of tokens that are not accepted; nobody by default.
+  void tell(Audit& audit) { audit_ = &audit; }
+
   /// Listens on a Unix socket with mode 0660; a socket file that nobody serves any more is replaced. Its
-  /// connections may change things. Once. Throws std::system_error.
-  void listen(const std::string& path);
-  /// Listens on "ADDRESS:PORT", "[V6]:PORT"; its connections may do what the rules say. Once. Throws
-  /// std::invalid_argument for text of another form, std::system_error.
-  void listen_tcp(const std::string& address);
+  /// connections may change things. `group`: whose it is, "" = the process' own. Once. Throws std::system_error.
+  void listen(const std::string& path, const std::string& group = "");
+  /// Listens on "ADDRESS:PORT", "[V6]:PORT"; its connections may do what the rules say. `certificate`: shown under TLS;
+  /// nothing: in plain text. Once. Throws std::invalid_argument for text of another form, std::system_error.
+  void listen_tcp(const std::string& address, std::unique_ptr<Certificate> certificate = nullptr);
   /// Closes everything and removes the socket file.
   void stop();
 
@@ -62,6 +75,10 @@ class HttpServer {
   boost::asio::awaitable<void> accept(Listener<Protocol>& listener);
   template <typename Protocol>
   boost::asio::awaitable<void> serve(typename Protocol::socket socket, const Listener<Protocol>& listener);
+  boost::asio::awaitable<void> serve_secured(Tcp::socket socket);
+  template <typename Stream, typename Protocol>
+  boost::asio::awaitable<void> converse(Stream& stream, const Peer& peer, const Listener<Protocol>& listener);
+  void note(const ApiRequest& request, const ApiResponse& answer);
   template <typename Protocol>
   std::chrono::milliseconds patience(const Listener<Protocol>& listener) const;
   boost::asio::awaitable<ApiResponse> ask(ApiRequest request);
@@ -72,6 +89,8 @@ class HttpServer {
   AccessRules rules_;
   Listener<Local> local_;
   Listener<Tcp> tcp_;
+  std::unique_ptr<Certificate> certificate_;  // null: TCP is served in plain text
+  Audit* audit_ = nullptr;
   std::string path_;
 };
 

@@ -29,14 +29,17 @@ namespace {
 constexpr auto kPatience = 5s;
 constexpr auto kTick = 1s;  // of what operators set a time for
 
-AccessRules access_rules(const config::Config& config) {
-  std::vector<Token> tokens;
-  if (!config.control.token_file.empty()) {
-    auto token = Token::read(config.control.token_file);
-    if (!token) throw std::runtime_error("control.token_file: " + token.error());
-    tokens.push_back(std::move(*token));
-  }
-  return {config.control.http_names, std::move(tokens)};
+std::optional<Token> token_in(const std::string& path, const std::string& setting) {
+  if (path.empty()) return std::nullopt;
+  auto token = Token::read(path);
+  if (!token) throw std::runtime_error(setting + ": " + token.error());
+  return std::move(*token);
+}
+
+AccessRules access_rules(const config::Control& control) {
+  return {control.http_names,
+          {token_in(control.token_file, "control.token_file"),
+           token_in(control.read_token_file, "control.read_token_file")}};
 }
 
 }  // namespace
@@ -47,7 +50,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       configuration_{std::move(path), std::chrono::system_clock::now(), {}, ""},
       journal_file_(config_.control.state + "/events.jsonl"),
       model_(config_, journal_),
-      http_(io, router_, {}, access_rules(config_)),
+      http_(io, router_, {}, access_rules(config_.control)),
       neighbors_(
           io, std::set<std::string>{},
           [this](const config::IpAddress& address, const Reachability& reachability) {
@@ -140,8 +143,7 @@ void Controller::start() {
   sources_.start(config_.sources);
   announcer_.start(config_.announce);
   fleet_.start(config_.fleet);
-  http_.listen(config_.control.api);
-  if (!config_.control.http.empty()) http_.listen_tcp(config_.control.http);
+  serve_api();
   patience_.expires_after(kPatience);
   patience_.async_wait([this](const boost::system::error_code& cancelled) {
     if (cancelled) return;
@@ -168,6 +170,19 @@ void Controller::start() {
                               model_.members().size()));
   tick();
   something_changed();
+}
+
+void Controller::serve_api() {
+  http_.tell(audit_);
+  http_.listen(config_.control.api, config_.control.api_group);
+  if (config_.control.http.empty()) return;
+  std::unique_ptr<Certificate> certificate;
+  if (config_.control.tls)
+    certificate = std::make_unique<Certificate>(*config_.control.tls, [this](const std::string& fault) {
+      journal_.record(fault.empty() ? Severity::kInfo : Severity::kWarning, "api", "certificate",
+                      fault.empty() ? "its files are sound again" : fault + "; the last good ones stay in use");
+    });
+  http_.listen_tcp(config_.control.http, std::move(certificate));
 }
 
 void Controller::stop() {

@@ -103,6 +103,7 @@ class Controller {
   std::optional<NodeDrain::Flows> node_flows() const;
   /// Why no packet to a VIP comes through; "" = they do; nothing: that is not known yet.
   std::optional<std::string> node_fault() const;
+  void serve_api();
   void tick();
   void on_local_addresses(const std::vector<LocalAddress>& addresses);
   void on_connected(uint32_t workers);
@@ -125,6 +126,7 @@ class Controller {
   std::set<std::string> told_warnings_;
   Model model_;
   Router router_;
+  Audit audit_{journal_};
   HttpServer http_;
   Neighbors neighbors_;
   LocalAddresses local_addresses_;

@@ -2,6 +2,7 @@
 #include "controlplane/process/start_check.h"
 
 #include <fmt/format.h>
+#include <grp.h>
 #include <openssl/bio.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -16,9 +17,9 @@
 #include <string>
 
 #include "config/load.h"
+#include "controlplane/base/tls_files.h"
 #include "controlplane/base/watched_file.h"
 #include "controlplane/changes/block_file.h"
-#include "controlplane/fleet/etcd_tls.h"
 #include "controlplane/http/access.h"
 #include "controlplane/model/model.h"
 #include "healthcheck/tls.h"
@@ -32,15 +33,24 @@ constexpr off_t kLeastKeyBytes = 32;
 constexpr off_t kMostKeyBytes = 4096;
 constexpr mode_t kForbiddenKeyModes = S_IRWXO | S_IWGRP | S_IXGRP;
 
-void check_token(const config::Control& control, config::Findings& findings) {
-  if (control.token_file.empty()) return;
-  if (const auto token = Token::read(control.token_file); !token) findings.add("control.token_file", token.error());
+void check_tokens(const config::Control& control, config::Findings& findings) {
+  for (const auto& [setting, path] : {std::pair("control.token_file", &control.token_file),
+                                      std::pair("control.read_token_file", &control.read_token_file)}) {
+    if (path->empty()) continue;
+    if (const auto token = Token::read(*path); !token) findings.add(setting, token.error());
+  }
+}
+
+void check_api_group(const config::Control& control, config::Findings& findings) {
+  if (control.api_group.empty() || getgrnam(control.api_group.c_str()) != nullptr) return;
+  findings.add("control.api_group",
+               fmt::format("there is no group \"{}\"; allowed: one that this host knows", control.api_group));
 }
 
 /// Those that some service uses: no other is made.
 std::set<std::string> used_checks(const config::Config& config) {
   std::set<std::string> out;
-  for (const config::Service& service : config.services) {
+  for (const config::Service& service : config.services_and_routes()) {
     const config::Pool* pool = config.find_pool(service.pool);
     out.insert(service.check.empty() && pool != nullptr ? pool->check : service.check);
   }
@@ -68,7 +78,7 @@ void check_certificates(const config::Config& config, config::Findings& findings
   for (const config::Check& check : config.checks) {
     if (!check.verify || !used.contains(check.name)) continue;
     const std::string path = fmt::format("checks.{}.ca_file", check.name);
-    struct stat info{};
+    struct stat info {};
     const bool is_there = !check.ca_file.empty() && stat(check.ca_file.c_str(), &info) == 0;
     if (is_there && !S_ISREG(info.st_mode)) {
       findings.add(path, check.ca_file + ": is not a file");
@@ -85,7 +95,7 @@ void check_key(const config::Peers& peers, config::Findings& findings) {
   const auto fault = [&](const std::string& what) {
     findings.add("fleet.peers.key_file", fmt::format("{}: {}", peers.key_file, what));
   };
-  struct stat info{};
+  struct stat info {};
   if (stat(peers.key_file.c_str(), &info) != 0) return fault(std::strerror(errno));
   if (!S_ISREG(info.st_mode)) return fault("is not a file");
   if ((info.st_mode & kForbiddenKeyModes) != 0)
@@ -95,24 +105,38 @@ void check_key(const config::Peers& peers, config::Findings& findings) {
     fault(fmt::format("holds {} bytes; allowed: {} to {}", info.st_size, kLeastKeyBytes, kMostKeyBytes));
 }
 
+/// A file of certificates, or "", of which one at least is to be valid.
+void check_expiry(const std::string& setting, const std::string& path, config::Findings& findings) {
+  if (path.empty()) return;
+  if (const std::string fault = fault_of_certificates(path); !fault.empty())
+    findings.add(setting, fault + "; allowed: one that is valid");
+}
+
+/// A file that holds a key, or "".
+void check_key_mode(const std::string& setting, const std::string& path, config::Findings& findings) {
+  struct stat info {};
+  if (path.empty() || stat(path.c_str(), &info) != 0 || (info.st_mode & kForbiddenKeyModes) == 0) return;
+  findings.add(setting,
+               fmt::format("{}: has mode {:04o}; allowed: what its owner may do, and reading for its group: 0600, 0640",
+                           path, info.st_mode & 07777));
+}
+
 void check_etcd(const config::Fleet& fleet, config::Findings& findings) {
   if (!fleet.etcd) return;
   if (const auto read = etcd_tls(*fleet.etcd); !read)
     return findings.add("fleet.etcd." + read.error().setting, read.error().words);
-  const auto judge = [&](const char* setting, const std::string& path) {
-    if (path.empty()) return;
-    if (const std::string fault = fault_of_certificates(path); !fault.empty())
-      findings.add(std::string("fleet.etcd.") + setting, fault + "; allowed: one that is valid");
-  };
-  judge("ca_file", fleet.etcd->ca_file);
-  judge("cert_file", fleet.etcd->cert_file);
-  struct stat info{};
-  const std::string& key = fleet.etcd->key_file;
-  if (!key.empty() && stat(key.c_str(), &info) == 0 && (info.st_mode & kForbiddenKeyModes) != 0)
-    findings.add(
-        "fleet.etcd.key_file",
-        fmt::format("{}: has mode {:04o}; allowed: what its owner may do, and reading for its group: 0600, 0640", key,
-                    info.st_mode & 07777));
+  check_expiry("fleet.etcd.ca_file", fleet.etcd->ca_file, findings);
+  check_expiry("fleet.etcd.cert_file", fleet.etcd->cert_file, findings);
+  check_key_mode("fleet.etcd.key_file", fleet.etcd->key_file, findings);
+}
+
+void check_http_tls(const config::Control& control, config::Findings& findings) {
+  if (!control.tls) return;
+  if (const auto read = http_tls(*control.tls); !read)
+    return findings.add("control.tls." + read.error().setting, read.error().words);
+  check_expiry("control.tls.cert_file", control.tls->cert_file, findings);
+  check_expiry("control.tls.client_ca_file", control.tls->client_ca_file, findings);
+  check_key_mode("control.tls.key_file", control.tls->key_file, findings);
 }
 
 void check_block_file(const config::Sources& sources, config::Findings& findings) {
@@ -163,7 +187,9 @@ void check_directories(const config::Config& config, config::Findings& findings)
 
 void check_start(const config::Config& config, config::Findings& findings) {
   if (const std::string fault = table_memory_fault(config); !fault.empty()) findings.add("services", fault);
-  check_token(config.control, findings);
+  check_tokens(config.control, findings);
+  check_api_group(config.control, findings);
+  check_http_tls(config.control, findings);
   check_certificates(config, findings);
   check_key(config.fleet.peers, findings);
   check_etcd(config.fleet, findings);

@@ -40,13 +40,15 @@ def sockets(namespace, count, address=ADDRESS):
 class Api:
     """Requests over TCP from inside the balancer's namespace."""
 
-    def __init__(self, namespace, address=ADDRESS):
-        self.namespace, self.address = namespace, address
+    def __init__(self, namespace, address=ADDRESS, tls=None):
+        """`tls`: an SSLContext, for a server that speaks TLS."""
+        self.namespace, self.address, self.tls = namespace, address, tls
 
     def request(self, path, method="GET", body=None, **headers):
         """(status, headers, body as text)"""
         def ask():
-            connection = http.client.HTTPConnection(*self.address, timeout=20)
+            connection = (http.client.HTTPSConnection(*self.address, timeout=20, context=self.tls) if self.tls else
+                          http.client.HTTPConnection(*self.address, timeout=20))
             try:
                 names = {name.replace("_", "-"): value for name, value in headers.items()}
                 connection.request(method, path, body, names)

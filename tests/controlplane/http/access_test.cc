@@ -28,7 +28,7 @@ TEST(AccessRules, LetThisHostReadAndNobodyWriteWithoutAToken) {
 }
 
 TEST(AccessRules, TakeTheTokenAlone) {
-  const AccessRules rules({}, {Token(kSecret)});
+  const AccessRules rules({}, {.change = Token(kSecret), .read = std::nullopt});
   for (const std::string scheme : {"Bearer ", "bearer ", "BEARER   "}) {
     const std::string header = scheme + kSecret;
     const auto granted = rules.judge({.host = "localhost", .authorization = header});
@@ -44,6 +44,29 @@ TEST(AccessRules, TakeTheTokenAlone) {
   }
   EXPECT_FALSE(AccessRules().judge({.authorization = "Bearer " + kSecret, .from_here = true}))
       << "without a token file no token is right";
+}
+
+TEST(AccessRules, TellReadersFromThoseWhoMayChange) {
+  const std::string reading = "fedcba9876543210fedc";
+  const AccessRules rules({}, {.change = Token(kSecret), .read = Token(reading)});
+  const auto reader = rules.judge({.host = "localhost", .authorization = "Bearer " + reading});
+  ASSERT_TRUE(reader);
+  EXPECT_TRUE(reader->may_read);
+  EXPECT_FALSE(reader->may_write);
+  const auto both = rules.judge({.host = "localhost", .authorization = "Bearer " + kSecret});
+  ASSERT_TRUE(both);
+  EXPECT_TRUE(both->may_read && both->may_write);
+  const AccessRules only_readers({}, {.change = std::nullopt, .read = Token(reading)});
+  EXPECT_FALSE(only_readers.judge({.authorization = "Bearer " + kSecret, .from_here = true}));
+}
+
+TEST(AccessRules, ACertificateLetsReadFromElsewhere) {
+  const AccessRules rules({}, {.change = Token(kSecret), .read = std::nullopt});
+  const auto certified = rules.judge({.host = "192.0.2.1", .is_certified = true});
+  ASSERT_TRUE(certified);
+  EXPECT_TRUE(certified->may_read);
+  EXPECT_FALSE(certified->may_write);
+  EXPECT_FALSE(rules.judge({.host = "192.0.2.1", .authorization = "Bearer x", .is_certified = true}));
 }
 
 TEST(AccessRules, RefuseForeignNames) {

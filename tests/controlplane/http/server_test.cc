@@ -2,6 +2,7 @@
 #include "controlplane/http/server.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -129,6 +130,47 @@ TEST_F(HttpServerTest, GivesItsSocketToOwnerAndGroup) {
   EXPECT_EQ(info.st_mode & 0777, 0660u);
 }
 
+TEST_F(HttpServerTest, GivesItsSocketToAnotherGroup) {
+  server_ = std::make_unique<HttpServer>(io_, router_);
+  server_->listen(path_, "daemon");
+  struct stat info{};
+  ASSERT_EQ(lstat(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_gid, getgrnam("daemon")->gr_gid);
+  HttpServer other(io_, router_);
+  EXPECT_THROW(other.listen(directory_ + "/other.sock", "no-such-group"), std::system_error);
+  other.stop();
+}
+
+TEST_F(HttpServerTest, TellsOfChangesAndOfTokensThatAreNotAccepted) {
+  SystemTime now{1'000'000s};
+  Journal journal([&] { return now; });
+  Audit audit(journal);
+  serve({}, AccessRules({}, {.change = Token("0123456789abcdef"), .read = Token("fedcba9876543210")}));
+  server_->tell(audit);
+  server_->listen_tcp("127.0.0.1:0");
+  const auto ask = [&](const Descriptor& fd, const std::string& line, const std::string& token) {
+    say(fd, line + " HTTP/1.0\r\n" + (token.empty() ? "" : "Authorization: Bearer " + token + "\r\n") +
+                "Content-Length: 0\r\n\r\n");
+    return hear(fd);
+  };
+  ask(connect(), "GET /hello", "");
+  ask(connect_tcp(), "GET /hello", "fedcba9876543210");
+  ask(connect_tcp(), "POST /hello", "fedcba9876543210");  // may not
+  EXPECT_TRUE(journal.entries().empty());
+  ask(connect(), "POST /hello?pool=mta", "");
+  ask(connect_tcp(), "POST /hello", "0123456789abcdef");
+  ask(connect_tcp(), "POST /nothing", "0123456789abcdef");
+  for (int i = 0; i < 5; i++) ask(connect_tcp(), "GET /hello", "0000000000000000");
+  now += 61s;
+  ask(connect_tcp(), "GET /hello", "0000000000000000");
+  std::vector<std::string> told;
+  for (const JournalEntry& entry : journal.entries()) told.push_back(entry.subject + ": " + entry.text);
+  const std::string denied = "127.0.0.1: presents a token that is not accepted";
+  EXPECT_EQ(told, (std::vector<std::string>{"root (uid 0): POST /hello?pool=mta: 200", "127.0.0.1: POST /hello: 200",
+                                            "127.0.0.1: POST /nothing: 404", denied,
+                                            denied + "; 4 others were presented since the last of these events"}));
+}
+
 TEST_F(HttpServerTest, ReplacesTheSocketOfAProcessThatIsGone) {
   {
     const Descriptor stale(socket(AF_UNIX, SOCK_STREAM, 0));
@@ -232,7 +274,7 @@ TEST_F(HttpServerTest, KeepsRoomOnTheUnixSocketWhateverHappensOnTcp) {
 }
 
 TEST_F(HttpServerTest, LetsTcpClientsReadAndWithTheTokenWrite) {
-  serve({}, AccessRules({}, {Token("0123456789abcdef")}));
+  serve({}, AccessRules({}, {.change = Token("0123456789abcdef"), .read = std::nullopt}));
   server_->listen_tcp("127.0.0.1:0");
   const std::vector<std::pair<std::string, std::string>> cases{
       {"GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", "200 OK"},

@@ -67,6 +67,25 @@ TEST_F(StartCheck, ReadsTheToken) {
   EXPECT_TRUE(faults(with(open))[0].starts_with("4: control.token_file: " + open + ": has mode 0644; allowed"));
 }
 
+TEST_F(StartCheck, LooksAtWhoMayUseTheApi) {
+  const auto with = [](const std::string& settings) { return file_with("control", settings); };
+  EXPECT_EQ(faults(with(R"(read_token_file = "/absent";)")),
+            Lines{"4: control.read_token_file: /absent: No such file or directory"});
+  EXPECT_EQ(faults(with(R"(api_group = "daemon";)")), Lines{});
+  EXPECT_EQ(faults(with(R"(api_group = "nobody-has-this";)")),
+            Lines{R"(4: control.api_group: there is no group "nobody-has-this"; allowed: one that this host knows)"});
+  const auto tls = [&](const std::string& cert, const std::string& key) {
+    return with(R"(tls = { cert_file = ")" + cert + R"("; key_file = ")" + key + R"("; };)");
+  };
+  EXPECT_EQ(faults(tls("/absent", "/absent")), Lines{"4: control.tls.cert_file: /absent: No such file or directory"});
+  const std::string text = file("server.pem", "no certificate");
+  EXPECT_EQ(faults(tls(text, text)), Lines{"4: control.tls.cert_file: " + text + ": holds no certificate in PEM form"});
+  const std::string good = directory_.path("server-good.pem");
+  write_certificate(good, 1000);
+  EXPECT_EQ(faults(tls(good, text)),
+            Lines{"4: control.tls.key_file: " + text + ": holds no key that goes with the certificate in PEM form"});
+}
+
 TEST_F(StartCheck, ReadsCertificatesThatAServiceUses) {
   const auto with = [](const std::string& path, bool used) {
     std::string out =
