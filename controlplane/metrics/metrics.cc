@@ -9,6 +9,7 @@
 #include "controlplane/channel/published_ports.h"
 #include "controlplane/discovery/discovery.h"
 #include "controlplane/figures/limit_figures.h"
+#include "controlplane/fleet/fleet.h"
 #include "controlplane/records/session_records.h"
 #include "healthcheck/prober.h"
 
@@ -94,6 +95,17 @@ void write_discovered(MetricsWriter& writer, const Discovery* discovery) {
        [](const DiscoveredPool& pool) { return pool.missing(); });
   each("sluice_discovery_refused", "1 while the source has a fault, or is gone, and what was known stays",
        [](const DiscoveredPool& pool) { return pool.fault.empty() ? 0 : 1; });
+}
+
+void write_fleet(MetricsWriter& writer, const Fleet* fleet) {
+  if (fleet == nullptr || !fleet->etcd()) return;
+  write_gauge(writer, "sluice_fleet_etcd_refused",
+              "1 while etcd does not answer, or is not believed, and what was known stays",
+              fleet->fault().empty() ? 0 : 1);
+  write_gauge(writer, "sluice_fleet_nodes", "nodes that say in etcd that they are there",
+              static_cast<double>(fleet->nodes().size()));
+  write_gauge(writer, "sluice_fleet_differences", "things in which these nodes differ, and should not",
+              static_cast<double>(differences(fleet->nodes()).size()));
 }
 
 void write_limits(MetricsWriter& writer, const ApiContext& context) {
@@ -196,6 +208,7 @@ void write_control(MetricsWriter& writer, const ApiContext& context) {
   write_removed(writer, context);
   write_blocked(writer, context.sources);
   write_discovered(writer, context.discovery);
+  write_fleet(writer, context.fleet);
   write_limits(writer, context);
   write_announcement(writer, context.announcer);
   write_records(writer, context.records);

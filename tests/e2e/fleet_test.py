@@ -111,7 +111,8 @@ def test_etcd_that_is_away_or_wiped_changes_nothing(lab, etcd, start):
     lab.balancer.start_control()
     wait_states(lab, **{name: "up" for name in ADDRESSES})
     wait_fault(lab, "Connection refused")
-    assert 'sluice_discovery_refused{pool="mta"} 1' in fetch(lab.network.balancer, "/metrics")
+    metrics = fetch(lab.network.balancer, "/metrics")
+    assert 'sluice_discovery_refused{pool="mta"} 1' in metrics and "sluice_fleet_etcd_refused 1" in metrics
     assert "what is known stays" in lab.balancer.ctl("events")
     etcd.start()
     wait_until(lambda: not fault(lab), 20, "etcd answers again")
@@ -146,12 +147,15 @@ def test_nodes_are_seen_side_by_side(lab, etcd, start):
     tables = {pool["table_digest"] for pool in lab.balancer.status()["pools"]}
     wait_until(lambda: set(own()["tables"].values()) == tables, 10, f"{own()['tables']} are {tables}")
     assert not seen()["differences"]
+    figures = lambda: [line for line in fetch(lab.network.balancer, "/metrics").splitlines() if line.startswith("sluice_fleet_")]  # noqa: E731
+    assert figures() == ["sluice_fleet_etcd_refused 0", "sluice_fleet_nodes 1", "sluice_fleet_differences 0"]
 
     other = {**own(), "version": "0.0.1", "zone": "b"}
     etcd.ctl("put", f"{PREFIX}/nodes/edge2", json.dumps(other))
     wait_until(lambda: "version differs: 0.0.1 on edge2; " in lab.balancer.ctl("fleet"), 10, lab.balancer.ctl("fleet"))
     etcd.ctl("put", f"{PREFIX}/nodes/edge3", "no report")
     assert {node["node"] for node in seen()["nodes"]} == {"edge1", "edge2"}
+    assert "sluice_fleet_nodes 2" in figures() and "sluice_fleet_differences 1" in figures()
     etcd.ctl("del", f"{PREFIX}/nodes/edge2")
     wait_until(lambda: not seen()["differences"], 10, "alone again")
     lab.balancer.control.stop()

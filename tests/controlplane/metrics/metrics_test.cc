@@ -64,6 +64,20 @@ TEST_F(Metrics, TellOfASourceOfBackendsThatFails) {
   EXPECT_EQ(page()[R"(sluice_discovered_missing{pool="mta"})"], 1);
 }
 
+TEST_F(Metrics, TellOfAnEtcdThatIsNotThere) {
+  start();
+  EXPECT_EQ(page()["sluice_fleet_etcd_refused"], 0) << "it has not been asked yet";
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (fleet_->fault().empty() && std::chrono::steady_clock::now() < deadline) {
+    io_.run_for(std::chrono::milliseconds(1));
+    io_.restart();
+  }
+  EXPECT_EQ(page()["sluice_fleet_etcd_refused"], 1);
+  EXPECT_EQ(page()["sluice_fleet_nodes"], 0);
+  fleet_->follow({});
+  EXPECT_FALSE(page().has("sluice_fleet_nodes"));
+}
+
 TEST_F(Metrics, CoarserBucketsOfABackendHoldWhatTheFineOnesHold) {
   start();
   connect();

@@ -17,6 +17,7 @@
 
 #include "controlplane/announce/announcer.h"
 #include "controlplane/discovery/discovery.h"
+#include "controlplane/fleet/fleet.h"
 #include "controlplane/metrics/metrics.h"
 #include "controlplane/records/session_records.h"
 #include "tests/controlplane/support/fake_dataplane.h"
@@ -67,8 +68,10 @@ class Metrics : public ModelTest {
   ~Metrics() override {
     if (client_) client_->stop();
     if (announcer_) announcer_->stop();
+    if (fleet_) fleet_->stop();
     io_.poll();
     announcer_.reset();
+    fleet_.reset();
     records_.reset();
     client_.reset();
     std::filesystem::remove_all(directory_);
@@ -98,6 +101,11 @@ class Metrics : public ModelTest {
     discovery_ = std::make_unique<Discovery>(io_, journal_, directory_, [](const DiscoveredPools&) { return ""; });
     discovery_->start(pools);
     context_->discovery = discovery_.get();
+    fleet_ = std::make_unique<Fleet>(
+        io_, journal_, directory_,
+        Fleet::Hooks{.on_backends = [](const auto&) {}, .report = [] { return NodeReport{.node = "edge1"}; }});
+    fleet_->start({.etcd = config::Etcd{.endpoints = {"http://127.0.0.1:1"}}});  // where nobody is
+    context_->fleet = fleet_.get();
   }
   void connect() {
     bring_up(*model_);
@@ -130,6 +138,7 @@ class Metrics : public ModelTest {
   std::unique_ptr<Announcer> announcer_;
   std::unique_ptr<SessionRecords> records_;
   std::unique_ptr<Discovery> discovery_;
+  std::unique_ptr<Fleet> fleet_;
   ConfigurationState configuration_;
   std::unique_ptr<ApiContext> context_;
 };
