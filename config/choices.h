@@ -126,6 +126,7 @@ inline constexpr std::array kChoices<LimitAction>{
     Choice{"421", LimitAction::k421},
     Choice{"reset", LimitAction::kReset},
     Choice{"drop", LimitAction::kDrop},
+    Choice{"tarpit", LimitAction::kTarpit},
 };
 
 template <>

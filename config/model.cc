@@ -31,6 +31,17 @@ const Check* Config::find_check(const std::string& name) const {
   return find_named(checks, name);
 }
 
+std::vector<Service> Config::services_and_routes() const {
+  std::vector<Service> out = services;
+  for (const Route& route : sources.routes) {
+    const Service* service = find_named(services, route.service);
+    if (service == nullptr) continue;
+    out.push_back(*service);
+    out.back().pool = route.pool;
+  }
+  return out;
+}
+
 bool Config::clients_speak_first(const Service& service) const {
   if (service.port == kImplicitTlsPort) return true;
   const Pool* pool = find_pool(service.pool);

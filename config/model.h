@@ -109,11 +109,23 @@ struct Dataplane {
   friend bool operator==(const Dataplane&, const Dataplane&) = default;
 };
 
+/// How `http` is served under TLS. PEM files.
+struct HttpTls {
+  std::string cert_file;
+  std::string key_file;
+  std::string client_ca_file;  // clients have to show a certificate that one of these vouches for; "" = none
+
+  friend bool operator==(const HttpTls&, const HttpTls&) = default;
+};
+
 struct Control {
   std::string api;                      // path of the Unix socket
   std::string http = "127.0.0.1:9125";  // "ADDRESS:PORT", "" = none
   std::vector<std::string> http_names;  // by which http may be asked for, besides addresses and "localhost"
   std::string token_file;               // holds the bearer token that lets others change things; "" = nobody may
+  std::string read_token_file;          // likewise of one that lets them read
+  std::optional<HttpTls> tls;           // of http; none: in plain text
+  std::string api_group;                // whose members may use `api`; "" = the process' own
   std::string state;                    // directory of what outlives control: changes by hand, the journal
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
@@ -244,12 +256,13 @@ struct Service {
   std::string text_421 = "4.3.2 try again later";
   SynProxy syn_proxy = SynProxy::kAuto;  // kOff where one half of a connection is not seen
   uint16_t mss = 0;  // most that a SYN may announce; 0 = as it is (in tunnels: what they carry whole)
+  std::optional<uint32_t> idle_timeout;  // s; of its established flows, in place of timers.established
 
   friend bool operator==(const Service&, const Service&) = default;
 };
 
 enum class LimitOf : uint8_t { kAddress, kPrefix };
-enum class LimitAction : uint8_t { kDrop, kReset, k421 };
+enum class LimitAction : uint8_t { kDrop, kReset, k421, kTarpit };
 
 /// How many sessions a source may have.
 struct Limit {
@@ -263,6 +276,15 @@ struct Limit {
   std::vector<std::string> services;  // that it holds for; empty = all
 
   friend bool operator==(const Limit&, const Limit&) = default;
+};
+
+/// A pool of their own for some clients of a service.
+struct Route {
+  std::vector<IpPrefix> from;
+  std::string service;
+  std::string pool;
+
+  friend bool operator==(const Route&, const Route&) = default;
 };
 
 enum class OnOffence : uint8_t { kCount };
@@ -291,6 +313,7 @@ struct Sources {
   std::string block_file;       // prefixes whose new sessions are dropped; "" = none
   std::vector<IpPrefix> allow;  // exempt
   std::vector<Limit> limits;
+  std::vector<Route> routes;  // of those that name a client, the first holds
   std::optional<EarlyTalkers> early_talkers;
   std::optional<AuthFailures> auth_failures;
 
@@ -371,6 +394,8 @@ struct Config {
 
   const Pool* find_pool(const std::string& name) const;
   const Check* find_check(const std::string& name) const;
+  /// The services, and for each of sources.routes its service as the route's clients find it: with the other pool.
+  std::vector<Service> services_and_routes() const;
   /// Whether TLS comes before the greeting.
   bool clients_speak_first(const Service& service) const;
   /// "/run/sluice/INSTANCE", or that under $SLUICE_RUNTIME_DIR instead of /run/sluice. Holds channel.sock.

@@ -42,11 +42,25 @@ bool is_loopback(const std::string& listen) {
 
 void check_control(const Config& config, Findings& findings) {
   const std::string& http = config.control.http;
-  if (findings.sound("control.http") && !http.empty() && !is_loopback(http) && config.control.token_file.empty())
+  const Control& control = config.control;
+  const bool others_may_read = !control.token_file.empty() || !control.read_token_file.empty() ||
+                               (control.tls && !control.tls->client_ca_file.empty());
+  if (findings.sound("control.http") && !http.empty() && !is_loopback(http) && !others_may_read)
     findings.add("control.http",
                  fmt::format("{} can be reached by others; allowed: an address of this host alone, such as "
-                             "\"127.0.0.1:9125\", or any address beside a `token_file`",
+                             "\"127.0.0.1:9125\", or any address beside a `token_file`, a `read_token_file` or a "
+                             "`tls.client_ca_file`",
                              http));
+  if (control.tls) {
+    for (const auto& [name, value] :
+         {std::pair("cert_file", &control.tls->cert_file), {"key_file", &control.tls->key_file}}) {
+      const std::string path = std::string("control.tls.") + name;
+      if (value->empty() && findings.given(path) && findings.sound(path))
+        findings.add(path, "names no file; allowed: an absolute path");
+    }
+  }
+  if (!control.token_file.empty() && control.token_file == control.read_token_file)
+    findings.add("control.read_token_file", "is `token_file` too; allowed: another file, with another token");
   const std::string path = "instance";
   if (config.channel_socket().size() > kMaxSocketPathBytes)
     findings.add(path, fmt::format("makes {} longer than the path of a Unix socket can be; allowed: {} bytes in all, "
@@ -134,6 +148,7 @@ void check_rules(const Config& config, Findings& findings) {
   check_pools(config, findings);
   check_services(config, findings);
   check_limits(config, findings);
+  check_routes(config, findings);
   check_announce(config, findings);
   check_fleet(config, findings);
 }

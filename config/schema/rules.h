@@ -24,6 +24,7 @@ void check_checks(const Config& config, Findings& findings);
 void check_pools(const Config& config, Findings& findings);
 void check_services(const Config& config, Findings& findings);
 void check_limits(const Config& config, Findings& findings);
+void check_routes(const Config& config, Findings& findings);
 void check_announce(const Config& config, Findings& findings);
 void check_fleet(const Config& config, Findings& findings);
 

@@ -220,10 +220,10 @@ void check_backend_count(const Config& config, Findings& findings) {
   std::set<std::tuple<std::string, uint16_t, std::string>> kinds;
   std::set<std::tuple<std::string, std::string, uint16_t, std::string>> with_port;  // the same to every service
   size_t backends = 0;
-  for (const Service& service : config.services) {
+  for (const Service& service : config.services_and_routes()) {
     const Pool* pool = config.find_pool(service.pool);
     if (pool == nullptr) continue;
-    const std::string& check = service.check.empty() ? pool->check : service.check;
+    const std::string check = service.check.empty() ? pool->check : service.check;
     if (!kinds.emplace(pool->name, service.port, check).second) continue;
     for (const Backend& backend : pool->backends) {
       const uint16_t port = backend.port.value_or(0);
@@ -234,6 +234,32 @@ void check_backend_count(const Config& config, Findings& findings) {
   if (backends > kMaxBackends)
     findings.add("services", fmt::format("{} backends, counted once for each port and check; allowed: at most {}",
                                          backends, kMaxBackends));
+}
+
+void check_idle_timeout(const Config& config, const Service& service, const std::string& path, Findings& findings) {
+  const uint32_t timeout = service.idle_timeout.value_or(kMinEstablishedSeconds);
+  if (timeout >= kMinEstablishedSeconds || config.dataplane.timers.force || !findings.sound(path)) return;
+  findings.add(path, fmt::format("{} cuts sessions that are well, which may be silent for 10 minutes (RFC 5321 section "
+                                 "4.5.3.2); allowed: {} s and more, or less with dataplane.timers.force = true",
+                                 timeout, kMinEstablishedSeconds));
+}
+
+// What the clients of a route find has to hold together as well as what others do.
+void check_pools_of_routes(const Config& config, Findings& findings) {
+  for (size_t i = 0; i < config.sources.routes.size(); i++) {
+    const Route& route = config.sources.routes[i];
+    const std::string path = fmt::format("sources.routes[{}]", i);
+    check_reference(route.pool, config.pools, "pool", path + ".pool", findings);
+    const Pool* pool = config.find_pool(route.pool);
+    const auto service = std::ranges::find(config.services, route.service, &Service::name);
+    if (pool == nullptr || service == config.services.end()) continue;
+    const ServiceView view{*service, *pool, static_cast<size_t>(pool - config.pools.data()),
+                           fmt::format("services[{}]", service - config.services.begin())};
+    check_family(view, findings);
+    check_one_way(view, findings);
+    check_table(view, findings);
+    check_meeting(view, findings);
+  }
 }
 
 }  // namespace
@@ -278,7 +304,9 @@ void check_services(const Config& config, Findings& findings) {
     check_mss(view, findings);
     check_no_backend(view, findings);
     check_meeting(view, findings);
+    check_idle_timeout(config, service, path + ".idle_timeout", findings);
   }
+  check_pools_of_routes(config, findings);
   check_endpoints(config, findings);
   check_vips(config, findings);
   check_backend_count(config, findings);

@@ -66,6 +66,17 @@ void check_twins(const Config& config, size_t index, Findings& findings) {
 
 }  // namespace
 
+void check_routes(const Config& config, Findings& findings) {
+  if (!findings.sound("sources.routes")) return;
+  for (size_t i = 0; i < config.sources.routes.size(); i++) {
+    const Route& route = config.sources.routes[i];
+    const std::string path = fmt::format("sources.routes[{}]", i);
+    if (route.from.empty() && findings.given(path + ".from") && findings.sound(path + ".from"))
+      findings.add(path + ".from", "names nobody; allowed: at least one prefix");
+    if (!route.service.empty()) check_named_services(config, {route.service}, path + ".service", findings);
+  }
+}
+
 void check_limits(const Config& config, Findings& findings) {
   if (config.sources.auth_failures)
     check_named_services(config, config.sources.auth_failures->services, "sources.auth_failures.services", findings);

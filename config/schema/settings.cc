@@ -72,6 +72,17 @@ Group<Control> log_settings() {
   };
 }
 
+Group<HttpTls> http_tls_settings() {
+  return {
+      required(
+          text("cert_file", &HttpTls::cert_file, file_rule(), "the certificate, with those between it and its root")),
+      required(text("key_file", &HttpTls::key_file, file_rule(), "the key of that certificate")),
+      text("client_ca_file", &HttpTls::client_ca_file, file_rule(),
+           "certificates of those who vouch for clients: only who shows a certificate is served, and may read from "
+           "anywhere; \"\" = clients show none"),
+  };
+}
+
 Group<Control> control_settings() {
   return {
       defaults_to("control.sock in the runtime directory",
@@ -84,6 +95,11 @@ Group<Control> control_settings() {
           "token_file", &Control::token_file, file_rule(),
           "file with the bearer token by which changes may be made over `http`, readable by its owner and group alone; "
           "\"\" = none, changes only over `api`"),
+      text("read_token_file", &Control::read_token_file, file_rule(),
+           "likewise of a token by which others may read, and change nothing"),
+      optional_group("tls", &Control::tls, http_tls_settings(), "`http` is served under TLS, 1.2 and up"),
+      defaults_to("the process' own", text("api_group", &Control::api_group, group_rule(),
+                                           "group whose members may use `api`, which may change everything")),
       defaults_to("/var/lib/sluice/INSTANCE", text("state", &Control::state, directory_rule(),
                                                    "directory of what outlives the process: changes by hand, events")),
       section("log", log_settings(), "what is logged, and how"),
@@ -294,6 +310,10 @@ Group<Service> service_settings() {
                  "handshakes pile up, else the backend")),
       integer("mss", &Service::mss, {0, kMaxMss, "bytes"},
               "the largest segment that SYNs may announce; 0 = as they do, but no more than a tunnel carries whole"),
+      defaults_to("`dataplane.timers.established`",
+                  integer("idle_timeout", &Service::idle_timeout, {1, 604800, "s"},
+                          "until an idle established flow of it is forgotten; below 660 only with "
+                          "`dataplane.timers.force`")),
   };
 }
 

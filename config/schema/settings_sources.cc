@@ -28,9 +28,18 @@ Group<Limit> limit_settings() {
                                                   integer("burst", &Limit::burst, {1, 1'000'000},
                                                           "new sessions at once, after a time without"))),
       choice("action", &Limit::action,
-             "what becomes of a new connection beyond that: told 421 (reset where clients speak first), reset, or "
-             "dropped"),
+             "what becomes of a new connection beyond that: told 421 (reset where clients speak first), reset, "
+             "dropped, or "
+             "kept waiting for half a minute and then told 421"),
       defaults_to("all", texts("services", &Limit::services, name_rule(), kMaxServices, "those that it holds for")),
+  };
+}
+
+Group<Route> route_settings() {
+  return {
+      required(prefixes("from", &Route::from, kMaxRoutePrefixes, "these clients")),
+      required(text("service", &Route::service, name_rule(), "of this service, one of `services`")),
+      required(text("pool", &Route::pool, pool_rule(), "go to this pool, and to no other")),
   };
 }
 
@@ -63,6 +72,8 @@ Group<Sources> sources_settings() {
       prefixes("allow", &Sources::allow, kMaxAllowedPrefixes,
                "exempt from limits, and from what blocks them, whatever its length"),
       list("limits", &Sources::limits, limit_settings(), kMaxLimits, "how many sessions a source may have"),
+      list("routes", &Sources::routes, route_settings(), kMaxRoutes,
+           "pools of their own for some clients; of several that name a client, the first holds"),
       optional_group("early_talkers", &Sources::early_talkers, early_talkers_settings(),
                      "clients that speak before the greeting, where the server speaks first"),
       optional_group("auth_failures", &Sources::auth_failures, auth_failures_settings(),

@@ -91,6 +91,12 @@ std::string host_fault(const std::string& text) {
   return sound ? "" : "has a character that no host name has";
 }
 
+std::string group_fault(const std::string& text) {
+  if (text.empty()) return "";
+  if (!made_of(text, "._-")) return "has a character that no group's name has";
+  return too_long(text, kMaxGroupNameBytes);
+}
+
 std::string keyword_fault(const std::string& text) {
   if (text.empty()) return "is empty";
   if (text.size() > 63) return too_long(text, 63);
@@ -248,6 +254,10 @@ TextRule host_rule() {
 
 TextRule keyword_rule() {
   return {"an EHLO keyword of letters, digits and '-', such as \"STARTTLS\"", keyword_fault};
+}
+
+TextRule group_rule() {
+  return {"a group's name, or \"\"", group_fault};
 }
 
 TextRule file_rule() {

@@ -14,6 +14,7 @@ struct TextRule {
 };
 
 TextRule name_rule();            // of a port, pool, backend, service, check, instance
+TextRule group_rule();           // of users, by name, or ""
 TextRule pool_rule();            // the name of a pool; whether there is one is for config/schema/rules.h
 TextRule check_rule();           // the name of a check, or ""
 TextRule interface_rule();       // of a network interface that we make

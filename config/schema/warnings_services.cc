@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/bounds.h"
 #include "config/choices.h"
@@ -162,14 +163,17 @@ void warn_of_vip(const View& view, const Config& config, Findings& findings) {
 }  // namespace
 
 void warn_of_services(const Config& config, Findings& findings) {
-  for (size_t i = 0; i < config.services.size(); i++) {
-    const Service& service = config.services[i];
+  const std::vector<Service> all = config.services_and_routes();
+  for (size_t i = 0; i < all.size(); i++) {
+    const Service& service = all[i];
+    const auto own = std::ranges::find(config.services, service.name, &Service::name) - config.services.begin();
     const Pool& pool = *config.find_pool(service.pool);
     const View view{service, pool, config.find_check(service.check.empty() ? pool.check : service.check),
-                    static_cast<size_t>(&pool - config.pools.data()), fmt::format("services[{}]", i)};
+                    static_cast<size_t>(&pool - config.pools.data()), fmt::format("services[{}]", own)};
     warn_of_check(view, findings);
     warn_of_backend_ports(view, findings);
     warn_of_proxy(view, findings);
+    if (i >= config.services.size()) continue;  // what follows is of the service alone
     warn_of_421(view, config, findings);
     warn_of_protocol(view, findings);
     warn_of_scheduler(view, findings);

@@ -23,8 +23,10 @@ namespace {
 constexpr uint64_t kFlowsShown = 100;
 constexpr uint64_t kMostFlowsShown = 10'000;
 
-json flow_json(const ApiContext& context, const SeenFlow& seen, const FlowTimers& timers, uint32_t now_ms) {
+json flow_json(const ApiContext& context, const SeenFlow& seen, FlowTimers timers, uint32_t now_ms) {
   const Flow& flow = seen.flow;
+  const ServiceState* service = service_of(context, seen.worker, flow.service);
+  if (service != nullptr && service->config.idle_timeout) timers.established_ms = *service->config.idle_timeout * 1000;
   const bool counted = !is_embryonic(flow.state) && (flow.flags & kFlowProxyPending) == 0;
   json out{{"client", text_of(flow.client)},
            {"client_port", flow.client_port.host()},
@@ -40,9 +42,7 @@ json flow_json(const ApiContext& context, const SeenFlow& seen, const FlowTimers
            {"bytes_from_backend", is_embryonic(flow.state) ? 0 : flow.bytes_down},
            {"cut", (flow.flags & kFlowCut) != 0}};
   if (counted) out["bytes_from_client"] = flow.bytes_up;
-  if (const ServiceState* service = service_of(context, seen.worker, flow.service)) {
-    out["service"] = service->config.name;
-  }
+  if (service != nullptr) out["service"] = service->config.name;
   if (const Member* member = member_of(context, seen.worker, flow.backend, flow.backend_generation)) {
     out["backend"] = member->pool + "/" + member->name;
   }

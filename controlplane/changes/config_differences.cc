@@ -89,6 +89,7 @@ std::string difference(const config::Service& before, const config::Service& aft
       .compare("on_no_backend", before.on_no_backend, after.on_no_backend)
       .compare("text_421", before.text_421, after.text_421)
       .compare("syn_proxy", before.syn_proxy, after.syn_proxy)
+      .compare("idle_timeout", before.idle_timeout, after.idle_timeout)
       .text(before == after);
 }
 
@@ -154,22 +155,30 @@ void compare_log(const config::Control& before, const config::Control& after, st
   if (!text.empty()) out.push_back({What::kChanged, "control", "log", std::move(text)});
 }
 
+std::string listed(const std::vector<config::IpPrefix>& prefixes) {
+  std::vector<std::string> texts;
+  for (const config::IpPrefix& prefix : prefixes) texts.push_back(prefix.to_string());
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
 void compare_sources(const config::Sources& before, const config::Sources& after,
                      std::vector<ReloadPlan::Change>& out) {
-  const auto prefixes = [](const config::Sources& sources) {
-    std::vector<std::string> texts;
-    for (const config::IpPrefix& prefix : sources.allow) texts.push_back(prefix.to_string());
-    return fmt::format("{}", fmt::join(texts, ", "));
-  };
   const auto limits = [](const config::Sources& sources) {
     std::vector<std::string> texts;
     for (const config::Limit& limit : sources.limits) texts.push_back(in_words(limit));
     return fmt::format("{}", fmt::join(texts, "; "));
   };
+  const auto routes = [](const config::Sources& sources) {
+    std::vector<std::string> texts;
+    for (const config::Route& route : sources.routes)
+      texts.push_back(fmt::format("{} of {} to {}", listed(route.from), route.service, route.pool));
+    return fmt::format("{}", fmt::join(texts, "; "));
+  };
   std::string text = Differences()
                          .compare("block_file", before.block_file, after.block_file)
-                         .compare("allow", prefixes(before), prefixes(after))
+                         .compare("allow", listed(before.allow), listed(after.allow))
                          .compare("limits", limits(before), limits(after))
+                         .compare("routes", routes(before), routes(after))
                          .text(before == after);
   if (!text.empty()) out.push_back({What::kChanged, "sources", "sources", std::move(text)});
 }
@@ -250,6 +259,9 @@ std::vector<std::string> control_differences(const config::Config& before, const
   if (before.control.http != after.control.http) out.emplace_back("control.http");
   if (before.control.http_names != after.control.http_names) out.emplace_back("control.http_names");
   if (before.control.token_file != after.control.token_file) out.emplace_back("control.token_file");
+  if (before.control.read_token_file != after.control.read_token_file) out.emplace_back("control.read_token_file");
+  if (before.control.tls != after.control.tls) out.emplace_back("control.tls");
+  if (before.control.api_group != after.control.api_group) out.emplace_back("control.api_group");
   if (before.control.state != after.control.state) out.emplace_back("control.state");
   return out;
 }
@@ -263,6 +275,9 @@ config::Config without_restart(const config::Config& running, config::Config wan
   wanted.control.http = running.control.http;
   wanted.control.http_names = running.control.http_names;
   wanted.control.token_file = running.control.token_file;
+  wanted.control.read_token_file = running.control.read_token_file;
+  wanted.control.tls = running.control.tls;
+  wanted.control.api_group = running.control.api_group;
   wanted.control.state = running.control.state;
   return wanted;
 }

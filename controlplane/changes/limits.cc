@@ -20,6 +20,8 @@ channel::LimitAction action_of(config::LimitAction action) {
       return channel::LimitAction::kDrop;
     case config::LimitAction::kReset:
       return channel::LimitAction::kReset;
+    case config::LimitAction::kTarpit:
+      return channel::LimitAction::kTarpit;
     case config::LimitAction::k421:
       break;
   }

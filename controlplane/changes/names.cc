@@ -32,7 +32,7 @@ std::expected<const T*, std::string> find_named(const std::vector<T>& things, st
 
 /// Whether some service reaches `backend` of `pool` on `port`.
 bool has_port(const config::Config& config, const config::Pool& pool, const config::Backend& backend, uint16_t port) {
-  return std::ranges::any_of(config.services, [&](const config::Service& service) {
+  return std::ranges::any_of(config.services_and_routes(), [&](const config::Service& service) {
     return service.pool == pool.name && backend.port.value_or(service.port) == port;
   });
 }

@@ -155,6 +155,9 @@ class Fates {
       auto& members = services_now_.contains(service.key) ? in_staying : in_removed;
       for (const size_t i : before_.placements()[service.placement].members) members.insert(i);
     }
+    for (const RouteState& route : before_.routes()) {
+      for (const size_t i : before_.placements()[route.placement].members) in_staying.insert(i);
+    }
     for (size_t i = 0; i < before_.members().size(); i++) {
       const Member& member = before_.members()[i];
       const std::string what = "backend " + member.label() + (in_removed.contains(i) ? " (in part counted above)" : "");

@@ -71,7 +71,8 @@ json to_json(const ServiceState& service) {
           {"on_no_backend", config::name_of(config.on_no_backend)},
           {"text_421", config.text_421},
           {"syn_proxy", config::name_of(config.syn_proxy)},
-          {"mss", config.mss}};
+          {"mss", config.mss},
+          {"idle_timeout", config.idle_timeout ? json(*config.idle_timeout) : json(nullptr)}};
 }
 
 template <class E>
@@ -97,6 +98,8 @@ ServiceState service_from(const json& value) {
   out.config.text_421 = value.value("text_421", out.config.text_421);
   out.config.syn_proxy = choice_from<config::SynProxy>(value.value("syn_proxy", json("auto")));
   out.config.mss = value.at("mss").get<uint16_t>();
+  if (const json& timeout = value.value("idle_timeout", json()); !timeout.is_null())
+    out.config.idle_timeout = timeout.get<uint32_t>();
   return out;
 }
 

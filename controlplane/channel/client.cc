@@ -109,6 +109,8 @@ std::string_view words_for(uint32_t reason) {
       return "text of a refusal that is not printable, or too long";
     case channel::RejectReason::kBadLimits:
       return "limits that are not as they should be";
+    case channel::RejectReason::kBadTimeout:
+      return "timeout that is too long";
   }
   return "unknown reason";
 }

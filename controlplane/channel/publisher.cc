@@ -46,6 +46,7 @@ channel::PutService message_for(const DesiredService& service) {
   message.flags = service.flags;
   message.mss = service.mss;
   message.total_weight = service.total_weight;
+  message.idle_timeout_ms = service.idle_timeout_ms;
   return message;
 }
 
@@ -113,6 +114,7 @@ bool Publisher::say_once(std::vector<Command>& out) {
   put_locals(out);
   put_backends(out);
   put_services(out);
+  put_routes(out);
   put_limits(out);  // after them: it names them by their ids
   if (snapshot) out.emplace_back(header(CommandType::kSnapshotEnd));
   snapshot_ = true;
@@ -167,21 +169,29 @@ void Publisher::put_locals(std::vector<Command>& out) {
   }
 }
 
+std::optional<ArenaSlot> Publisher::place_list(const SourceList* list) {
+  if (list == nullptr || list->image().empty()) return std::nullopt;
+  const auto image = list->image();
+  const auto slot = allocator_.allocate(image.size());
+  if (slot) {
+    std::ranges::copy(image, arena_.begin() + static_cast<ptrdiff_t>(size_t{slot->offset} * channel::kArenaUnit));
+  } else if (allocator_.lent() == 0) {
+    fault_ = "the channel's memory has no room for a list of sources";
+  }
+  return slot;
+}
+
 void Publisher::put_sources(channel::SourceListId id, const std::shared_ptr<const SourceList>& list,
                             std::vector<Command>& out) {
   PublishedList& published = lists_[id];
   if (list == published.list) return;
   channel::PutSources message{};
-  std::optional<ArenaSlot> slot;
-  if (list != nullptr && !list->image().empty()) {
-    const auto image = list->image();
-    slot = allocator_.allocate(image.size());
-    if (!slot) {  // the list of before stays meanwhile
-      if (allocator_.lent() == 0) fault_ = "the channel's memory has no room for a list of sources";
-      waiting_ = true;
-      return;
-    }
-    std::ranges::copy(image, arena_.begin() + static_cast<ptrdiff_t>(size_t{slot->offset} * channel::kArenaUnit));
+  const std::optional<ArenaSlot> slot = place_list(list.get());
+  if (!slot && list != nullptr && !list->image().empty()) {  // the list of before stays meanwhile
+    waiting_ = true;
+    return;
+  }
+  if (slot) {
     message.offset = slot->offset;
     message.v4_borders = list->layout().v4.keys;
     message.v6_borders = list->layout().v6.keys;
@@ -297,6 +307,46 @@ bool Publisher::put_service(const DesiredService& service, std::vector<Command>&
   return complete;
 }
 
+void Publisher::put_routes(std::vector<Command>& out) {
+  for (uint16_t place = 0; place < channel::kMaxRoutes; place++) {
+    const DesiredRoute none;
+    const DesiredRoute& wanted = place < desired_.routes.size() ? desired_.routes[place] : none;
+    if (wanted != routes_[place].route && !put_route(place, wanted, out)) waiting_ = true;
+  }
+}
+
+bool Publisher::put_route(uint16_t place, const DesiredRoute& route, std::vector<Command>& out) {
+  PublishedRoute& published = routes_[place];
+  PublishedRoute next;
+  channel::PutRoute message{};
+  message.service = route.service == 0 ? channel::kNoService : service_id(route.service);
+  if (message.service != channel::kNoService) {
+    next.sources = place_list(route.sources.get());
+    if (!next.sources) return false;
+    message.sources_offset = next.sources->offset;
+    message.v4_borders = route.sources->layout().v4.keys;
+    message.v6_borders = route.sources->layout().v6.keys;
+    next.route = route;
+    next.route.table = publishable(route.table);
+    const TableSlot* slot = place_table(next.route.table);
+    if (slot == nullptr && !route.table->entries.empty()) {
+      allocator_.release(*next.sources, sequence_);
+      return false;
+    }
+    if (slot != nullptr) {
+      message.table_generation = slot->generation;
+      message.table_offset = slot->slot.offset;
+      message.table_entries = static_cast<uint32_t>(route.table->entries.size());
+    }
+  }
+  message.header = header(CommandType::kPutRoute, place);
+  out.emplace_back(message);
+  if (published.sources) allocator_.release(*published.sources, sequence_);
+  if (published.route.table != nullptr) let_go(published.route.table.get());
+  published = std::move(next);
+  return true;
+}
+
 std::shared_ptr<const Table> Publisher::publishable(const std::shared_ptr<const Table>& table) {
   const auto has_id = [this](uint64_t key) { return backends_.contains(key); };
   if (!ran_out_ || std::ranges::all_of(table->members, has_id)) return table;
@@ -318,7 +368,7 @@ const Publisher::TableSlot* Publisher::place_table(const std::shared_ptr<const T
     write_table(*table, *slot);
     known = tables_.emplace(table.get(), TableSlot{*slot, ++table_generation_, 0}).first;
   }
-  known->second.services++;
+  known->second.users++;
   return &known->second;
 }
 
@@ -332,7 +382,7 @@ void Publisher::write_table(const Table& table, ArenaSlot slot) {
 
 void Publisher::let_go(const Table* table) {
   const auto known = tables_.find(table);
-  if (known == tables_.end() || --known->second.services != 0) return;
+  if (known == tables_.end() || --known->second.users != 0) return;
   allocator_.release(known->second.slot, sequence_);
   tables_.erase(known);
 }

@@ -79,13 +79,15 @@ class Publisher {
   struct TableSlot {
     ArenaSlot slot;
     uint32_t generation = 0;
-    uint32_t services = 0;  // that use it
+    uint32_t users = 0;  // services and routes
   };
 
   channel::CommandHeader header(channel::CommandType type, uint16_t id = 0);
   /// Whether anything was dropped.
   bool say_once(std::vector<channel::Command>& out);
   void put_locals(std::vector<channel::Command>& out);
+  /// Writes it. Nothing if there is no room, or it names nobody.
+  std::optional<ArenaSlot> place_list(const SourceList* list);
   void put_sources(channel::SourceListId id, const std::shared_ptr<const SourceList>& list,
                    std::vector<channel::Command>& out);
   void put_limits(std::vector<channel::Command>& out);
@@ -93,6 +95,9 @@ class Publisher {
   channel::LimitRules limit_rules() const;
   void put_backends(std::vector<channel::Command>& out);
   void put_services(std::vector<channel::Command>& out);
+  void put_routes(std::vector<channel::Command>& out);
+  /// Whether it is as desired now; if not, it has to wait for room in the arena.
+  bool put_route(uint16_t place, const DesiredRoute& route, std::vector<channel::Command>& out);
   /// Whether anything was.
   bool drop_the_rest(std::vector<channel::Command>& out);
   /// The table itself, or one that leaves out members without an id.
@@ -122,12 +127,17 @@ class Publisher {
   std::unordered_map<uint64_t, PublishedBackend> backends_;
   std::unordered_map<uint64_t, PublishedService> services_;
   std::unordered_map<uint64_t, Id> locals_;
-  std::unordered_map<const Table*, TableSlot> tables_;  // kept alive by services_
+  std::unordered_map<const Table*, TableSlot> tables_;  // kept alive by services_ and routes_
   struct PublishedList {
     std::shared_ptr<const SourceList> list;
     std::optional<ArenaSlot> slot;
   };
   std::array<PublishedList, channel::kSourceLists> lists_;
+  struct PublishedRoute {
+    DesiredRoute route;
+    std::optional<ArenaSlot> sources;
+  };
+  std::array<PublishedRoute, channel::kMaxRoutes> routes_;
   channel::LimitRules limit_rules_{};
   size_t limits_ = 0;  // how many of them there are
   uint32_t limits_layout_ = 0;

@@ -30,8 +30,11 @@ std::string_view hashed_part(channel::HashOn hash_on) {
 /// The table walk of one connection.
 class Walk {
  public:
-  Walk(const Model& model, const ServiceState& service, const FlowsOf& flows)
-      : model_(model), service_(service), placement_(model.placements()[service.placement]), flows_(flows) {
+  Walk(const Model& model, const ServiceState& service, const Endpoint& client, const FlowsOf& flows)
+      : model_(model), service_(service), flows_(flows) {
+    const auto [placement, route] = model.way_of(service, {client.address.bytes});
+    placement_ = placement;
+    route_ = route;
     Desired desired = model.desired();
     for (DesiredBackend& backend : desired.backends) backends_.emplace(backend.key, backend);
     for (size_t i = 0; i < model.members().size(); i++) by_key_.emplace(model.members()[i].key, i);
@@ -42,11 +45,11 @@ class Walk {
 
   Explanation from(const Endpoint& client) {
     out_.service = service_.config.name;
-    const Table& table = *placement_.table;
+    const Table& table = *placement_->table;
     out_.table_entries = static_cast<uint32_t>(table.entries.size());
     if (table.entries.empty()) {
       out_.rule = "no table: every new connection is refused";
-      out_.why = "the pool is out of service: " + placement_.reason;
+      out_.why = "the pool is out of service: " + placement_->reason;
     } else {
       find_first(client);
       probe();
@@ -82,7 +85,7 @@ class Walk {
   }
 
   void probe() {
-    const Table& table = *placement_.table;
+    const Table& table = *placement_->table;
     for (uint32_t n = 0; n < kPlacementProbes; n++) {
       const uint32_t entry = (first_ + n) % out_.table_entries;
       const uint16_t member = table.entries[entry];
@@ -125,9 +128,9 @@ class Walk {
   }
 
   void look_at_others() {
-    const Table& table = *placement_.table;
-    for (size_t k = 0; k < placement_.members.size(); k++) {
-      const size_t index = placement_.members[k];
+    const Table& table = *placement_->table;
+    for (size_t k = 0; k < placement_->members.size(); k++) {
+      const size_t index = placement_->members[k];
       const Member& member = model_.members()[index];
       if (!is_open() && index == taken_) continue;
       Explanation::Other other{member.label(), std::string(member.state()), effective_weight(member.factors()), 0, ""};
@@ -150,7 +153,7 @@ class Walk {
     }
     const std::string reason = refusal(by_key_.at(member.key));
     if (!reason.empty()) return reason;
-    if (placement_.table->entries.empty()) return "the pool is out of service";
+    if (placement_->table->entries.empty()) return "the pool is out of service";
     return is_open() ? "may get it" : "its entries are others";
   }
 
@@ -170,13 +173,16 @@ class Walk {
   }
 
   void add_notes() {
-    for (const size_t i : placement_.members) {
+    if (route_ != nullptr)
+      out_.notes.push_back(fmt::format("by a route of sources.routes its clients go to pool \"{}\", not to \"{}\"",
+                                       placement_->pool, service_.config.pool));
+    for (const size_t i : placement_->members) {
       const Member& member = model_.members()[i];
       if (!member.zone_factor.reason.empty())
         out_.notes.push_back(fmt::format("{} has {:.0f}% of its weight: {}", member.label(),
                                          100 * member.zone_factor.value, member.zone_factor.reason));
     }
-    if (wire_.scheduler == channel::Scheduler::kSource) {
+    if (wire_.scheduler == channel::Scheduler::kSource && route_ == nullptr) {
       out_.notes.emplace_back(
           "a backend with more than 5/4 of its share is passed over for the next entry; each worker counts its own "
           "flows");
@@ -189,7 +195,8 @@ class Walk {
 
   const Model& model_;
   const ServiceState& service_;
-  const Placement& placement_;
+  const Placement* placement_ = nullptr;
+  const RouteState* route_ = nullptr;  // null: none names the client
   const FlowsOf& flows_;
   std::unordered_map<uint64_t, DesiredBackend> backends_;
   std::unordered_map<uint64_t, size_t> by_key_;
@@ -202,7 +209,7 @@ class Walk {
 }  // namespace
 
 Explanation explain(const Model& model, const ServiceState& service, const Endpoint& client, const FlowsOf& flows) {
-  return Walk(model, service, flows).from(client);
+  return Walk(model, service, client, flows).from(client);
 }
 
 std::optional<Endpoint> endpoint_from(const std::string& text) {

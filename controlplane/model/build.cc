@@ -28,12 +28,23 @@ Model::Model(const config::Config& config, Journal& journal)
     const Endpoint vip{to_wire(service.vip), Be16::of(service.port)};
     services_.push_back({service, add_placement(config, service, *pool), service_key(vip)});
   }
+  add_routes(config);
   for (const config::Pool& pool : config.pools) {
     removal_rules_.emplace(pool.name, RemovalRule{pool.on_removal, pool.removal_deadline});
   }
   name_variants(config);
   name_sole_services();
   name_needs();
+}
+
+void Model::add_routes(const config::Config& config) {
+  for (const config::Route& route : config.sources.routes) {
+    const auto service = std::ranges::find(services_, route.service, [](const auto& each) { return each.config.name; });
+    const config::Pool* pool = config.find_pool(route.pool);
+    if (service == services_.end() || pool == nullptr) continue;  // load() refuses this
+    routes_.push_back(
+        {route, service->key, add_placement(config, service->config, *pool), SourceList::of(route.from, {})});
+  }
 }
 
 void Model::name_variants(const config::Config& config) {
@@ -48,10 +59,18 @@ void Model::name_variants(const config::Config& config) {
   }
 }
 
+std::vector<std::pair<const ServiceState*, size_t>> Model::ways() const {
+  std::vector<std::pair<const ServiceState*, size_t>> out;
+  for (const ServiceState& service : services_) out.emplace_back(&service, service.placement);
+  for (const RouteState& route : routes_)
+    out.emplace_back(&*std::ranges::find(services_, route.service, &ServiceState::key), route.placement);
+  return out;
+}
+
 void Model::name_needs() {
-  for (const ServiceState& service : services_) {
-    const config::Forwarding forwarding = service.config.forwarding;
-    for (const size_t i : placements_[service.placement].members) {
+  for (const auto& [service, placement] : ways()) {
+    const config::Forwarding forwarding = service->config.forwarding;
+    for (const size_t i : placements_[placement].members) {
       members_[i].needs_link |= forwarding == config::Forwarding::kDsr;
       members_[i].needs_local |= forwarding == config::Forwarding::kFullnat ||
                                  forwarding == config::Forwarding::kIpip || forwarding == config::Forwarding::kGue;
@@ -62,10 +81,10 @@ void Model::name_needs() {
 void Model::name_sole_services() {
   std::map<std::pair<std::array<uint8_t, 16>, uint16_t>, uint64_t> by_endpoint;  // 0: several
   const auto endpoint_of = [](const Member& member) { return std::pair{to_wire(member.address).bytes, member.port}; };
-  for (const ServiceState& service : services_) {
-    for (const size_t i : placements_[service.placement].members) {
-      const auto [it, first] = by_endpoint.emplace(endpoint_of(members_[i]), service.key);
-      if (!first && it->second != service.key) it->second = 0;
+  for (const auto& [service, placement] : ways()) {
+    for (const size_t i : placements_[placement].members) {
+      const auto [it, first] = by_endpoint.emplace(endpoint_of(members_[i]), service->key);
+      if (!first && it->second != service->key) it->second = 0;
     }
   }
   for (Member& member : members_) member.sole_service = by_endpoint[endpoint_of(member)];

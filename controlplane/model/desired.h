@@ -59,6 +59,7 @@ struct DesiredService {
   std::string refusal = channel::kDefaultRefusal;  // what stands behind 421
   uint8_t flags = 0;                               // channel::ServiceFlags
   uint16_t mss = 0;
+  uint32_t idle_timeout_ms = 0;        // 0 = as the data plane's timers say
   uint32_t total_weight = 0;           // of the backends in the table
   std::shared_ptr<const Table> table;  // never null
 
@@ -72,6 +73,15 @@ struct DesiredLocal {
   uint8_t port_index = 0;
 
   friend bool operator==(const DesiredLocal&, const DesiredLocal&) = default;
+};
+
+/// Clients that have a table of their own in a service.
+struct DesiredRoute {
+  uint64_t service = 0;  // its key; 0: none
+  std::shared_ptr<const SourceList> sources;
+  std::shared_ptr<const Table> table;
+
+  friend bool operator==(const DesiredRoute&, const DesiredRoute&) = default;
 };
 
 /// A rule about the sessions of a source.
@@ -93,6 +103,7 @@ struct Desired {
   std::shared_ptr<const SourceList> sources;  // that may not begin sessions; null: every one may
   std::shared_ptr<const SourceList> refused;  // likewise, and that hear so; null: nobody
   DesiredLimits limits;
+  std::vector<DesiredRoute> routes;  // of those that name a client, the first holds
 };
 
 /// What the data plane knows.

@@ -82,6 +82,7 @@ DesiredService desired_service(const ServiceState& state, const Placement& place
   out.refusal = service.text_421;
   if (!placement.observed) out.flags |= channel::kServiceUnobserved;
   out.mss = service.mss;
+  out.idle_timeout_ms = service.idle_timeout.value_or(0) * 1000;
   out.total_weight = placement.total_weight;
   out.table = placement.table;
   return out;
@@ -227,7 +228,7 @@ bool Model::set_weight_by_hand(size_t member, std::optional<uint32_t> weight) {
   return change(member, [&](Member& m) { m.weight_by_hand = weight; });
 }
 
-bool Model::set_factor(size_t member, Factor Member::* which, Factor factor) {
+bool Model::set_factor(size_t member, Factor Member::*which, Factor factor) {
   return change(member, [&](Member& m) { m.*which = std::move(factor); });
 }
 
@@ -387,6 +388,8 @@ Desired Model::desired() const {
   // One that was removed has no table: new flows are refused, as where nothing listens.
   static const Placement kNowhere;
   for (const RemovedService& service : removed_services_) out.services.push_back(desired_service(service, kNowhere));
+  for (const RouteState& route : routes_)
+    out.routes.push_back({route.service, route.sources, placements_[route.placement].table});
   for (const LocalAddress& local : local_addresses_) {
     const BoundPort* port = find_by_twin(ports_, local.twin);
     if (port == nullptr || !port->index) continue;
@@ -394,6 +397,14 @@ Desired Model::desired() const {
     out.locals.push_back({local_key(address, local.twin), address, *port->index});
   }
   return out;
+}
+
+std::pair<const Placement*, const RouteState*> Model::way_of(const ServiceState& service,
+                                                             const config::IpAddress& client) const {
+  for (const RouteState& route : routes_) {
+    if (route.service == service.key && route.sources->contains(client)) return {&placements_[route.placement], &route};
+  }
+  return {&placements_[service.placement], nullptr};
 }
 
 bool Model::is_settled() const {

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "config/model.h"
@@ -83,6 +84,14 @@ struct ServiceState {
   uint64_t key = 0;
 };
 
+/// One of sources.routes.
+struct RouteState {
+  config::Route config;
+  uint64_t service = 0;  // its key
+  size_t placement = 0;
+  std::shared_ptr<const SourceList> sources;  // never null
+};
+
 /// A service that left the file while flows of it were open. Of its configuration only the names and the VIP hold, and
 /// it has no placement.
 struct RemovedService : ServiceState {
@@ -107,6 +116,10 @@ class Model {
   const std::vector<Member>& members() const { return members_; }
   const std::vector<Placement>& placements() const { return placements_; }
   const std::vector<ServiceState>& services() const { return services_; }
+  const std::vector<RouteState>& routes() const { return routes_; }
+  /// The placement of a client's new flows in a service, and the route that leads there; null if it is the service's.
+  std::pair<const Placement*, const RouteState*> way_of(const ServiceState& service,
+                                                        const config::IpAddress& client) const;
   const std::vector<LocalAddress>& local_addresses() const { return local_addresses_; }
   const std::vector<BoundPort>& ports() const { return ports_; }
 
@@ -151,7 +164,7 @@ class Model {
   /// Stands in for the configured weight; nothing: the configured one again.
   bool set_weight_by_hand(size_t member, std::optional<uint32_t> weight);
   /// One of the member's factors that are decided elsewhere: `set_factor(i, &Member::agent, {0.5, "agent: 50%"})`.
-  bool set_factor(size_t member, Factor Member::* which, Factor factor);
+  bool set_factor(size_t member, Factor Member::*which, Factor factor);
   /// What the agent says of the limit of connections; nothing: the configured one again.
   bool set_agent_max_connections(size_t member, std::optional<uint32_t> limit);
 
@@ -181,6 +194,9 @@ class Model {
   /// How what `pool` loses is removed: as the file says, or else as `before` did. Nothing: at once.
   std::optional<Removal> removal_of(const std::string& pool, std::optional<Removal> earlier, const Model& before,
                                     SystemTime now) const;
+  void add_routes(const config::Config& config);
+  /// Each service with each placement that its flows may go by.
+  std::vector<std::pair<const ServiceState*, size_t>> ways() const;
   void name_variants(const config::Config& config);
   void make_keys_unique(const std::vector<std::optional<size_t>>& matched);
   /// Finds out, for every member, whether one service alone forwards to its endpoint.
@@ -207,6 +223,7 @@ class Model {
   std::unordered_map<std::string, std::vector<size_t>> members_by_endpoint_;  // pool, name, port: one per check
   std::vector<Placement> placements_;
   std::vector<ServiceState> services_;
+  std::vector<RouteState> routes_;
   std::vector<RemovedService> removed_services_;
   std::unordered_map<std::string, RemovalRule> removal_rules_;  // by pool of the file
   std::vector<LocalAddress> local_addresses_;

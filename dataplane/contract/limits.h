@@ -22,7 +22,7 @@ namespace sluice::channel {
 inline constexpr uint16_t kMaxLimits = 8;
 
 /// What a new connection hears that is over a limit.
-enum class LimitAction : uint8_t { kDrop = 0, kReset, k421 };
+enum class LimitAction : uint8_t { kDrop = 0, kReset, k421, kTarpit };
 
 struct LimitRule {
   uint8_t v4_bits;  // length of the prefix that is counted as one source: 1 to 32

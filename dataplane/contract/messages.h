@@ -18,6 +18,8 @@ using ServiceId = uint16_t;
 using BackendId = uint16_t;
 
 inline constexpr uint16_t kMaxServices = 1024;
+inline constexpr uint16_t kMaxRoutes = 16;
+inline constexpr uint32_t kMaxIdleTimeoutMs = 604'800'000;
 inline constexpr uint16_t kMaxBackends = 16384;
 inline constexpr uint16_t kMaxPorts = 16;
 inline constexpr uint16_t kMaxLocals = 32;
@@ -42,6 +44,7 @@ enum class CommandType : uint8_t {
   kPutSources,    // who may not begin sessions, in place of what was said before
   kPutRefusal,    // what a service's clients are told with 421, until the service is put again
   kPutLimits,     // how many sessions a source may have, in place of what was said before
+  kPutRoute,      // clients that have a table of their own in a service, by place
 };
 
 enum class Forwarding : uint8_t { kNat = 0, kFullnat, kDsr, kIpip, kGue };
@@ -86,9 +89,10 @@ struct PutService {
   OnNoBackend on_no_backend;
   SynProxy syn_proxy;  // kOff with a forwarding that sees one half of a connection
   uint32_t table_generation;
-  uint32_t table_offset;   // in units of kArenaUnit bytes from the arena's start
-  uint32_t table_entries;  // count of uint16_t entries
-  uint32_t total_weight;   // sum of the effective weights of the backends in the table
+  uint32_t table_offset;     // in units of kArenaUnit bytes from the arena's start
+  uint32_t table_entries;    // count of uint16_t entries
+  uint32_t total_weight;     // sum of the effective weights of the backends in the table
+  uint32_t idle_timeout_ms;  // of its established flows, at most kMaxIdleTimeoutMs; 0 = as the worker was told
 };
 
 /// Bits of `PutBackend::flags`.
@@ -190,6 +194,21 @@ struct PutSources {
   uint32_t v6_borders;
 };
 
+/// Clients that have a table of their own in a service: a list as of PutSources, and a table as of PutService. Of
+/// several that name a client, the first holds. Part of a snapshot: one that does not name it drops it. Follows the
+/// service's PutService.
+struct PutRoute {
+  CommandHeader header;  // id: its place, below kMaxRoutes
+  ServiceId service;     // kNoService: there is no such route
+  uint16_t reserved;
+  uint32_t table_generation;
+  uint32_t table_offset;
+  uint32_t table_entries;
+  uint32_t sources_offset;
+  uint32_t v4_borders;
+  uint32_t v6_borders;
+};
+
 /// The limits on a source's sessions: a LimitRules in the arena (contract/limits.h), which is copied. Part of a
 /// snapshot, as PutSources is. Sessions are counted anew where `layout` is another, which it has to be wherever the
 /// prefixes of a rule, or the services that it holds for, are others.
@@ -225,6 +244,7 @@ union alignas(64) Command {
   PutSources put_sources;
   PutRefusal put_refusal;
   PutLimits put_limits;
+  PutRoute put_route;
 
   Command() : bytes{} {}
   explicit Command(const CommandHeader& message) : Command() { header = message; }
@@ -237,6 +257,7 @@ union alignas(64) Command {
   explicit Command(const PutSources& message) : Command() { put_sources = message; }
   explicit Command(const PutRefusal& message) : Command() { put_refusal = message; }
   explicit Command(const PutLimits& message) : Command() { put_limits = message; }
+  explicit Command(const PutRoute& message) : Command() { put_route = message; }
 };
 
 enum class EventType : uint8_t {
@@ -256,6 +277,7 @@ enum class RejectReason : uint32_t {
   kBadSources,
   kBadRefusal,
   kBadLimits,
+  kBadTimeout,
 };
 
 /// An event as it lies in a ring.

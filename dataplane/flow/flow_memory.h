@@ -32,8 +32,9 @@ struct alignas(64) Service {
   uint8_t flags;  // channel::ServiceFlags
   channel::OnNoBackend on_no_backend;
   channel::SynProxy syn_proxy;
-  uint32_t total_weight;  // of the backends in its table
-  EndpointSums sums;      // of the VIP
+  uint32_t total_weight;     // of the backends in its table
+  uint32_t idle_timeout_ms;  // of its established flows
+  EndpointSums sums;         // of the VIP
   uint64_t key;
 };
 

@@ -50,6 +50,7 @@ struct HandshakeCookie {
 enum class CookiePurpose : uint8_t {
   kBackend,  // a backend is asked for who acknowledges it
   kRefusal,  // who does is told 421
+  kTarpit,   // likewise, after a while
 };
 
 class HandshakeCookies {

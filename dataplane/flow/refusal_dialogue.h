@@ -30,6 +30,7 @@ struct alignas(64) RefusalDialogue {
   bool in_use;
   bool acknowledged;   // our FIN
   bool client_closed;  // we have its FIN
+  bool held;           // it is not told yet, although it could be
 
   bool is_of(const Endpoint& from, const Endpoint& to) const noexcept {
     return in_use && client == from && service == to;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The clients that are being told 421: a fixed number, in sets of a few by a keyed hash of the client. Where a set is
-// full, the dialogue that has been told already, or else the oldest one, gives way: its client still has what it was
-// sent. Thread safety: none; one worker owns it.
+// full, the dialogue that has been told already, or else one that is kept waiting, or else the oldest one, gives way:
+// its client still has what it was sent. Thread safety: none; one worker owns it.
 #pragma once
 
 #include <array>
@@ -58,6 +58,7 @@ class RefusalTable {
   static bool gives_way(const RefusalDialogue& one, const RefusalDialogue& other) noexcept {
     if (!one.in_use) return true;
     if (one.acknowledged != other.acknowledged) return one.acknowledged;
+    if (one.held != other.held) return one.held;
     if (one.sent != other.sent) return one.sent > other.sent;
     return sequence_before(one.due_ms, other.due_ms);
   }

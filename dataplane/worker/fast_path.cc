@@ -79,7 +79,7 @@ void write_addresses(uint8_t* data, const MacAddress& destination, uint64_t sour
   const uint32_t expected = flow.client_next;
   flow.client_next = sequence_max(expected, packet.sequence + packet.payload_bytes);
   add_saturating(flow.bytes_up, packet.payload_bytes);
-  flow.deadline_ms = clock_.established_deadline_ms();
+  flow.deadline_ms = clock_.now32_ms() + service.idle_timeout_ms;
   watch_.client_segment(burst_, i, flow, expected);
   store(flow.client_mac.bytes.data(),
         (load<uint64_t>(data + 6) & 0x0000ffffffffffff) | static_cast<uint64_t>(burst_.port[i]) << 60);
@@ -111,7 +111,7 @@ void write_addresses(uint8_t* data, const MacAddress& destination, uint64_t sour
   flow.server_next = sequence_max(expected, packet.sequence + packet.payload_bytes);
   if (!is_next) flow.client_next = sequence_max(flow.client_next, packet.ack);
   add_saturating(flow.bytes_down, packet.payload_bytes);
-  flow.deadline_ms = clock_.established_deadline_ms();
+  flow.deadline_ms = clock_.now32_ms() + service.idle_timeout_ms;
   watch_.backend_segment(burst_, i, flow, expected);
   counters_.packet_to_client(flow, packet.ip_bytes);
   rewrite<Side::kSource>(data, service.vip, backend.sums, service.sums);

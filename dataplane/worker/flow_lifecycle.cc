@@ -47,7 +47,7 @@ void FlowLifecycle::count_adopted() noexcept {
 void FlowLifecycle::take_up(FlowIndex index) noexcept {
   Flow& flow = flows_[index];
   // Timers may be shorter than they were, and what was damaged is not to stay for weeks.
-  const uint32_t latest = clock_.deadline_ms(flow.state);
+  const uint32_t latest = deadline_ms_of(flow);
   if (!is_due(flow.deadline_ms, clock_.now32_ms()) && is_due(latest, flow.deadline_ms)) flow.deadline_ms = latest;
   if ((flow.flags & kFlowProxyPending) == 0 || proxy_.take_up(index)) return;
   // The backend waits for bytes that nobody has: what comes is answered with a reset.

@@ -35,6 +35,10 @@ class FlowLifecycle {
   void begin(FlowIndex index, bool opening, channel::PlacedBy rule) noexcept;
 
   void set_state(Flow& flow, TcpState state) noexcept;
+  /// When a flow is over of which nothing is heard from now on.
+  uint32_t deadline_ms_of(const Flow& flow) const noexcept {
+    return clock_.deadline_ms(flow.state, state_.service(flow.service).idle_timeout_ms);
+  }
   /// The flow that has been found over a limit of its source since the last call, to be cut when its segment is dealt
   /// with; kNoFlow if there is none.
   FlowIndex take_over_limit() noexcept { return std::exchange(over_limit_, kNoFlow); }

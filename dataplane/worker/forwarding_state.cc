@@ -40,9 +40,17 @@ void RefusalLine::set(std::string_view text) noexcept {
 }
 
 ForwardingState::ForwardingState(Service* services, Backend* backends, Local* locals, uint32_t ports,
-                                 channel::WorkerStats& stats) noexcept
-    : services_(services), backends_(backends), locals_(locals), ports_(ports), stats_(stats), tables_{} {
+                                 uint32_t idle_timeout_ms, channel::WorkerStats& stats) noexcept
+    : services_(services),
+      backends_(backends),
+      locals_(locals),
+      ports_(ports),
+      idle_timeout_ms_(idle_timeout_ms),
+      stats_(stats),
+      tables_{} {
   for (uint32_t id = 0; id < channel::kMaxServices; id++) {
+    uint32_t& idle_ms = services_[id].idle_timeout_ms;
+    if (idle_ms == 0 || idle_ms > channel::kMaxIdleTimeoutMs) idle_ms = idle_timeout_ms;
     if (services_[id].in_use) stats_.service_ids[id] = {services_[id].key, 0, {}};
     refusals_[id].set(channel::kDefaultRefusal);
   }
@@ -70,6 +78,10 @@ void ForwardingState::attach(const ChannelAttachment& attachment) noexcept {
   for (ListedSources& sources : sources_) {
     if (sources.list.base != nullptr && sources.epoch < attachment.forget_before) sources = ListedSources{};
   }
+  for (uint16_t id = 0; id < channel::kMaxRoutes; id++) {
+    const ListedSources& sources = route_[id].sources;
+    if (sources.list.base != nullptr && sources.epoch < attachment.forget_before) drop_route(id);
+  }
 }
 
 uint64_t ForwardingState::oldest_epoch_in_use() const noexcept {
@@ -78,6 +90,9 @@ uint64_t ForwardingState::oldest_epoch_in_use() const noexcept {
     if (table.entries != nullptr && table.epoch < oldest) oldest = table.epoch;
   }
   for (const ListedSources& sources : sources_) {
+    if (sources.list.base != nullptr && sources.epoch < oldest) oldest = sources.epoch;
+  }
+  for (const auto& [service, sources] : route_) {
     if (sources.list.base != nullptr && sources.epoch < oldest) oldest = sources.epoch;
   }
   return oldest;
@@ -151,6 +166,8 @@ std::optional<RejectReason> ForwardingState::apply(const channel::Command& comma
       return put_sources(command.put_sources);
     case CommandType::kPutLimits:
       return put_limits(command.put_limits);
+    case CommandType::kPutRoute:
+      return put_route(command.put_route);
     case CommandType::kPutRefusal:
       return put_refusal(command.put_refusal);
     case CommandType::kStartInspection:  // the worker's own
@@ -178,6 +195,7 @@ std::optional<RejectReason> ForwardingState::put_service(const channel::PutServi
   if (!is_in_arena(message.table_offset, uint64_t{message.table_entries} * sizeof(channel::BackendId))) {
     return RejectReason::kTableOutOfArena;
   }
+  if (message.idle_timeout_ms > channel::kMaxIdleTimeoutMs) return RejectReason::kBadTimeout;
   const channel::ServiceId other = find_service({message.vip, message.port});
   if (other != channel::kNoService && other != id) return RejectReason::kServiceEndpointTaken;
 
@@ -198,17 +216,12 @@ std::optional<RejectReason> ForwardingState::put_service(const channel::PutServi
   refusals_[id].set(channel::kDefaultRefusal);
   service.mss = message.mss;
   service.total_weight = message.total_weight;
+  service.idle_timeout_ms = message.idle_timeout_ms != 0 ? message.idle_timeout_ms : idle_timeout_ms_;
   service.key = message.key;
   service.sums = endpoint_sums(service.vip);
   service.in_use = true;
   if (moved) rebuild_slots();
-  tables_[id] = BackendTable{};
-  if (message.table_entries != 0) {
-    const std::byte* const entries =
-        attachment_.base + attachment_.arena_offset + uint64_t{message.table_offset} * channel::kArenaUnit;
-    tables_[id] = {reinterpret_cast<const channel::BackendId*>(entries), message.table_entries,
-                   message.table_generation, attachment_.epoch};
-  }
+  tables_[id] = table_at(message.table_offset, message.table_entries, message.table_generation);
   service_named_[id] = true;
   stats_.service_ids[id] = {message.key, 0, {}};
   return std::nullopt;
@@ -298,18 +311,64 @@ std::optional<RejectReason> ForwardingState::drop_local(uint16_t id) noexcept {
 std::optional<RejectReason> ForwardingState::put_sources(const channel::PutSources& message) noexcept {
   const uint16_t list = message.header.id;
   if (list >= channel::kSourceLists) return RejectReason::kIdOutOfRange;
-  if (message.v4_borders > channel::kMaxSourceBorders || message.v6_borders > channel::kMaxSourceBorders) {
-    return RejectReason::kBadSources;
-  }
-  const auto layout = channel::SourceListLayout::of(message.v4_borders, message.v6_borders);
-  if (!is_in_arena(message.offset, layout.bytes())) return RejectReason::kTableOutOfArena;
-  sources_[list] = ListedSources{};
-  if (layout.bytes() != 0) {
-    const uint64_t offset = attachment_.arena_offset + uint64_t{message.offset} * channel::kArenaUnit;
-    sources_[list] = {{layout, attachment_.base + offset}, attachment_.epoch};
-  }
+  RejectReason fault{};
+  const auto sources = list_at(message.offset, message.v4_borders, message.v6_borders, fault);
+  if (!sources) return fault;
+  sources_[list] = *sources;
   sources_named_[list] = true;
   return std::nullopt;
+}
+
+/// `offset` in units of kArenaUnit. Of no borders at all, it names nobody.
+std::optional<ListedSources> ForwardingState::list_at(uint32_t offset, uint32_t v4_borders, uint32_t v6_borders,
+                                                      RejectReason& fault) const noexcept {
+  if (v4_borders > channel::kMaxSourceBorders || v6_borders > channel::kMaxSourceBorders) {
+    return fault = RejectReason::kBadSources, std::nullopt;
+  }
+  const auto layout = channel::SourceListLayout::of(v4_borders, v6_borders);
+  if (!is_in_arena(offset, layout.bytes())) return fault = RejectReason::kTableOutOfArena, std::nullopt;
+  if (layout.bytes() == 0) return ListedSources{};
+  const uint64_t at = attachment_.arena_offset + uint64_t{offset} * channel::kArenaUnit;
+  return ListedSources{{layout, attachment_.base + at}, attachment_.epoch};
+}
+
+/// Likewise; it lies in the arena.
+BackendTable ForwardingState::table_at(uint32_t offset, uint32_t entries, uint32_t generation) const noexcept {
+  if (entries == 0) return {};
+  const std::byte* const at = attachment_.base + attachment_.arena_offset + uint64_t{offset} * channel::kArenaUnit;
+  return {reinterpret_cast<const channel::BackendId*>(at), entries, generation, attachment_.epoch};
+}
+
+std::optional<RejectReason> ForwardingState::put_route(const channel::PutRoute& message) noexcept {
+  const uint16_t id = message.header.id;
+  if (id >= channel::kMaxRoutes) return RejectReason::kIdOutOfRange;
+  if (message.service == channel::kNoService) return drop_route(id), std::nullopt;
+  if (message.service >= channel::kMaxServices) return RejectReason::kIdOutOfRange;
+  if (!is_in_arena(message.table_offset, uint64_t{message.table_entries} * sizeof(channel::BackendId))) {
+    return RejectReason::kTableOutOfArena;
+  }
+  RejectReason fault{};
+  const auto sources = list_at(message.sources_offset, message.v4_borders, message.v6_borders, fault);
+  if (!sources) return fault;
+  routes_ += route_[id].service == channel::kNoService ? 1 : 0;
+  route_[id] = {message.service, *sources};
+  tables_[channel::kMaxServices + id] = table_at(message.table_offset, message.table_entries, message.table_generation);
+  route_named_[id] = true;
+  return std::nullopt;
+}
+
+void ForwardingState::drop_route(uint16_t id) noexcept {
+  routes_ -= route_[id].service == channel::kNoService ? 0 : 1;
+  route_[id] = {};
+  tables_[channel::kMaxServices + id] = {};
+}
+
+[[gnu::noinline]] TableId ForwardingState::routed_table(channel::ServiceId service,
+                                                        const Address& client) const noexcept {
+  for (uint16_t id = 0; id < channel::kMaxRoutes; id++) {
+    if (route_[id].service == service && route_[id].sources.list.contains(client)) return channel::kMaxServices + id;
+  }
+  return service;
 }
 
 std::optional<RejectReason> ForwardingState::put_limits(const channel::PutLimits& message) noexcept {
@@ -324,7 +383,7 @@ std::optional<RejectReason> ForwardingState::put_limits(const channel::PutLimits
     std::memcpy(&rules, attachment_.base + attachment_.arena_offset + uint64_t{message.offset} * channel::kArenaUnit,
                 sizeof rules);
     for (const channel::LimitRule& rule : std::span(rules.rule).first(message.rules)) {
-      if (!in_range(rule.action, channel::LimitAction::k421)) return RejectReason::kBadEnum;
+      if (!in_range(rule.action, channel::LimitAction::kTarpit)) return RejectReason::kBadEnum;
       if (rule.v4_bits > 32 || rule.v6_bits > 128) return RejectReason::kBadLimits;
     }
     for (uint8_t& of : rules.rules_of) of &= static_cast<uint8_t>((1U << message.rules) - 1);
@@ -363,6 +422,7 @@ void ForwardingState::begin_snapshot() noexcept {
   backend_named_.fill(false);
   local_named_.fill(false);
   sources_named_.fill(false);
+  route_named_.fill(false);
   limits_named_ = false;
   in_snapshot_ = true;
 }
@@ -382,6 +442,9 @@ void ForwardingState::end_snapshot() noexcept {
   }
   for (uint32_t list = 0; list < channel::kSourceLists; list++) {
     if (!sources_named_[list]) sources_[list] = ListedSources{};
+  }
+  for (uint16_t id = 0; id < channel::kMaxRoutes; id++) {
+    if (!route_named_[id]) drop_route(id);
   }
   if (!limits_named_) drop_limits();
 }

@@ -29,10 +29,20 @@ struct BackendTable {
   uint64_t epoch = 0;  // of the segment it lies in
 };
 
+/// Of tables: that of a service has the service's id, those of routes follow.
+using TableId = uint16_t;
+inline constexpr TableId kTables = channel::kMaxServices + channel::kMaxRoutes;
+
 /// A list of sources in some segment's arena.
 struct ListedSources {
   channel::SourceListView list;
   uint64_t epoch = 0;  // of the segment it lies in
+};
+
+/// Clients that have a table of their own in a service.
+struct RoutedSources {
+  channel::ServiceId service = channel::kNoService;
+  ListedSources sources;
 };
 
 /// The line by which a service refuses: 421, its text, CRLF.
@@ -48,8 +58,9 @@ struct RefusalLine {
 class ForwardingState {
  public:
   /// Over the services, backends and own addresses of flow memory, which may hold those of an earlier run. `ports`: how
-  /// many there are. `stats`: where identities are published.
-  ForwardingState(Service* services, Backend* backends, Local* locals, uint32_t ports,
+  /// many there are. `idle_timeout_ms`: of services that have none of their own. `stats`: where identities are
+  /// published.
+  ForwardingState(Service* services, Backend* backends, Local* locals, uint32_t ports, uint32_t idle_timeout_ms,
                   channel::WorkerStats& stats) noexcept;
 
   /// Moves to a new connection's segment; tables older than its `forget_before` are dropped.
@@ -126,7 +137,15 @@ class ForwardingState {
   std::span<const uint8_t> refusal(channel::ServiceId id) const noexcept {
     return {refusals_[id].bytes.data(), refusals_[id].size};
   }
-  const BackendTable& table(channel::ServiceId id) const noexcept { return tables_[id]; }
+  const BackendTable& table(TableId id) const noexcept { return tables_[id]; }
+  /// The table by which a client's new flows are placed in a service.
+  TableId table_of(channel::ServiceId service, const Address& client) const noexcept {
+    return routes_ == 0 ? service : routed_table(service, client);
+  }
+  /// Whether some backend may take them.
+  bool has_backends(channel::ServiceId service, const Address& client) const noexcept {
+    return tables_[table_of(service, client)].count != 0;
+  }
   Backend& backend(channel::BackendId id) noexcept { return backends_[id]; }
   const Backend& backend(channel::BackendId id) const noexcept { return backends_[id]; }
 
@@ -206,6 +225,12 @@ class ForwardingState {
   std::optional<channel::RejectReason> drop_local(uint16_t id) noexcept;
   std::optional<channel::RejectReason> put_sources(const channel::PutSources& message) noexcept;
   std::optional<channel::RejectReason> put_limits(const channel::PutLimits& message) noexcept;
+  std::optional<channel::RejectReason> put_route(const channel::PutRoute& message) noexcept;
+  void drop_route(uint16_t id) noexcept;
+  TableId routed_table(channel::ServiceId service, const Address& client) const noexcept;
+  std::optional<ListedSources> list_at(uint32_t offset, uint32_t v4_borders, uint32_t v6_borders,
+                                       channel::RejectReason& fault) const noexcept;
+  BackendTable table_at(uint32_t offset, uint32_t entries, uint32_t generation) const noexcept;
   void drop_limits() noexcept;
   std::optional<channel::RejectReason> put_refusal(const channel::PutRefusal& message) noexcept;
   bool is_in_arena(uint32_t offset, uint64_t bytes) const noexcept;
@@ -216,6 +241,7 @@ class ForwardingState {
   Backend* backends_;
   Local* locals_;
   uint32_t ports_;
+  uint32_t idle_timeout_ms_;
   channel::WorkerStats& stats_;
   ChannelAttachment attachment_;
   bool backends_lost_ = false;
@@ -225,13 +251,16 @@ class ForwardingState {
   BackendIndex by_address_;  // with port 0
   std::array<channel::ServiceId, kSlots> slots_;
   std::array<channel::ServiceId, kSlots> vip_slots_;  // by address: one of the services there
-  std::array<BackendTable, channel::kMaxServices> tables_;
+  std::array<BackendTable, kTables> tables_;
   std::array<RefusalLine, channel::kMaxServices> refusals_;
   std::array<bool, channel::kMaxServices> service_named_;  // in the snapshot under way
   std::array<bool, channel::kMaxBackends> backend_named_;
   std::array<bool, channel::kMaxLocals> local_named_;
   std::array<bool, channel::kSourceLists> sources_named_{};
   std::array<ListedSources, channel::kSourceLists> sources_;
+  std::array<bool, channel::kMaxRoutes> route_named_{};
+  std::array<RoutedSources, channel::kMaxRoutes> route_;
+  uint32_t routes_ = 0;  // how many there are
   bool limits_named_ = false;
   channel::LimitRules limits_{};
   uint64_t limits_layout_ = 0;

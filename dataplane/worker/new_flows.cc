@@ -28,7 +28,7 @@ void NewFlows::place(Burst& burst, uint32_t i) noexcept {
     // A client may use a port again once its last connection is over (RFC 9293 section 3.6.1).
     const Flow& flow = flows_[index];
     const bool over = is_over(flow.state) || (flow.state == TcpState::kSynSent && state_.is_lost(flow));
-    if (!over && !begins_anew(flow, packet, clock_.deadline_ms(flow.state))) return;
+    if (!over && !begins_anew(flow, packet, parts_.lifecycle.deadline_ms_of(flow))) return;
     const FlowIndex last = index;
     index = kNoFlow;
     // Who may begin no other ends none by trying.
@@ -142,7 +142,7 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   filled.backend = as.backend;
   filled.backend_generation = backend.generation;
   filled.first_seen_ms = clock_.now32_ms();
-  filled.deadline_ms = clock_.deadline_ms(TcpState::kAdopted);
+  filled.deadline_ms = clock_.deadline_ms(TcpState::kAdopted, state_.service(as.service).idle_timeout_ms);
   filled.server_next = packet.sequence;
   filled.client_mac = path->mac;
   filled.vlan_and_port = static_cast<uint16_t>(path->vlan | path->port << 12);
@@ -178,7 +178,7 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
     if (state_.is_refused(packet.source.address)) return refuse(burst, i, service_id, Counter::kDropPolicy);
     const auto action = parts_.limits.refuses(packet.source.address, service_id);
     if (action) return refuse_over_limit(burst, i, service_id, *action);
-    if (parts_.syn_proxy.answers(state_.service(service_id)) && state_.table(service_id).count != 0)
+    if (parts_.syn_proxy.answers(state_.service(service_id)) && state_.has_backends(service_id, packet.source.address))
       return parts_.syn_proxy.answer_syn(burst, i, service_id);
   }
   if (flows_.available() == 0) {
@@ -308,6 +308,8 @@ void NewFlows::refuse_over_limit(Burst& burst, uint32_t i, channel::ServiceId se
   switch (action) {
     case channel::LimitAction::k421:
       return parts_.responder.answer_syn(burst, i, Counter::kDropLimited);
+    case channel::LimitAction::kTarpit:
+      return parts_.responder.answer_syn(burst, i, Counter::kDropLimited, CookiePurpose::kTarpit);
     case channel::LimitAction::kReset:
       return parts_.resets.answer(burst, i, Counter::kDropLimited);
     case channel::LimitAction::kDrop:

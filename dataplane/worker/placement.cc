@@ -26,12 +26,13 @@ uint32_t Placement::less_loaded_of_two(const BackendTable& table) noexcept {
   return load_of_a <= load_of_b ? first : second;
 }
 
-uint32_t Placement::first_entry(channel::ServiceId service_id, const Packet& packet, bool opening) noexcept {
+uint32_t Placement::first_entry(channel::ServiceId service_id, TableId table_id, const Packet& packet,
+                                bool opening) noexcept {
   const Service& service = state_.service(service_id);
-  const BackendTable& table = state_.table(service_id);
+  const BackendTable& table = state_.table(table_id);
   // Where there is no telling what an earlier choice was, all nodes agree on the hash.
   if (opening && service.scheduler == channel::Scheduler::kWrr) {
-    uint32_t& turn = turn_of_[service_id];
+    uint32_t& turn = turn_of_[table_id];
     turn = turn + 1 < table.count ? turn + 1 : 0;
     return turn;
   }
@@ -40,27 +41,31 @@ uint32_t Placement::first_entry(channel::ServiceId service_id, const Packet& pac
   return table_index(placement_hash(packet.source, service.vip, hash_on), table.count);
 }
 
-bool Placement::admits(const Service& service, const Backend& backend, uint64_t service_flows) const noexcept {
+/// `bounded`: the service within whose load the backend is to have no more than its share; null: none.
+bool Placement::admits(const Backend& backend, const Service* bounded, uint64_t service_flows) noexcept {
   if (backend.max_connections != 0 && backend.flows_now >= backend.max_connections) return false;
-  if (service.scheduler != channel::Scheduler::kSource || service.total_weight == 0) return true;
+  if (bounded == nullptr || bounded->total_weight == 0) return true;
   // Bounded load (Mirrokni, Thorup, Zadimoghaddam 2018), epsilon 1/4: at most 5/4 of its share, rounded up.
   const uint64_t share = 5 * (service_flows + 1) * backend.weight;
-  return 4 * uint64_t{backend.flows_now} * service.total_weight < share + 4 * uint64_t{service.total_weight} - 1;
+  return 4 * uint64_t{backend.flows_now} * bounded->total_weight < share + 4 * uint64_t{bounded->total_weight} - 1;
 }
 
 channel::BackendId Placement::choose(channel::ServiceId service_id, const Packet& packet, FlowPlace place, bool opening,
                                      Counter& refusal, channel::BackendId avoid) noexcept {
-  const BackendTable& table = state_.table(service_id);
+  const TableId table_id = state_.table_of(service_id, packet.source.address);
+  const BackendTable& table = state_.table(table_id);
   if (table.count == 0) return channel::kNoBackend;
   const Service& service = state_.service(service_id);
+  // How many flows came by a route's table is not counted, so its backends' shares of them are not known.
+  const bool is_bounded = service.scheduler == channel::Scheduler::kSource && table_id == service_id;
   const uint64_t service_flows = counters_.service(service_id).flows_now;
-  uint32_t entry = first_entry(service_id, packet, opening);
+  uint32_t entry = first_entry(service_id, table_id, packet, opening);
   for (uint32_t probe = 0; probe < kPlacementProbes; probe++) {
     const channel::BackendId id = table.entries[entry];
     if (++entry == table.count) entry = 0;
     if (id == avoid || !is_usable(id)) continue;
     const Backend& backend = state_.backend(id);
-    if (opening && !admits(service, backend, service_flows)) {
+    if (opening && !admits(backend, is_bounded ? &service : nullptr, service_flows)) {
       refusal = Counter::kDropBackendLimit;
       continue;
     }
@@ -95,7 +100,7 @@ bool Placement::collides(FlowPlace place, const Packet& packet, const Backend& c
 
 bool Placement::is_where_hash_leads(const Flow& flow) const noexcept {
   const Service& service = state_.service(flow.service);
-  const BackendTable& table = state_.table(flow.service);
+  const BackendTable& table = state_.table(state_.table_of(flow.service, flow.client));
   if (table.count == 0 || !state_.is_current(flow)) return false;
   const channel::HashOn hash_on = effective_hash_on(service.scheduler, service.hash_on);
   return table.entries[table_index(placement_hash(flow.client_endpoint(), service.vip, hash_on), table.count)] ==
@@ -105,7 +110,7 @@ bool Placement::is_where_hash_leads(const Flow& flow) const noexcept {
 channel::PlacedBy Placement::explain(const Flow& flow, const Packet& packet) const noexcept {
   using channel::PlacedBy;
   const Service& service = state_.service(flow.service);
-  const BackendTable& table = state_.table(flow.service);
+  const BackendTable& table = state_.table(state_.table_of(flow.service, flow.client));
   if (!is_opening(packet)) return PlacedBy::kAdopted;
   if (service.scheduler == channel::Scheduler::kWrr) return PlacedBy::kTurn;
   if (service.scheduler == channel::Scheduler::kLeastConn) return PlacedBy::kLoad;

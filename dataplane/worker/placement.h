@@ -48,9 +48,9 @@ class Placement {
  private:
   static channel::PlacedBy rule_of(const Service& service, bool opening, uint32_t probe) noexcept;
   bool is_usable(channel::BackendId id) const noexcept;
-  uint32_t first_entry(channel::ServiceId service, const Packet& packet, bool opening) noexcept;
+  uint32_t first_entry(channel::ServiceId service, TableId table, const Packet& packet, bool opening) noexcept;
   uint32_t less_loaded_of_two(const BackendTable& table) noexcept;
-  bool admits(const Service& service, const Backend& backend, uint64_t service_flows) const noexcept;
+  static bool admits(const Backend& backend, const Service* bounded, uint64_t service_flows) noexcept;
   bool collides(FlowPlace place, const Packet& packet, const Backend& candidate) noexcept;
 
   Counters& counters_;
@@ -59,7 +59,7 @@ class Placement {
   FlowLifecycle& lifecycle_;
   Random& random_;
   channel::PlacedBy rule_ = channel::PlacedBy::kTable;
-  std::array<uint32_t, channel::kMaxServices> turn_of_{};  // wrr: entry of the last flow
+  std::array<uint32_t, kTables> turn_of_{};  // wrr: entry of the last flow
 };
 
 }  // namespace sluice

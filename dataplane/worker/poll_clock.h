@@ -19,21 +19,21 @@ class PollClock {
     set(now_ms);
   }
 
-  void set(uint64_t now_ms) noexcept {
-    now_ms_ = now_ms;
-    established_deadline_ms_ = deadline_ms(TcpState::kEstablished);
-  }
+  void set(uint64_t now_ms) noexcept { now_ms_ = now_ms; }
 
   uint64_t now_ms() const noexcept { return now_ms_; }
   uint32_t now32_ms() const noexcept { return static_cast<uint32_t>(now_ms_); }
 
-  /// When a flow is over that is in this state and of which nothing more is heard.
+  /// When a flow is over that is in this state, not established, and of which nothing more is heard.
   uint32_t deadline_ms(TcpState state) const noexcept { return now32_ms() + timeout_ms_[static_cast<size_t>(state)]; }
-  uint32_t established_deadline_ms() const noexcept { return established_deadline_ms_; }
+  /// Likewise in any state. `idle_timeout_ms`: of its service.
+  uint32_t deadline_ms(TcpState state, uint32_t idle_timeout_ms) const noexcept {
+    const bool is_open = state == TcpState::kEstablished || state == TcpState::kAdopted;
+    return is_open ? now32_ms() + idle_timeout_ms : deadline_ms(state);
+  }
 
  private:
   uint64_t now_ms_ = 0;
-  uint32_t established_deadline_ms_ = 0;
   std::array<uint32_t, static_cast<size_t>(TcpState::kReset) + 1> timeout_ms_;
 };
 

@@ -26,6 +26,7 @@ Responder::Responder(const Context& context) noexcept
       state_(context.state),
       egress_(context.egress),
       cookies_(context.setup.hash_seed, CookiePurpose::kRefusal),
+      tarpit_cookies_(context.setup.hash_seed, CookiePurpose::kTarpit),
       table_(context.setup.hash_seed),
       segments_(kSegmentsPerSecond, kSegmentsPerSecond, context.clock.now_ms()),
       swept_ms_(context.clock.now_ms()) {}
@@ -36,12 +37,13 @@ bool Responder::may_send() noexcept {
   return false;
 }
 
-void Responder::answer_syn(Burst& burst, uint32_t i, Counter reason) noexcept {
+void Responder::answer_syn(Burst& burst, uint32_t i, Counter reason, CookiePurpose purpose) noexcept {
   const Packet& packet = burst.packet[i];
   if (!may_send()) return egress_.drop(burst.mbuf[i], reason);
   MadeSegment out = reset_answering(*burst.mbuf[i], packet);
   out.flags = kTcpSyn | kTcpAck;
-  out.sequence = cookies_.make(packet.source, packet.destination, packet.sequence, {}, clock_.now_ms()).sequence;
+  const HandshakeCookies& cookies = purpose == CookiePurpose::kTarpit ? tarpit_cookies_ : cookies_;
+  out.sequence = cookies.make(packet.source, packet.destination, packet.sequence, {}, clock_.now_ms()).sequence;
   out.ack = packet.sequence + 1;  // not of what it may carry: that comes again
   out.window = Be16::of(RefusalDialogue::kWindow);
   constexpr uint8_t kMss = 2, kMssBytes = 4;
@@ -80,9 +82,13 @@ bool Responder::meet(Burst& burst, uint32_t i, channel::ServiceId service) noexc
 /// A dialogue, if the segment acknowledges a SYN-ACK of ours.
 RefusalDialogue* Responder::begin(const Packet& packet, channel::ServiceId service) noexcept {
   if ((packet.tcp_flags & (kTcpAck | kTcpSyn | kTcpRst)) != kTcpAck) return nullptr;
-  const auto ours = cookies_.read(packet.ack - 1, std::nullopt, packet.source, packet.destination, packet.sequence - 1,
-                                  clock_.now_ms());
-  if (!ours) return nullptr;
+  const auto is_answer_of = [&](const HandshakeCookies& cookies) {
+    return cookies
+        .read(packet.ack - 1, std::nullopt, packet.source, packet.destination, packet.sequence - 1, clock_.now_ms())
+        .has_value();
+  };
+  const bool tarpit = is_answer_of(tarpit_cookies_);
+  if (!tarpit && !is_answer_of(cookies_)) return nullptr;
   forget(packet);
   RefusalDialogue& out = table_.take(packet.source);
   out.client = packet.source;
@@ -91,7 +97,8 @@ RefusalDialogue* Responder::begin(const Packet& packet, channel::ServiceId servi
   out.sequence = packet.ack;
   out.client_next = packet.sequence;
   out.text_bytes = static_cast<uint8_t>(state_.refusal(service).size());
-  out.due_ms = clock_.now32_ms() + kFirstRetryMs;
+  out.held = tarpit;
+  out.due_ms = clock_.now32_ms() + (tarpit ? kTarpitMs : kFirstRetryMs);
   return &out;
 }
 
@@ -120,7 +127,8 @@ void Responder::hear(RefusalDialogue& dialogue, Burst& burst, uint32_t i) noexce
     if (!had_it) counters_.count(Counter::kRefusalsAcknowledged);
     dialogue.due_ms = clock_.now32_ms() + kLingerMs;
   }
-  const bool reply = dialogue.sent == 0 && room;
+  if (dialogue.client_closed) dialogue.held = false;  // it has had enough
+  const bool reply = dialogue.sent == 0 && room && !dialogue.held;
   if ((!reply && !wants_answer) || !may_send()) return rte_pktmbuf_free(mbuf);
   if (reply) {
     write_reply(dialogue, *mbuf);
@@ -150,6 +158,7 @@ void Responder::write_reply(RefusalDialogue& dialogue, rte_mbuf& mbuf) noexcept 
   out.flags = kTcpFin | kTcpPsh | kTcpAck;
   out.sequence = dialogue.sequence;
   out.payload = state_.refusal(dialogue.service_id);
+  dialogue.held = false;
   write_segment(mbuf, out);
   counters_.count(dialogue.sent == 0 ? Counter::kRefusalsSent : Counter::kRefusalsResent);
   dialogue.due_ms = clock_.now32_ms() + (kFirstRetryMs << dialogue.sent);

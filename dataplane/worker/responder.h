@@ -26,11 +26,13 @@ class Responder {
   static constexpr uint32_t kTries = 5;                   // after 1, 2, 4 and 8 s
   static constexpr uint32_t kFirstRetryMs = 1000;
   static constexpr uint32_t kLingerMs = 10'000;  // for what the client has yet to say, or says again
+  static constexpr uint32_t kTarpitMs = 30'000;  // before a client in the tarpit is told
 
   explicit Responder(const Context& context) noexcept;
 
-  /// Answers a SYN that no backend can take; `reason` says why, and is counted if there is no answer.
-  void answer_syn(Burst& burst, uint32_t i, Counter reason) noexcept;
+  /// Answers a SYN that no backend can take; `reason` says why, and is counted if there is no answer. `purpose`: not
+  /// kBackend.
+  void answer_syn(Burst& burst, uint32_t i, Counter reason, CookiePurpose purpose = CookiePurpose::kRefusal) noexcept;
 
   /// Whether a segment to a service, no SYN, is of a client that is to be told 421. It has been dealt with then.
   bool take(Burst& burst, uint32_t i, channel::ServiceId service) noexcept {
@@ -66,6 +68,7 @@ class Responder {
   const ForwardingState& state_;
   Egress& egress_;
   HandshakeCookies cookies_;
+  HandshakeCookies tarpit_cookies_;
   RefusalTable table_;
   TokenBucket segments_;
   uint64_t answering_until_ms_ = 0;  // no cookie is good any more from then on

@@ -90,7 +90,8 @@ std::optional<LimitAction> SourceLimits::refuses_by(uint8_t rules, const Address
     out = state_.limits().rule[rule].action;
   });
   const bool waits_for_tls = state_.limits().clients_first[service] != 0;
-  return out == LimitAction::k421 && waits_for_tls ? LimitAction::kReset : out;
+  const bool is_told = out == LimitAction::k421 || out == LimitAction::kTarpit;
+  return is_told && waits_for_tls ? LimitAction::kReset : out;
 }
 
 bool SourceLimits::open_by(uint8_t rules, const Flow& flow, bool judged) noexcept {

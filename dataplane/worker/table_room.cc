@@ -24,13 +24,15 @@ bool TableRoom::recycle_closed() noexcept {
 bool TableRoom::displace_idle() noexcept {
   if (none_idle_ms_ == clock_.now_ms()) return false;
   FlowIndex longest = kNoFlow;
-  uint32_t latest_ms = clock_.established_deadline_ms() - kIdleMs;
+  uint32_t longest_ms = kIdleMs;
   for (uint32_t probe = 0; probe < kIdleProbes; probe++) {
     const FlowIndex index = random_.draw(flows_.used());
     const Flow& flow = flows_[index];
-    if (!sequence_before(flow.deadline_ms, latest_ms) || !loses_nothing(flow)) continue;
+    if (!loses_nothing(flow)) continue;
+    const uint32_t idle_ms = lifecycle_.deadline_ms_of(flow) - flow.deadline_ms;
+    if (!sequence_before(longest_ms, idle_ms)) continue;
     longest = index;
-    latest_ms = flow.deadline_ms;
+    longest_ms = idle_ms;
   }
   if (longest == kNoFlow) {
     none_idle_ms_ = clock_.now_ms();

@@ -17,7 +17,7 @@ namespace sluice {
 class TcpTracker {
  public:
   TcpTracker(const Context& context, FlowLifecycle& lifecycle) noexcept
-      : clock_(context.clock), counters_(context.counters), lifecycle_(lifecycle) {}
+      : counters_(context.counters), lifecycle_(lifecycle) {}
 
   bool client_segment(Flow& flow, const Packet& packet, const rte_mbuf& mbuf) noexcept {
     if (!enters(flow, judge_client(flow, packet))) return false;
@@ -79,11 +79,10 @@ class TcpTracker {
       return false;
     }
     if (judgement.next != flow.state) lifecycle_.set_state(flow, judgement.next);
-    flow.deadline_ms = clock_.deadline_ms(flow.state);
+    flow.deadline_ms = lifecycle_.deadline_ms_of(flow);
     return true;
   }
 
-  const PollClock& clock_;
   Counters& counters_;
   FlowLifecycle& lifecycle_;
 };

@@ -197,9 +197,10 @@ TEST(Rules, HoldLimitsToWhatCanBeCounted) {
       {"top",
        R"(sources: { limits = ( { of = "address"; burst = 9; connections = 1; } ); };)",
        {"13: sources.limits[0].burst: does not apply here; allowed: only with `per_second`"}},
+      {"top", R"(sources: { limits = ( { of = "address"; connections = 1; action = "tarpit"; } ); };)", {}},
       {"top",
-       R"(sources: { limits = ( { of = "address"; connections = 1; action = "tarpit"; } ); };)",
-       {R"(13: sources.limits[0].action: "tarpit" is not one of its values; allowed: "421", "reset", "drop")"}},
+       R"(sources: { limits = ( { of = "address"; connections = 1; action = "wait"; } ); };)",
+       {R"(13: sources.limits[0].action: "wait" is not one of its values; allowed: "421", "reset", "drop", "tarpit")"}},
       {"top",
        R"(sources: { limits = ( { of = "address"; connections = 1; services = ["relya", "relay", "relay"]; } ); };)",
        {R"(13: sources.limits[0].services: there is no service "relya" (did you mean "relay"?); allowed: "relay")",
@@ -210,6 +211,40 @@ TEST(Rules, HoldLimitsToWhatCanBeCounted) {
        {R"(14: sources.limits[2].of: the limit on line 13 counts the same sources for service "relay"; allowed: one rule for each kind of source and service)"}},
   };
   expect_faults(cases);
+}
+
+TEST(Rules, HoldRoutesToServicesAndPoolsThatAreThere) {
+  const Case cases[] = {
+      {"top", R"(sources: { routes = (); };)", {}},
+      {"top",
+       R"(sources: { routes = ( { from = ["203.0.113.0/24", "2001:db8::/32"]; service = "relay"; pool = "mta"; } ); };)",
+       {}},
+      {"top",
+       R"(sources: { routes = ( { service = "relay"; pool = "mta"; } ); };)",
+       {"13: sources.routes[0].from: is missing: these clients..."}},
+      {"top",
+       R"(sources: { routes = ( { from = []; service = "relay"; pool = "mta"; } ); };)",
+       {"13: sources.routes[0].from: names nobody; allowed: at least one prefix"}},
+      {"top",
+       R"(sources: { routes = ( { from = ["203.0.113.0/33"]; service = "relya"; pool = "mtb"; } ); };)",
+       {R"(13: sources.routes[0].from: "203.0.113.0/33" has 33 where a length should stand; allowed...)",
+        R"(13: sources.routes[0].pool: there is no pool "mtb" (did you mean "mta"?); allowed: "mta")",
+        R"(13: sources.routes[0].service: there is no service "relya" (did you mean "relay"?); allowed: "relay")"}},
+  };
+  expect_faults(cases);
+}
+
+/// A route's pool has to fit the service as well as its own does.
+TEST(Rules, HoldThePoolOfARouteToTheService) {
+  const auto faults = [](const std::string& address) {
+    const std::string pool = R"(, { name = "own"; backends = ( { name = "x"; address = ")" + address + R"("; } ); })";
+    return faults_of(file_with("pools", pool) +
+                     R"(sources: { routes = ( { from = ["203.0.113.0/24"]; service = "relay"; pool = "own"; } ); };)");
+  };
+  EXPECT_EQ(faults("10.0.1.11"), std::vector<std::string>{});
+  EXPECT_EQ(faults("fd00::11"),
+            std::vector<std::string>{R"(11: services[0].vip: 192.0.2.25 is IPv4, but backend "x" of pool "own" is )"
+                                     R"(fd00::11 (IPv6); allowed with forwarding = "nat": one family)"});
 }
 
 TEST(Rules, NameReferencesToNothing) {
@@ -239,6 +274,12 @@ TEST(Rules, NameContradictions) {
        "timers: { established = 659; };",
        {"3: dataplane.timers.established: 659 cuts sessions that are well, which may be silent for 10 minutes (RFC "
         "5321 section 4.5.3.2); allowed: 660 s and more, or less with force = true"}},
+      {"service",
+       "idle_timeout = 600;",
+       {"11: services[0].idle_timeout: 600 cuts sessions that are well, which may be silent for 10 minutes (RFC 5321 "
+        "section 4.5.3.2); allowed: 660 s and more, or less with dataplane.timers.force = true"}},
+      {"service", "idle_timeout = 900;", {}},
+      {"service", "idle_timeout = 0;", {"11: services[0].idle_timeout: 0 is out of range; allowed: 1 to 604800 s"}},
       {"ports", "", {"2: dataplane.ports: no port is defined; allowed: 1 to 16"}},
       {"ports",
        R"({ name = "a"; device = "net_tap0"; faces = "clients"; })",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits on sources: who is over one is told 421 and may come again, others are not touched, through reloads and restarts."""
 import json
+import time
 
 from lab.network import VIP4, VIP6, client_addresses
 from lab.shell import wait_until
@@ -64,6 +65,24 @@ def test_a_source_at_its_limit_is_told_421_until_its_sessions_end(lab, config):
     (rule,) = limits(lab)["rules"]
     assert rule["refused"]["connections"] == 4, rule
     assert "rate-limited" in lab.balancer.ctl("events")
+
+
+def test_a_source_at_its_limit_waits_in_the_tarpit_before_it_is_told(lab, config):
+    lab.start_greeters()
+    lab.start_balancer(config(with_limit(2, "tarpit")))
+    held = hold(lab, V4[0], 2)
+    begun = time.monotonic()
+    late = lab.mailer(target=VIP4, sources=[V4[0]], sessions=20, messages=0, timeout_s=60)
+    impatient = lab.mailer(target=VIP4, sources=[V4[0]], sessions=3, messages=0, timeout_s=2)
+    assert impatient.wait().outcomes == {"timeout": 3}
+    assert come(lab, V4[1]) == {"delivered": 1}, "others are not touched"
+    assert late.wait().outcomes == {"refused": 20}, late.summary()
+    assert 29 < time.monotonic() - begun < 40
+    release(held, 2)
+    wait_until(lambda: open_of(lab, V4[0]) == 0, 10, "its sessions are over")
+    assert come(lab, V4[0]) == {"delivered": 1}
+    counters = lab.balancer.require_counter_law()
+    assert counters["refusals_sent"] == 23, "who hung up was told so too"
 
 
 def test_a_reload_moves_the_limit_and_restarts_count_what_is_open(lab, config):

@@ -20,7 +20,7 @@ constexpr uint64_t kEnoughFlows = 20;
 /// Pools of which all services see both directions.
 std::set<std::string> pools_seen_both_ways(const config::Config& config) {
   std::set<std::string> out, others;
-  for (const config::Service& service : config.services)
+  for (const config::Service& service : config.services_and_routes())
     (service.forwarding == config::Forwarding::kNat ? out : others).insert(service.pool);
   for (const std::string& pool : others) out.erase(pool);
   return out;

@@ -23,10 +23,10 @@ constexpr uint64_t kLeastMib = 64;
 /// Connections that checks may have open at once: one to each endpoint.
 size_t count_probes(const config::Config& config) {
   std::set<std::tuple<config::IpAddress, uint16_t, std::string>> out;
-  for (const config::Service& service : config.services) {
+  for (const config::Service& service : config.services_and_routes()) {
     const config::Pool* pool = config.find_pool(service.pool);
     if (pool == nullptr) continue;
-    const std::string& check = service.check.empty() ? pool->check : service.check;
+    const std::string check = service.check.empty() ? pool->check : service.check;
     for (const config::Backend& backend : pool->backends)
       out.emplace(backend.address, backend.port.value_or(service.port), check);
   }

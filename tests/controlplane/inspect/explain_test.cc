@@ -63,6 +63,21 @@ TEST_F(Explain, FollowsTheWalkPastABackendThatIsFull) {
   EXPECT_TRUE(seen);
 }
 
+TEST_F(Explain, FollowsARoute) {
+  config_.pools.push_back({.name = "marketing", .check = "relay", .backends = {}});
+  config_.pools[1].backends.push_back({.name = "own1", .address = ip("10.0.2.1")});
+  config_.sources.routes = {
+      {.from = {*config::IpPrefix::parse("198.51.100.0/28")}, .service = "relay", .pool = "marketing"}};
+  reload();
+  Explanation answer = ask(client(40000));
+  EXPECT_EQ(answer.backend, "") << "not checked yet, and nobody else's turn";
+  bring_up(model_);
+  answer = ask(client(40000));
+  EXPECT_EQ(answer.backend, "marketing/own1:25");
+  EXPECT_EQ(answer.notes.front(), "by a route of sources.routes its clients go to pool \"marketing\", not to \"mta\"");
+  EXPECT_TRUE(ask(*endpoint_from("198.51.100.77:40000")).backend.starts_with("mta/"));
+}
+
 TEST_F(Explain, SaysWhyTheOthersAreOut) {
   model_.set_health(0, Health::kDown, "dead at connect: refused");
   model_.set_weight_by_hand(1, 0);

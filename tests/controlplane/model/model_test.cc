@@ -362,5 +362,32 @@ TEST_F(ModelTest, NamesTheServiceThatABackendBelongsToAlone) {
   }
 }
 
+TEST_F(ModelTest, ARouteIsATableOfItsPoolForItsService) {
+  config_.pools.push_back({.name = "marketing", .check = "relay", .backends = {}});
+  config_.pools[1].backends.push_back({.name = "own1", .address = ip("10.0.2.1")});
+  config_.services[0].idle_timeout = 900;
+  config_.sources.routes = {
+      {.from = {*config::IpPrefix::parse("198.51.100.0/24")}, .service = "relay", .pool = "marketing"}};
+  Model model = this->model();
+  bring_up(model);
+  Desired desired = model.desired();
+  EXPECT_EQ(desired.services[0].idle_timeout_ms, 900'000u);
+  ASSERT_EQ(desired.routes.size(), 1u);
+  EXPECT_EQ(desired.routes[0].service, desired.services[0].key);
+  EXPECT_TRUE(desired.routes[0].sources->contains(ip("198.51.100.7")));
+  EXPECT_FALSE(desired.routes[0].sources->contains(ip("198.51.101.7")));
+  ASSERT_EQ(desired.routes[0].table->members.size(), 1u);
+  const auto own = std::ranges::find(model.members(), "own1", &Member::name);
+  EXPECT_EQ(desired.routes[0].table->members[0], own->key);
+  EXPECT_EQ(own->sole_service, desired.services[0].key);
+  EXPECT_EQ(entries_of(model, 0, "own1"), 0u);
+
+  model.set_health(static_cast<size_t>(own - model.members().begin()), Health::kDown, "dead");
+  model.refresh();
+  desired = model.desired();
+  EXPECT_TRUE(desired.routes[0].table->entries.empty()) << "nobody else's turn";
+  EXPECT_FALSE(desired.services[0].table->entries.empty());
+}
+
 }  // namespace
 }  // namespace sluice::control

@@ -55,6 +55,7 @@ class FakeDataplane {
     std::map<uint16_t, uint64_t> table_sums;
     std::map<uint16_t, channel::StartInspection> inspections;
     channel::PutSources sources{};
+    std::map<uint16_t, channel::PutRoute> routes;  // by place
     bool sources_named = false;
     channel::PutSources exempt{};
     channel::PutLimits limits{};
@@ -271,6 +272,7 @@ class FakeDataplane {
     switch (command.header.type) {
       case channel::CommandType::kSnapshotBegin:
         worker.in_snapshot = true;
+        worker.routes.clear();
         worker.named_services.clear();
         worker.named_backends.clear();
         worker.named_locals.clear();
@@ -305,6 +307,10 @@ class FakeDataplane {
           EXPECT_LE(size_t{command.put_limits.offset} * 64 + sizeof(channel::LimitRules), arena_bytes);
           std::memcpy(&worker.limit_rules, arena() + size_t{command.put_limits.offset} * 64, sizeof worker.limit_rules);
         }
+        break;
+      case channel::CommandType::kPutRoute:
+        EXPECT_LE(size_t{command.put_route.table_offset} * 64 + command.put_route.table_entries * 2, arena_bytes);
+        worker.routes[id] = command.put_route;
         break;
       case channel::CommandType::kPutRefusal:
         EXPECT_TRUE(worker.services.contains(id));

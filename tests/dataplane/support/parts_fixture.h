@@ -157,7 +157,8 @@ class PartsTest : public ::testing::Test {
   Counters counters_{*stats_};
   PollClock clock_{setup_.timers, kBegin};
   FlowTable flows_{memory_.get(), kCapacity, 0x5eed, 1};
-  ForwardingState state_{flows_.services(), flows_.backends(), flows_.locals(), 2, *stats_};
+  ForwardingState state_{
+      flows_.services(), flows_.backends(), flows_.locals(), 2, FlowTimers{}.established_ms, *stats_};
   Handover handover_{setup_, clock_, counters_};
   Egress egress_{setup_, counters_, handover_};
   const Context context_{setup_, clock_, counters_, flows_, state_, egress_};

@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace sluice::testing {
 
@@ -232,13 +233,8 @@ void WorkerBench::put_service(uint16_t id, const Endpoint& vip, const std::vecto
   message.vip = vip.address;
   message.port = vip.port;
   message.table_generation = 1;
-  message.table_offset = arena_used_;
+  message.table_offset = write_table(table);
   message.table_entries = static_cast<uint32_t>(table.size());
-  if (!table.empty()) {
-    std::memcpy(segment_ + attachment_.arena_offset + size_t{arena_used_} * channel::kArenaUnit, table.data(),
-                table.size() * sizeof(uint16_t));
-  }
-  arena_used_ += static_cast<uint32_t>(table.size() * sizeof(uint16_t) / channel::kArenaUnit + 1);
   command(channel::Command(message));
 }
 
@@ -246,15 +242,39 @@ void WorkerBench::put_list(uint16_t id, const std::vector<uint32_t>& v4_borders,
                            const std::vector<uint64_t>& v6_borders) {
   channel::PutSources message{};
   message.header = {channel::CommandType::kPutSources, 0, id, 0};
-  message.offset = arena_used_;
   message.v4_borders = static_cast<uint32_t>(v4_borders.size());
   message.v6_borders = static_cast<uint32_t>(v6_borders.size());
-  const auto layout = channel::SourceListLayout::of(message.v4_borders, message.v6_borders);
+  message.offset = write_list(v4_borders, v6_borders);
+  command(channel::Command(message));
+}
+
+uint32_t WorkerBench::write_list(const std::vector<uint32_t>& v4_borders, const std::vector<uint64_t>& v6_borders) {
+  const auto layout =
+      channel::SourceListLayout::of(static_cast<uint32_t>(v4_borders.size()), static_cast<uint32_t>(v6_borders.size()));
   std::byte* const base = segment_ + attachment_.arena_offset + size_t{arena_used_} * channel::kArenaUnit;
   layout.v4.build(v4_borders.data(), reinterpret_cast<uint32_t*>(base));
   layout.v6.build(v6_borders.data(), reinterpret_cast<uint64_t*>(base + layout.v6_offset()));
   std::memset(base + layout.lows_offset(), 0, layout.bytes() - layout.lows_offset());
-  arena_used_ += static_cast<uint32_t>(layout.bytes() / channel::kArenaUnit + 1);
+  return std::exchange(arena_used_, arena_used_ + static_cast<uint32_t>(layout.bytes() / channel::kArenaUnit + 1));
+}
+
+uint32_t WorkerBench::write_table(const std::vector<uint16_t>& table) {
+  std::byte* const base = segment_ + attachment_.arena_offset + size_t{arena_used_} * channel::kArenaUnit;
+  if (!table.empty()) std::memcpy(base, table.data(), table.size() * sizeof(uint16_t));
+  return std::exchange(arena_used_,
+                       arena_used_ + static_cast<uint32_t>(table.size() * sizeof(uint16_t) / channel::kArenaUnit + 1));
+}
+
+void WorkerBench::put_route(uint16_t place, uint16_t service, const std::vector<uint32_t>& v4_borders,
+                            const std::vector<uint16_t>& table) {
+  channel::PutRoute message{};
+  message.header = {channel::CommandType::kPutRoute, 0, place, 0};
+  message.service = service;
+  message.table_generation = 1;
+  message.table_offset = write_table(table);
+  message.table_entries = static_cast<uint32_t>(table.size());
+  message.sources_offset = write_list(v4_borders, {});
+  message.v4_borders = static_cast<uint32_t>(v4_borders.size());
   command(channel::Command(message));
 }
 

@@ -72,6 +72,9 @@ class WorkerBench {
   /// Refuses those between IPv4 borders, with a word.
   void refuse(const std::vector<uint32_t>& v4_borders) { put_list(channel::kRefusedSources, v4_borders, {}); }
   void put_limits(const channel::LimitRules& rules, uint32_t count, uint32_t layout);
+  /// Clients between IPv4 borders have a table of their own in a service.
+  void put_route(uint16_t place, uint16_t service, const std::vector<uint32_t>& v4_borders,
+                 const std::vector<uint16_t>& table);
   const channel::LimitTable& limit_table() const { return *limit_table_; }
   void put_refusal(uint16_t id, const std::string& text);
   void command(const channel::Command& command);
@@ -144,6 +147,9 @@ class WorkerBench {
   };
 
   void put_list(uint16_t id, const std::vector<uint32_t>& v4_borders, const std::vector<uint64_t>& v6_borders);
+  /// Where it lies, in units of kArenaUnit bytes.
+  uint32_t write_list(const std::vector<uint32_t>& v4_borders, const std::vector<uint64_t>& v6_borders);
+  uint32_t write_table(const std::vector<uint16_t>& table);
   void set_up(OfWorker& of, uint32_t index, const BenchOptions& options);
 
   rte_mempool* pool_;

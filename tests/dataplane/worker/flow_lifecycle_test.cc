@@ -96,7 +96,7 @@ TEST_F(FlowExpiryTest, ForgetsAFlowWhoseTimeIsUpAndNoOther) {
   begin_flow(*lifecycle_, 0);
   const FlowIndex open = begin_flow(*lifecycle_, 1);
   lifecycle_->set_state(flows_[open], TcpState::kEstablished);
-  flows_[open].deadline_ms = clock_.established_deadline_ms();
+  flows_[open].deadline_ms = clock_.deadline_ms(TcpState::kEstablished);
   pass(setup_.timers.handshake_ms + 1);
   EXPECT_TRUE(expiry_.sweep());
   EXPECT_EQ(flows_.size(), 1u);

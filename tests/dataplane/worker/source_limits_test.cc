@@ -103,6 +103,82 @@ TEST_F(SourceLimits, OneIsResetOrToldAsItsRuleSays) {
   EXPECT_EQ(answer[0].flags, kTcpRst | kTcpAck) << "it waits for TLS";
 }
 
+class Tarpit : public SourceLimits {
+ protected:
+  void SetUp() override {
+    SourceLimits::SetUp();
+    limit(rules_of(per_address(1, LimitAction::kTarpit)));
+    ASSERT_TRUE(bench_.establish(client(0), kVip));
+  }
+  /// The number of the first byte that we may say to it.
+  uint32_t connect(const Endpoint& who) {
+    bench_.client_sends(Frame().from(who).to(kVip).syn().seq(1));
+    bench_.turn();
+    const auto answer = bench_.to_clients();
+    EXPECT_EQ(answer.size(), 1u);
+    if (answer.size() != 1) return 0;
+    EXPECT_EQ(answer[0].flags, kTcpSyn | kTcpAck);
+    bench_.client_sends(Frame().from(who).to(kVip).seq(2).ack(answer[0].seq + 1));
+    bench_.turn();
+    EXPECT_TRUE(bench_.to_clients().empty()) << "not a word";
+    return answer[0].seq + 1;
+  }
+  std::vector<ReadFrame> heard_after(uint64_t ms) {
+    std::vector<ReadFrame> out;
+    for (uint64_t step = 0; step < ms / 100; step++) {
+      bench_.turn(100);
+      for (auto& frame : bench_.to_clients()) out.push_back(std::move(frame));
+    }
+    return out;
+  }
+  static void expect_told(const std::vector<ReadFrame>& frames) {
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(std::string(frames[0].payload.begin(), frames[0].payload.end()), "421 4.3.2 try again later\r\n");
+    EXPECT_EQ(frames[0].flags, kTcpFin | kTcpPsh | kTcpAck);
+  }
+};
+
+TEST_F(Tarpit, HoldsAClientBeforeItIsTold) {
+  const uint32_t ours = connect(client(1));
+  EXPECT_TRUE(heard_after(29'000).empty());
+  bench_.client_sends(Frame().from(client(1)).to(kVip).seq(2).ack(ours).psh().payload("EHLO x\r\n"));
+  bench_.turn();
+  const auto answer = bench_.to_clients();
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_EQ(answer[0].ack, 10u) << "it may speak, and hears nothing";
+  EXPECT_TRUE(answer[0].payload.empty());
+  expect_told(heard_after(1500));
+  EXPECT_EQ(bench_.worker().flows().size(), 1u);
+  bench_.client_sends(Frame().from(client(1)).to(kVip).seq(10).ack(ours + 28).fin());
+  bench_.turn();
+  EXPECT_EQ(bench_.to_clients().size(), 1u);
+  EXPECT_TRUE(heard_after(60'000).empty());
+}
+
+TEST_F(Tarpit, LetsGoWhoHasHadEnough) {
+  const uint32_t ours = connect(client(1));
+  bench_.client_sends(Frame().from(client(1)).to(kVip).seq(2).ack(ours).fin());
+  bench_.turn();
+  expect_told(bench_.to_clients());
+}
+
+TEST_F(Tarpit, WhoIsToldNowIsNotKeptFromItByThoseWhoWait) {
+  for (uint32_t n = 1; n < 9'000; n++) connect(client(n));
+  limit(rules_of(per_address(1, LimitAction::k421)));
+  uint32_t told = 0;
+  for (uint16_t port = 40'000; port < 40'200; port++) {
+    const Endpoint who{client(0).address, Be16::of(port)};
+    bench_.client_sends(Frame().from(who).to(kVip).syn().seq(1));
+    bench_.turn();
+    const auto answer = bench_.to_clients();
+    if (answer.size() != 1 || answer[0].flags != (kTcpSyn | kTcpAck)) continue;
+    bench_.client_sends(Frame().from(who).to(kVip).seq(2).ack(answer[0].seq + 1));
+    bench_.turn();
+    told += bench_.to_clients().size() == 1 ? 1 : 0;
+  }
+  EXPECT_EQ(told, 200u);
+}
+
 TEST_F(SourceLimits, SynsAloneCountAgainstNobody) {
   limit(rules_of(per_address(1)));
   for (uint32_t n = 0; n < 200; n++) {
@@ -267,7 +343,7 @@ TEST_F(SourceLimits, RefusedRulesLeaveTheLastOnes) {
   LimitRules long_prefix = rules_of(per_address(9));
   long_prefix.rule[0].v4_bits = 33;
   LimitRules action = rules_of(per_address(9));
-  action.rule[0].action = static_cast<LimitAction>(3);
+  action.rule[0].action = static_cast<LimitAction>(4);
   struct {
     const char* what;
     const LimitRules& rules;

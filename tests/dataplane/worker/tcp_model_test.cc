@@ -195,7 +195,7 @@ TEST_F(TcpModelTest, TrackerIsNeverAheadAndKnowsAllWhenItIsQuiet) {
           ASSERT_EQ(flow().state, TcpState::kEstablished);
           ASSERT_EQ(flow().client_next, client_->next());
           ASSERT_EQ(flow().server_next, server_->next());
-          ASSERT_EQ(flow().deadline_ms, clock_.established_deadline_ms());
+          ASSERT_EQ(flow().deadline_ms, clock_.deadline_ms(TcpState::kEstablished));
           for (int i = 0; i < 40; i++) step(true);
           settle(true);
           ASSERT_EQ(flow().state, TcpState::kClosed);

@@ -199,7 +199,7 @@ TEST_F(TcpTrackerTest, KeepAlivesKeepAFlow) {
     pass(1000);
     EXPECT_TRUE(by_client ? from_client(segment(kTcpAck, kClientAt - 1, kServerAt))
                           : from_server(segment(kTcpAck, kServerAt - 1, kClientAt)));
-    EXPECT_EQ(flow().deadline_ms, clock_.established_deadline_ms());
+    EXPECT_EQ(flow().deadline_ms, clock_.deadline_ms(TcpState::kEstablished));
   }
   EXPECT_EQ(flow().client_next, kClientAt);
   EXPECT_EQ(flow().server_next, kServerAt);

@@ -33,6 +33,28 @@ TEST_F(WorkerTest, KeepsASilentEstablishedFlowForTwoHours) {
   EXPECT_EQ(bench_.counter(Counter::kFlowsExpired), 1u);
 }
 
+TEST_F(WorkerTest, KeepsThoseOfAServiceForAsLongAsItSays) {
+  channel::PutService service{};
+  service.idle_timeout_ms = 900'000;
+  bench_.put_service(0, kVip, {0, 1, 2}, service);
+  const auto backend = bench_.establish(kClient, kVip);
+  const auto other = bench_.establish(kClient6, kVip6);
+  ASSERT_TRUE(backend && other);
+  bench_.turn(800'000);
+  ASSERT_TRUE(bench_.backend_to_client(Frame().from(*backend).to(kClient).seq(5001).ack(1001).payload("220 x\r\n")));
+  for (int i = 0; i < 8; i++) bench_.turn(100'000);
+  EXPECT_EQ(bench_.worker().flows().size(), 2u);
+  for (int i = 0; i < 4; i++) bench_.turn(100'000);
+  EXPECT_EQ(bench_.worker().flows().size(), 1u);
+  EXPECT_EQ(bench_.counter(Counter::kFlowsExpired), 1u);
+  EXPECT_TRUE(bench_.backend_to_client(Frame().from(*other).to(kClient6).seq(5001).ack(1001).payload("220 x\r\n")));
+
+  service.idle_timeout_ms = channel::kMaxIdleTimeoutMs + 1;
+  bench_.put_service(0, kVip, {0, 1, 2}, service);
+  bench_.turn();
+  EXPECT_EQ(bench_.counter(Counter::kCommandsRejected), 1u);
+}
+
 TEST_F(WorkerTest, LetsAClientUseItsPortAgain) {
   const auto backend = bench_.establish(kClient, kVip);
   bench_.client_to_backend(Frame().from(kClient).to(kVip).seq(1001).ack(5001).fin());
