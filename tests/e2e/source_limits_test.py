@@ -64,7 +64,10 @@ def test_a_source_at_its_limit_is_told_421_until_its_sessions_end(lab, config):
     assert counters["refusals_sent"] >= 4, counters
     (rule,) = limits(lab)["rules"]
     assert rule["refused"]["connections"] == 4, rule
-    assert "rate-limited" in lab.balancer.ctl("events")
+    # What was refused in control's first second was so before it looked.
+    held = hold(lab, V4[0], 3)
+    wait_until(lambda: come(lab, V4[0]) == {"refused": 1} and "rate-limited" in lab.balancer.ctl("events"), 10, "the event tells")
+    release(held, 3)
 
 
 def test_a_source_at_its_limit_waits_in_the_tarpit_before_it_is_told(lab, config):
