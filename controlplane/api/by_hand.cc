@@ -10,6 +10,7 @@
 #include "controlplane/base/times.h"
 #include "controlplane/changes/by_hand_json.h"
 #include "controlplane/changes/names.h"
+#include "controlplane/fleet/fleet.h"
 
 namespace sluice::control {
 
@@ -69,13 +70,20 @@ Parsed<std::vector<std::string>> pool_names(const config::Config& config, const 
 }
 
 /// The entries that "backend", "pool" or "all" name.
-Parsed<std::vector<std::string>> names(const ApiContext& context, const json& body, Action action) {
+Parsed<std::vector<std::string>> names(const ApiContext& context, const json& body, Action action, bool fleet) {
   const int given = static_cast<int>(body.contains("backend") + body.contains("pool") + body.contains("all"));
   if (given != 1) return bad("one of \"backend\", \"pool\" and \"all\" says what is meant");
   if (body.contains("all")) {
     if (action != Action::kClear || body["all"] != json(true)) return bad("\"all\": allowed: true, to clear");
     std::vector<std::string> out;
-    for (const auto& [name, entry] : context.overrides->entries()) out.push_back(name);
+    const auto take = [&](const auto& entries) {
+      for (const auto& [name, entry] : entries) out.push_back(name);
+    };
+    if (fleet) {
+      take(context.overrides->wishes());
+    } else {
+      take(context.overrides->entries());
+    }
     return out;
   }
   const char* kind = body.contains("pool") ? "pool" : "backend";
@@ -83,16 +91,22 @@ Parsed<std::vector<std::string>> names(const ApiContext& context, const json& bo
   const auto name = body[kind].get<std::string>();
   if (kind == std::string_view("pool")) return pool_names(context.config, name);
   // What is left of a backend that is no longer in the file can be cleared too.
-  if (context.overrides->entries().contains(name)) return std::vector{name};
+  const bool is_kept = fleet ? context.overrides->wishes().contains(name) : context.overrides->entries().contains(name);
+  if (is_kept) return std::vector{name};
   const auto backend = find_backend(context.config, name);
   if (!backend) return unknown(backend.error());
   return std::vector{backend->to_string()};
 }
 
-Parsed<Overrides::Change> change_from(const ApiContext& context, const ApiRequest& request) {
+struct Wanted {
+  Overrides::Change change;
+  bool fleet = false;  // on all nodes
+};
+
+Parsed<Wanted> change_from(const ApiContext& context, const ApiRequest& request) {
   const json body = json::parse(request.body, nullptr, false);
   if (!body.is_object()) return bad("the body is no JSON object");
-  constexpr std::array kKnown{"action", "backend", "pool", "all", "deadline_s", "weight", "days"};
+  constexpr std::array kKnown{"action", "backend", "pool", "all", "deadline_s", "weight", "days", "fleet"};
   for (const auto& [name, value] : body.items()) {
     if (std::ranges::find(kKnown, name) == kKnown.end()) return bad("unknown member \"" + name + "\"");
   }
@@ -103,8 +117,10 @@ Parsed<Overrides::Change> change_from(const ApiContext& context, const ApiReques
         "\"action\": allowed: \"drain\", \"disable\", \"enable\", \"weight\", \"clear\", \"pause\", \"resume\", "
         "\"roll_back\"");
   }
+  if (body.contains("fleet") && !body["fleet"].is_boolean()) return bad("\"fleet\": allowed: true, false");
+  const bool fleet = body.contains("fleet") && body["fleet"].get<bool>();
   Overrides::Change out{.action = action->action, .names = {}};
-  auto meant = names(context, body, out.action);
+  auto meant = names(context, body, out.action, fleet);
   if (!meant) return std::unexpected(meant.error());
   out.names = std::move(*meant);
   const auto deadline = number(body, "deadline_s", 0, kLongestDeadlineS);
@@ -121,7 +137,7 @@ Parsed<Overrides::Change> change_from(const ApiContext& context, const ApiReques
   if (const auto& given = *deadline) out.deadline = std::chrono::seconds(*given);
   if (const auto& given = *weight) out.weight = static_cast<uint32_t>(*given);
   if (const auto& given = *days) out.days = static_cast<uint32_t>(*given);
-  return out;
+  return Wanted{std::move(out), fleet};
 }
 
 json entry_json(const ByHand& entry) {
@@ -142,25 +158,71 @@ json entry_json(const ByHand& entry) {
   return out;
 }
 
-ApiResponse change(const ApiContext& context, const ApiRequest& request) {
-  const auto wanted = change_from(context, request);
-  if (!wanted) return ApiResponse::error(wanted.error().status, wanted.error().text);
-  const auto changed = context.overrides->change(*wanted);
-  if (!changed) return ApiResponse::error(http::status::conflict, changed.error());
+ApiResponse changed(const Overrides::Change& change, const std::string& warning) {
+  return ApiResponse::json({{"backends", change.names}, {"warning", warning}});
+}
+
+ApiResponse change_here(const ApiContext& context, const Overrides::Change& wanted) {
+  const auto done = context.overrides->change(wanted);
+  if (!done) return ApiResponse::error(http::status::conflict, done.error());
   context.changed();
-  return ApiResponse::json({{"backends", wanted->names}, {"warning", *changed}});
+  return changed(wanted, *done);
+}
+
+/// By way of etcd, from where this node hears of it as all others do.
+void change_everywhere(const ApiContext& context, const Overrides::Change& wanted, const std::string& who,
+                       const Reply& reply) {
+  if (context.fleet == nullptr || !context.fleet->etcd())
+    return reply(
+        ApiResponse::error(http::status::conflict, "nothing is shared with other nodes: fleet.etcd is not set"));
+  const Wishes& wishes = context.overrides->wishes();
+  ByHandEntries before;
+  for (const auto& [name, wish] : wishes) {
+    if (!wish.entry.is_empty()) before.emplace(name, wish.entry);
+  }
+  const auto after = context.overrides->changed(before, wanted);
+  if (!after) return reply(ApiResponse::error(http::status::conflict, after.error()));
+  std::vector<WishChange> changes;
+  const auto note = [&](const std::string& name, std::optional<Wish> wish) {
+    const auto known = wishes.find(name);
+    changes.push_back({name, known == wishes.end() ? 0 : known->second.revision, std::move(wish)});
+  };
+  for (const auto& [name, entry] : *after) {
+    const auto known = before.find(name);
+    if (known == before.end() || known->second != entry)
+      note(name, Wish{.entry = entry, .node = context.fleet->node(), .who = who});
+  }
+  for (const auto& [name, entry] : before) {
+    if (!after->contains(name)) note(name, std::nullopt);
+  }
+  if (changes.empty()) return reply(changed(wanted, ""));
+  context.fleet->change(std::move(changes), [wanted, reply](const std::string& fault) {
+    reply(fault.empty() ? changed(wanted, "") : ApiResponse::error(http::status::conflict, fault));
+  });
+}
+
+void change(const ApiContext& context, const ApiRequest& request, const Reply& reply) {
+  const auto wanted = change_from(context, request);
+  if (!wanted) return reply(ApiResponse::error(wanted.error().status, wanted.error().text));
+  if (!wanted->fleet) return reply(change_here(context, wanted->change));
+  change_everywhere(context, wanted->change, request.who, reply);
 }
 
 }  // namespace
 
 json by_hand_json(const Overrides& overrides) {
   json out = json::array();
-  for (const auto& [name, entry] : overrides.entries()) {
+  const auto add = [&](const std::string& name, const ByHand& entry, json fleet) {
     json shown = entry_json(entry);
     shown["backend"] = name;
     const auto flows = overrides.flows_of(name);
     shown["flows_now"] = flows ? json(*flows) : json(nullptr);
+    shown["fleet"] = std::move(fleet);
     out.push_back(std::move(shown));
+  };
+  for (const auto& [name, entry] : overrides.entries()) add(name, entry, nullptr);
+  for (const auto& [name, wish] : overrides.wishes()) {
+    if (!wish.entry.is_empty()) add(name, wish.entry, {{"node", wish.node}, {"who", wish.who}});
   }
   return out;
 }
@@ -169,8 +231,8 @@ void add_by_hand_routes(Router& router, const ApiContext& context) {
   router.add(http::verb::get, "/api/v1/by-hand", [&context](const ApiRequest&) {
     return ApiResponse::json({{"by_hand", by_hand_json(*context.overrides)}});
   });
-  router.add(http::verb::post, "/api/v1/by-hand",
-             [&context](const ApiRequest& request) { return change(context, request); });
+  router.add_later(http::verb::post, "/api/v1/by-hand",
+                   [&context](const ApiRequest& request, const Reply& reply) { change(context, request, reply); });
 }
 
 }  // namespace sluice::control

@@ -7,6 +7,7 @@
 
 #include "controlplane/api/api.h"
 #include "controlplane/base/times.h"
+#include "controlplane/changes/by_hand_json.h"
 
 namespace sluice::control {
 
@@ -48,10 +49,15 @@ ApiResponse show(const ApiContext& context) {
   const Fleet& fleet = *context.fleet;
   json nodes = json::array();
   for (const NodeReport& report : fleet.nodes()) nodes.push_back(node_json(report));
+  json wishes = json::array();
+  for (json& each : by_hand_json(*context.overrides)) {
+    if (!each.at("fleet").is_null()) wishes.push_back(std::move(each));
+  }
   return ApiResponse::json({{"time", to_rfc3339(context.journal.now())},
                             {"etcd", etcd_json(fleet)},
                             {"nodes", std::move(nodes)},
-                            {"differences", differences_json(fleet.nodes())}});
+                            {"differences", differences_json(fleet.nodes())},
+                            {"wishes", std::move(wishes)}});
 }
 
 ApiResponse change(Fleet& fleet, const ApiRequest& request) {

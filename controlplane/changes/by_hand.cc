@@ -65,7 +65,64 @@ ByHand entry_from(const json& value) {
   return out;
 }
 
+json to_json(const Wish& wish) {
+  return {{"entry", to_json(wish.entry)}, {"node", wish.node}, {"who", wish.who}};
+}
+
+/// As entry_from().
+Wish wish_of(const json& value) {
+  return {.entry = entry_from(value.at("entry")),
+          .node = value.at("node").get<std::string>(),
+          .who = value.at("who").get<std::string>()};
+}
+
+/// What `read` makes of the object in `text`, or why it can make nothing.
+template <typename Read>
+auto parsed(std::string_view text, Read read) -> std::expected<decltype(read(json())), std::string> {
+  try {
+    return read(json::parse(text));
+  } catch (const std::exception& fault) {
+    return std::unexpected(fault.what());
+  }
+}
+
+/// Throws if it is of another version.
+const json& backends_of(const json& whole) {
+  if (const int version = whole.at("version").get<int>(); version != kVersion)
+    throw std::invalid_argument(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
+  return whole.at("backends");
+}
+
 }  // namespace
+
+std::string to_text(const Wish& wish) {
+  return to_json(wish).dump();
+}
+
+std::string to_text(const Wishes& wishes) {
+  json backends = json::object();
+  for (const auto& [name, wish] : wishes) {
+    backends[name] = to_json(wish);
+    backends[name]["revision"] = wish.revision;
+  }
+  return json{{"version", kVersion}, {"backends", std::move(backends)}}.dump(2) + "\n";
+}
+
+std::expected<Wish, std::string> wish_from(std::string_view text) {
+  return parsed(text, wish_of);
+}
+
+std::expected<Wishes, std::string> wishes_from(std::string_view text) {
+  return parsed(text, [](const json& whole) {
+    Wishes out;
+    for (const auto& [name, value] : backends_of(whole).items()) {
+      Wish wish = wish_of(value);
+      wish.revision = value.at("revision").get<int64_t>();
+      out.emplace(name, std::move(wish));
+    }
+    return out;
+  });
+}
 
 std::string to_text(const ByHandEntries& entries) {
   json backends = json::object();
@@ -74,17 +131,11 @@ std::string to_text(const ByHandEntries& entries) {
 }
 
 std::expected<ByHandEntries, std::string> by_hand_from(std::string_view text) {
-  try {
-    const json whole = json::parse(text);
-    if (const int version = whole.at("version").get<int>(); version != kVersion) {
-      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
-    }
+  return parsed(text, [](const json& whole) {
     ByHandEntries out;
-    for (const auto& [name, value] : whole.at("backends").items()) out.emplace(name, entry_from(value));
+    for (const auto& [name, value] : backends_of(whole).items()) out.emplace(name, entry_from(value));
     return out;
-  } catch (const std::exception& fault) {
-    return std::unexpected(fault.what());
-  }
+  });
 }
 
 }  // namespace sluice::control

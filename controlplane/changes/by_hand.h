@@ -35,10 +35,27 @@ struct ByHand {
 
 using ByHandEntries = std::map<std::string, ByHand, std::less<>>;
 
+/// What an operator wishes for a backend on all nodes.
+struct Wish {
+  ByHand entry;
+  std::string node;      // where it was said
+  std::string who;       // and by whom, in words
+  int64_t revision = 0;  // by which it is known whether another was said meanwhile
+
+  friend bool operator==(const Wish&, const Wish&) = default;
+};
+
+using Wishes = std::map<std::string, Wish, std::less<>>;
+
 /// As JSON, of version 1.
 std::string to_text(const ByHandEntries& entries);
+std::string to_text(const Wishes& wishes);
+/// Without its revision.
+std::string to_text(const Wish& wish);
 
 /// The error says why `text` is not what `to_text` gives.
 std::expected<ByHandEntries, std::string> by_hand_from(std::string_view text);
+std::expected<Wishes, std::string> wishes_from(std::string_view text);
+std::expected<Wish, std::string> wish_from(std::string_view text);
 
 }  // namespace sluice::control

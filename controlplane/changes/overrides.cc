@@ -2,6 +2,7 @@
 #include "controlplane/changes/overrides.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -34,11 +35,26 @@ const config::WarmUp* schedule_of(const config::Config& config, const std::strin
   return backend == pool->backends.end() || !backend->warm_up ? nullptr : &*backend->warm_up;
 }
 
-std::string reason_for(const ByHand& entry) {
+/// `wish`: whose entry it is; null if it was said here.
+std::string reason_for(const ByHand& entry, const Wish* wish) {
   std::string out = "by hand since " + to_rfc3339(entry.admin_since);
+  if (wish != nullptr) out += fmt::format(" on all nodes ({} at {})", wish->who, wish->node);
   if (entry.deadline) out += ", until " + to_rfc3339(*entry.deadline);
   if (entry.admin == Admin::kDisabled) out += fmt::format(", {} flows cut", entry.flows_cut);
   return out;
+}
+
+/// What an entry says, in words.
+std::string words_for(const ByHand& entry) {
+  std::vector<std::string> out;
+  if (entry.admin == Admin::kDraining)
+    out.push_back(entry.deadline ? "draining until " + to_rfc3339(*entry.deadline) : "draining");
+  if (entry.admin == Admin::kDisabled) out.emplace_back("disabled");
+  if (entry.weight) out.push_back(fmt::format("weight {}", *entry.weight));
+  if (entry.warm_up.paused) out.emplace_back("warm-up paused");
+  if (entry.warm_up.behind.count() != 0)
+    out.push_back(fmt::format("warm-up {} s behind its dates", entry.warm_up.behind.count()));
+  return fmt::format("{}", fmt::join(out, ", "));
 }
 
 std::string words_for(const Overrides::Change& change, const ByHand& entry) {
@@ -72,30 +88,72 @@ std::string backend_part(const std::string& name) {
 
 Overrides::Overrides(const config::Config& config, Model& model, Journal& journal, Flows flows,
                      const std::string& directory)
-    : config_(config), model_(model), journal_(journal), flows_(std::move(flows)), path_(directory + "/by-hand.json") {}
+    : config_(config),
+      model_(model),
+      journal_(journal),
+      flows_(std::move(flows)),
+      path_(directory + "/by-hand.json"),
+      wishes_path_(directory + "/wishes.json") {}
 
 void Overrides::restore() {
   if (auto entries = kept_state(journal_, path_, by_hand_from, "changes by hand are lost"))
     entries_ = std::move(*entries);
+  if (auto wishes = kept_state(journal_, wishes_path_, wishes_from, "they are heard again from etcd"))
+    wishes_ = std::move(*wishes);
   apply();
 }
 
-std::expected<std::string, std::string> Overrides::change(const Change& change) {
-  ByHandEntries next = entries_;
+std::expected<ByHandEntries, std::string> Overrides::changed(ByHandEntries entries, const Change& change) const {
   for (const std::string& name : change.names) {
-    if (const auto done = change_one(name, change, next); !done) return std::unexpected(done.error());
+    if (const auto done = change_one(name, change, entries); !done) return std::unexpected(done.error());
   }
-  std::erase_if(next, [](const auto& entry) { return entry.second.is_empty(); });
-  if (next == entries_) return "";
-  entries_ = std::move(next);
+  std::erase_if(entries, [](const auto& entry) { return entry.second.is_empty(); });
+  return entries;
+}
+
+std::expected<std::string, std::string> Overrides::change(const Change& change) {
+  auto next = changed(entries_, change);
+  if (!next) return std::unexpected(next.error());
+  if (*next == entries_) return "";
+  entries_ = std::move(*next);
   std::string warning = keep_state(journal_, path_, to_text(entries_));
   for (const std::string& name : change.names) record(name, change);
   apply();
   return warning;
 }
 
+bool Overrides::set_wishes(Wishes wishes) {
+  if (wishes == wishes_) return false;
+  const Wishes before = std::exchange(wishes_, std::move(wishes));
+  for (auto& [name, wish] : wishes_) {
+    const auto known = before.find(name);
+    const Wish* was = known == before.end() ? nullptr : &known->second;
+    if (was != nullptr && was->revision == wish.revision) {
+      wish = *was;  // with what time has made of it here
+      continue;
+    }
+    record_wish(name, was, &wish);
+    empty_.erase(name);
+  }
+  for (const auto& [name, wish] : before) {
+    if (!wishes_.contains(name)) record_wish(name, &wish, nullptr);
+  }
+  keep_state(journal_, wishes_path_, to_text(wishes_));
+  return apply();
+}
+
+void Overrides::record_wish(const std::string& name, const Wish* before, const Wish* after) {
+  const ByHand nothing;
+  const ByHand& was = before == nullptr ? nothing : before->entry;
+  const ByHand& is = after == nullptr ? nothing : after->entry;
+  if (was == is) return;
+  journal_.record(Severity::kInfo, "backend", name,
+                  is.is_empty() ? "nothing is said for all nodes any more"
+                                : fmt::format("on all nodes: {} ({} at {})", words_for(is), after->who, after->node));
+}
+
 std::expected<void, std::string> Overrides::change_one(const std::string& name, const Change& change,
-                                                       ByHandEntries& entries) {
+                                                       ByHandEntries& entries) const {
   const SystemTime now = journal_.now();
   ByHand& entry = entries[name];
   switch (change.action) {
@@ -145,7 +203,7 @@ std::expected<void, std::string> Overrides::change_one(const std::string& name, 
 }
 
 std::expected<void, std::string> Overrides::change_warm_up(const std::string& name, const Change& change,
-                                                           ByHand& entry) {
+                                                           ByHand& entry) const {
   if (has_port(name)) return std::unexpected("a warm-up is of a backend on all its ports; leave out the port");
   const config::WarmUp* plan = schedule_of(config_, name);
   if (plan == nullptr) return std::unexpected(name + " has no warm_up in the configuration");
@@ -165,11 +223,12 @@ void Overrides::record(const std::string& name, const Change& change) {
 }
 
 const ByHand* Overrides::find(const Member& member) const {
-  if (entries_.empty()) return nullptr;
-  const auto of_port = entries_.find(port_name(member));
-  if (of_port != entries_.end()) return &of_port->second;
-  const auto whole = entries_.find(whole_name(member));
-  return whole == entries_.end() ? nullptr : &whole->second;
+  if (entries_.empty() && wishes_.empty()) return nullptr;
+  for (const std::string& name : {port_name(member), whole_name(member)}) {
+    if (const auto own = entries_.find(name); own != entries_.end()) return &own->second;
+    if (const auto wish = wishes_.find(name); wish != wishes_.end()) return &wish->second.entry;
+  }
+  return nullptr;
 }
 
 std::optional<uint64_t> Overrides::flows_of(const std::string& name) const {
@@ -195,19 +254,25 @@ bool Overrides::apply() {
 
 bool Overrides::apply_to(size_t index) {
   const Member& member = model_.members()[index];
-  // The whole backend and its port may both have an entry: the stricter state counts, and the port's weight.
+  // The whole backend and its port may both have an entry, here and for all nodes: the strictest state counts, and of
+  // weights the port's before the backend's, and what was said here before what holds everywhere.
   ByHand out;
+  const Wish* by = nullptr;
+  const auto take = [&](const ByHand& entry, const Wish* wish) {
+    if (entry.weight) out.weight = entry.weight;
+    if (entry.admin <= out.admin) return;
+    out.admin = entry.admin;
+    out.admin_since = entry.admin_since;
+    out.deadline = entry.deadline;
+    out.flows_cut = entry.flows_cut;
+    by = wish;
+  };
   for (const std::string& name : {whole_name(member), port_name(member)}) {
-    const auto entry = entries_.find(name);
-    if (entry == entries_.end()) continue;
-    if (entry->second.weight) out.weight = entry->second.weight;
-    if (entry->second.admin <= out.admin) continue;
-    out.admin = entry->second.admin;
-    out.admin_since = entry->second.admin_since;
-    out.deadline = entry->second.deadline;
-    out.flows_cut = entry->second.flows_cut;
+    if (const auto wish = wishes_.find(name); wish != wishes_.end()) take(wish->second.entry, &wish->second);
+    if (const auto entry = entries_.find(name); entry != entries_.end()) take(entry->second, nullptr);
   }
-  const bool admin = model_.set_admin(index, out.admin, out.admin == Admin::kEnabled ? std::string() : reason_for(out));
+  const bool admin =
+      model_.set_admin(index, out.admin, out.admin == Admin::kEnabled ? std::string() : reason_for(out, by));
   return model_.set_weight_by_hand(index, out.weight) || admin;
 }
 
@@ -215,9 +280,12 @@ bool Overrides::apply_warm_up(size_t index) {
   const Member& member = model_.members()[index];
   Factor factor;
   if (member.warm_up_plan) {
-    const auto entry = entries_.find(whole_name(member));
-    factor = warm_up_factor(*member.warm_up_plan, entry == entries_.end() ? WarmUpClock{} : entry->second.warm_up,
-                            journal_.now());
+    const std::string name = whole_name(member);
+    const auto entry = entries_.find(name);
+    const auto wish = wishes_.find(name);
+    WarmUpClock clock = entry == entries_.end() ? WarmUpClock{} : entry->second.warm_up;
+    if (clock == WarmUpClock{} && wish != wishes_.end()) clock = wish->second.entry.warm_up;
+    factor = warm_up_factor(*member.warm_up_plan, clock, journal_.now());
   }
   if (factor == member.warm_up) return false;
   if (member.warm_up_plan) {
@@ -237,25 +305,28 @@ bool Overrides::tick() {
 }
 
 bool Overrides::end_drains() {
-  bool ended = false;
-  for (auto& [name, entry] : entries_) {
-    if (entry.admin != Admin::kDraining) continue;
-    const auto flows = flows_of(name);
-    if (!flows) continue;  // while nobody knows, nothing can be cut
-    if (*flows == 0 && empty_.insert(name).second) {
-      journal_.record(Severity::kInfo, "backend", name, "drained: no flow is left");
-    }
-    if (!entry.deadline || *entry.deadline > journal_.now()) continue;
-    entry.admin = Admin::kDisabled;
-    entry.deadline.reset();
-    entry.flows_cut = *flows;
-    journal_.record(*flows == 0 ? Severity::kInfo : Severity::kWarning, "backend", name,
-                    fmt::format("the drain's deadline has passed: {} flows cut", *flows));
-    ended = true;
+  bool own = false, of_all = false;
+  for (auto& [name, entry] : entries_) own |= end_drain(name, entry);
+  for (auto& [name, wish] : wishes_) of_all |= end_drain(name, wish.entry);
+  if (own) keep_state(journal_, path_, to_text(entries_));
+  if (of_all) keep_state(journal_, wishes_path_, to_text(wishes_));
+  return (own || of_all) && apply();
+}
+
+bool Overrides::end_drain(const std::string& name, ByHand& entry) {
+  if (entry.admin != Admin::kDraining) return false;
+  const auto flows = flows_of(name);
+  if (!flows) return false;  // while nobody knows, nothing can be cut
+  if (*flows == 0 && empty_.insert(name).second) {
+    journal_.record(Severity::kInfo, "backend", name, "drained: no flow is left");
   }
-  if (!ended) return false;
-  keep_state(journal_, path_, to_text(entries_));
-  return apply();
+  if (!entry.deadline || *entry.deadline > journal_.now()) return false;
+  entry.admin = Admin::kDisabled;
+  entry.deadline.reset();
+  entry.flows_cut = *flows;
+  journal_.record(*flows == 0 ? Severity::kInfo : Severity::kWarning, "backend", name,
+                  fmt::format("the drain's deadline has passed: {} flows cut", *flows));
+  return true;
 }
 
 }  // namespace sluice::control

@@ -55,6 +55,14 @@ class Overrides {
   /// says why not.
   std::expected<std::string, std::string> change(const Change& change);
 
+  /// What `entries` are after a change of them; or why it cannot be.
+  std::expected<ByHandEntries, std::string> changed(ByHandEntries entries, const Change& change) const;
+
+  /// What holds on all nodes, in the place of what did. Kept, as they are not heard anew while etcd is away. Whether
+  /// the data plane has to hear of it.
+  bool set_wishes(Wishes wishes);
+  const Wishes& wishes() const { return wishes_; }
+
   /// Puts everything into the model, which has other members now. Whether the data plane has to hear of it.
   bool apply();
 
@@ -62,15 +70,20 @@ class Overrides {
   bool tick();
 
   const ByHandEntries& entries() const { return entries_; }
-  /// What was changed by hand for a member: that of its port before that of its backend. Null if nothing was.
+  /// What was changed by hand for a member, here or for all nodes: that of its port before that of its backend. Null if
+  /// nothing was.
   const ByHand* find(const Member& member) const;
   /// Open flows of all members that an entry speaks of; nothing if one of them is not known.
   std::optional<uint64_t> flows_of(const std::string& name) const;
 
  private:
-  std::expected<void, std::string> change_one(const std::string& name, const Change& change, ByHandEntries& entries);
-  std::expected<void, std::string> change_warm_up(const std::string& name, const Change& change, ByHand& entry);
+  std::expected<void, std::string> change_one(const std::string& name, const Change& change,
+                                              ByHandEntries& entries) const;
+  std::expected<void, std::string> change_warm_up(const std::string& name, const Change& change, ByHand& entry) const;
   void record(const std::string& name, const Change& change);
+  void record_wish(const std::string& name, const Wish* before, const Wish* after);
+  /// Whether its deadline has passed: what is left of it is cut then.
+  bool end_drain(const std::string& name, ByHand& entry);
   bool apply_to(size_t member);
   bool end_drains();
   bool apply_warm_up(size_t member);
@@ -79,8 +92,9 @@ class Overrides {
   Model& model_;
   Journal& journal_;
   Flows flows_;
-  std::string path_;
+  std::string path_, wishes_path_;
   ByHandEntries entries_;
+  Wishes wishes_;
   std::set<std::string> empty_;  // draining, with no flow left, and the journal says so
 };
 

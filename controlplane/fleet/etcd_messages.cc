@@ -161,6 +161,20 @@ Request keep_alive(int64_t lease) {
   return {"/v3/lease/keepalive", json{{"ID", std::to_string(lease)}}.dump()};
 }
 
+Request swap(const std::vector<Swap>& swaps) {
+  json compare = json::array(), success = json::array();
+  for (const Swap& each : swaps) {
+    const std::string key = to_base64(each.key);
+    compare.push_back({{"key", key}, {"target", "MOD"}, {"mod_revision", std::to_string(each.revision)}});
+    if (each.value) {
+      success.push_back({{"request_put", {{"key", key}, {"value", to_base64(*each.value)}}}});
+    } else {
+      success.push_back({{"request_delete_range", {{"key", key}}}});
+    }
+  }
+  return {"/v3/kv/txn", json{{"compare", std::move(compare)}, {"success", std::move(success)}}.dump()};
+}
+
 Request watch(const std::string& prefix, int64_t from) {
   const json create{
       {"key", to_base64(prefix)}, {"range_end", to_base64(end_of(prefix))}, {"start_revision", std::to_string(from)}};
@@ -175,7 +189,8 @@ Answer<Listing> listing_from(std::string_view text) {
     if (out.at.cluster == 0 || out.at.revision <= 0) throw Unreadable("it does not say of which cluster it is");
     for (const json& each : list_in(answer, "kvs")) {
       if (!each.is_object()) throw Unreadable("a key of it is no object");
-      out.records.push_back({bytes(each, "key"), bytes(each, "value"), number<int64_t>(each, "lease")});
+      out.records.push_back({bytes(each, "key"), bytes(each, "value"), number<int64_t>(each, "lease"),
+                             number<int64_t>(each, "mod_revision")});
     }
     std::ranges::sort(out.records, {}, &Record::key);
     return out;
@@ -192,6 +207,14 @@ Answer<int64_t> granted_from(std::string_view text) {
 
 Answer<bool> kept_from(std::string_view text) {
   return answer_from(text, [](const json& answer) { return number<int64_t>(result_of(answer), "TTL") > 0; });
+}
+
+Answer<bool> swapped_from(std::string_view text) {
+  return answer_from(text, [](const json& answer) {
+    if (position_of(answer).revision <= 0) throw Unreadable("it does not say of when it is");
+    const auto succeeded = answer.find("succeeded");
+    return succeeded != answer.end() && *succeeded == json(true);
+  });
 }
 
 Refusal refusal_from(unsigned status, std::string_view text) {

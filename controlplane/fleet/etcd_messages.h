@@ -29,6 +29,14 @@ Request range_of(const std::string& prefix);
 Request put(const std::string& key, std::string_view value, int64_t lease);
 Request grant(int64_t ttl_s);
 Request keep_alive(int64_t lease);
+/// A key that is to be another, or nothing, if it is what it was.
+struct Swap {
+  std::string key;
+  int64_t revision = 0;              // of what it was; 0 = there was none
+  std::optional<std::string> value;  // nothing: it is deleted
+};
+/// All of them or none.
+Request swap(const std::vector<Swap>& swaps);
 /// Never ends; what it says is for a WatchReader. `from`: the first revision to tell of.
 Request watch(const std::string& prefix, int64_t from);
 
@@ -43,6 +51,7 @@ struct Position {
 struct Record {
   std::string key, value;
   int64_t lease = 0;
+  int64_t revision = 0;  // at which it was put last
 
   friend bool operator==(const Record&, const Record&) = default;
 };
@@ -60,6 +69,8 @@ Answer<Listing> listing_from(std::string_view text);
 Answer<int64_t> granted_from(std::string_view text);
 /// Whether the lease is still there.
 Answer<bool> kept_from(std::string_view text);
+/// Whether all were what they had been.
+Answer<bool> swapped_from(std::string_view text);
 
 /// What an answer of another status than 200 says.
 struct Refusal {

@@ -11,6 +11,10 @@ namespace {
 /// The words of a fault may change with every try: no event a second for that.
 constexpr std::chrono::seconds kWordsStay{10};
 
+std::string wishes_prefix(const config::Etcd& etcd) {
+  return etcd.prefix + "/wishes/";
+}
+
 }  // namespace
 
 Fleet::Fleet(boost::asio::io_context& io, Journal& journal, const std::string& directory, Hooks hooks)
@@ -32,6 +36,10 @@ void Fleet::follow(const config::Fleet& config) {
   const std::string nodes = etcd_->prefix + "/nodes/";
   nodes_ = std::make_unique<EtcdFollower>(
       io_, *etcd_, nodes, [this](const std::expected<etcd::Listing, std::string>& listing) { hear_nodes(listing); });
+  wishes_ = std::make_unique<EtcdFollower>(io_, *etcd_, wishes_prefix(*etcd_),
+                                           [this](const std::expected<etcd::Listing, std::string>& listing) {
+                                             if (listing) hear_wishes(*listing);
+                                           });
   presence_ = std::make_unique<NodePresence>(io_, *etcd_, nodes + hooks_.report().node,
                                              [this] { return to_text(hooks_.report()); });
 }
@@ -39,6 +47,7 @@ void Fleet::follow(const config::Fleet& config) {
 void Fleet::stop() {
   backends_.reset();
   nodes_.reset();
+  wishes_.reset();
   presence_.reset();
   reports_.clear();
   etcd_.reset();
@@ -69,6 +78,28 @@ void Fleet::hear_nodes(const std::expected<etcd::Listing, std::string>& listing)
   for (const etcd::Record& record : listing->records) {
     if (auto report = report_from(record, etcd_->prefix + "/nodes/")) reports_.push_back(std::move(*report));
   }
+}
+
+/// By the cluster that backends are heard from, or not at all: whether that is to be believed is judged there.
+void Fleet::hear_wishes(const etcd::Listing& listing) {
+  if (!etcd_ || !fault_.empty() || !identity_.known() || identity_.known()->cluster != listing.at.cluster) return;
+  WishListing said = wishes_in(listing.records, wishes_prefix(*etcd_));
+  if (said.faults != wish_faults_) {
+    for (const std::string& fault : said.faults)
+      journal_.record(Severity::kWarning, "fleet", "wishes", "not understood: " + fault);
+    wish_faults_ = std::move(said.faults);
+  }
+  hooks_.on_wishes(std::move(said.wishes));
+}
+
+void Fleet::change(std::vector<WishChange> changes, std::function<void(std::string)> done) {
+  if (!fault_.empty()) return done("etcd is not to be had: " + fault_);
+  change_wishes(
+      io_, *etcd_, wishes_prefix(*etcd_), std::move(changes),
+      [this, alive = std::weak_ptr(alive_)](const etcd::Listing& listing) {
+        if (!alive.expired()) hear_wishes(listing);
+      },
+      [done = std::move(done)](const std::expected<void, std::string>& made) { done(made ? "" : made.error()); });
 }
 
 bool Fleet::set_fault(const std::string& fault) {

@@ -21,6 +21,7 @@
 #include "controlplane/fleet/node_presence.h"
 #include "controlplane/fleet/node_report.h"
 #include "controlplane/fleet/registrations.h"
+#include "controlplane/fleet/wish_board.h"
 
 namespace sluice::control {
 
@@ -29,6 +30,8 @@ class Fleet {
   struct Hooks {
     /// Told what backends say when it is another, or why that is not known.
     std::function<void(const std::expected<PoolDocuments, std::string>&)> on_backends;
+    /// Told what is wished on all nodes when it is another.
+    std::function<void(Wishes)> on_wishes;
     /// What this node says of itself.
     std::function<NodeReport()> report;
   };
@@ -41,10 +44,15 @@ class Fleet {
   /// The configuration was reloaded.
   void follow(const config::Fleet& config);
   void stop();
+  /// Changes what is wished on all nodes: all of it or nothing. There is an etcd. `done` is told why not, or "" when it
+  /// holds here.
+  void change(std::vector<WishChange> changes, std::function<void(std::string)> done);
   /// What etcd says is to be believed, although it is another cluster than before, or was set back.
   Done accept();
 
   const std::optional<config::Etcd>& etcd() const { return etcd_; }
+  /// What this node is called.
+  std::string node() const { return hooks_.report().node; }
   /// Why etcd's answers are not used; "" = they are, or there is none yet.
   const std::string& fault() const { return fault_; }
   /// What the nodes said last, by name; those whose lease is over are not among them.
@@ -54,6 +62,7 @@ class Fleet {
 
  private:
   void hear_nodes(const std::expected<etcd::Listing, std::string>& listing);
+  void hear_wishes(const etcd::Listing& listing);
   void hear_backends(const std::expected<etcd::Listing, std::string>& listing);
   /// Whether it is to be told.
   bool set_fault(const std::string& fault);
@@ -63,12 +72,14 @@ class Fleet {
   Hooks hooks_;
   EtcdIdentity identity_;
   std::optional<config::Etcd> etcd_;
-  std::unique_ptr<EtcdFollower> backends_, nodes_;
+  std::unique_ptr<EtcdFollower> backends_, nodes_, wishes_;
   std::unique_ptr<NodePresence> presence_;
   std::vector<NodeReport> reports_;
   std::optional<std::vector<etcd::Record>> told_;  // last; nothing: or it was a fault
   std::string fault_;
   SystemTime fault_since_;
+  std::vector<std::string> wish_faults_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace sluice::control

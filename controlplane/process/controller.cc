@@ -81,6 +81,10 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       fleet_(io, journal_, config_.control.state,
              {.on_backends =
                   [this](const std::expected<PoolDocuments, std::string>& told) { discovery_.hear_fleet(told); },
+              .on_wishes =
+                  [this](Wishes wishes) {
+                    if (overrides_.set_wishes(std::move(wishes))) something_changed();
+                  },
               .report = [this] { return node_facts(config_, model_, channel_, file_digest_, journal_.now()); }}),
       limit_watch_(journal_),
       syn_watch_(journal_),

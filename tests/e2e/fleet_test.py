@@ -7,9 +7,11 @@ import time
 
 import pytest
 
+from lab.balancer import Balancer
 from lab.etcd import PREFIX, Etcd
 from lab.members import ADDRESSES, IN_FILE, OPEN, discovered, hold, new_sessions, require_all_delivered, states, wait_states
-from lab.network import VIP4
+from lab.network import BALANCER_BACK, VIP4
+from lab.pair import Node
 from lab.prometheus import fetch
 from lab.shell import wait_until
 
@@ -163,6 +165,89 @@ def test_nodes_are_seen_side_by_side(lab, etcd, start):
     lab.balancer.start_control()
     wait_until(lambda: seen()["nodes"], 20, "the node is there again")
     require_all_delivered(lab, held)
+
+
+@pytest.fixture
+def second(lab, etcd):
+    """A function that starts a second node, which meets the same etcd by the back network."""
+    def second():
+        text = lab.balancer.config.read_text().replace('node = "edge1"', 'node = "edge2"')
+        path = lab.directory / "second.cfg"
+        path.write_text(text.replace("https://127.0.0.1:", f"https://{BALANCER_BACK[0]}:"))
+        nodes.append(Balancer(Node(lab.network.add_balancer(), 1), lab.directory / "second", path))
+        nodes[0].start(healthy=False)
+        wait_until(lambda: admin(nodes[0], "mta1"), 20, "it has heard of the backends")
+        return nodes[0]
+    nodes = []
+    yield second
+    for node in nodes:
+        node.stop()
+
+
+def admin(node, name):
+    """Of each of its ports."""
+    return {each["port"]: each["admin"] for each in json.loads(node.ctl("backends", f"mta/{name}", "--json"))["backends"]} if name in {
+        each["name"] for each in node.status()["backends"] if each["pool"] == "mta"} else {}
+
+
+def wait_admin(nodes, name, expected):
+    for node in nodes:
+        wait_until(lambda: set(admin(node, name).values()) == {expected}, 10, f"{name} is {expected}")
+
+
+def test_what_is_said_for_all_nodes_holds_on_all_of_them(lab, etcd, start, second):
+    start()
+    put(etcd, *ADDRESSES)
+    wait_states(lab, **{name: "up" for name in ADDRESSES})
+    nodes = (lab.balancer, second())
+    held = hold(lab)
+    nodes[1].ctl("drain", "mta/mta1", "--fleet")
+    began = time.monotonic()
+    wait_admin(nodes, "mta1", "draining")
+    assert time.monotonic() - began < SEEN_S + 1
+    assert set(new_sessions(lab)) == {"mta2", "mta3"}
+    assert "on all nodes (root (uid 0) at edge2)" in lab.balancer.backend("mta", "mta1", 25)["reason"]
+    assert "on all nodes: draining (root (uid 0) at edge2)" in lab.balancer.ctl("events")
+    shown = lab.balancer.ctl("fleet")
+    assert "mta/mta1" in shown.split("ON ALL NODES")[1], shown
+
+    # Both speak at once: one is heard, the other is told who was faster, and both nodes have the same in the end.
+    conflicts = 0
+    for weight in range(10, 40, 2):
+        said = [(node.ctl_start("weight", "mta/mta2", str(weight + each), "--fleet"), weight + each) for each, node in enumerate(nodes)]
+        done = [(speaker.communicate(timeout=60)[1], speaker.returncode, wanted) for speaker, wanted in said]
+        heard = [wanted for _, code, wanted in done if code == 0]
+        for words, code, _ in done:
+            assert code == 0 or "mta/mta2 was changed meanwhile by root (uid 0) at edge" in words, words
+            conflicts += code != 0
+        assert heard
+
+        def weights():
+            return [node.backend("mta", "mta2", 25)["weight"]["by_hand"] for node in nodes]
+        wait_until(lambda: weights()[0] == weights()[1] and weights()[0] in heard, 10, f"{weights()} of {heard}")
+    assert conflicts, "they were never at the same time, so nothing is proved"
+
+    etcd.stop()
+    wait_fault(lab, "Connection refused")
+    refused = lab.balancer.ctl_run("enable", "mta/mta1", "--fleet")
+    assert refused.returncode != 0 and "etcd is not to be had" in refused.stderr, refused
+    lab.balancer.control.stop()
+    lab.balancer.start_control()
+    wait_admin(nodes[:1], "mta1", "draining")  # as it was
+    lab.balancer.ctl("weight", "mta/mta2", "77")
+    assert lab.balancer.backend("mta", "mta2", 25)["weight"]["by_hand"] == 77, "what is said here goes on"
+    etcd.start()
+    wait_until(lambda: not fault(lab), 20, "etcd answers again")
+
+    lab.balancer.ctl("clear", "--all", "--fleet")
+    wait_admin(nodes, "mta1", "enabled")
+    assert [node.backend("mta", "mta2", 25)["weight"]["by_hand"] for node in nodes] == [77, None]
+    etcd.ctl("put", f"{PREFIX}/wishes/mta/mta3", "no wish")
+    wait_until(lambda: "not understood" in lab.balancer.ctl("events"), 10, "it is told of")
+    lab.balancer.ctl("pool", "mta", "drain", "--fleet", "--deadline", "1s")
+    for name in ADDRESSES:  # what made no sense has given way, too
+        wait_admin(nodes, name, "disabled")
+    held.wait()
 
 
 def test_certificates_that_are_wrong_are_told(lab, etcd, start):

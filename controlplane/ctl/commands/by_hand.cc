@@ -23,6 +23,7 @@ constexpr std::chrono::milliseconds kLookEvery{500};
 const Option kDeadline{"deadline", "TIME", "Cut what is still open after this time (90s, 10m, 2h); never without"};
 const Option kWait{"wait", "", "Wait until no flow is left, or the deadline has passed, and show progress"};
 const Option kClear{"clear", "", "Back to what the file says"};
+const Option kFleet{"fleet", "", "On all nodes that share an etcd, and on those that come later"};
 
 /// One look at the entries of `names`: open flows of those that drain still, and flows that were cut.
 struct Look {
@@ -33,12 +34,13 @@ struct Look {
   bool is_gone = false;  // one was enabled meanwhile
 };
 
-Look look_at(const json& answer, const std::vector<std::string>& names) {
+Look look_at(const json& answer, const std::vector<std::string>& names, bool fleet) {
   Look out;
   for (const std::string& name : names) {
     const json& entries = answer.at("by_hand");
-    const auto entry =
-        std::ranges::find_if(entries, [&](const json& each) { return each.at("backend").get<std::string>() == name; });
+    const auto entry = std::ranges::find_if(entries, [&](const json& each) {
+      return each.at("backend").get<std::string>() == name && each.at("fleet").is_null() != fleet;
+    });
     if (entry == entries.end() || entry->at("admin") == "enabled") {
       out.is_gone = true;
       continue;
@@ -60,7 +62,7 @@ Outcome wait_until_drained(const Invocation& invocation, const Client& client, c
   for (;; std::this_thread::sleep_for(kLookEvery)) {
     const auto answer = client.get("/api/v1/by-hand");
     if (!answer) return std::unexpected(answer.error());
-    const Look look = look_at(*answer, names);
+    const Look look = look_at(*answer, names, invocation.has("fleet"));
     if (look.is_gone) return std::unexpected(Failure{Exit::kFailed, "enabled by someone else meanwhile"});
     if (!look.is_draining || (look.is_counted && look.flows == 0)) {
       if (invocation.json) invocation.out() << json{{"backends", names}, {"flows_cut", look.cut}}.dump(2) << "\n";
@@ -77,7 +79,8 @@ Outcome wait_until_drained(const Invocation& invocation, const Client& client, c
 }
 
 /// Sends a change and tells how it went.
-Outcome change(const Invocation& invocation, const json& body) {
+Outcome change(const Invocation& invocation, json body) {
+  if (invocation.has("fleet")) body["fleet"] = true;
   const auto client = invocation.client();
   if (!client) return std::unexpected(client.error());
   const auto answer = client->post("/api/v1/by-hand", body);
@@ -87,7 +90,8 @@ Outcome change(const Invocation& invocation, const json& body) {
   const auto warning = answer->value("warning", std::string());
   if (!waits || !warning.empty()) {
     const auto shown = show_answer(invocation, *answer, [&](const json&) {
-      std::string out = fmt::format("{}: {}\n", body.at("action").get<std::string>(), fmt::join(names, ", "));
+      std::string out = fmt::format("{}: {}{}\n", body.at("action").get<std::string>(), fmt::join(names, ", "),
+                                    invocation.has("fleet") ? ", on all nodes" : "");
       return warning.empty() ? out : out + "warning: " + warning + "\n";
     });
     if (!shown || !waits) return shown;
@@ -162,7 +166,7 @@ Command drain_command() {
   return {.name = "drain",
           .help = "Give a backend no new flows, and let its open ones end",
           .arguments = {backend_argument()},
-          .options = {kDeadline, kWait},
+          .options = {kDeadline, kWait, kFleet},
           .run = drain};
 }
 
@@ -170,6 +174,7 @@ Command disable_command() {
   return {.name = "disable",
           .help = "Give a backend no new flows, and cut its open ones now",
           .arguments = {backend_argument()},
+          .options = {kFleet},
           .run = [](const Invocation& invocation) {
             return change(invocation, {{"action", "disable"}, {"backend", invocation.text("BACKEND")}});
           }};
@@ -179,6 +184,7 @@ Command enable_command() {
   return {.name = "enable",
           .help = "Give a drained or disabled backend flows again",
           .arguments = {backend_argument()},
+          .options = {kFleet},
           .run = [](const Invocation& invocation) {
             return change(invocation, {{"action", "enable"}, {"backend", invocation.text("BACKEND")}});
           }};
@@ -188,7 +194,7 @@ Command weight_command() {
   return {.name = "weight",
           .help = "Give a backend another weight than the file's",
           .arguments = {backend_argument(), {.name = "N", .help = "0 to 65535", .required = false}},
-          .options = {kClear},
+          .options = {kClear, kFleet},
           .run = set_weight};
 }
 
@@ -198,7 +204,7 @@ Command pool_command() {
           .arguments = {{.name = "POOL", .help = "Its name"},
                         {.name = "ACTION", .help = "drain, disable, enable, weight or clear"},
                         {.name = "N", .help = "The weight", .required = false}},
-          .options = {kDeadline, kWait, kClear},
+          .options = {kDeadline, kWait, kClear, kFleet},
           .run = change_pool};
 }
 
@@ -208,7 +214,7 @@ Command clear_command() {
   return {.name = "clear",
           .help = "Take back what was changed by hand",
           .arguments = {backend},
-          .options = {{"all", "", "Of every backend"}},
+          .options = {{"all", "", "Of every backend"}, kFleet},
           .run = clear};
 }
 

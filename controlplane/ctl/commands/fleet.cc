@@ -61,6 +61,19 @@ std::string view_of_differences(const json& differences) {
   return out.empty() ? "" : "\n" + out;
 }
 
+/// What operators said for all nodes.
+std::string view_of_wishes(const json& wishes, bool colours) {
+  if (wishes.empty()) return "";
+  TextTable table({"BACKEND", "ON ALL NODES", ">WEIGHT", "WHO", "WHERE"});
+  for (const json& wish : wishes) {
+    const json& weight = wish.at("weight");
+    table.add({printable(text_of(wish, "backend")), text_of(wish, "admin"),
+               weight.is_null() ? "" : std::to_string(weight.get<uint64_t>()),
+               printable(text_of(wish.at("fleet"), "who")), printable(text_of(wish.at("fleet"), "node"))});
+  }
+  return "\n" + table.to_string(colours);
+}
+
 Outcome accept(const Invocation& invocation) {
   const auto client = invocation.client();
   if (!client) return std::unexpected(client.error());
@@ -79,7 +92,7 @@ Outcome run(const Invocation& invocation) {
   if (!action.empty()) return std::unexpected(Failure{Exit::kUsage, "ACTION: allowed: accept, or nothing"});
   return show(invocation, "/api/v1/fleet", [&](const json& answer) {
     return view_of_etcd(answer.at("etcd")) + view_of_nodes(answer, invocation.colours) +
-           view_of_differences(answer.at("differences"));
+           view_of_differences(answer.at("differences")) + view_of_wishes(answer.at("wishes"), invocation.colours);
   });
 }
 

@@ -46,6 +46,7 @@ Outcome warm_up(const Invocation& invocation) {
       return std::unexpected(Failure{Exit::kUsage, "--days is of \"rollback\""});
     json body{{"action", action == "rollback" ? "roll_back" : action}, {"backend", backend}};
     if (invocation.has("days")) body["days"] = *days;
+    if (invocation.has("fleet")) body["fleet"] = true;
     const auto changed = client->post("/api/v1/by-hand", body);
     if (!changed) return std::unexpected(changed.error());
   }
@@ -60,7 +61,8 @@ Command warm_up_command() {
           .help = "The plan of a backend's warm-up; or pause, resume, roll it back",
           .arguments = {{.name = "BACKEND", .help = "POOL/BACKEND, or BACKEND where it is the only one"},
                         {.name = "ACTION", .help = "pause, resume or rollback", .required = false}},
-          .options = {{"days", "N", "How far to roll back (default: to the beginning)"}},
+          .options = {{"days", "N", "How far to roll back (default: to the beginning)"},
+                      {"fleet", "", "On all nodes that share an etcd, and on those that come later"}},
           .run = warm_up};
 }
 

@@ -44,11 +44,26 @@ TEST(EtcdRequests, AreAsTheGatewayTakesThem) {
   EXPECT_EQ(json::parse(watch("/a/", 6).body)["create_request"]["start_revision"], "6");
 }
 
+TEST(EtcdRequests, SwapOnlyWhatIsAsItWas) {
+  const Request request = swap({{"/s/a", 7, "new"}, {"/s/b", 0, "first"}, {"/s/c", 9, std::nullopt}});
+  EXPECT_EQ(request.path, "/v3/kv/txn");
+  const auto body = nlohmann::json::parse(request.body);
+  ASSERT_EQ(body["compare"].size(), 3u);
+  EXPECT_EQ(body["compare"][0], (nlohmann::json{{"key", to_base64("/s/a")}, {"target", "MOD"}, {"mod_revision", "7"}}));
+  EXPECT_EQ(body["compare"][1]["mod_revision"], "0") << "there was none";
+  EXPECT_EQ(body["success"][0]["request_put"],
+            (nlohmann::json{{"key", to_base64("/s/a")}, {"value", to_base64("new")}}));
+  EXPECT_EQ(body["success"][2]["request_delete_range"], (nlohmann::json{{"key", to_base64("/s/c")}}));
+  EXPECT_TRUE(*swapped_from(R"({"header": {"cluster_id": "5", "revision": "8"}, "succeeded": true})"));
+  EXPECT_FALSE(*swapped_from(R"({"header": {"cluster_id": "5", "revision": "8"}})"));
+  for (const char* other : {"", "[]", "{}", R"({"succeeded": true})"}) EXPECT_FALSE(swapped_from(other)) << other;
+}
+
 TEST(EtcdAnswers, AreRead) {
   const auto listing = listing_from(kListing);
   ASSERT_TRUE(listing) << listing.error();
   EXPECT_EQ(listing->at, (Position{14841639068965178418U, 5}));
-  const std::vector<Record> wanted{{"/a", "", 0}, {"/b", "{}", 7587869340}};
+  const std::vector<Record> wanted{{"/a", "", 0, 3}, {"/b", "{}", 7587869340, 5}};
   EXPECT_EQ(listing->records, wanted) << "by key";
   EXPECT_TRUE(listing_from(R"({"header":{"cluster_id":"1","revision":"1"}})")->records.empty());
   EXPECT_EQ(granted_from(R"({"header":{},"ID":"77","TTL":"10"})"), 77);

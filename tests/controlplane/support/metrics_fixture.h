@@ -101,9 +101,10 @@ class Metrics : public ModelTest {
     discovery_ = std::make_unique<Discovery>(io_, journal_, directory_, [](const DiscoveredPools&) { return ""; });
     discovery_->start(pools);
     context_->discovery = discovery_.get();
-    fleet_ = std::make_unique<Fleet>(
-        io_, journal_, directory_,
-        Fleet::Hooks{.on_backends = [](const auto&) {}, .report = [] { return NodeReport{.node = "edge1"}; }});
+    fleet_ = std::make_unique<Fleet>(io_, journal_, directory_,
+                                     Fleet::Hooks{.on_backends = [](const auto&) {},
+                                                  .on_wishes = [](const Wishes&) {},
+                                                  .report = [] { return NodeReport{.node = "edge1"}; }});
     fleet_->start({.etcd = config::Etcd{.endpoints = {"http://127.0.0.1:1"}}});  // where nobody is
     context_->fleet = fleet_.get();
   }
