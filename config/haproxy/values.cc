@@ -116,7 +116,7 @@ struct Setting {
   Effect effect;
 };
 
-Effect turns(bool ServerSettings::*member, bool value) {
+Effect turns(bool ServerSettings::* member, bool value) {
   return [=](ServerSettings& settings, const std::string&) {
     settings.*member = value;
     return std::string();
@@ -124,7 +124,7 @@ Effect turns(bool ServerSettings::*member, bool value) {
 }
 
 template <class T>
-Effect number(std::optional<T> ServerSettings::*member, uint32_t least, uint32_t most) {
+Effect number(std::optional<T> ServerSettings::* member, uint32_t least, uint32_t most) {
   return [=](ServerSettings& settings, const std::string& value) {
     const auto parsed = parse_number(value, least, most);
     if (parsed) settings.*member = static_cast<T>(*parsed);
@@ -132,7 +132,7 @@ Effect number(std::optional<T> ServerSettings::*member, uint32_t least, uint32_t
   };
 }
 
-Effect time(std::optional<Milliseconds> ServerSettings::*member) {
+Effect time(std::optional<Milliseconds> ServerSettings::* member) {
   return [=](ServerSettings& settings, const std::string& value) {
     const auto parsed = parse_time(value);
     if (parsed) settings.*member = parsed;

@@ -16,8 +16,7 @@ bool is_alphanumeric(char c) {
 
 std::string allowed(const std::string& wanted, size_t longest) {
   std::string out = wanted.substr(0, longest);
-  std::ranges::replace_if(
-      out, [](char c) { return !is_alphanumeric(c) && c != '.' && c != '_' && c != '-'; }, '-');
+  std::ranges::replace_if(out, [](char c) { return !is_alphanumeric(c) && c != '.' && c != '_' && c != '-'; }, '-');
   if (out.empty() || !is_alphanumeric(out.front())) out = "x" + out.substr(0, longest - 1);
   return out;
 }

@@ -76,6 +76,11 @@ Wish wish_of(const json& value) {
           .who = value.at("who").get<std::string>()};
 }
 
+/// Names may be of any bytes: others wrote them.
+std::string text_of(const json& value) {
+  return value.dump(2, ' ', false, json::error_handler_t::replace);
+}
+
 /// What `read` makes of the object in `text`, or why it can make nothing.
 template <typename Read>
 auto parsed(std::string_view text, Read read) -> std::expected<decltype(read(json())), std::string> {
@@ -96,7 +101,7 @@ const json& backends_of(const json& whole) {
 }  // namespace
 
 std::string to_text(const Wish& wish) {
-  return to_json(wish).dump();
+  return text_of(to_json(wish));
 }
 
 std::string to_text(const Wishes& wishes) {
@@ -105,7 +110,7 @@ std::string to_text(const Wishes& wishes) {
     backends[name] = to_json(wish);
     backends[name]["revision"] = wish.revision;
   }
-  return json{{"version", kVersion}, {"backends", std::move(backends)}}.dump(2) + "\n";
+  return text_of({{"version", kVersion}, {"backends", std::move(backends)}}) + "\n";
 }
 
 std::expected<Wish, std::string> wish_from(std::string_view text) {
@@ -127,7 +132,7 @@ std::expected<Wishes, std::string> wishes_from(std::string_view text) {
 std::string to_text(const ByHandEntries& entries) {
   json backends = json::object();
   for (const auto& [name, entry] : entries) backends[name] = to_json(entry);
-  return json{{"version", kVersion}, {"backends", std::move(backends)}}.dump(2) + "\n";
+  return text_of({{"version", kVersion}, {"backends", std::move(backends)}}) + "\n";
 }
 
 std::expected<ByHandEntries, std::string> by_hand_from(std::string_view text) {

@@ -123,20 +123,23 @@ std::expected<std::string, std::string> Overrides::change(const Change& change) 
 }
 
 bool Overrides::set_wishes(Wishes wishes) {
+  for (auto& [name, wish] : wishes) {
+    const auto known = wishes_.find(name);
+    if (known != wishes_.end() && known->second.revision == wish.revision) wish = known->second;  // as time has made it
+  }
   if (wishes == wishes_) return false;
   const Wishes before = std::exchange(wishes_, std::move(wishes));
-  for (auto& [name, wish] : wishes_) {
-    const auto known = before.find(name);
-    const Wish* was = known == before.end() ? nullptr : &known->second;
-    if (was != nullptr && was->revision == wish.revision) {
-      wish = *was;  // with what time has made of it here
-      continue;
-    }
+  const auto find = [](const Wishes& in, const std::string& name) {
+    const auto found = in.find(name);
+    return found == in.end() ? nullptr : &found->second;
+  };
+  for (const auto& [name, wish] : wishes_) {
+    const Wish* was = find(before, name);
+    if (was == nullptr || was->revision != wish.revision) empty_.erase(name);
     record_wish(name, was, &wish);
-    empty_.erase(name);
   }
   for (const auto& [name, wish] : before) {
-    if (!wishes_.contains(name)) record_wish(name, &wish, nullptr);
+    if (find(wishes_, name) == nullptr) record_wish(name, &wish, nullptr);
   }
   keep_state(journal_, wishes_path_, to_text(wishes_));
   return apply();

@@ -71,7 +71,7 @@ std::expected<Token, std::string> Token::read(const std::string& path) {
   const auto fault = [&path](const std::string& what) { return std::unexpected(fmt::format("{}: {}", path, what)); };
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return fault(std::strerror(errno));
-  struct stat info {};
+  struct stat info{};
   if (fstat(file.get(), &info) != 0) return fault(std::strerror(errno));
   if (!S_ISREG(info.st_mode)) return fault("is not a file");
   if (info.st_uid != 0 && info.st_uid != geteuid()) return fault("belongs to another user");

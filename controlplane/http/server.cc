@@ -134,7 +134,7 @@ Verdict judge(const AccessRules& rules, const Peer& peer, const Request& request
 
 /// A socket file outlives the process that made it. One that is still served stays, and bind() then says so.
 void remove_stale_socket(asio::io_context& io, const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return;
   asio::local::stream_protocol::socket probe(io);
   error_code error;

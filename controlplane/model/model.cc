@@ -228,7 +228,7 @@ bool Model::set_weight_by_hand(size_t member, std::optional<uint32_t> weight) {
   return change(member, [&](Member& m) { m.weight_by_hand = weight; });
 }
 
-bool Model::set_factor(size_t member, Factor Member::*which, Factor factor) {
+bool Model::set_factor(size_t member, Factor Member::* which, Factor factor) {
   return change(member, [&](Member& m) { m.*which = std::move(factor); });
 }
 

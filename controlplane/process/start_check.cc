@@ -78,7 +78,7 @@ void check_certificates(const config::Config& config, config::Findings& findings
   for (const config::Check& check : config.checks) {
     if (!check.verify || !used.contains(check.name)) continue;
     const std::string path = fmt::format("checks.{}.ca_file", check.name);
-    struct stat info {};
+    struct stat info{};
     const bool is_there = !check.ca_file.empty() && stat(check.ca_file.c_str(), &info) == 0;
     if (is_there && !S_ISREG(info.st_mode)) {
       findings.add(path, check.ca_file + ": is not a file");
@@ -95,7 +95,7 @@ void check_key(const config::Peers& peers, config::Findings& findings) {
   const auto fault = [&](const std::string& what) {
     findings.add("fleet.peers.key_file", fmt::format("{}: {}", peers.key_file, what));
   };
-  struct stat info {};
+  struct stat info{};
   if (stat(peers.key_file.c_str(), &info) != 0) return fault(std::strerror(errno));
   if (!S_ISREG(info.st_mode)) return fault("is not a file");
   if ((info.st_mode & kForbiddenKeyModes) != 0)
@@ -114,7 +114,7 @@ void check_expiry(const std::string& setting, const std::string& path, config::F
 
 /// A file that holds a key, or "".
 void check_key_mode(const std::string& setting, const std::string& path, config::Findings& findings) {
-  struct stat info {};
+  struct stat info{};
   if (path.empty() || stat(path.c_str(), &info) != 0 || (info.st_mode & kForbiddenKeyModes) == 0) return;
   findings.add(setting,
                fmt::format("{}: has mode {:04o}; allowed: what its owner may do, and reading for its group: 0600, 0640",

@@ -50,8 +50,8 @@ class SynProxy {
     pressure_.begin_poll();
   }
 
-  /// Whether we answer the SYNs of a service now. Not by ourselves where open sessions fill the table: a client that has
-  /// our answer needs an entry, others may pass without one.
+  /// Whether we answer the SYNs of a service now. Not by ourselves where open sessions fill the table: a client that
+  /// has our answer needs an entry, others may pass without one.
   bool answers(const Service& service) const noexcept {
     return service.syn_proxy == channel::SynProxy::kAlways ||
            (service.syn_proxy == channel::SynProxy::kAuto && pressure_.is_on() && !is_nearly_full());

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Grafana dashboard and the alert rules as files: what they say can be parsed, and every alert is tested. That they name
 metrics which exist is tests/controlplane/metrics/metrics_test.cc's."""
+import itertools
 import json
 import pathlib
 import re
+import socket
 import subprocess
+import time
+import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -71,6 +76,73 @@ def test_rules_are_valid(name):
 def test_the_example_configuration_is_valid():
     done = subprocess.run(["promtool", "check", "config", RULES / "prometheus.yml"], text=True, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def alertmanager(tmp_path_factory):
+    """A real one with the example configuration, which calls nobody: a function from alerts to those that it would tell of."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    process = subprocess.Popen(
+        ["prometheus-alertmanager", f"--config.file={RULES}/alertmanager.yml", f"--storage.path={tmp_path_factory.mktemp('alertmanager')}",
+         f"--web.listen-address={address}", "--cluster.listen-address="], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def ask(path, body=None):
+        request = urllib.request.Request(f"http://{address}{path}", json.dumps(body).encode() if body else None,
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.read()
+
+    def ready():
+        try:
+            return ask("/-/ready")
+        except OSError:
+            return None
+
+    def told(*alerts):
+        instance = f"lb{next(numbers)}"  # of no other question
+        ask("/api/v2/alerts", [{"labels": {"alertname": name, "instance": instance, **labels}} for name, labels in alerts])
+        query = urllib.parse.quote(f'instance="{instance}"')
+        deadline = time.monotonic() + 60
+        while True:
+            known = json.loads(ask(f"/api/v2/alerts?filter={query}"))
+            states = {each["labels"]["alertname"]: each["status"]["state"] for each in known}
+            if len(known) == len(alerts) and "unprocessed" not in states.values():
+                return {name for name, state in states.items() if state == "active"}
+            assert time.monotonic() < deadline, states
+            time.sleep(0.05)
+    numbers = itertools.count()
+    deadline = time.monotonic() + 60
+    while not ready():
+        assert process.poll() is None and time.monotonic() < deadline, "Alertmanager does not start"
+        time.sleep(0.05)
+    yield told
+    process.terminate()
+    process.wait(20)
+
+
+POOL = {"pool": "mta", "port": "25"}
+
+
+@pytest.mark.parametrize("alerts, told", [
+    ([("SluiceNotScraped", {}), ("SluiceBackendDown", POOL), ("SluiceFlowTableFills", {})], {"SluiceNotScraped"}),
+    ([("SluicePortLinkDown", {}), ("SluicePoolPanic", POOL), ("SluiceRecordsStop", {})], {"SluicePortLinkDown", "SluiceRecordsStop"}),
+    ([("SluicePoolPanic", POOL), ("SluiceBackendDown", POOL)], {"SluicePoolPanic"}),
+    ([("SluicePoolPanic", POOL), ("SluiceBackendDown", {"pool": "other", "port": "25"})], {"SluicePoolPanic", "SluiceBackendDown"}),
+    ([("SluiceServiceOut", {"service": "relay"}), ("SluiceHandshakesFailFast", {"service": "relay"})], {"SluiceServiceOut"}),
+    ([("SluiceServiceOut", {"service": "relay"}), ("SluiceHandshakesFail", {"service": "submission"})],
+     {"SluiceServiceOut", "SluiceHandshakesFail"}),
+    ([("SluiceControlDisconnected", {}), ("SluiceChangesNotApplied", {})], {"SluiceControlDisconnected"}),
+])
+def test_one_cause_calls_once(alertmanager, alerts, told):
+    assert alertmanager(*alerts) == told
+
+
+def test_alertmanager_names_alerts_that_there_are():
+    known = re.findall(r"alert: (\S+)", (RULES / "alerts.yml").read_text())
+    named = {name for name in re.findall(r"Sluice\w+", (RULES / "alertmanager.yml").read_text())}
+    assert all(any(each.startswith(name) for each in known) for name in named), named
 
 
 @pytest.mark.parametrize("alert", re.findall(r"alert: (\S+)", (RULES / "alerts.yml").read_text()))

@@ -171,8 +171,7 @@ TEST_F(OverridesTest, SurvivesARestart) {
   }
   Model model = this->model();
   bring_up(model);
-  Overrides overrides(
-      config_, model, journal_, [](const Member&) { return 3; }, directory_.path());
+  Overrides overrides(config_, model, journal_, [](const Member&) { return 3; }, directory_.path());
   overrides.restore();
   model.refresh();
   EXPECT_EQ(model.members()[0].state(), "draining");
@@ -275,6 +274,12 @@ TEST_F(WishesTest, SurviveARestartWithoutEtcd) {
   after.restore();
   EXPECT_EQ(after.wishes(), overrides_.wishes());
   EXPECT_EQ(member("mta/mta1:25").state(), "draining");
+}
+
+TEST_F(WishesTest, MayBeForWhatIsNotThereWhateverItIsCalled) {
+  hear({{"mta/\xff\xfe", drain(5)}, {"", drain(6)}, {"mta/mta1", drain(7)}});
+  EXPECT_EQ(member("mta/mta1:25").state(), "draining");
+  EXPECT_TRUE(wishes_from(directory_.read("wishes.json")));
 }
 
 TEST_F(WishesTest, AreTextOnTheWay) {
