@@ -70,32 +70,20 @@ ForwardingState::ForwardingState(Service* services, Backend* backends, Local* lo
 }
 
 void ForwardingState::attach(const ChannelAttachment& attachment) noexcept {
-  attachment_ = attachment;
+  arena_.attach(attachment);
   in_snapshot_ = false;
   for (BackendTable& table : tables_) {
     if (table.entries != nullptr && table.epoch < attachment.forget_before) table = BackendTable{};
   }
-  for (ListedSources& sources : sources_) {
-    if (sources.list.base != nullptr && sources.epoch < attachment.forget_before) sources = ListedSources{};
-  }
-  for (uint16_t id = 0; id < channel::kMaxRoutes; id++) {
-    const ListedSources& sources = route_[id].sources;
-    if (sources.list.base != nullptr && sources.epoch < attachment.forget_before) drop_route(id);
-  }
+  sources_.forget_before(attachment.forget_before);
 }
 
 uint64_t ForwardingState::oldest_epoch_in_use() const noexcept {
-  uint64_t oldest = attachment_.epoch;
+  uint64_t oldest = arena_.epoch();
   for (const BackendTable& table : tables_) {
     if (table.entries != nullptr && table.epoch < oldest) oldest = table.epoch;
   }
-  for (const ListedSources& sources : sources_) {
-    if (sources.list.base != nullptr && sources.epoch < oldest) oldest = sources.epoch;
-  }
-  for (const auto& [service, sources] : route_) {
-    if (sources.list.base != nullptr && sources.epoch < oldest) oldest = sources.epoch;
-  }
-  return oldest;
+  return sources_.oldest_epoch(oldest);
 }
 
 uint32_t ForwardingState::slot_of(const Endpoint& vip) noexcept {
@@ -163,11 +151,11 @@ std::optional<RejectReason> ForwardingState::apply(const channel::Command& comma
     case CommandType::kDropLocal:
       return drop_local(command.header.id);
     case CommandType::kPutSources:
-      return put_sources(command.put_sources);
+      return sources_.put_sources(arena_, command.put_sources);
     case CommandType::kPutLimits:
-      return put_limits(command.put_limits);
+      return sources_.put_limits(arena_, command.put_limits);
     case CommandType::kPutRoute:
-      return put_route(command.put_route);
+      return sources_.put_route(arena_, command.put_route);
     case CommandType::kPutRefusal:
       return put_refusal(command.put_refusal);
     case CommandType::kStartInspection:  // the worker's own
@@ -192,9 +180,8 @@ std::optional<RejectReason> ForwardingState::put_service(const channel::PutServi
       !in_range(message.syn_proxy, channel::SynProxy::kAlways)) {
     return RejectReason::kBadEnum;
   }
-  if (!is_in_arena(message.table_offset, uint64_t{message.table_entries} * sizeof(channel::BackendId))) {
-    return RejectReason::kTableOutOfArena;
-  }
+  const auto table = arena_.table(message.table_offset, message.table_entries, message.table_generation);
+  if (!table) return table.error();
   if (message.idle_timeout_ms > channel::kMaxIdleTimeoutMs) return RejectReason::kBadTimeout;
   const channel::ServiceId other = find_service({message.vip, message.port});
   if (other != channel::kNoService && other != id) return RejectReason::kServiceEndpointTaken;
@@ -221,7 +208,7 @@ std::optional<RejectReason> ForwardingState::put_service(const channel::PutServi
   service.sums = endpoint_sums(service.vip);
   service.in_use = true;
   if (moved) rebuild_slots();
-  tables_[id] = table_at(message.table_offset, message.table_entries, message.table_generation);
+  tables_[id] = *table;
   service_named_[id] = true;
   stats_.service_ids[id] = {message.key, 0, {}};
   return std::nullopt;
@@ -308,98 +295,6 @@ std::optional<RejectReason> ForwardingState::drop_local(uint16_t id) noexcept {
   return std::nullopt;
 }
 
-std::optional<RejectReason> ForwardingState::put_sources(const channel::PutSources& message) noexcept {
-  const uint16_t list = message.header.id;
-  if (list >= channel::kSourceLists) return RejectReason::kIdOutOfRange;
-  RejectReason fault{};
-  const auto sources = list_at(message.offset, message.v4_borders, message.v6_borders, fault);
-  if (!sources) return fault;
-  sources_[list] = *sources;
-  sources_named_[list] = true;
-  return std::nullopt;
-}
-
-/// `offset` in units of kArenaUnit. Of no borders at all, it names nobody.
-std::optional<ListedSources> ForwardingState::list_at(uint32_t offset, uint32_t v4_borders, uint32_t v6_borders,
-                                                      RejectReason& fault) const noexcept {
-  if (v4_borders > channel::kMaxSourceBorders || v6_borders > channel::kMaxSourceBorders) {
-    return fault = RejectReason::kBadSources, std::nullopt;
-  }
-  const auto layout = channel::SourceListLayout::of(v4_borders, v6_borders);
-  if (!is_in_arena(offset, layout.bytes())) return fault = RejectReason::kTableOutOfArena, std::nullopt;
-  if (layout.bytes() == 0) return ListedSources{};
-  const uint64_t at = attachment_.arena_offset + uint64_t{offset} * channel::kArenaUnit;
-  return ListedSources{{layout, attachment_.base + at}, attachment_.epoch};
-}
-
-/// Likewise; it lies in the arena.
-BackendTable ForwardingState::table_at(uint32_t offset, uint32_t entries, uint32_t generation) const noexcept {
-  if (entries == 0) return {};
-  const std::byte* const at = attachment_.base + attachment_.arena_offset + uint64_t{offset} * channel::kArenaUnit;
-  return {reinterpret_cast<const channel::BackendId*>(at), entries, generation, attachment_.epoch};
-}
-
-std::optional<RejectReason> ForwardingState::put_route(const channel::PutRoute& message) noexcept {
-  const uint16_t id = message.header.id;
-  if (id >= channel::kMaxRoutes) return RejectReason::kIdOutOfRange;
-  if (message.service == channel::kNoService) return drop_route(id), std::nullopt;
-  if (message.service >= channel::kMaxServices) return RejectReason::kIdOutOfRange;
-  if (!is_in_arena(message.table_offset, uint64_t{message.table_entries} * sizeof(channel::BackendId))) {
-    return RejectReason::kTableOutOfArena;
-  }
-  RejectReason fault{};
-  const auto sources = list_at(message.sources_offset, message.v4_borders, message.v6_borders, fault);
-  if (!sources) return fault;
-  routes_ += route_[id].service == channel::kNoService ? 1 : 0;
-  route_[id] = {message.service, *sources};
-  tables_[channel::kMaxServices + id] = table_at(message.table_offset, message.table_entries, message.table_generation);
-  route_named_[id] = true;
-  return std::nullopt;
-}
-
-void ForwardingState::drop_route(uint16_t id) noexcept {
-  routes_ -= route_[id].service == channel::kNoService ? 0 : 1;
-  route_[id] = {};
-  tables_[channel::kMaxServices + id] = {};
-}
-
-[[gnu::noinline]] TableId ForwardingState::routed_table(channel::ServiceId service,
-                                                        const Address& client) const noexcept {
-  for (uint16_t id = 0; id < channel::kMaxRoutes; id++) {
-    if (route_[id].service == service && route_[id].sources.list.contains(client)) return channel::kMaxServices + id;
-  }
-  return service;
-}
-
-std::optional<RejectReason> ForwardingState::put_limits(const channel::PutLimits& message) noexcept {
-  if (message.rules > channel::kMaxLimits || (message.rules != 0 && message.layout == 0)) {
-    return RejectReason::kBadLimits;
-  }
-  if (message.rules == 0) {
-    drop_limits();
-  } else {
-    if (!is_in_arena(message.offset, sizeof(channel::LimitRules))) return RejectReason::kTableOutOfArena;
-    channel::LimitRules rules;
-    std::memcpy(&rules, attachment_.base + attachment_.arena_offset + uint64_t{message.offset} * channel::kArenaUnit,
-                sizeof rules);
-    for (const channel::LimitRule& rule : std::span(rules.rule).first(message.rules)) {
-      if (!in_range(rule.action, channel::LimitAction::kTarpit)) return RejectReason::kBadEnum;
-      if (rule.v4_bits > 32 || rule.v6_bits > 128) return RejectReason::kBadLimits;
-    }
-    for (uint8_t& of : rules.rules_of) of &= static_cast<uint8_t>((1U << message.rules) - 1);
-    std::fill(rules.rule + message.rules, std::end(rules.rule), channel::LimitRule{});
-    limits_ = rules;
-    limits_layout_ = channel::limit_layout(attachment_.epoch, message.layout);
-  }
-  limits_named_ = true;
-  return std::nullopt;
-}
-
-void ForwardingState::drop_limits() noexcept {
-  limits_ = {};
-  limits_layout_ = 0;
-}
-
 std::optional<RejectReason> ForwardingState::put_refusal(const channel::PutRefusal& message) noexcept {
   const uint16_t id = message.header.id;
   if (id >= channel::kMaxServices || !services_[id].in_use) return RejectReason::kIdOutOfRange;
@@ -410,20 +305,11 @@ std::optional<RejectReason> ForwardingState::put_refusal(const channel::PutRefus
   return std::nullopt;
 }
 
-bool ForwardingState::is_in_arena(uint32_t offset, uint64_t bytes) const noexcept {
-  if (bytes == 0) return true;
-  const uint64_t end = uint64_t{offset} * channel::kArenaUnit + bytes;
-  return attachment_.base != nullptr && end <= channel::kArenaBytes &&
-         attachment_.arena_offset + end <= attachment_.bytes;
-}
-
 void ForwardingState::begin_snapshot() noexcept {
   service_named_.fill(false);
   backend_named_.fill(false);
   local_named_.fill(false);
-  sources_named_.fill(false);
-  route_named_.fill(false);
-  limits_named_ = false;
+  sources_.begin_snapshot();
   in_snapshot_ = true;
 }
 
@@ -440,13 +326,7 @@ void ForwardingState::end_snapshot() noexcept {
   for (uint16_t id = 0; id < channel::kMaxLocals; id++) {
     if (!local_named_[id]) drop_local(id);
   }
-  for (uint32_t list = 0; list < channel::kSourceLists; list++) {
-    if (!sources_named_[list]) sources_[list] = ListedSources{};
-  }
-  for (uint16_t id = 0; id < channel::kMaxRoutes; id++) {
-    if (!route_named_[id]) drop_route(id);
-  }
-  if (!limits_named_) drop_limits();
+  sources_.end_snapshot();
 }
 
 }  // namespace sluice

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What control has told a worker: services, backends, tables. Commands are checked, index by index,
-// before they take effect; a refused command changes nothing. Services and backends live in flow memory, so that
-// a process that adopts its flows knows at once what they refer to; tables live in the channel's arena.
+// What control has told a worker: services, backends, tables, and of sources (source_rules.h). Commands are checked,
+// index by index, before they take effect; a refused command changes nothing. Services and backends live in flow
+// memory, so that a process that adopts its flows knows at once what they refer to; tables live in the channel's arena.
 //
 // Thread safety: none; one worker owns it.
 #pragma once
@@ -14,36 +14,16 @@
 #include <string_view>
 
 #include "dataplane/contract/segment.h"
-#include "dataplane/contract/source_list.h"
 #include "dataplane/flow/backend_index.h"
 #include "dataplane/flow/flow_memory.h"
 #include "dataplane/worker/setup.h"
+#include "dataplane/worker/source_rules.h"
 
 namespace sluice {
 
-/// A service's table of backends, in some segment's arena. Its entries are control's words: check each before use.
-struct BackendTable {
-  const channel::BackendId* entries = nullptr;
-  uint32_t count = 0;
-  uint32_t generation = 0;
-  uint64_t epoch = 0;  // of the segment it lies in
-};
-
-/// Of tables: that of a service has the service's id, those of routes follow.
+/// Of tables: that of a service has the service's id, those of routes (source_rules.h) follow.
 using TableId = uint16_t;
 inline constexpr TableId kTables = channel::kMaxServices + channel::kMaxRoutes;
-
-/// A list of sources in some segment's arena.
-struct ListedSources {
-  channel::SourceListView list;
-  uint64_t epoch = 0;  // of the segment it lies in
-};
-
-/// Clients that have a table of their own in a service.
-struct RoutedSources {
-  channel::ServiceId service = channel::kNoService;
-  ListedSources sources;
-};
 
 /// The line by which a service refuses: 421, its text, CRLF.
 struct RefusalLine {
@@ -98,22 +78,7 @@ class ForwardingState {
   /// Whether control has told all it knows since this process started. Before that, what is missing may yet come.
   bool has_snapshot() const noexcept { return has_snapshot_; }
 
-  /// Whether control has said that this source may not begin sessions.
-  bool is_blocked(const Address& source) const noexcept {
-    return sources_[channel::kBlockedSources].list.contains(source);
-  }
-  /// Likewise, and that it is to hear so.
-  bool is_refused(const Address& source) const noexcept {
-    return sources_[channel::kRefusedSources].list.contains(source);
-  }
-  /// Whether no limit holds for this source.
-  bool is_exempt(const Address& source) const noexcept {
-    return sources_[channel::kExemptSources].list.contains(source);
-  }
-
-  /// The limits on a source's sessions, and by what layout they are counted; 0 = there are none.
-  const channel::LimitRules& limits() const noexcept { return limits_; }
-  uint64_t limits_layout() const noexcept { return limits_layout_; }
+  const SourceRules& sources() const noexcept { return sources_; }
 
   /// Whether some service is at this address, on whatever port.
   bool is_vip(const Address& address) const noexcept {
@@ -137,14 +102,17 @@ class ForwardingState {
   std::span<const uint8_t> refusal(channel::ServiceId id) const noexcept {
     return {refusals_[id].bytes.data(), refusals_[id].size};
   }
-  const BackendTable& table(TableId id) const noexcept { return tables_[id]; }
+  const BackendTable& table(TableId id) const noexcept {
+    return id < channel::kMaxServices ? tables_[id] : sources_.table(id - channel::kMaxServices);
+  }
   /// The table by which a client's new flows are placed in a service.
   TableId table_of(channel::ServiceId service, const Address& client) const noexcept {
-    return routes_ == 0 ? service : routed_table(service, client);
+    const uint16_t route = sources_.route_of(service, client);
+    return route == channel::kMaxRoutes ? service : channel::kMaxServices + route;
   }
   /// Whether some backend may take them.
   bool has_backends(channel::ServiceId service, const Address& client) const noexcept {
-    return tables_[table_of(service, client)].count != 0;
+    return table(table_of(service, client)).count != 0;
   }
   Backend& backend(channel::BackendId id) noexcept { return backends_[id]; }
   const Backend& backend(channel::BackendId id) const noexcept { return backends_[id]; }
@@ -223,17 +191,7 @@ class ForwardingState {
   std::optional<channel::RejectReason> drop_backend(uint16_t id) noexcept;
   std::optional<channel::RejectReason> put_local(const channel::PutLocal& message) noexcept;
   std::optional<channel::RejectReason> drop_local(uint16_t id) noexcept;
-  std::optional<channel::RejectReason> put_sources(const channel::PutSources& message) noexcept;
-  std::optional<channel::RejectReason> put_limits(const channel::PutLimits& message) noexcept;
-  std::optional<channel::RejectReason> put_route(const channel::PutRoute& message) noexcept;
-  void drop_route(uint16_t id) noexcept;
-  TableId routed_table(channel::ServiceId service, const Address& client) const noexcept;
-  std::optional<ListedSources> list_at(uint32_t offset, uint32_t v4_borders, uint32_t v6_borders,
-                                       channel::RejectReason& fault) const noexcept;
-  BackendTable table_at(uint32_t offset, uint32_t entries, uint32_t generation) const noexcept;
-  void drop_limits() noexcept;
   std::optional<channel::RejectReason> put_refusal(const channel::PutRefusal& message) noexcept;
-  bool is_in_arena(uint32_t offset, uint64_t bytes) const noexcept;
   void begin_snapshot() noexcept;
   void end_snapshot() noexcept;
 
@@ -243,7 +201,8 @@ class ForwardingState {
   uint32_t ports_;
   uint32_t idle_timeout_ms_;
   channel::WorkerStats& stats_;
-  ChannelAttachment attachment_;
+  ChannelArena arena_;
+  SourceRules sources_;
   bool backends_lost_ = false;
   bool in_snapshot_ = false;
   bool has_snapshot_ = false;
@@ -251,19 +210,11 @@ class ForwardingState {
   BackendIndex by_address_;  // with port 0
   std::array<channel::ServiceId, kSlots> slots_;
   std::array<channel::ServiceId, kSlots> vip_slots_;  // by address: one of the services there
-  std::array<BackendTable, kTables> tables_;
+  std::array<BackendTable, channel::kMaxServices> tables_;
   std::array<RefusalLine, channel::kMaxServices> refusals_;
   std::array<bool, channel::kMaxServices> service_named_;  // in the snapshot under way
   std::array<bool, channel::kMaxBackends> backend_named_;
   std::array<bool, channel::kMaxLocals> local_named_;
-  std::array<bool, channel::kSourceLists> sources_named_{};
-  std::array<ListedSources, channel::kSourceLists> sources_;
-  std::array<bool, channel::kMaxRoutes> route_named_{};
-  std::array<RoutedSources, channel::kMaxRoutes> route_;
-  uint32_t routes_ = 0;  // how many there are
-  bool limits_named_ = false;
-  channel::LimitRules limits_{};
-  uint64_t limits_layout_ = 0;
   LocalList all_locals_;
   std::array<std::array<LocalList, 2>, channel::kMaxPorts> locals_at_;  // by port and family
 };

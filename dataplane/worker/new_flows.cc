@@ -32,8 +32,8 @@ void NewFlows::place(Burst& burst, uint32_t i) noexcept {
     const FlowIndex last = index;
     index = kNoFlow;
     // Who may begin no other ends none by trying.
-    if (state_.is_blocked(packet.source.address)) return egress_.drop(burst.mbuf[i], Counter::kDropPolicy);
-    if (state_.is_refused(packet.source.address)) return refuse(burst, i, flow.service, Counter::kDropPolicy);
+    if (state_.sources().is_blocked(packet.source.address)) return egress_.drop(burst.mbuf[i], Counter::kDropPolicy);
+    if (state_.sources().is_refused(packet.source.address)) return refuse(burst, i, flow.service, Counter::kDropPolicy);
     if (const auto action = parts_.limits.refuses(packet.source.address, flow.service)) {
       return refuse_over_limit(burst, i, flow.service, *action);
     }
@@ -170,12 +170,12 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
     return parts_.proven.begin(burst, i, service_id, *proven);
   }
   // Without room, what is no SYN may be of a session that is open without an entry.
-  if ((opening || flows_.available() != 0) && state_.is_blocked(packet.source.address)) {
+  if ((opening || flows_.available() != 0) && state_.sources().is_blocked(packet.source.address)) {
     if (opening) parts_.records.refuse(packet, service_id, Counter::kDropPolicy);
     return egress_.drop(burst.mbuf[i], Counter::kDropPolicy);
   }
   if (opening) {
-    if (state_.is_refused(packet.source.address)) return refuse(burst, i, service_id, Counter::kDropPolicy);
+    if (state_.sources().is_refused(packet.source.address)) return refuse(burst, i, service_id, Counter::kDropPolicy);
     const auto action = parts_.limits.refuses(packet.source.address, service_id);
     if (action) return refuse_over_limit(burst, i, service_id, *action);
     if (parts_.syn_proxy.answers(state_.service(service_id)) && state_.has_backends(service_id, packet.source.address))

@@ -35,14 +35,14 @@ SourceLimits::SourceLimits(const Context& context) noexcept
 
 void SourceLimits::follow() noexcept {
   if (!counts_.is_there()) return;
-  const channel::LimitRules& rules = state_.limits();
+  const channel::LimitRules& rules = state_.sources().limits();
   constexpr uint32_t kV4Start = 96;
   for (uint32_t i = 0; i < channel::kMaxLimits; i++) {
     rate_[i] = LimitRate::of(rules.rule[i]);
     mask_[i] = {mask_of(kV4Start + rules.rule[i].v4_bits), mask_of(rules.rule[i].v6_bits)};
   }
-  if (state_.limits_layout() == layout_) return;
-  layout_ = state_.limits_layout();
+  if (state_.sources().limits_layout() == layout_) return;
+  layout_ = state_.sources().limits_layout();
   counts_.begin(layout_);
   for (channel::LimitCounters& counters : stats_.limits) counters = {};
   hand_ = layout_ == 0 ? kNoFlow : 0;
@@ -72,12 +72,12 @@ LimitKey SourceLimits::key(uint32_t rule, const Address& source) const noexcept 
 }
 
 LimitVerdict SourceLimits::judge(uint32_t rule, const LimitKey& key) noexcept {
-  return counts_.judge(key, state_.limits().rule[rule].connections, rate_[rule], now_ns());
+  return counts_.judge(key, state_.sources().limits().rule[rule].connections, rate_[rule], now_ns());
 }
 
 std::optional<LimitAction> SourceLimits::refuses_by(uint8_t rules, const Address& source,
                                                     channel::ServiceId service) noexcept {
-  if (state_.is_exempt(source)) return std::nullopt;
+  if (state_.sources().is_exempt(source)) return std::nullopt;
   std::optional<LimitAction> out;
   each_of(rules, [&](uint32_t rule) {
     if (out) return;
@@ -87,15 +87,15 @@ std::optional<LimitAction> SourceLimits::refuses_by(uint8_t rules, const Address
     channel::LimitCounters& counters = stats_.limits[rule];
     (verdict == LimitVerdict::kTooMany ? counters.refused_connections : counters.refused_rate)++;
     counts_.note_refused(counted);
-    out = state_.limits().rule[rule].action;
+    out = state_.sources().limits().rule[rule].action;
   });
-  const bool waits_for_tls = state_.limits().clients_first[service] != 0;
+  const bool waits_for_tls = state_.sources().limits().clients_first[service] != 0;
   const bool is_told = out == LimitAction::k421 || out == LimitAction::kTarpit;
   return is_told && waits_for_tls ? LimitAction::kReset : out;
 }
 
 bool SourceLimits::open_by(uint8_t rules, const Flow& flow, bool judged) noexcept {
-  const bool exempt = !judged || state_.is_exempt(flow.client);
+  const bool exempt = !judged || state_.sources().is_exempt(flow.client);
   bool passes = true;
   each_of(rules, [&](uint32_t rule) {
     const LimitKey counted = key(rule, flow.client);

@@ -59,7 +59,7 @@ class SourceLimits {
     std::array<uint64_t, 2> v6;
   };
 
-  uint8_t rules_of(channel::ServiceId service) const noexcept { return state_.limits().rules_of[service]; }
+  uint8_t rules_of(channel::ServiceId service) const noexcept { return state_.sources().limits().rules_of[service]; }
   bool is_counted(const Flow& flow) const noexcept { return flows_.index_of(flow) < hand_; }
   LimitKey key(uint32_t rule, const Address& source) const noexcept;
   uint64_t now_ns() const noexcept { return clock_.now_ms() * 1'000'000; }
