@@ -93,8 +93,8 @@ TEST(KeepalivedImport, TakesTheSchedulerThatIsMostLikeIpvs) {
 TEST(KeepalivedImport, WeighsServersAsItsSchedulerDoes) {
   const auto weights = [](const std::string& settings, const std::string& of_server) {
     std::vector<uint32_t> out;
-    for (const Backend& backend : converted(virtual_server(settings, of_server)).pools.at(0).backends)
-      out.push_back(backend.weight);
+    const Config config = converted(virtual_server(settings, of_server));
+    for (const Backend& backend : config.pools.at(0).backends) out.push_back(backend.weight);
     return out;
   };
   EXPECT_EQ(weights("lb_algo wrr", "weight 3"), (std::vector<uint32_t>{3, 1})) << "who has none has 1";
