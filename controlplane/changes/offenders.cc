@@ -76,7 +76,7 @@ void Offenders::count_failures(const config::IpPrefix& source, uint32_t failures
   const SystemTime now = journal_.now();
   const SystemTime empty = std::max(now, known == nullptr ? now : known->until) + failures * each;
   buckets_.put(source, {empty});
-  const auto level = (empty - now) / each;
+  const auto level = (empty - now + each - SystemTime::duration(1)) / each;  // one that has begun to drain counts
   if (level <= rule.per_minute) return;
   enter(source, {Offence::kAuthFailures, false, now, now + std::chrono::seconds(rule.block_for)},
         fmt::format("guesses passwords: {} AUTH commands refused within a minute", level));
