@@ -69,10 +69,6 @@ class Converter {
         remarks_.leave_out(proxy.line,
                            fmt::format("backend {}: no frontend leads to it by default_backend", proxy.name));
     drop_ports_of_services();
-    if (!draft_.services.empty()) {
-      remarks_.to_do(0, "dataplane.ports: name your network card's ports as devices");
-      remarks_.to_do(0, "instance: the name by which its units are started, sluice-control@NAME");
-    }
     return std::move(draft_);
   }
 

@@ -155,17 +155,6 @@ std::optional<Line> read_line(std::string_view text, unsigned number, Remarks& r
 
 }  // namespace
 
-const std::string& Line::word(size_t index) const {
-  static const std::string kNone;
-  return index < words.size() ? words[index] : kNone;
-}
-
-std::string Line::rest(size_t first) const {
-  std::string out;
-  for (size_t i = first; i < words.size(); i++) out += (i == first ? "" : " ") + words[i];
-  return out;
-}
-
 std::vector<Section> read_sections(std::string_view text, Remarks& remarks) {
   std::vector<Section> out;
   Conditions conditions;

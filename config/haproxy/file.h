@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/imports/remarks.h"
+#include "config/imports/words.h"
 
 namespace sluice::config::haproxy {
 
@@ -22,10 +23,10 @@ struct Line {
   std::vector<std::string> words;  // never empty
 
   /// The word at `index`, "" beyond the last.
-  const std::string& word(size_t index) const;
+  const std::string& word(size_t index) const { return imports::word_at(words, index); }
   bool starts(std::string_view first, std::string_view second) const { return word(0) == first && word(1) == second; }
   /// The words from `first` on, with single spaces.
-  std::string rest(size_t first) const;
+  std::string rest(size_t first) const { return imports::joined_from(words, first); }
 };
 
 struct Section {

@@ -11,6 +11,10 @@ namespace sluice::config::imports {
 
 Imported finish(const Draft& draft, Remarks remarks, const std::string& origin, const std::string& command,
                 const std::string& nothing) {
+  if (!draft.services.empty()) {  // write_draft() says it where it stands
+    remarks.to_do(0, "dataplane.ports: name your network card's ports as devices");
+    remarks.to_do(0, "instance: the name by which its units are started, sluice-control@NAME");
+  }
   Imported out{.text = {}, .remarks = std::move(remarks).sorted(), .failure = {}};
   if (draft.services.empty()) {
     out.failure = "nothing to convert: " + nothing;

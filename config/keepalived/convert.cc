@@ -34,10 +34,6 @@ class Converter {
 
   Draft convert(const std::vector<VirtualServer>& servers) {
     for (const VirtualServer& server : servers) add(server);
-    if (!draft_.services.empty()) {
-      remarks_.to_do(0, "dataplane.ports: name your network card's ports as devices");
-      remarks_.to_do(0, "instance: the name by which its units are started, sluice-control@NAME");
-    }
     return std::move(draft_);
   }
 

@@ -122,17 +122,6 @@ std::string why_unknown(const std::vector<std::string>& words) {
 
 }  // namespace
 
-const std::string& Block::word(size_t index) const {
-  static const std::string kNone;
-  return index < words.size() ? words[index] : kNone;
-}
-
-std::string Block::rest(size_t first) const {
-  std::string out;
-  for (size_t i = first; i < words.size(); i++) out += (i == first ? "" : " ") + words[i];
-  return out;
-}
-
 std::vector<Block> read_blocks(std::string_view text, Remarks& remarks) {
   Nesting nesting(remarks);
   unsigned number = 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/imports/remarks.h"
+#include "config/imports/words.h"
 
 namespace sluice::config::keepalived {
 
@@ -20,9 +21,7 @@ struct Block {
   std::vector<Block> inner;
 
   /// The word at `index`, "" beyond the last.
-  const std::string& word(size_t index) const;
-  /// The words from `first` on, with single spaces.
-  std::string rest(size_t first) const;
+  const std::string& word(size_t index) const { return imports::word_at(words, index); }
 };
 
 /// What stands in no other block, in its order. What cannot be read is left out with a remark.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The import of haproxy.cfg. The golden files are in tests/config/haproxy: NAME.cfg, and NAME.expected with the remarks
-// and the result; a deliberate change of the output is taken over by SLUICE_UPDATE_GOLDEN=1.
+// The import of haproxy.cfg.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,6 +15,7 @@
 
 #include "config/haproxy/import.h"
 #include "config/load.h"
+#include "tests/config/imported.h"
 #include "tests/support/ip.h"
 #include "tests/support/seed.h"
 
@@ -28,20 +28,6 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::Pair;
 
-const std::string kGolden = SLUICE_SOURCE_ROOT "/tests/config/haproxy/";
-
-std::string read(const std::string& path) {
-  std::ostringstream out;
-  out << std::ifstream(path).rdbuf();
-  return out.str();
-}
-
-std::string shown(const Imported& imported, const std::string& name) {
-  std::string out;
-  for (const Remark& remark : imported.remarks) out += remark.to_string(name) + "\n";
-  return out + "\n" + imported.text;
-}
-
 /// A file with one listen on `port`, whose further lines are `lines`.
 std::string listen(unsigned port, const std::string& lines) {
   return fmt::format("defaults\n  mode tcp\nlisten in\n  bind 192.0.2.25:{}\n{}", port, lines);
@@ -49,29 +35,18 @@ std::string listen(unsigned port, const std::string& lines) {
 
 /// The configuration that `text` becomes. Fails the test if it becomes none.
 Config converted(const std::string& text, const Vips& vips = {}) {
-  const Imported imported = import("haproxy.cfg", text, vips);
-  EXPECT_EQ(imported.failure, "");
-  auto config = load_text("converted", imported.text);
-  EXPECT_TRUE(config) << imported.text;
-  return config ? *config : Config{};
+  return imports::config_of(import("haproxy.cfg", text, vips));
 }
 
 std::vector<std::string> remarks_of(const std::string& text) {
-  std::vector<std::string> out;
-  for (const Remark& remark : import("f", text).remarks) out.push_back(remark.to_string("f"));
-  return out;
+  return imports::lines_of(import("f", text), "f");
 }
 
 class Golden : public testing::TestWithParam<const char*> {};
 
 TEST_P(Golden, ConvertsAsItDid) {
-  const std::string name = GetParam();
-  const Imported imported = import(name + ".cfg", read(kGolden + name + ".cfg"));
-  EXPECT_EQ(imported.failure, "");
-  EXPECT_TRUE(load_text("converted", imported.text)) << imported.text;
-  const std::string path = kGolden + name + ".expected";
-  if (std::getenv("SLUICE_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << shown(imported, name + ".cfg");
-  EXPECT_EQ(shown(imported, name + ".cfg"), read(path));
+  imports::expect_golden("haproxy", GetParam() + std::string(".cfg"),
+                         [](const std::string& name, const std::string& text) { return import(name, text); });
 }
 
 INSTANTIATE_TEST_SUITE_P(HaproxyImport, Golden, testing::Values("relay", "frontends", "shares"));
@@ -519,7 +494,8 @@ TEST(HaproxyImport, RefusesMoreThanOurFileTakesWithoutLosingItsWay) {
 }
 
 TEST(HaproxyImport, SurvivesFilesThatWereCutAndMixed) {
-  const std::string whole = read(kGolden + "relay.cfg") + read(kGolden + "frontends.cfg");
+  const std::string golden = SLUICE_SOURCE_ROOT "/tests/config/haproxy/";
+  const std::string whole = imports::read_text(golden + "relay.cfg") + imports::read_text(golden + "frontends.cfg");
   const uint64_t seed = test_seed();
   SCOPED_TRACE(how_to_repeat(seed));
   std::mt19937 random(seed);

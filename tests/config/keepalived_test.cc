@@ -1,33 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The import of keepalived.conf. The golden file is in tests/config/keepalived: relay.conf, and relay.expected with the
-// remarks and the result; a deliberate change of the output is taken over by SLUICE_UPDATE_GOLDEN=1.
+// The import of keepalived.conf.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
-
 #include "config/keepalived/import.h"
-#include "config/load.h"
-#include "tests/support/ip.h"
+#include "tests/config/imported.h"
 
 namespace sluice::config::keepalived {
 namespace {
 
-using imports::Imported;
 using testing::Contains;
 using testing::HasSubstr;
-
-const std::string kGolden = SLUICE_SOURCE_ROOT "/tests/config/keepalived/relay";
-
-std::string read(const std::string& path) {
-  std::ostringstream out;
-  out << std::ifstream(path).rdbuf();
-  return out.str();
-}
 
 /// One over NAT from 192.0.2.25:25 to 10.0.1.10 and 10.0.1.11; `settings` stand in it, `of_server` in its first server.
 std::string virtual_server(const std::string& settings, const std::string& of_server = "") {
@@ -40,27 +25,15 @@ std::string virtual_server(const std::string& settings, const std::string& of_se
 
 /// The configuration that `text` becomes. Fails the test if it becomes none.
 Config converted(const std::string& text) {
-  const Imported imported = import("keepalived.conf", text);
-  EXPECT_EQ(imported.failure, "");
-  auto config = load_text("converted", imported.text);
-  EXPECT_TRUE(config) << imported.text;
-  return config ? *config : Config{};
+  return imports::config_of(import("keepalived.conf", text));
 }
 
 std::vector<std::string> remarks_of(const std::string& text) {
-  std::vector<std::string> out;
-  for (const auto& remark : import("f", text).remarks) out.push_back(remark.to_string("f"));
-  return out;
+  return imports::lines_of(import("f", text), "f");
 }
 
 TEST(KeepalivedImport, ConvertsAsItDid) {
-  const Imported imported = import("relay.conf", read(kGolden + ".conf"));
-  EXPECT_EQ(imported.failure, "");
-  std::string shown;
-  for (const auto& remark : imported.remarks) shown += remark.to_string("relay.conf") + "\n";
-  shown += "\n" + imported.text;
-  if (std::getenv("SLUICE_UPDATE_GOLDEN") != nullptr) std::ofstream(kGolden + ".expected") << shown;
-  EXPECT_EQ(shown, read(kGolden + ".expected"));
+  imports::expect_golden("keepalived", "relay.conf", import);
 }
 
 TEST(KeepalivedImport, TakesTheSchedulerThatIsMostLikeIpvs) {
