@@ -7,11 +7,15 @@ import pathlib
 import re
 import socket
 import subprocess
-import time
+import sys
 import urllib.parse
 import urllib.request
 
 import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from lab.shell import wait_until  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = ROOT / "config" / "prometheus"
@@ -104,19 +108,15 @@ def alertmanager(tmp_path_factory):
         instance = f"lb{next(numbers)}"  # of no other question
         ask("/api/v2/alerts", [{"labels": {"alertname": name, "instance": instance, **labels}} for name, labels in alerts])
         query = urllib.parse.quote(f'instance="{instance}"')
-        deadline = time.monotonic() + 60
-        while True:
+
+        def processed():
             known = json.loads(ask(f"/api/v2/alerts?filter={query}"))
             states = {each["labels"]["alertname"]: each["status"]["state"] for each in known}
-            if len(known) == len(alerts) and "unprocessed" not in states.values():
-                return {name for name, state in states.items() if state == "active"}
-            assert time.monotonic() < deadline, states
-            time.sleep(0.05)
+            return len(states) == len(alerts) and "unprocessed" not in states.values() and states
+        states = wait_until(processed, 20, "Alertmanager knows what becomes of them")
+        return {name for name, state in states.items() if state == "active"}
     numbers = itertools.count()
-    deadline = time.monotonic() + 60
-    while not ready():
-        assert process.poll() is None and time.monotonic() < deadline, "Alertmanager does not start"
-        time.sleep(0.05)
+    wait_until(ready, 20, "Alertmanager answers")
     yield told
     process.terminate()
     process.wait(20)
