@@ -79,6 +79,12 @@ TlsRead etcd_tls(const config::Etcd& etcd) {
 
 TlsRead http_tls(const config::HttpTls& tls) {
   Reading reading(ssl::context::tls_server);
+  // Who comes again shows his certificate again: a session that is gone on with would outlive the authority it was
+  // vouched for by, and OpenSSL refuses it as it is of no context.
+  SSL_CTX* const native = reading.context().native_handle();
+  SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(native, SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(native, 0);
   reading.own(tls.cert_file, tls.key_file);
   if (!tls.client_ca_file.empty()) {
     reading.context().set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert);

@@ -34,14 +34,14 @@ void Fleet::follow(const config::Fleet& config) {
       io_, *etcd_, etcd_->prefix + "/backends/",
       [this](const std::expected<etcd::Listing, std::string>& listing) { hear_backends(listing); });
   const std::string nodes = etcd_->prefix + "/nodes/";
+  node_ = hooks_.report().node;
   nodes_ = std::make_unique<EtcdFollower>(
       io_, *etcd_, nodes, [this](const std::expected<etcd::Listing, std::string>& listing) { hear_nodes(listing); });
   wishes_ = std::make_unique<EtcdFollower>(io_, *etcd_, wishes_prefix(*etcd_),
                                            [this](const std::expected<etcd::Listing, std::string>& listing) {
                                              if (listing) hear_wishes(*listing);
                                            });
-  presence_ = std::make_unique<NodePresence>(io_, *etcd_, nodes + hooks_.report().node,
-                                             [this] { return to_text(hooks_.report()); });
+  presence_ = std::make_unique<NodePresence>(io_, *etcd_, nodes + node_, [this] { return to_text(hooks_.report()); });
 }
 
 void Fleet::stop() {

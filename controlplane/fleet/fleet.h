@@ -52,7 +52,7 @@ class Fleet {
 
   const std::optional<config::Etcd>& etcd() const { return etcd_; }
   /// What this node is called.
-  std::string node() const { return hooks_.report().node; }
+  const std::string& node() const { return node_; }
   /// Why etcd's answers are not used; "" = they are, or there is none yet.
   const std::string& fault() const { return fault_; }
   /// What the nodes said last, by name; those whose lease is over are not among them.
@@ -72,6 +72,7 @@ class Fleet {
   Hooks hooks_;
   EtcdIdentity identity_;
   std::optional<config::Etcd> etcd_;
+  std::string node_;
   std::unique_ptr<EtcdFollower> backends_, nodes_, wishes_;
   std::unique_ptr<NodePresence> presence_;
   std::vector<NodeReport> reports_;

@@ -12,8 +12,9 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <stdexcept>
+#include <utility>
 
-#include "config/model.h"
 #include "controlplane/base/descriptor.h"
 
 namespace sluice::control {
@@ -58,6 +59,13 @@ bool is_token(std::string_view text) {
          std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c < 0x7f; });
 }
 
+std::optional<Token> token_in(const std::string& path, const std::string& setting) {
+  if (path.empty()) return std::nullopt;
+  auto token = Token::read(path);
+  if (!token) throw std::runtime_error(setting + ": " + token.error());
+  return std::move(*token);
+}
+
 }  // namespace
 
 Token::Token(std::string_view secret) : digest_(sha256(secret)) {}
@@ -94,6 +102,12 @@ std::expected<Token, std::string> Token::read(const std::string& path) {
 AccessRules::AccessRules(std::vector<std::string> names, Tokens tokens)
     : names_(std::move(names)), tokens_(std::move(tokens)) {
   std::ranges::transform(names_, names_.begin(), lower);
+}
+
+AccessRules AccessRules::of(const config::Control& control) {
+  return {control.http_names,
+          {.change = token_in(control.token_file, "control.token_file"),
+           .read = token_in(control.read_token_file, "control.read_token_file")}};
 }
 
 bool AccessRules::knows_host(std::string_view host) const {

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/model.h"
 #include "controlplane/http/router.h"
 
 namespace sluice::control {
@@ -61,6 +62,8 @@ class AccessRules {
   AccessRules() = default;
   /// `names`: by which the server may be asked for, besides addresses and "localhost".
   AccessRules(std::vector<std::string> names, Tokens tokens);
+  /// As the settings say. Throws std::runtime_error for a file without a token.
+  static AccessRules of(const config::Control& control);
 
   /// What the request may do; or the answer to it.
   std::expected<Granted, ApiResponse> judge(const Credentials& credentials) const;

@@ -152,6 +152,14 @@ void give_to(const std::string& group, const std::string& path, error_code& erro
     error.assign(errno, boost::system::system_category());
 }
 
+/// What a change asks for, as it stands in the audit; "" of what changes nothing.
+std::string change_in(const ApiRequest& request) {
+  if (!request.may_write || request.method == http::verb::get || request.method == http::verb::head) return "";
+  const auto method = http::to_string(request.method);
+  return fmt::format("{} {}{}{}", std::string_view(method.data(), method.size()), request.path,
+                     request.query.empty() ? "" : "?", request.query);
+}
+
 /// "127.0.0.1:9125", "[::1]:9125".
 asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {
   const size_t colon = text.rfind(':');
@@ -293,15 +301,6 @@ asio::awaitable<void> HttpServer::serve_secured(Tcp::socket socket) {
   co_await stream.async_shutdown(asio::redirect_error(asio::use_awaitable, error));
 }
 
-void HttpServer::note(const ApiRequest& request, const ApiResponse& answer) {
-  const bool changes = request.method != http::verb::get && request.method != http::verb::head && request.may_write;
-  if (audit_ == nullptr || !changes) return;
-  const std::string_view method(http::to_string(request.method).data(), http::to_string(request.method).size());
-  audit_->changed(request.who,
-                  fmt::format("{} {}{}{}", method, request.path, request.query.empty() ? "" : "?", request.query),
-                  static_cast<unsigned>(answer.status));
-}
-
 template <typename Stream, typename Protocol>
 asio::awaitable<void> HttpServer::converse(Stream& stream, const Peer& peer, const Listener<Protocol>& listener) {
   auto& lowest = beast::get_lowest_layer(stream);
@@ -330,8 +329,10 @@ asio::awaitable<void> HttpServer::converse(Stream& stream, const Peer& peer, con
       request.may_read = granted->may_read;
       request.may_write = granted->may_write;
       request.who = peer.name;
-      answer = co_await ask(request);
-      note(request, answer);
+      const std::string change = change_in(request);
+      answer = co_await ask(std::move(request));
+      if (audit_ != nullptr && !change.empty())
+        audit_->changed(peer.name, change, static_cast<unsigned>(answer.status));
     }
     auto response = to_http(std::move(answer), parser.get());
     if (error || !parser.is_done()) response.keep_alive(false);

@@ -78,7 +78,6 @@ class HttpServer {
   boost::asio::awaitable<void> serve_secured(Tcp::socket socket);
   template <typename Stream, typename Protocol>
   boost::asio::awaitable<void> converse(Stream& stream, const Peer& peer, const Listener<Protocol>& listener);
-  void note(const ApiRequest& request, const ApiResponse& answer);
   template <typename Protocol>
   std::chrono::milliseconds patience(const Listener<Protocol>& listener) const;
   boost::asio::awaitable<ApiResponse> ask(ApiRequest request);

@@ -29,19 +29,6 @@ namespace {
 constexpr auto kPatience = 5s;
 constexpr auto kTick = 1s;  // of what operators set a time for
 
-std::optional<Token> token_in(const std::string& path, const std::string& setting) {
-  if (path.empty()) return std::nullopt;
-  auto token = Token::read(path);
-  if (!token) throw std::runtime_error(setting + ": " + token.error());
-  return std::move(*token);
-}
-
-AccessRules access_rules(const config::Control& control) {
-  return {control.http_names,
-          {token_in(control.token_file, "control.token_file"),
-           token_in(control.read_token_file, "control.read_token_file")}};
-}
-
 }  // namespace
 
 Controller::Controller(asio::io_context& io, config::Config config, std::string path)
@@ -50,7 +37,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       configuration_{std::move(path), std::chrono::system_clock::now(), {}, ""},
       journal_file_(config_.control.state + "/events.jsonl"),
       model_(config_, journal_),
-      http_(io, router_, {}, access_rules(config_.control)),
+      http_(io, router_, {}, AccessRules::of(config_.control)),
       neighbors_(
           io, std::set<std::string>{},
           [this](const config::IpAddress& address, const Reachability& reachability) {

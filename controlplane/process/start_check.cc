@@ -121,22 +121,24 @@ void check_key_mode(const std::string& setting, const std::string& path, config:
                            path, info.st_mode & 07777));
 }
 
+/// `group`: of the settings, "control.tls.". `ca_setting`: what it calls those who vouch for the others.
+void check_tls(const std::string& group, const TlsRead& read, const std::string& ca_setting, const std::string& ca_file,
+               const std::string& cert_file, const std::string& key_file, config::Findings& findings) {
+  if (!read) return findings.add(group + read.error().setting, read.error().words);
+  check_expiry(group + ca_setting, ca_file, findings);
+  check_expiry(group + "cert_file", cert_file, findings);
+  check_key_mode(group + "key_file", key_file, findings);
+}
+
 void check_etcd(const config::Fleet& fleet, config::Findings& findings) {
-  if (!fleet.etcd) return;
-  if (const auto read = etcd_tls(*fleet.etcd); !read)
-    return findings.add("fleet.etcd." + read.error().setting, read.error().words);
-  check_expiry("fleet.etcd.ca_file", fleet.etcd->ca_file, findings);
-  check_expiry("fleet.etcd.cert_file", fleet.etcd->cert_file, findings);
-  check_key_mode("fleet.etcd.key_file", fleet.etcd->key_file, findings);
+  if (const auto& etcd = fleet.etcd)
+    check_tls("fleet.etcd.", etcd_tls(*etcd), "ca_file", etcd->ca_file, etcd->cert_file, etcd->key_file, findings);
 }
 
 void check_http_tls(const config::Control& control, config::Findings& findings) {
-  if (!control.tls) return;
-  if (const auto read = http_tls(*control.tls); !read)
-    return findings.add("control.tls." + read.error().setting, read.error().words);
-  check_expiry("control.tls.cert_file", control.tls->cert_file, findings);
-  check_expiry("control.tls.client_ca_file", control.tls->client_ca_file, findings);
-  check_key_mode("control.tls.key_file", control.tls->key_file, findings);
+  if (const auto& tls = control.tls)
+    check_tls("control.tls.", http_tls(*tls), "client_ca_file", tls->client_ca_file, tls->cert_file, tls->key_file,
+              findings);
 }
 
 void check_block_file(const config::Sources& sources, config::Findings& findings) {

@@ -97,6 +97,19 @@ def test_tls_shows_a_certificate_and_wants_one(lab, config, tokens):
     assert ops.request("/api/v1/by-hand", "POST", DRAIN)[0] == 403, "a certificate alone changes nothing"
     assert ops.request("/api/v1/by-hand", "POST", DRAIN, **bearer(CHANGING))[0] == 200
     assert any("(CN=ops.example): POST /api/v1/by-hand: 200" in line for line in events(lab)), events(lab)
+
+    def again():
+        """The status of a request on a connection that offers to go on with the session of the one before, as browsers do."""
+        status, session = 0, None
+        for _ in range(2):
+            with socket.create_connection(ELSEWHERE) as plain, ops.tls.wrap_socket(
+                    plain, server_hostname=ELSEWHERE[0], session=session) as secured:
+                secured.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+                status, session = int(secured.recv(4096).split()[1]), secured.session
+        return status
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        ops.tls.maximum_version = version
+        assert within(lab.network.clients[0], again) == 200, version
     for refused in (client(), client(foreign.issue("mallory", ["mallory.example"]))):
         with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
             refused.request("/healthz")
