@@ -65,16 +65,35 @@ enum class CheckType : uint8_t { kTcp, kBanner, kEhlo, kStarttls, kSmtps };
 enum class Curve : uint8_t { kLinear, kExponential };
 enum class OnSoft : uint8_t { kShed, kDown };
 enum class CertificateAction : uint8_t { kWarn, kDown };
+enum class FlowControl : uint8_t { kLeave, kOff, kReceive, kSend, kBoth };
+enum class BondMode : uint8_t { kActiveBackup, kLacp };
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
 enum class LogFormat : uint8_t { kText, kJson };
+
+/// Several devices that are one port.
+struct Bond {
+  BondMode mode = BondMode::kActiveBackup;
+  std::vector<std::string> members;  // as Port::device; with kActiveBackup the first that has a link is used
+
+  friend bool operator==(const Bond&, const Bond&) = default;
+};
 
 /// A device and its kernel twin.
 struct Port {
   std::string name;
-  std::string device;  // a PCI address or a DPDK device string ("net_af_xdp0,iface=lb-front")
+  std::string device;  // a PCI address, a DPDK device string ("net_af_xdp0,iface=lb-front"), or kBondDevice
   Faces faces = Faces::kBoth;
-  std::string twin;   // name of the TAP interface; default: "sl-" and the port's name
-  uint16_t vlan = 0;  // 0 = untagged
+  std::string twin;                  // name of the TAP interface; default: "sl-" and the port's name
+  uint16_t vlan = 0;                 // 0 = untagged
+  uint16_t mtu = 0;                  // bytes of IP in a frame; 0 = the device's
+  uint16_t receive_descriptors = 0;  // of each queue; 0 = what the driver asks for
+  uint16_t transmit_descriptors = 0;
+  bool promiscuous = false;
+  FlowControl flow_control = FlowControl::kLeave;  // pause frames (IEEE 802.3x)
+  std::vector<std::string> mac_addresses;          // that are ours besides the device's: of VRRP
+  std::optional<Bond> bond;                        // with kBondDevice
+
+  static constexpr std::string_view kBondDevice = "bond";
 
   friend bool operator==(const Port&, const Port&) = default;
 };
@@ -155,8 +174,11 @@ struct Check {
   uint32_t certificate_warn_days = 21;                              // fewer days left: reported
   uint32_t certificate_fail_days = 0;                               // this few days left, or less: down
   CertificateAction certificate_action = CertificateAction::kWarn;  // what follows from a bad one; verify: kDown
-  OnSoft on_soft = OnSoft::kShed;                                   // what follows from 4xx
-  double soft_weight = 0.1;                                         // kShed: share of its weight that the backend keeps
+  bool tlsa = false;               // hold the certificate against the TLSA records of `server_name` (RFC 7672)
+  bool mta_sts = false;            // hold name and certificate against the policy of `mail_domain` (RFC 8461)
+  std::string mail_domain;         // whose mail is taken here; "" = `server_name` without its first label
+  OnSoft on_soft = OnSoft::kShed;  // what follows from 4xx
+  double soft_weight = 0.1;        // kShed: share of its weight that the backend keeps
 
   friend bool operator==(const Check&, const Check&) = default;
 };
@@ -320,7 +342,7 @@ struct Sources {
   friend bool operator==(const Sources&, const Sources&) = default;
 };
 
-enum class AnnounceMode : uint8_t { kNone, kRoutes };
+enum class AnnounceMode : uint8_t { kNone, kRoutes, kAddress };
 /// Of several services with one VIP, how many have to be in service.
 enum class Require : uint8_t { kAll, kAny };
 /// What becomes of a VIP for which no service is in service: not announced, or at the draining metric.

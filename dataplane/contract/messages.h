@@ -100,6 +100,7 @@ enum BackendFlags : uint8_t {
   kBackendReachable = 1,  // next_hop is valid
   kBackendDown = 2,       // its flows meet the service's on_backend_down rule
   kBackendCut = 4,        // its flows are reset, whatever that rule, and it gets no new ones
+  kBackendLeaving = 8,    // its dialogues end with 421 where no message is under way
 };
 
 /// An endpoint that services forward to. The same pool member on two ports, or under two checks, is two backends.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the data plane publishes of its ports. Identity (name, twin, MAC, VLAN, MTU, driver) is written before control
-// connects and does not change while the process lives: control binds to a port by it, never by its place in a file of
-// its own. Link and counters are the card's, renewed by the main lcore and read by anyone with relaxed loads.
+// What the data plane publishes of its ports. Identity (name, twin, MAC, VLAN, MTU, driver, devices of a bond) is
+// written before control connects and does not change while the process lives: control binds to a port by it, never by
+// its place in a file of its own. Link and counters are the card's, renewed by the main lcore and read by anyone with
+// relaxed loads.
 #pragma once
 
 #include <array>
@@ -51,6 +52,16 @@ inline constexpr std::array<PortCounterInfo, kPortCounterCount> kPortCounterInfo
 
 enum class Duplex : uint16_t { kUnknown, kHalf, kFull };
 
+inline constexpr size_t kMaxBondMembers = 8;
+
+/// One of the devices of which a port is made.
+struct BondMember {
+  char device[56];  // as configured, cut to fit; "" = there is no such member
+  uint16_t link_up;
+  uint16_t carries;  // packets go through it: the active one, or one that LACP has taken in
+  uint32_t reserved;
+};
+
 /// One per port. Text ends with a NUL.
 struct alignas(64) PortStatus {
   char name[kPortNameBytes];
@@ -66,8 +77,9 @@ struct alignas(64) PortStatus {
   uint64_t speed_mbps;    // 0 = unknown
   uint64_t link_changes;  // since the data plane started
   uint64_t counters[kPortCounterCount];
+  BondMember members[kMaxBondMembers];
 };
 
-static_assert(sizeof(MacAddress) == 6 && sizeof(PortStatus) == 256);
+static_assert(sizeof(MacAddress) == 6 && sizeof(BondMember) == 64 && sizeof(PortStatus) == 256 + 512);
 
 }  // namespace sluice::channel
