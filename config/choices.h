@@ -36,6 +36,18 @@ inline constexpr std::array kChoices<Idle>{
 };
 
 template <>
+inline constexpr std::array kChoices<FlowControl>{
+    Choice{"leave", FlowControl::kLeave}, Choice{"off", FlowControl::kOff},   Choice{"receive", FlowControl::kReceive},
+    Choice{"send", FlowControl::kSend},   Choice{"both", FlowControl::kBoth},
+};
+
+template <>
+inline constexpr std::array kChoices<BondMode>{
+    Choice{"active-backup", BondMode::kActiveBackup},
+    Choice{"lacp", BondMode::kLacp},
+};
+
+template <>
 inline constexpr std::array kChoices<Scheduler>{
     Choice{"maglev", Scheduler::kMaglev},
     Choice{"wrr", Scheduler::kWrr},

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "config/bounds.h"
+#include "config/schema/devices.h"
 #include "config/schema/lcores.h"
 #include "config/schema/rules.h"
 
@@ -20,15 +21,6 @@ constexpr std::string_view kPorts = "dataplane.ports";
 std::string device_identity(const std::string& device) {
   const std::string name = device.substr(0, device.find(','));
   return name.find(':') == std::string::npos ? name : device;
-}
-
-// The kernel interface a device string names (net_af_xdp, net_af_packet, net_tap), or "".
-std::string kernel_interface(const std::string& device) {
-  const std::string key = ",iface=";
-  const size_t start = device.find(key);
-  if (start == std::string::npos) return "";
-  const size_t end = device.find(',', start + key.size());
-  return device.substr(start + key.size(), end == std::string::npos ? end : end - start - key.size());
 }
 
 void check_lcores(const Dataplane& dataplane, Findings& findings) {
@@ -53,7 +45,14 @@ void check_port_names(const Dataplane& dataplane, Findings& findings) {
                                         findings.where(*first, where)));
     };
     unique(names, port.name, port.name, "name");
-    unique(devices, device_identity(port.device), device_identity(port.device), "device");
+    const std::string where = path + (port.device == Port::kBondDevice ? ".bond.members" : ".device");
+    for (const std::string& device : devices_of(port)) {
+      if (device.empty() || !findings.sound(where)) continue;
+      const std::string identity = device_identity(device);
+      if (const auto first = devices.put(identity, where))
+        findings.add(where, fmt::format("\"{}\" is that of another port, on {}; allowed: one of its own", identity,
+                                        findings.where(*first, where)));
+    }
     unique(twins, port.twin, port.twin, "twin");
   }
 }
@@ -65,10 +64,32 @@ void check_twins(const Dataplane& dataplane, Findings& findings) {
     if (!findings.given(path) && twin.size() > kMaxInterfaceNameBytes)
       findings.add(path, fmt::format("\"{}\", made from the port's name, is longer than {} bytes; set a shorter one",
                                      twin, kMaxInterfaceNameBytes));
-    const bool taken = std::ranges::any_of(
-        dataplane.ports, [&](const Port& port) { return !twin.empty() && kernel_interface(port.device) == twin; });
+    const bool taken = std::ranges::any_of(dataplane.ports, [&](const Port& port) {
+      return !twin.empty() && std::ranges::any_of(devices_of(port), [&](const std::string& device) {
+        return interface_of(device) == twin;
+      });
+    });
     if (taken)
       findings.add(path, fmt::format("\"{}\" is the interface of a device; allowed: a name that is not in use", twin));
+  }
+}
+
+void check_bonds(const Dataplane& dataplane, Findings& findings) {
+  for (size_t i = 0; i < dataplane.ports.size(); i++) {
+    const Port& port = dataplane.ports[i];
+    const std::string path = fmt::format("{}[{}]", kPorts, i);
+    const bool is_bond = port.device == Port::kBondDevice;
+    if (is_bond && !port.bond)
+      findings.add(path + ".device", "\"bond\" has no members; allowed: with `bond = { members = [...]; }` beside it");
+    if (!is_bond && port.bond && findings.sound(path + ".device"))
+      findings.add(path + ".bond",
+                   fmt::format("has no effect beside device = \"{}\"; allowed: with device = \"bond\"", port.device));
+    if (!port.bond || !findings.sound(path + ".bond.members")) continue;
+    const auto& members = port.bond->members;
+    if (members.empty() && findings.given(path + ".bond.members"))
+      findings.add(path + ".bond.members", "is empty; allowed: one to 8 devices");
+    if (std::ranges::find(members, Port::kBondDevice) != members.end())
+      findings.add(path + ".bond.members", "\"bond\" cannot be a member of a bond; allowed: devices");
   }
 }
 
@@ -99,6 +120,7 @@ void check_dataplane(const Config& config, Findings& findings) {
   check_lcores(config.dataplane, findings);
   check_port_names(config.dataplane, findings);
   check_twins(config.dataplane, findings);
+  check_bonds(config.dataplane, findings);
   check_faces(config.dataplane, findings);
   check_timers(config.dataplane.timers, findings);
 }

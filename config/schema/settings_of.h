@@ -8,6 +8,7 @@
 
 namespace sluice::config {
 
+Group<Dataplane> dataplane_settings();
 Group<Sources> sources_settings();
 Group<Announce> announce_settings();
 Group<Records> records_settings();

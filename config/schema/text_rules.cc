@@ -55,6 +55,17 @@ std::string device_fault(const std::string& text) {
   return std::ranges::all_of(text, graphic) ? "" : "has a blank in it";
 }
 
+std::string mac_fault(const std::string& text) {
+  constexpr size_t kTextBytes = 17;
+  const auto fits = [&](size_t i) {
+    return i % 3 == 2 ? text[i] == ':' : std::isxdigit(static_cast<unsigned char>(text[i])) != 0;
+  };
+  for (size_t i = 0; i < kTextBytes; i++)
+    if (text.size() != kTextBytes || !fits(i)) return "is not six bytes in hexadecimal, with colons between them";
+  if ((std::stoi(text.substr(0, 2), nullptr, 16) & 1) != 0) return "is that of a group of stations";
+  return text == "00:00:00:00:00:00" ? "is nobody's" : "";
+}
+
 std::string lcores_fault(const std::string& text) {
   if (text.empty()) return "";
   const auto lcores = parse_lcores(text);
@@ -220,6 +231,10 @@ TextRule interface_rule() {
 
 TextRule device_rule() {
   return {"a PCI address (\"0000:3b:00.0\") or a DPDK device string (\"net_af_xdp0,iface=eth1\")", device_fault};
+}
+
+TextRule mac_rule() {
+  return {"the MAC address of one station (\"00:00:5e:00:01:19\")", mac_fault};
 }
 
 TextRule lcores_rule() {

@@ -19,6 +19,7 @@ TextRule pool_rule();            // the name of a pool; whether there is one is 
 TextRule check_rule();           // the name of a check, or ""
 TextRule interface_rule();       // of a network interface that we make
 TextRule device_rule();          // a PCI address or a DPDK device string
+TextRule mac_rule();             // of one station: "00:00:5e:00:01:19"
 TextRule lcores_rule();          // config/schema/lcores.h; or ""
 TextRule directory_rule();       // absolute, or ""
 TextRule store_rule();           // absolute, "auto" or ""

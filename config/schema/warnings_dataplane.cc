@@ -3,7 +3,12 @@
 // Warnings of `dataplane`: timers that a mail session does not fit in, and memory for labs under a card.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "config/bounds.h"
+#include "config/schema/devices.h"
 #include "config/schema/warnings.h"
 
 namespace sluice::config {
@@ -13,9 +18,12 @@ namespace {
 /// Until a SYN-ACK that was lost twice is there: RFC 6298 waits 1 s, then 2 s.
 constexpr uint32_t kMinHandshakeSeconds = 4;
 
-/// A device named by its PCI address, "3b:00.0" or "0000:3b:00.0".
-bool is_pci(const Port& port) {
-  return port.device.find(':') != std::string::npos && !port.device.starts_with("net_");
+/// The first card under a port, or "".
+std::string card_of(const Port& port) {
+  const std::vector<std::string> devices = devices_of(port);
+  const auto card =
+      std::ranges::find_if(devices, [](const std::string& device) { return !pci_address(device).empty(); });
+  return card == devices.end() ? "" : *card;
 }
 
 }  // namespace
@@ -35,10 +43,11 @@ void warn_of_dataplane(const Config& config, Findings& findings) {
                               timers.handshake));
   if (dataplane.hugepages) return;
   for (size_t i = 0; i < dataplane.ports.size(); i++) {
-    if (!is_pci(dataplane.ports[i])) continue;
+    const std::string card = card_of(dataplane.ports[i]);
+    if (card.empty()) continue;
     findings.warn("dataplane.hugepages",
                   fmt::format("false, and port \"{}\" is a card ({}): ordinary pages are for labs without one",
-                              dataplane.ports[i].name, dataplane.ports[i].device));
+                              dataplane.ports[i].name, card));
     return;
   }
 }

@@ -28,6 +28,13 @@ json counters_json(const PublishedPort& port) {
   return out;
 }
 
+json members_json(const PublishedPort& port) {
+  json out = json::array();
+  for (const PublishedMember& member : port.members)
+    out.push_back({{"device", member.device}, {"link_up", member.link_up}, {"carries", member.carries}});
+  return out;
+}
+
 json published_json(const PublishedPort& port) {
   return {{"twin", port.twin},
           {"mac", to_string(port.mac)},
@@ -38,7 +45,8 @@ json published_json(const PublishedPort& port) {
           {"speed_mbps", port.speed_mbps == 0 ? json() : json(port.speed_mbps)},
           {"duplex", duplex_json(port.duplex)},
           {"link_changes", port.link_changes},
-          {"counters", counters_json(port)}};
+          {"counters", counters_json(port)},
+          {"members", members_json(port)}};
 }
 
 /// `ours` or `theirs` may be null, not both.

@@ -40,6 +40,10 @@ std::vector<PublishedPort> published_ports(const ChannelMapping& mapping) {
                        .link_changes = now_in(status.link_changes)};
     for (size_t i = 0; i < channel::kPortCounterCount; i++)
       port.counters[i] = channel::read_counter(status.counters[i]);
+    for (const channel::BondMember& member : status.members) {
+      if (member.device[0] == '\0') break;
+      port.members.push_back({text_in(member.device), now_in(member.link_up) != 0, now_in(member.carries) != 0});
+    }
     out.push_back(std::move(port));
   }
   return out;

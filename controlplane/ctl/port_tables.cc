@@ -61,6 +61,23 @@ std::string ports_table(const json& ports, const Look& look) {
   return table.to_string(look.colours);
 }
 
+std::string port_members_table(const json& ports, const Look& look) {
+  TextTable table({"BOND OF", "MEMBER", "LINK", "CARRIES"});
+  bool any = false;
+  for (const json& port : ports) {
+    const json& published = port.at("dataplane");
+    if (published.is_null()) continue;
+    for (const json& member : published.at("members")) {
+      const bool up = member.at("link_up").get<bool>();
+      table.add({text_of(port, "name"), text_of(member, "device"),
+                 Cell(up ? "up" : "down", up ? Colour::kGood : Colour::kBad),
+                 member.at("carries").get<bool>() ? "yes" : "no"});
+      any = true;
+    }
+  }
+  return any ? table.to_string(look.colours) : "";
+}
+
 std::string port_counters_table(const json& ports, const Look& look) {
   TextTable table({"CARD OF", ">RX PACKETS", ">RX BYTES", ">TX PACKETS", ">TX BYTES", ">RX MISSED", ">RX NO MBUF",
                    ">RX ERRORS", ">TX ERRORS"});

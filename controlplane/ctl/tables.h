@@ -18,6 +18,8 @@ struct Look {
 std::string ports_table(const nlohmann::json& ports, const Look& look);
 /// What the cards have counted.
 std::string port_counters_table(const nlohmann::json& ports, const Look& look);
+/// The devices of bonds; "" if there is no bond.
+std::string port_members_table(const nlohmann::json& ports, const Look& look);
 std::string services_table(const nlohmann::json& services, const Look& look);
 /// Of services that left the file.
 std::string removed_services_table(const nlohmann::json& services, const Look& look);

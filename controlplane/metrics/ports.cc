@@ -17,6 +17,19 @@ std::string labels_of(const PublishedPort& port) {
   return joined(label("port", port.name), label("twin", port.twin));
 }
 
+void write_members(MetricsWriter& writer, std::span<const PublishedPort> published) {
+  const auto write = [&](const char* name, const char* help, bool PublishedMember::* figure) {
+    if (std::ranges::all_of(published, [](const PublishedPort& port) { return port.members.empty(); })) return;
+    writer.begin(name, MetricType::kGauge, help);
+    for (const PublishedPort& port : published) {
+      for (const PublishedMember& member : port.members)
+        writer.add(labels_of(port), member.*figure ? 1.0 : 0.0, label("member", member.device));
+    }
+  };
+  write("sluice_port_member_link_up", "1 while this device of a bond has a link", &PublishedMember::link_up);
+  write("sluice_port_member_carries", "1 while packets go through this device of a bond", &PublishedMember::carries);
+}
+
 }  // namespace
 
 void write_ports(MetricsWriter& writer, std::span<const PublishedPort> published, std::span<const BoundPort> ours) {
@@ -39,6 +52,7 @@ void write_ports(MetricsWriter& writer, std::span<const PublishedPort> published
     writer.begin(fmt::format("sluice_port_{}_total", info.name), MetricType::kCounter, info.help);
     for (const PublishedPort& port : published) writer.add(labels_of(port), port.counters[i]);
   }
+  write_members(writer, published);
   writer.begin("sluice_port_refused", MetricType::kGauge,
                "1 if nothing is sent through this port of our configuration, as the data plane has it otherwise");
   for (const BoundPort& port : ours) {

@@ -18,6 +18,13 @@
 
 namespace sluice::control {
 
+/// One of the devices of which a port is made.
+struct PublishedMember {
+  std::string device;
+  bool link_up = false;
+  bool carries = false;  // packets go through it
+};
+
 /// A port as the data plane has it.
 struct PublishedPort {
   std::string name;
@@ -31,6 +38,7 @@ struct PublishedPort {
   channel::Duplex duplex = channel::Duplex::kUnknown;
   uint64_t link_changes = 0;
   std::array<uint64_t, channel::kPortCounterCount> counters{};
+  std::vector<PublishedMember> members;  // of a bond
 };
 
 /// A port of our configuration, and what may be done with it.

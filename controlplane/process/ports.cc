@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/process/ports.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -52,6 +54,7 @@ void Ports::look() {
   if (mapping == nullptr) return;
   const std::vector<PublishedPort> theirs = published_ports(*mapping);
   tell_moments(theirs);
+  tell_members(theirs);
   auto now = bind_ports(ours_, theirs, [this](const std::string& twin) { return neighbors_.mac_of(twin); });
   if (now == model_.ports()) return;
   const std::vector<BoundPort> before = model_.ports();
@@ -88,6 +91,20 @@ void Ports::tell_moments(const std::vector<PublishedPort>& theirs) {
     }
   }
   link_changes_ = std::move(now);
+}
+
+void Ports::tell_members(const std::vector<PublishedPort>& theirs) {
+  decltype(member_links_) now;
+  for (const PublishedPort& port : theirs) {
+    for (const PublishedMember& member : port.members) {
+      const auto& [known, fresh] = *now.emplace(std::pair(port.name, member.device), member.link_up).first;
+      const auto before = member_links_.find(known);
+      if (before == member_links_.end() || before->second == fresh) continue;
+      journal_.record(fresh ? Severity::kInfo : Severity::kWarning, "port", port.name,
+                      fmt::format("{}, of its bond: link {}", member.device, fresh ? "up" : "down"));
+    }
+  }
+  member_links_ = std::move(now);
 }
 
 }  // namespace sluice::control

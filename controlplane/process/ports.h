@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "controlplane/base/journal.h"
@@ -41,6 +42,7 @@ class Ports {
   void wait();
   void tell_differences(const std::vector<BoundPort>& before, const std::vector<BoundPort>& now);
   void tell_moments(const std::vector<PublishedPort>& theirs);
+  void tell_members(const std::vector<PublishedPort>& theirs);
 
   Model& model_;
   const ChannelClient& channel_;
@@ -50,7 +52,9 @@ class Ports {
   std::function<void(const std::string& port, bool up)> on_link_ = [](const std::string&, bool) {};
   boost::asio::steady_timer timer_;
   std::vector<config::Port> ours_;
-  std::map<std::string, uint64_t> link_changes_;  // by name, when last looked at
+  // When last looked at.
+  std::map<std::string, uint64_t> link_changes_;                      // by name
+  std::map<std::pair<std::string, std::string>, bool> member_links_;  // of bonds, by the port's name and the device
 };
 
 }  // namespace sluice::control

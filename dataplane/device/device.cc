@@ -2,7 +2,6 @@
 #include "dataplane/device/device.h"
 
 #include <fmt/format.h>
-#include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <spdlog/spdlog.h>
@@ -18,40 +17,25 @@
 namespace sluice {
 namespace {
 
-constexpr std::string_view kAllowed =
-    "write a PCI address bound to vfio-pci (\"0000:3b:00.0\") or a DPDK virtual device (\"net_af_xdp0,iface=eth1\", "
-    "\"net_af_packet0,iface=eth1\", \"net_memif0,...\")";
-
-/// The port id of `device`, which EAL has probed (PCI) or which is added here (virtual).
-uint16_t open_port(const PortOptions& options) {
-  const bool pci = is_pci_device(options.device);
-  const DeviceString parts = split_device(options.device);
-  const std::string name = pci ? pci_port_name(options.device) : parts.name;
-  if (!pci) {
-    uint16_t taken = 0;
-    if (rte_eth_dev_get_port_by_name(name.c_str(), &taken) == 0) {  // adding it again would succeed, and do nothing
-      throw SetupError(
-          fmt::format("port {}: device name {} is taken; number devices of one kind: net_af_xdp0, net_af_xdp1",
-                      options.name, name));
-    }
-    const int error = rte_eal_hotplug_add("vdev", name.c_str(), parts.arguments.c_str());
-    if (error != 0) {
-      throw SetupError(fmt::format("port {}: device \"{}\" could not be opened: {}; {}", options.name, options.device,
-                                   rte_strerror(-error), kAllowed));
-    }
-  }
-  uint16_t id = 0;
-  if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) {
-    throw SetupError(fmt::format("port {}: device \"{}\" was not found; {}; see `dpdk-devbind.py --status`",
-                                 options.name, options.device, kAllowed));
-  }
-  return id;
-}
-
 /// RTE_ETH_EVENT_INTR_RESET and _RMV. `flag`: the std::atomic<bool> to be set.
 int note_event(uint16_t, rte_eth_event_type, void* flag, void*) {
   static_cast<std::atomic<bool>*>(flag)->store(true, std::memory_order_relaxed);
   return 0;
+}
+
+rte_eth_fc_mode mode_of(FlowControl wish) {
+  switch (wish) {
+    case FlowControl::kReceive:
+      return RTE_ETH_FC_RX_PAUSE;
+    case FlowControl::kSend:
+      return RTE_ETH_FC_TX_PAUSE;
+    case FlowControl::kBoth:
+      return RTE_ETH_FC_FULL;
+    case FlowControl::kLeave:
+    case FlowControl::kOff:
+      break;
+  }
+  return RTE_ETH_FC_NONE;
 }
 
 rte_eth_dev_info device_info(uint16_t id) {
@@ -68,37 +52,50 @@ std::string to_string(const MacAddress& mac) {
 }
 
 Device::Device(const PortOptions& options) : options_(options) {
-  const auto interface = device_argument(options.device, "iface");
-  const bool behind_kernel = interface && !split_device(options.device).name.starts_with("net_tap");
-  if (behind_kernel) check_interface(options.name, *interface);
-  if (behind_kernel) interface_ = *interface;
-  if (split_device(options.device).name.starts_with("net_af_packet")) {
-    spdlog::warn(
-        "port {}: with AF_PACKET the kernel sees every packet too, and answers for what the twins own; let nftables "
-        "drop at the ingress hook of {}, or use net_af_xdp",
-        options.name, interface.value_or("the interface"));
+  if (options.bond) {
+    bond_ = std::make_unique<Bond>(options.name, *options.bond);
+    id_ = bond_->id();
+  } else {
+    const OpenedDevice opened = open_device(options.name, options.device);
+    id_ = opened.id;
+    interface_ = opened.interface;
   }
-  id_ = open_port(options);
   const rte_eth_dev_info info = device_info(id_);
   driver_ = info.driver_name == nullptr ? "?" : info.driver_name;
   rte_ether_addr address{};
   rte_eth_macaddr_get(id_, &address);
   std::memcpy(mac_.bytes.data(), address.addr_bytes, mac_.bytes.size());
-  rte_eth_dev_get_mtu(id_, &mtu_);
-  if (behind_kernel) mtu_ = interface_mtu(*interface).value_or(mtu_);
-  if (info.max_mtu != 0 && mtu_ > info.max_mtu) {
-    spdlog::warn("port {}: MTU {} is more than {} can carry; {} it is", options.name, mtu_, driver_, info.max_mtu);
-    mtu_ = info.max_mtu;
+  choose_mtu(info.max_mtu);
+  const auto descriptors = [](uint16_t wanted, uint16_t usual) {
+    return wanted != 0 ? wanted : std::max(kDescriptors, usual);
+  };
+  receive_descriptors_ = descriptors(options.receive_descriptors, info.default_rxportconf.ring_size);
+  transmit_descriptors_ = descriptors(options.transmit_descriptors, info.default_txportconf.ring_size);
+}
+
+void Device::choose_mtu(uint16_t most) {
+  if (options_.mtu != 0) {
+    if (most != 0 && options_.mtu > most) {
+      throw SetupError(fmt::format("port {}: mtu = {} is more than {} can carry; allowed: up to {}", options_.name,
+                                   options_.mtu, driver_, most));
+    }
+    mtu_ = options_.mtu;
+    return;
   }
-  receive_descriptors_ = std::max(kDescriptors, info.default_rxportconf.ring_size);
-  transmit_descriptors_ = std::max(kDescriptors, info.default_txportconf.ring_size);
+  rte_eth_dev_get_mtu(id_, &mtu_);
+  if (!interface_.empty()) mtu_ = interface_mtu(interface_).value_or(mtu_);
+  if (most == 0 || mtu_ <= most) return;
+  spdlog::warn("port {}: MTU {} is more than {} can carry; {} it is", options_.name, mtu_, driver_, most);
+  mtu_ = most;
 }
 
 Device::~Device() {
-  rte_eth_dev_callback_unregister(id_, RTE_ETH_EVENT_INTR_RESET, note_event, &needs_reset_);
-  rte_eth_dev_callback_unregister(id_, RTE_ETH_EVENT_INTR_RMV, note_event, &removed_);
+  for (const uint16_t card : ids_of_cards()) {
+    rte_eth_dev_callback_unregister(card, RTE_ETH_EVENT_INTR_RESET, note_event, &needs_reset_);
+    rte_eth_dev_callback_unregister(card, RTE_ETH_EVENT_INTR_RMV, note_event, &removed_);
+  }
   if (started_) rte_eth_dev_stop(id_);
-  rte_eth_dev_close(id_);
+  if (bond_ == nullptr) rte_eth_dev_close(id_);
 }
 
 DeviceCapabilities Device::capabilities() const {
@@ -111,38 +108,42 @@ DeviceCapabilities Device::capabilities() const {
 }
 
 LinkState Device::link() const {
+  // Of a bond the others may still carry.
+  if (bond_ != nullptr) return bond_->link();
   if (removed_.load(std::memory_order_relaxed)) return {.trouble = "the card is gone"};
   if (needs_reset_.load(std::memory_order_relaxed)) {
     return {.trouble = "the card has to be reset, as its host tells; restart sluice-dataplane"};
   }
-  if (interface_.empty()) return driver_link();
-  const auto link = interface_link(interface_);
-  if (!link) return {.trouble = "there is no interface " + interface_ + " any more; restart sluice-dataplane"};
-  LinkState out{.up = link->up, .speed_mbps = link->speed_mbps};
-  if (link->full_duplex) out.duplex = channel::Duplex::kFull;
-  if (link->half_duplex) out.duplex = channel::Duplex::kHalf;
-  return out;
+  return link_of(id_, interface_);
 }
 
-LinkState Device::driver_link() const {
-  rte_eth_link link{};
-  if (rte_eth_link_get_nowait(id_, &link) != 0) return {.up = true};  // the driver does not tell
-  LinkState out{.up = link.link_status == RTE_ETH_LINK_UP};
-  if (!out.up) return out;
-  if (link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN) out.speed_mbps = link.link_speed;
-  out.duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX ? channel::Duplex::kFull : channel::Duplex::kHalf;
+std::vector<uint16_t> Device::ids_of_cards() const {
+  if (bond_ == nullptr) return {id_};
+  std::vector<uint16_t> out;
+  for (const Bond::Member& member : bond_->members()) out.push_back(member.opened.id);
   return out;
 }
 
 void Device::listen_for_trouble() {
-  rte_eth_dev_callback_register(id_, RTE_ETH_EVENT_INTR_RESET, note_event, &needs_reset_);
-  rte_eth_dev_callback_register(id_, RTE_ETH_EVENT_INTR_RMV, note_event, &removed_);
+  for (const uint16_t card : ids_of_cards()) {
+    rte_eth_dev_callback_register(card, RTE_ETH_EVENT_INTR_RESET, note_event, &needs_reset_);
+    rte_eth_dev_callback_register(card, RTE_ETH_EVENT_INTR_RMV, note_event, &removed_);
+  }
 }
 
 QueueDemand Device::queue_demand() const {
-  return {.receive_descriptors = receive_descriptors_,
-          .transmit_descriptors = transmit_descriptors_,
-          .driver_extra = driver_extra_mbufs(driver_.c_str())};
+  if (bond_ == nullptr) {
+    return {.receive_descriptors = receive_descriptors_,
+            .transmit_descriptors = transmit_descriptors_,
+            .driver_extra = driver_extra_mbufs(driver_.c_str())};
+  }
+  QueueDemand out;
+  for (const Bond::Member& member : bond_->members()) {
+    out.receive_descriptors += receive_descriptors_;
+    out.transmit_descriptors += transmit_descriptors_;
+    out.driver_extra += driver_extra_mbufs(member.opened.driver.c_str());
+  }
+  return out;
 }
 
 void Device::configure(const PortPlan& plan) {
@@ -153,12 +154,26 @@ void Device::configure(const PortPlan& plan) {
   conf.txmode.offloads = plan.transmit_offloads;
   int error = rte_eth_dev_configure(id_, plan.receive_queues, plan.transmit_queues, &conf);
   if (error != 0) fail("could not be configured", error);
+  const uint16_t receive = receive_descriptors_;
+  const uint16_t transmit = transmit_descriptors_;
   error = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &receive_descriptors_, &transmit_descriptors_);
   if (error != 0) fail("refused the number of descriptors", error);
+  if ((options_.receive_descriptors != 0 && receive != receive_descriptors_) ||
+      (options_.transmit_descriptors != 0 && transmit != transmit_descriptors_)) {
+    spdlog::warn("port {}: {} takes {} receive and {} transmit descriptors instead of {} and {}", options_.name,
+                 driver_, receive_descriptors_, transmit_descriptors_, receive, transmit);
+  }
+}
+
+void Device::set_mtu() {
+  if (options_.mtu == 0) return;
+  const int error = rte_eth_dev_set_mtu(id_, mtu_);  // of the kernel's interface too, where there is one
+  if (error != 0 && error != -ENOTSUP) fail(fmt::format("refused mtu = {}", mtu_), error);
 }
 
 void Device::start(const PortPlan& plan, std::span<rte_mempool* const> pools) {
   configure(plan);
+  set_mtu();
   const rte_eth_dev_info info = device_info(id_);
   // The driver takes a pool's first piece of memory for the whole.
   const bool in_pieces = std::ranges::any_of(pools, [](const rte_mempool* pool) { return pool->nb_mem_chunks > 1; });
@@ -176,9 +191,15 @@ void Device::start(const PortPlan& plan, std::span<rte_mempool* const> pools) {
     if (error != 0) fail(fmt::format("transmit queue {} could not be set up", queue), error);
   }
   const int error = rte_eth_dev_start(id_);
-  if (error != 0) fail("could not be started", error);
+  if (error != 0) {
+    fail(bond_ == nullptr ? "could not be started"
+                          : "could not be started; each member has to take the bond's MAC address, which net_af_xdp, "
+                            "net_memif and net_ring do not (let the kernel bond what is under AF_XDP)",
+         error);
+  }
   started_ = true;
   accept_multicast();
+  set_manners();
   listen_for_trouble();
 }
 
@@ -199,13 +220,45 @@ void Device::accept_multicast() {
   spdlog::debug("port {}: {} has neither an all-multicast nor a promiscuous mode", options_.name, driver_);
 }
 
+void Device::set_manners() {
+  if (options_.promiscuous) {
+    const int error = rte_eth_promiscuous_enable(id_);
+    if (error != 0) fail("has no promiscuous mode; leave `promiscuous` out", error);
+  }
+  for (const MacAddress& mac : options_.extra_macs) {
+    rte_ether_addr address{};
+    std::memcpy(address.addr_bytes, mac.bytes.data(), mac.bytes.size());
+    const int error = rte_eth_dev_mac_addr_add(id_, &address, 0);
+    if (error != 0 && rte_eth_promiscuous_get(id_) != 1)
+      fail(fmt::format("takes in no frames to {}; `promiscuous = true` may help", to_string(mac)), error);
+  }
+  set_flow_control();
+}
+
+void Device::set_flow_control() {
+  if (options_.flow_control == FlowControl::kLeave) return;
+  constexpr const char* kRefused = "has no flow control that could be set; leave `flow_control` out";
+  rte_eth_fc_conf conf{};
+  int error = rte_eth_dev_flow_ctrl_get(id_, &conf);
+  if (error != 0) fail(kRefused, error);
+  conf.mode = mode_of(options_.flow_control);
+  error = rte_eth_dev_flow_ctrl_set(id_, &conf);
+  if (error != 0) fail(kRefused, error);
+}
+
 std::string Device::describe() const {
-  return fmt::format("{} ({}), MAC {}, MTU {}", split_device(options_.device).name, driver_, to_string(mac_), mtu_);
+  std::string device = split_device(options_.device).name;
+  if (bond_ != nullptr) {
+    device = bond_->is_lacp() ? "LACP bond of" : "active-backup bond of";
+    for (const Bond::Member& member : bond_->members()) device += " " + split_device(member.opened.device).name;
+  }
+  return fmt::format("{} ({}), MAC {}, MTU {}", device, driver_, to_string(mac_), mtu_);
 }
 
 void Device::fail(const std::string& what, int error) const {
-  throw SetupError(fmt::format("port {}: device \"{}\" {}: {}{}", options_.name, options_.device, what,
-                               rte_strerror(-error), last_dpdk_error().empty() ? "" : " (" + last_dpdk_error() + ")"));
+  const std::string device = bond_ == nullptr ? fmt::format("device \"{}\"", options_.device) : "its bond";
+  throw SetupError(fmt::format("port {}: {} {}: {}{}", options_.name, device, what, rte_strerror(-error),
+                               last_dpdk_error().empty() ? "" : " (" + last_dpdk_error() + ")"));
 }
 
 }  // namespace sluice

@@ -1,29 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A network device under DPDK: opened by its device string, set up by a PortPlan, closed at the end.
+// A network device under DPDK, or a bond of several: opened by its device string, set up by a PortPlan, closed at the
+// end.
 #pragma once
 
 #include <rte_mempool.h>
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "dataplane/contract/ports.h"
+#include "dataplane/device/bond.h"
+#include "dataplane/device/link.h"
 #include "dataplane/device/memory_plan.h"
 #include "dataplane/device/options.h"
 #include "dataplane/device/port_plan.h"
 
 namespace sluice {
-
-/// A device's link, as it is now.
-struct LinkState {
-  bool up = false;
-  uint32_t speed_mbps = 0;  // 0 = unknown
-  channel::Duplex duplex = channel::Duplex::kUnknown;
-  std::string trouble;  // why it is down, where more is known than that
-};
 
 class Device {
  public:
@@ -39,9 +36,14 @@ class Device {
   uint16_t mtu() const { return mtu_; }
   const PortOptions& options() const { return options_; }
   DeviceCapabilities capabilities() const;
-  /// Asked of the driver at every call; of the kernel's interface where the driver only passes on to one (AF_XDP,
-  /// AF_PACKET report "up" for ever).
+  /// Asked for at every call (link_of()); of a bond, as of its last watch().
   LinkState link() const;
+  /// The devices of which it is made, or null if it is one.
+  Bond* bond() { return bond_.get(); }
+  const Bond* bond() const { return bond_.get(); }
+  /// Whether the driver has frames of its own to send (LACP), which leave when it is asked to transmit, if only
+  /// nothing.
+  bool has_own_frames() const { return bond_ != nullptr && bond_->is_lacp(); }
   /// What one queue pair draws on a pool.
   QueueDemand queue_demand() const;
 
@@ -55,12 +57,18 @@ class Device {
  private:
   void configure(const PortPlan& plan);
   void set_up_receive_queue(uint16_t queue, unsigned socket, const PortPlan& plan, rte_mempool* pool);
-  LinkState driver_link() const;
+  void choose_mtu(uint16_t most);
+  void set_mtu();
+  /// Whose frames come in, and how the card is to behave, as configured.
+  void set_manners();
+  void set_flow_control();
+  std::vector<uint16_t> ids_of_cards() const;
   void listen_for_trouble();
   [[noreturn]] void fail(const std::string& what, int error) const;
 
   PortOptions options_;
-  std::string interface_;  // of the kernel, under the device; "" = none
+  std::unique_ptr<Bond> bond_;
+  std::string interface_;  // of the kernel, under the device; "" = none, or a bond's
   std::string driver_;
   uint16_t id_ = 0;
   uint16_t mtu_ = 1500;

@@ -31,9 +31,11 @@ std::vector<std::string> eal_arguments(const DataplaneOptions& options, const Lc
   }
   bool any_pci = false;
   for (const PortOptions& port : options.ports) {
-    if (!is_pci_device(port.device)) continue;
-    arguments.insert(arguments.end(), {"-a", port.device});
-    any_pci = true;
+    for (const std::string& device : devices_of(port)) {
+      if (!is_pci_device(device)) continue;
+      arguments.insert(arguments.end(), {"-a", device});
+      any_pci = true;
+    }
   }
   // Without PCI devices nothing needs physical addresses, and AF_XDP needs each pool in one piece.
   if (!any_pci) arguments.insert(arguments.end(), {"--no-pci", "--iova-mode", "va"});

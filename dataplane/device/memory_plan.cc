@@ -28,7 +28,7 @@ uint32_t pool_mbufs(std::span<const QueueDemand> queues, uint32_t twins, uint32_
   uint32_t mbufs = 0;
   const auto ports = static_cast<uint32_t>(queues.size());
   for (const QueueDemand& queue : queues) {
-    mbufs += uint32_t{queue.receive_descriptors} + queue.transmit_descriptors + queue.driver_extra;
+    mbufs += queue.receive_descriptors + queue.transmit_descriptors + queue.driver_extra;
     mbufs += 2 * kMaxBurst;  // in the worker's hands: received, and waiting to be sent on this port
   }
   mbufs += ports * std::reduce(kPuntRingEntries.begin(), kPuntRingEntries.end());  // on their way to main

@@ -17,10 +17,10 @@ inline constexpr uint32_t kTwinRingEntries = 1024;  // from_main; usable: one le
 inline constexpr uint16_t kTwinDescriptors = 4;     // buffers a twin's queue keeps at the ready
 inline constexpr uint16_t kDescriptors = 1024;      // of a device's queue, unless it asks for more
 
-/// A device's queue pair as it draws on a pool.
+/// A device's queue pair as it draws on a pool; of a bond, those of all its members.
 struct QueueDemand {
-  uint16_t receive_descriptors = 0;
-  uint16_t transmit_descriptors = 0;
+  uint32_t receive_descriptors = 0;
+  uint32_t transmit_descriptors = 0;
   uint32_t driver_extra = 0;  // beyond descriptors: see driver_extra_mbufs()
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,14 +13,34 @@
 
 namespace sluice {
 
+/// Several devices that are one port.
+struct BondOptions {
+  bool lacp = false;                 // all of them, by IEEE 802.1AX with the switch; else one at a time
+  std::vector<std::string> members;  // as PortOptions::device
+};
+
+enum class FlowControl : uint8_t { kLeave, kOff, kReceive, kSend, kBoth };
+
 /// A device and its kernel twin.
 struct PortOptions {
   std::string name;
-  std::string device;  // PCI address or DPDK virtual device, with arguments after a comma
+  std::string device;  // PCI address or DPDK virtual device, with arguments after a comma; with `bond` not read
   std::string twin;    // name of the TAP interface; "" = none
   Faces faces = Faces::kBoth;
-  uint16_t vlan = 0;  // 0 = untagged
+  uint16_t vlan = 0;                 // 0 = untagged
+  uint16_t mtu = 0;                  // bytes of IP; 0 = the device's
+  uint16_t receive_descriptors = 0;  // of each queue; 0 = what the driver asks for, at least kDescriptors
+  uint16_t transmit_descriptors = 0;
+  bool promiscuous = false;
+  FlowControl flow_control = FlowControl::kLeave;
+  std::vector<MacAddress> extra_macs;  // to which frames for us may come, besides the device's
+  std::optional<BondOptions> bond;
 };
+
+/// The devices that DPDK opens for a port, as device strings.
+inline std::vector<std::string> devices_of(const PortOptions& port) {
+  return port.bond ? port.bond->members : std::vector<std::string>{port.device};
+}
 
 /// With whom flows are exchanged, and how.
 struct PeerOptions {

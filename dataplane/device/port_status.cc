@@ -32,6 +32,10 @@ channel::PortStatus port_identity(const Device& device) {
   out.mac = device.mac();
   out.vlan = device.options().vlan;
   out.mtu = device.mtu();
+  if (device.bond() == nullptr) return out;
+  size_t place = 0;
+  for (const Bond::Member& member : device.bond()->members())
+    put_text(out.members[place++].device, member.opened.device);
   return out;
 }
 

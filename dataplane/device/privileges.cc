@@ -25,10 +25,12 @@ constexpr uint64_t bit(unsigned capability) {
 uint64_t needed_capabilities(const std::vector<PortOptions>& ports) {
   uint64_t needed = bit(CAP_NET_ADMIN);  // twins
   for (const PortOptions& port : ports) {
-    const std::string name = split_device(port.device).name;
-    if (name.starts_with("net_af_packet")) needed |= bit(CAP_NET_RAW);
-    // The library under the driver looks its XDP program up by number.
-    if (name.starts_with("net_af_xdp")) needed |= bit(CAP_NET_RAW) | bit(CAP_SYS_ADMIN);
+    for (const std::string& device : devices_of(port)) {
+      const std::string name = split_device(device).name;
+      if (name.starts_with("net_af_packet")) needed |= bit(CAP_NET_RAW);
+      // The library under the driver looks its XDP program up by number.
+      if (name.starts_with("net_af_xdp")) needed |= bit(CAP_NET_RAW) | bit(CAP_SYS_ADMIN);
+    }
   }
   return needed;
 }

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <span>
 
 #include "dataplane/base/boot_id.h"
 #include "dataplane/base/clock.h"
@@ -27,6 +28,8 @@
 #include "dataplane/device/privileges.h"
 #include "dataplane/flow/adoption.h"
 #include "dataplane/flow/local_ports.h"
+#include "dataplane/packet/self_announcement.h"
+#include "dataplane/packet/vlan_tag.h"
 #include "dataplane/worker/ownership.h"
 
 namespace sluice {
@@ -118,7 +121,7 @@ Dataplane::Dataplane(DataplaneOptions options) : options_(std::move(options)), l
   for (const auto& device : devices_) ports.push_back(port_identity(*device));
   statistics_ = std::make_unique<Statistics>(options_.workers, rte_get_tsc_hz(), ports, options_.timers);
   make_exchange();
-  port_watch_ = std::make_unique<PortWatch>(watched_ports());
+  port_watch_ = std::make_unique<PortWatch>(watched_ports(), [this](size_t port) { announce(port); });
   port_watch_->poll(0);  // before control may ask
   uint16_t mtu = 0;
   for (const auto& device : devices_) mtu = std::max(mtu, device->mtu());
@@ -156,7 +159,8 @@ void Dataplane::make_pools() {
   uint16_t mtu = 0;
   for (const auto& device : devices_) mtu = std::max(mtu, device->mtu());
   const uint16_t data_room = pool_data_room(mtu);
-  const bool packed = std::ranges::none_of(options_.ports, [](const auto& port) { return is_pci_device(port.device); });
+  const bool packed = std::ranges::none_of(
+      options_.ports, [](const auto& port) { return std::ranges::any_of(devices_of(port), is_pci_device); });
   size_t needed = 0;
   for (uint32_t worker = 0; worker < options_.workers; worker++) {
     std::vector<QueueDemand> queues;
@@ -240,6 +244,14 @@ std::vector<PortWatch::Port> Dataplane::watched_ports() {
   return out;
 }
 
+void Dataplane::announce(size_t port) {
+  rte_mbuf* frame = make_self_announcement(devices_[port]->mac(), pools_[0]);
+  if (frame == nullptr) return;
+  frame->port = static_cast<uint16_t>(port);
+  if (!add_tag(frame, options_.ports[port].vlan)) return rte_pktmbuf_free(frame);
+  give_to_sender(relay_, port, std::span(&frame, 1));
+}
+
 void Dataplane::make_flow_memory() {
   const auto populate_there = [](uint32_t worker, const FlowMemory& memory) {
     // On the worker's own lcore, so that the pages lie on its NUMA node.
@@ -312,7 +324,9 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
                      .vlan = options_.ports[i].vlan,
                      .faces = options_.ports[i].faces,
                      .mac = devices_[i]->mac(),
-                     .sender = static_cast<uint8_t>(first_worker(i))};
+                     .sender = static_cast<uint8_t>(first_worker(i)),
+                     .has_own_frames = devices_[i]->has_own_frames(),
+                     .extra_macs = options_.ports[i].extra_macs};
   }
   setup.to_main = relay_.to_main[worker];
   setup.from_main = relay_.from_main[worker];

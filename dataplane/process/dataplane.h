@@ -40,6 +40,8 @@ class Dataplane {
   void make_rings();
   void make_twins();
   std::vector<PortWatch::Port> watched_ports();
+  /// Lets switches know where the port of that index is now.
+  void announce(size_t port);
   void make_flow_memory();
   void make_exchange();
   /// The worker that has a port's first queues.

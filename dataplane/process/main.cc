@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <string>
 
 #include "config/load.h"
 #include "dataplane/base/log.h"
@@ -36,6 +37,49 @@ sluice::Idle idle_of(sluice::config::Idle idle) {
       return sluice::Idle::kSleep;
   }
   return sluice::Idle::kPoll;
+}
+
+sluice::FlowControl flow_control_of(sluice::config::FlowControl wish) {
+  switch (wish) {
+    case sluice::config::FlowControl::kLeave:
+      return sluice::FlowControl::kLeave;
+    case sluice::config::FlowControl::kOff:
+      return sluice::FlowControl::kOff;
+    case sluice::config::FlowControl::kReceive:
+      return sluice::FlowControl::kReceive;
+    case sluice::config::FlowControl::kSend:
+      return sluice::FlowControl::kSend;
+    case sluice::config::FlowControl::kBoth:
+      return sluice::FlowControl::kBoth;
+  }
+  return sluice::FlowControl::kLeave;
+}
+
+/// Of "00:00:5e:00:01:19", which the configuration has checked.
+sluice::MacAddress mac_of(const std::string& text) {
+  sluice::MacAddress out;
+  for (size_t i = 0; i < out.bytes.size(); i++)
+    out.bytes[i] = static_cast<uint8_t>(std::stoul(text.substr(3 * i, 2), nullptr, 16));
+  return out;
+}
+
+sluice::PortOptions port_of(const sluice::config::Port& port) {
+  sluice::PortOptions out{.name = port.name,
+                          .device = port.device,
+                          .twin = port.twin,
+                          .faces = faces_of(port.faces),
+                          .vlan = port.vlan,
+                          .mtu = port.mtu,
+                          .receive_descriptors = port.receive_descriptors,
+                          .transmit_descriptors = port.transmit_descriptors,
+                          .promiscuous = port.promiscuous,
+                          .flow_control = flow_control_of(port.flow_control)};
+  for (const std::string& mac : port.mac_addresses) out.extra_macs.push_back(mac_of(mac));
+  if (port.bond) {
+    out.bond =
+        sluice::BondOptions{.lacp = port.bond->mode == sluice::config::BondMode::kLacp, .members = port.bond->members};
+  }
+  return out;
 }
 
 sluice::OnTableFull on_table_full_of(sluice::config::OnTableFull rule) {
@@ -94,13 +138,7 @@ sluice::DataplaneOptions options_of(const sluice::config::Config& config) {
                     .established_ms = from.timers.established * 1000,
                     .closing_ms = from.timers.closing * 1000,
                     .after_reset_ms = from.timers.after_reset * 1000};
-  for (const sluice::config::Port& port : from.ports) {
-    options.ports.push_back({.name = port.name,
-                             .device = port.device,
-                             .twin = port.twin,
-                             .faces = faces_of(port.faces),
-                             .vlan = port.vlan});
-  }
+  for (const sluice::config::Port& port : from.ports) options.ports.push_back(port_of(port));
   for (const sluice::config::Service& service : config.services) {
     options.vips.push_back({sluice::Address{service.vip.bytes}, sluice::Be16::of(service.port)});
   }

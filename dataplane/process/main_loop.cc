@@ -92,14 +92,17 @@ bool relay_from_kernel(Relay& relay) {
     const uint16_t n = twin->take(mbufs);
     if (n == 0) continue;
     any = true;
-    std::array<void*, kBurst> packets;
-    std::copy_n(mbufs.begin(), n, packets.begin());
-    const unsigned put = rte_ring_sp_enqueue_burst(relay.from_main[relay.sender[port]], packets.data(), n, nullptr);
-    if (put == n) continue;
-    rte_pktmbuf_free_bulk(&mbufs[put], n - put);
-    twin->count_lost_from_kernel(n - put);
+    twin->count_lost_from_kernel(n - give_to_sender(relay, port, std::span(mbufs.data(), n)));
   }
   return any;
+}
+
+unsigned give_to_sender(Relay& relay, size_t port, std::span<rte_mbuf*> mbufs) {
+  const auto n = static_cast<unsigned>(mbufs.size());
+  auto* const packets = reinterpret_cast<void**>(mbufs.data());
+  const unsigned put = rte_ring_sp_enqueue_burst(relay.from_main[relay.sender[port]], packets, n, nullptr);
+  if (put < n) rte_pktmbuf_free_bulk(&mbufs[put], n - put);
+  return put;
 }
 
 MainLoop::MainLoop(Relay& relay, ChannelServer& channel, Capture& capture, PortWatch& ports, AddressWatch& addresses,

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "dataplane/base/shared_memory.h"
@@ -38,6 +39,9 @@ struct Relay {
 bool relay_to_kernel(Relay& relay);
 /// Gives what the twins have to the workers that send for main. Returns whether there was any.
 bool relay_from_kernel(Relay& relay);
+/// Gives frames with `mbuf->port` set to the worker that sends for main through that port. Returns how many it took;
+/// the rest is freed.
+unsigned give_to_sender(Relay& relay, size_t port, std::span<rte_mbuf*> mbufs);
 
 class MainLoop {
  public:

@@ -30,6 +30,7 @@ bool PortWatch::poll(uint64_t now_ms) {
   if (now_ms >= links_due_ms_) {
     links_due_ms_ = now_ms + kLinkPeriodMs;
     for (Port& port : ports_) renewed |= look_at_twin(port, now_ms);
+    for (size_t i = 0; i < ports_.size(); i++) look_at_members(i);
     for (Port& port : ports_) look_at_link(port);
     looked_ = true;
   }
@@ -50,6 +51,28 @@ bool PortWatch::look_at_twin(Port& port, uint64_t now_ms) {
   port.twin->set_carrier(port.status->link_up != 0);
   spdlog::warn("port {}: twin {} is made anew; its addresses and routes have to be set again", name, interface);
   return true;
+}
+
+void PortWatch::look_at_members(size_t index) {
+  const Port& port = ports_[index];
+  Bond* bond = port.device->bond();
+  if (bond == nullptr) return;
+  const bool moved = bond->watch();
+  channel::BondMember* published = port.status->members;
+  std::string carry;
+  for (const Bond::Member& member : bond->members()) {
+    const bool link_changed = member.link.up != (published->link_up != 0);
+    store(published->link_up, member.link.up ? 1 : 0);
+    store(published->carries, member.carries ? 1 : 0);
+    published++;
+    if (member.carries) carry += (carry.empty() ? "" : ", ") + member.opened.device;
+    if (looked_ && link_changed)
+      spdlog::warn("port {}: {}: link {}", port.device->options().name, member.opened.device,
+                   member.link.up ? "up" : "down");
+  }
+  if (!moved || carry.empty()) return;
+  spdlog::info("port {}: packets go through {}", port.device->options().name, carry);
+  if (looked_) announce_(index);
 }
 
 void PortWatch::look_at_link(Port& port) {

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Keeps what is published of ports up to date: asks each card for its link every kLinkPeriodMs and for its counters
-// every kCounterPeriodMs, passes the link on to the kernel twin's carrier, and says in the log when it changes. A twin
-// that somebody has deleted is made anew. Links are asked for and not waited for: not every driver's link interrupt
-// arrives. Main lcore only.
+// every kCounterPeriodMs, passes the link on to the kernel twin's carrier, and says in the log when it changes. Of a
+// bond it watches the members, and has the switches told when packets go through another. A twin that somebody has
+// deleted is made anew. Links are asked for and not waited for: not every driver's link interrupt arrives. Main lcore
+// only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "dataplane/contract/ports.h"
@@ -22,22 +26,26 @@ class PortWatch {
   static constexpr uint64_t kTwinPauseMs = 5000;  // before another attempt at a twin that could not be made
 
   struct Port {
-    const Device* device = nullptr;
+    Device* device = nullptr;
     Twin* twin = nullptr;                   // null = none
     channel::PortStatus* status = nullptr;  // where it is published
     uint64_t twin_due_ms = 0;               // no attempt to make the twin anew before
   };
 
-  explicit PortWatch(std::vector<Port> ports) : ports_(std::move(ports)) {}
+  /// `announce` sends a frame by which switches learn where the port of that index is now.
+  PortWatch(std::vector<Port> ports, std::function<void(size_t)> announce)
+      : ports_(std::move(ports)), announce_(std::move(announce)) {}
 
   /// Does what is due at `now_ms`, of a clock that only goes forward. Returns whether a twin was made anew.
   bool poll(uint64_t now_ms);
 
  private:
+  void look_at_members(size_t index);
   void look_at_link(Port& port);
   bool look_at_twin(Port& port, uint64_t now_ms);
 
   std::vector<Port> ports_;
+  std::function<void(size_t)> announce_;
   bool looked_ = false;
   uint64_t links_due_ms_ = 0;
   uint64_t counters_due_ms_ = 0;

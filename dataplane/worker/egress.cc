@@ -22,8 +22,8 @@ void Egress::drop(rte_mbuf* mbuf, Counter reason) noexcept {
 
 void Egress::transmit(uint32_t port) noexcept {
   OutQueue& queue = out_[port];
-  if (queue.count == 0) return;
   const WorkerPort& attached = setup_.port[port];
+  if (queue.count == 0 && !attached.has_own_frames) return;
   if (attached.transmit_queue == WorkerPort::kNoQueue) return hand_to_sender(port);
   const uint16_t sent = rte_eth_tx_burst(attached.device, attached.transmit_queue, queue.mbufs.data(),
                                          static_cast<uint16_t>(queue.count));

@@ -16,6 +16,14 @@ namespace {
 constexpr uint32_t kPrefetchAhead = 4;
 constexpr uint32_t kLookUpFrom = 24;  // so many packets in a burst, the flows of the first are looked up
 
+/// parse_any() for every address that is ours on the port.
+[[gnu::noinline]] ParseVerdict parse_slow(const WorkerPort& port, const rte_mbuf& mbuf, Packet& packet) noexcept {
+  ParseVerdict verdict = parse_any(mbuf, port.mac, packet);
+  for (size_t i = 0; i < port.extra_macs.size() && verdict == ParseVerdict::kOtherHost; i++)
+    verdict = parse_any(mbuf, port.extra_macs[i], packet);
+  return verdict;
+}
+
 }  // namespace
 
 bool Worker::receive(uint32_t port) noexcept {
@@ -82,7 +90,7 @@ uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, u
   Burst& burst = burst_;
   Packet& packet = burst.packet[kept];
   const bool fast = parse_fast(*mbuf, fast_frame(how.mac_word), packet);
-  const ParseVerdict verdict = fast ? ParseVerdict::kTcp : parse_any(*mbuf, setup_.port[how.port].mac, packet);
+  const ParseVerdict verdict = fast ? ParseVerdict::kTcp : parse_slow(setup_.port[how.port], *mbuf, packet);
   if (verdict != ParseVerdict::kTcp) [[unlikely]] {
     if (!meet_exception(how, mbuf, packet, verdict)) return kept;
   }

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "dataplane/contract/flow.h"
 #include "dataplane/contract/segment.h"
@@ -59,6 +60,9 @@ struct WorkerPort {
   Faces faces = Faces::kBoth;
   MacAddress mac;
   uint8_t sender = 0;  // the worker that sends for this one, if transmit_queue is kNoQueue
+  // The driver has frames of its own to send, and does so when asked to transmit, if only nothing.
+  bool has_own_frames = false;
+  std::vector<MacAddress> extra_macs;  // to which frames for us may come as well
 };
 
 /// One connection of control: a mapped channel segment. Made by the main lcore, handed to every worker through

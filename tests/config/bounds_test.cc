@@ -16,6 +16,7 @@ TEST(Bounds, AgreeWithTheChannel) {
   EXPECT_LE(kMaxServices, size_t{channel::kMaxServices});
   EXPECT_LE(kMaxBackends, size_t{channel::kMaxBackends});
   EXPECT_LE(kMaxPorts, size_t{channel::kMaxPorts});
+  EXPECT_LE(kMaxBondMembers, channel::kMaxBondMembers);
   EXPECT_LE(kMaxLimits, size_t{channel::kMaxLimits});
   EXPECT_LT(kMaxNameBytes, channel::kPortNameBytes);
   EXPECT_LE(kMaxPeers, size_t{channel::kMaxPeers});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "controlplane/ctl/commands/commands.h"
 #include "controlplane/ctl/tables.h"
@@ -12,7 +13,10 @@ Command ports_command() {
           .run = [](const Invocation& invocation) {
             return show(invocation, "/api/v1/ports", [&](const nlohmann::json& answer) {
               const Look look{text_of(answer, "time"), invocation.colours};
-              return ports_table(answer.at("ports"), look) + "\n" + port_counters_table(answer.at("ports"), look);
+              const nlohmann::json& ports = answer.at("ports");
+              const std::string members = port_members_table(ports, look);
+              return ports_table(ports, look) + "\n" + members + (members.empty() ? "" : "\n") +
+                     port_counters_table(ports, look);
             });
           }};
 }

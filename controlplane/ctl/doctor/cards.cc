@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "config/schema/devices.h"
 #include "controlplane/ctl/doctor/examinations.h"
 
 namespace sluice::ctl {
@@ -46,32 +47,33 @@ void examine_iommu(const Machine& machine, const std::string& topic, const std::
   report.ok(topic, "vfio-pci, behind an IOMMU");
 }
 
+void examine_card(const Machine& machine, const std::string& topic, const std::string& address, Report& report) {
+  const std::string bind = "dpdk-devbind.py --bind=vfio-pci " + address;
+  if (!machine.has(device(address)))
+    return report.fail(topic, "there is no device " + address,
+                       "dpdk-devbind.py --status-dev net lists those that are there");
+  const std::string driver = machine.target(device(address) + "/driver");
+  if (driver.empty())
+    report.fail(topic, address + " has no driver", "modprobe vfio-pci; " + bind);
+  else if (driver == "vfio-pci")
+    examine_iommu(machine, topic, address, report);
+  else if (kShared.contains(driver))
+    report.ok(topic, driver + ", which DPDK shares with the kernel");
+  else if (kWithoutIommu.contains(driver))
+    report.warn(topic, driver + ": the card may write anywhere", "where there is an IOMMU: " + bind);
+  else
+    report.fail(topic, fmt::format("{} is the kernel's ({})", address, driver),
+                "unless your own connection leads over it: " + bind);
+}
+
 }  // namespace
 
 void examine_cards(const Patient& patient, Report& report) {
-  const Machine& machine = patient.machine;
   for (const config::Port& port : patient.config.dataplane.ports) {
-    const std::string address = pci_address(port);
-    if (address.empty()) continue;
-    const std::string topic = "card, port " + port.name;
-    const std::string bind = "dpdk-devbind.py --bind=vfio-pci " + address;
-    if (!machine.has(device(address))) {
-      report.fail(topic, "there is no device " + address,
-                  "dpdk-devbind.py --status-dev net lists those that are there");
-      continue;
+    for (const std::string& name : config::devices_of(port)) {
+      const std::string address = config::pci_address(name);
+      if (!address.empty()) examine_card(patient.machine, "card, port " + port.name, address, report);
     }
-    const std::string driver = machine.target(device(address) + "/driver");
-    if (driver.empty())
-      report.fail(topic, address + " has no driver", "modprobe vfio-pci; " + bind);
-    else if (driver == "vfio-pci")
-      examine_iommu(machine, topic, address, report);
-    else if (kShared.contains(driver))
-      report.ok(topic, driver + ", which DPDK shares with the kernel");
-    else if (kWithoutIommu.contains(driver))
-      report.warn(topic, driver + ": the card may write anywhere", "where there is an IOMMU: " + bind);
-    else
-      report.fail(topic, fmt::format("{} is the kernel's ({})", address, driver),
-                  "unless your own connection leads over it: " + bind);
   }
 }
 

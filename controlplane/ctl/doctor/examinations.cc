@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/ctl/doctor/examinations.h"
 
-#include <cctype>
 #include <set>
-#include <string_view>
 
 #include "config/schema/lcores.h"
 
@@ -13,23 +11,6 @@ Report examine(const Patient& patient) {
   Report out;
   for (const auto examination : kExaminations) examination(patient, out);
   return out;
-}
-
-std::string pci_address(const config::Port& port) {
-  std::string address = port.device.substr(0, port.device.find(','));
-  const auto colons = std::ranges::count(address, ':');
-  const bool only_digits =
-      std::ranges::all_of(address, [](unsigned char c) { return std::isxdigit(c) != 0 || c == ':' || c == '.'; });
-  if (colons == 0 || !only_digits) return "";
-  return colons == 1 ? "0000:" + address : address;
-}
-
-std::string interface_of(const config::Port& port) {
-  constexpr std::string_view kKey = ",iface=";
-  const size_t start = port.device.find(kKey);
-  if (start == std::string::npos) return "";
-  const size_t end = port.device.find(',', start + kKey.size());
-  return port.device.substr(start + kKey.size(), end == std::string::npos ? end : end - start - kKey.size());
 }
 
 std::vector<unsigned> worker_cpus(const Patient& patient) {

@@ -41,10 +41,6 @@ Report examine(const Patient& patient);
 
 // What several of them ask.
 
-/// "0000:3b:00.0" of a port with a PCI address, "" of another.
-std::string pci_address(const config::Port& port);
-/// The interface that a device string names ("net_af_xdp0,iface=eth1"), or "".
-std::string interface_of(const config::Port& port);
 /// The CPUs that workers take; empty if that cannot be told.
 std::vector<unsigned> worker_cpus(const Patient& patient);
 /// Processes of that name which were started with this configuration.

@@ -3,8 +3,11 @@
 // Twins, and the interfaces that devices are made of: there, up, with a link, and of one MTU.
 #include <fmt/format.h>
 
+#include <optional>
+
 #include <cstdlib>
 
+#include "config/schema/devices.h"
 #include "controlplane/ctl/doctor/examinations.h"
 
 namespace sluice::ctl {
@@ -35,6 +38,33 @@ bool examine_interface(const Machine& machine, const std::string& topic, const s
   return true;
 }
 
+/// The kernel's interfaces under a port.
+struct Under {
+  bool usable = true;
+  std::string interface;  // that with the least MTU; "" = there is none
+  std::optional<uint64_t> mtu;
+};
+
+/// Whether they are there, and packets can pass by all of them; tells why not.
+Under examine_under(const Machine& machine, const std::string& topic, const config::Port& port, Report& report) {
+  Under out;
+  for (const std::string& device : config::devices_of(port)) {
+    const std::string interface = config::interface_of(device);
+    if (interface.empty()) continue;
+    if (!machine.has(path_of(interface, ""))) {
+      report.fail(topic, fmt::format("there is no interface {} ({})", interface, device),
+                  "ip link lists those that are there");
+      out.usable = false;
+    } else if (!examine_interface(machine, topic, interface, report)) {
+      out.usable = false;
+    } else if (const auto mtu = machine.number(path_of(interface, "mtu")); mtu && (!out.mtu || *mtu < *out.mtu)) {
+      out.mtu = mtu;
+      out.interface = interface;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 void examine_links(const Patient& patient, Report& report) {
@@ -43,13 +73,8 @@ void examine_links(const Patient& patient, Report& report) {
   std::string first;
   for (const config::Port& port : patient.config.dataplane.ports) {
     const std::string topic = "link, port " + port.name;
-    const std::string interface = interface_of(port);
-    if (!interface.empty() && !machine.has(path_of(interface, ""))) {
-      report.fail(topic, fmt::format("there is no interface {} ({})", interface, port.device),
-                  "ip link lists those that are there");
-      continue;
-    }
-    if (!interface.empty() && !examine_interface(machine, topic, interface, report)) continue;
+    const Under under = examine_under(machine, topic, port, report);
+    if (!under.usable) continue;
     if (!machine.has(path_of(port.twin, ""))) {
       report.warn(topic, fmt::format("there is no twin {}: the data plane does not run here", port.twin),
                   "systemctl start sluice-dataplane@" + patient.config.instance);
@@ -57,10 +82,10 @@ void examine_links(const Patient& patient, Report& report) {
     }
     if (!examine_interface(machine, topic, port.twin, report)) continue;
     const auto mtu = machine.number(path_of(port.twin, "mtu"));
-    const auto outside = interface.empty() ? mtu : machine.number(path_of(interface, "mtu"));
-    if (mtu && outside && *mtu > *outside)
-      report.warn(topic, fmt::format("MTU {} of {} is more than that of {}, {}", *mtu, port.twin, interface, *outside),
-                  fmt::format("ip link set {} mtu {}", port.twin, *outside));
+    if (mtu && under.mtu && *mtu > *under.mtu)
+      report.warn(topic,
+                  fmt::format("MTU {} of {} is more than that of {}, {}", *mtu, port.twin, under.interface, *under.mtu),
+                  fmt::format("ip link set {} mtu {}", port.twin, *under.mtu));
     else if (mtu && first_mtu && *mtu != *first_mtu)
       report.warn(topic, fmt::format("MTU {} of {} is not that of {}, {}", *mtu, port.twin, first, *first_mtu),
                   "one MTU on both sides: packets are passed on as they are, and what is too long is lost");

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <set>
 
+#include "config/schema/devices.h"
 #include "controlplane/ctl/doctor/examinations.h"
 
 namespace sluice::ctl {
@@ -27,32 +29,40 @@ uint64_t mebibytes(const Machine& machine, const std::string& directory, const s
 }
 
 /// The node of a card; nothing where there is but one, or it is not told.
-std::optional<uint64_t> node_of(const Machine& machine, const config::Port& port) {
-  const std::string address = pci_address(port);
+std::optional<uint64_t> node_of(const Machine& machine, const std::string& device) {
+  const std::string address = config::pci_address(device);
   if (address.empty() || !machine.has("/sys/devices/system/node/node1")) return std::nullopt;
   return machine.number("/sys/bus/pci/devices/" + address + "/numa_node");  // "-1" is no number of ours
 }
 
-void examine_nodes(const Patient& patient, Report& report) {
+/// The nodes of the cards under a port, each once.
+std::set<uint64_t> nodes_of(const Machine& machine, const config::Port& port) {
+  std::set<uint64_t> out;
+  for (const std::string& device : config::devices_of(port))
+    if (const auto node = node_of(machine, device)) out.insert(*node);
+  return out;
+}
+
+void examine_node(const Patient& patient, const std::string& topic, uint64_t node, Report& report) {
   const Machine& machine = patient.machine;
-  for (const config::Port& port : patient.config.dataplane.ports) {
-    const auto node = node_of(machine, port);
-    if (!node) continue;
-    const std::string directory = fmt::format("/sys/devices/system/node/node{}", *node);
-    const std::string topic = "NUMA, port " + port.name;
-    std::string far;
-    for (const unsigned cpu : worker_cpus(patient))
-      if (!machine.has(fmt::format("{}/cpu{}", directory, cpu)))
-        far += fmt::format("{}{}", far.empty() ? "" : ",", cpu);
-    if (!far.empty())
-      report.warn(topic, fmt::format("the card is on node {}, and cores {} are not", *node, far),
-                  fmt::format("choose dataplane.lcores from {}/cpulist", directory));
-    else if (mebibytes(machine, directory + "/hugepages", "nr_hugepages") == 0)
-      report.warn(topic, fmt::format("the card is on node {}, which has no huge pages", *node),
-                  fmt::format("reserve them there: {}/hugepages/hugepages-2048kB/nr_hugepages", directory));
-    else
-      report.ok(topic, fmt::format("card, cores and huge pages are on node {}", *node));
-  }
+  const std::string directory = fmt::format("/sys/devices/system/node/node{}", node);
+  std::string far;
+  for (const unsigned cpu : worker_cpus(patient))
+    if (!machine.has(fmt::format("{}/cpu{}", directory, cpu))) far += fmt::format("{}{}", far.empty() ? "" : ",", cpu);
+  if (!far.empty())
+    report.warn(topic, fmt::format("the card is on node {}, and cores {} are not", node, far),
+                fmt::format("choose dataplane.lcores from {}/cpulist", directory));
+  else if (mebibytes(machine, directory + "/hugepages", "nr_hugepages") == 0)
+    report.warn(topic, fmt::format("the card is on node {}, which has no huge pages", node),
+                fmt::format("reserve them there: {}/hugepages/hugepages-2048kB/nr_hugepages", directory));
+  else
+    report.ok(topic, fmt::format("card, cores and huge pages are on node {}", node));
+}
+
+void examine_nodes(const Patient& patient, Report& report) {
+  for (const config::Port& port : patient.config.dataplane.ports)
+    for (const uint64_t node : nodes_of(patient.machine, port))
+      examine_node(patient, "NUMA, port " + port.name, node, report);
 }
 
 }  // namespace

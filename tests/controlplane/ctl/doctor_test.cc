@@ -137,6 +137,15 @@ TEST_F(Doctor, LooksWhoDrivesTheCard) {
             Lines{"warn card, port front: vfio-pci without an IOMMU: the card may write anywhere"});
 }
 
+TEST_F(Doctor, LooksAtEveryMemberOfABond) {
+  config::Port& port = config_.dataplane.ports[0];
+  port.device = "bond";
+  port.bond = config::Bond{.members = {"3b:00.0", "0000:3b:00.1", "net_af_packet0,iface=gone"}};
+  EXPECT_EQ(look(examine_cards), (Lines{"fail card, port front: there is no device 0000:3b:00.0",
+                                        "fail card, port front: there is no device 0000:3b:00.1"}));
+  EXPECT_EQ(look(examine_links).at(0), "fail link, port front: there is no interface gone (net_af_packet0,iface=gone)");
+}
+
 TEST_F(Doctor, LooksWhoSharesTheCardsIommuGroup) {
   const std::string card = "/sys/bus/pci/devices/0000:3b:00.0", other = "/sys/bus/pci/devices/0000:3b:00.1";
   put("/sys/kernel/iommu_groups/7/devices/0000:3b:00.0", "");
@@ -352,15 +361,6 @@ TEST(Cpus, AreReadFromLists) {
   EXPECT_EQ(cpus_of("2-4,8"), (std::vector<unsigned>{2, 3, 4, 8}));
   for (const char* text : {"", "(null)", "1-", "x", "1,x", "0-4294967295"})
     EXPECT_EQ(cpus_of(text), std::vector<unsigned>{}) << text;
-}
-
-TEST(Ports, AreToldApartByTheirDevice) {
-  const auto port = [](const char* device) { return config::Port{.name = "a", .device = device, .twin = ""}; };
-  EXPECT_EQ(pci_address(port("3b:00.0")), "0000:3b:00.0");
-  EXPECT_EQ(pci_address(port("0000:3b:00.1,representor=0")), "0000:3b:00.1");
-  EXPECT_EQ(pci_address(port("net_af_xdp0,iface=a:b")), "");
-  EXPECT_EQ(interface_of(port("net_af_xdp0,iface=eth1,queue_count=1")), "eth1");
-  EXPECT_EQ(interface_of(port("0000:3b:00.0")), "");
 }
 
 }  // namespace

@@ -78,9 +78,10 @@ TEST(Tables, ShowAWeightSetByHandBesideTheConfiguredOne) {
 TEST(Tables, ShowPortsWithTheirLinkAndWhatTheirCardsLost) {
   const json counters{{"rx_packets", 1000}, {"rx_bytes", 64000}, {"tx_packets", 7}, {"tx_bytes", 448},
                       {"rx_missed", 40},    {"rx_errors", 0},    {"rx_no_mbuf", 2}, {"tx_errors", 0}};
-  const json published{
-      {"twin", "slb0"},  {"mac", "02:00:00:00:00:02"}, {"vlan", 7},        {"mtu", 1500},       {"driver", "net_ice"},
-      {"link_up", true}, {"speed_mbps", 25000},        {"duplex", "full"}, {"link_changes", 2}, {"counters", counters}};
+  const json published{{"twin", "slb0"},       {"mac", "02:00:00:00:00:02"}, {"vlan", 7},
+                       {"mtu", 1500},          {"driver", "net_ice"},        {"link_up", true},
+                       {"speed_mbps", 25000},  {"duplex", "full"},           {"link_changes", 2},
+                       {"counters", counters}, {"members", json::array()}};
   const json ports{{{"name", "back"}, {"twin", "slb0"}, {"state", "up"}, {"reason", ""}, {"dataplane", published}},
                    {{"name", "dmz"},
                     {"twin", "sld0"},
@@ -96,6 +97,19 @@ TEST(Tables, ShowPortsWithTheirLinkAndWhatTheirCardsLost) {
   const std::vector<std::string> cards = lines_of(port_counters_table(ports, kPlain));
   ASSERT_EQ(cards.size(), 2u) << "one that the data plane has not has counted nothing";
   EXPECT_NE(cards[1].find("64000"), std::string::npos) << cards[1];
+}
+
+TEST(Tables, ShowTheMembersOfABond) {
+  const json none{{{"name", "back"}, {"dataplane", {{"members", json::array()}}}},
+                  {{"name", "dmz"}, {"dataplane", nullptr}}};
+  EXPECT_EQ(port_members_table(none, kPlain), "");
+  const json members{{{"device", "0000:3b:00.0"}, {"link_up", false}, {"carries", false}},
+                     {{"device", "0000:3b:00.1"}, {"link_up", true}, {"carries", true}}};
+  const json bond{{{"name", "front"}, {"dataplane", {{"members", members}}}}};
+  EXPECT_EQ(port_members_table(bond, kPlain),
+            "BOND OF  MEMBER        LINK  CARRIES\n"
+            "front    0000:3b:00.0  down  no\n"
+            "front    0000:3b:00.1  up    yes\n");
 }
 
 TEST(Tables, RefuseAnotherForm) {

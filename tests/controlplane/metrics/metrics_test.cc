@@ -217,6 +217,21 @@ TEST_F(Metrics, TellOfPortsWhatTheDataPlanePublishes) {
   EXPECT_EQ(page.types.at("sluice_port_rx_no_mbuf_total"), "counter");
 }
 
+TEST_F(Metrics, TellOfTheMembersOfABond) {
+  start();
+  connect();
+  EXPECT_EQ(page().count("sluice_port_member_"), 0u);
+  strcpy(fake_->port(0).members[0].device, "0000:3b:00.0");
+  strcpy(fake_->port(0).members[1].device, "0000:3b:00.1");
+  fake_->port(0).members[1].link_up = fake_->port(0).members[1].carries = 1;
+  const Page page = this->page();
+  const auto of = [](const char* device) { return fmt::format(R"({{member="{}",port="front",twin="slf0"}})", device); };
+  EXPECT_EQ(page["sluice_port_member_link_up" + of("0000:3b:00.0")], 0);
+  EXPECT_EQ(page["sluice_port_member_link_up" + of("0000:3b:00.1")], 1);
+  EXPECT_EQ(page["sluice_port_member_carries" + of("0000:3b:00.0")], 0);
+  EXPECT_EQ(page["sluice_port_member_carries" + of("0000:3b:00.1")], 1);
+}
+
 TEST_F(Metrics, TellOfVipsWhatTheNetworkIsTold) {
   start();
   ASSERT_TRUE(announcer_->drain(std::nullopt));

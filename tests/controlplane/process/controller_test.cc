@@ -336,6 +336,20 @@ TEST_F(ControllerTest, ALinkThatGoesAndComesIsToldAndChangesNoBackend) {
   run_until([&] { return journal_says("its link went and came back between two looks at it"); });
 }
 
+TEST_F(ControllerTest, AMemberOfABondThatLosesItsLinkIsTold) {
+  write({.backends = 1});
+  start();
+  channel::BondMember& member = dataplane_->port(0).members[0];
+  strcpy(member.device, "0000:3b:00.0");
+  member.link_up = 1;
+  const auto seen_by = std::chrono::steady_clock::now() + 2 * Ports::kPeriod;
+  run_until([&] { return std::chrono::steady_clock::now() > seen_by; });
+  member.link_up = 0;
+  run_until([&] { return journal_says("0000:3b:00.0, of its bond: link down"); });
+  member.link_up = 1;
+  run_until([&] { return journal_says("0000:3b:00.0, of its bond: link up"); });
+}
+
 TEST_F(ControllerTest, StateOutlivesTheProcess) {
   write({.backends = 3});
   start();

@@ -9,6 +9,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataplane/base/setup_error.h"
@@ -82,6 +83,89 @@ TEST(Device, StartsWithSeveralReceiveQueues) {
   EXPECT_EQ(queue.conf.rx_drop_en, 1);
 }
 
+rte_mempool* shared_pool() {
+  static rte_mempool* const pool = testing::make_pool(8191);
+  return pool;
+}
+
+/// One member at a time, of drivers that take another's MAC address.
+PortOptions bonded(std::vector<std::string> members, bool lacp = false) {
+  return {.name = "front", .device = "bond", .bond = BondOptions{.lacp = lacp, .members = std::move(members)}};
+}
+
+std::string refusal_of(const PortOptions& options, rte_mempool* pool = nullptr) {
+  try {
+    Device device(options);
+    const std::array<rte_mempool*, 1> pools{pool};
+    if (pool != nullptr) device.start(plan_port(device.capabilities(), Faces::kBoth, 1, Spread::kAlone), pools);
+    return "";
+  } catch (const SetupError& error) {
+    return error.what();
+  }
+}
+
+TEST(Device, BondIsOneDeviceOfWhichOneMemberCarries) {
+  testing::start_eal();
+  const std::array<rte_mempool*, 1> pools{shared_pool()};
+  Device device(bonded({"net_null20,no-rx=1", "net_null21,no-rx=1"}));
+  EXPECT_EQ(device.driver(), "net_bonding");
+  EXPECT_FALSE(device.has_own_frames());
+  EXPECT_EQ(device.queue_demand().receive_descriptors, 2U * kDescriptors) << "each member has queues of its own";
+  device.start(plan_port(device.capabilities(), Faces::kBoth, 1, Spread::kAlone), pools);
+  ASSERT_NE(device.bond(), nullptr);
+  EXPECT_TRUE(device.bond()->watch()) << "nobody carried before";
+  EXPECT_FALSE(device.bond()->watch());
+  EXPECT_TRUE(device.bond()->members()[0].carries);
+  EXPECT_FALSE(device.bond()->members()[1].carries);
+  EXPECT_TRUE(device.link().up);
+  EXPECT_NE(device.describe().find("active-backup bond of net_null20 net_null21"), std::string::npos);
+}
+
+TEST(Device, LacpBondIsDownUntilASwitchTakesMembersIn) {
+  testing::start_eal();
+  const std::array<rte_mempool*, 1> pools{shared_pool()};
+  Device device(bonded({"net_null22,no-rx=1", "net_null23,no-rx=1"}, true));
+  EXPECT_TRUE(device.has_own_frames());
+  device.start(plan_port(device.capabilities(), Faces::kBoth, 1, Spread::kAlone), pools);
+  EXPECT_FALSE(device.bond()->watch());
+  EXPECT_FALSE(device.link().up);
+  EXPECT_NE(device.link().trouble.find("LACP"), std::string::npos);
+}
+
+TEST(Device, MemberThatKeepsItsOwnMacIsRefused) {
+  testing::start_eal();
+  const std::string said = refusal_of(bonded({"net_ring_member0"}), shared_pool());
+  EXPECT_NE(said.find("port front: its bond"), std::string::npos) << said;
+  EXPECT_NE(said.find("has to take the bond's MAC address"), std::string::npos) << said;
+}
+
+TEST(Device, PublishesTheMembersOfABond) {
+  testing::start_eal();
+  Device device(bonded({"net_null24", "net_null25,no-rx=1"}));
+  const channel::PortStatus status = port_identity(device);
+  EXPECT_STREQ(status.members[0].device, "net_null24");
+  EXPECT_STREQ(status.members[1].device, "net_null25,no-rx=1");
+  EXPECT_STREQ(status.members[2].device, "");
+}
+
+TEST(Device, TakesMtuAndDescriptorsAsConfigured) {
+  testing::start_eal();
+  PortOptions options{.name = "front", .device = "net_null30", .mtu = 9000, .receive_descriptors = 512};
+  options.transmit_descriptors = 4096;
+  const Device device(options);
+  EXPECT_EQ(device.mtu(), 9000);
+  EXPECT_EQ(device.queue_demand().receive_descriptors, 512u);
+  EXPECT_EQ(device.queue_demand().transmit_descriptors, 4096u);
+}
+
+TEST(Device, SaysWhatADriverCannotDo) {
+  testing::start_eal();
+  rte_mempool* pool = shared_pool();
+  PortOptions pausing{.name = "front", .device = "net_ring_pausing"};
+  pausing.flow_control = FlowControl::kOff;
+  EXPECT_NE(refusal_of(pausing, pool).find("leave `flow_control` out"), std::string::npos) << refusal_of(pausing, pool);
+}
+
 /// A started device whose transmit side is its receive side, and the watch over it.
 class PortWatchTest : public ::testing::Test {
  protected:
@@ -93,7 +177,8 @@ class PortWatchTest : public ::testing::Test {
     device_ = std::make_unique<Device>(PortOptions{.name = "back", .device = device, .twin = "slb0", .vlan = 7});
     device_->start(plan_port(device_->capabilities(), Faces::kBoth, 1, Spread::kAlone), pools_);
     status_ = port_identity(*device_);
-    watch_ = std::make_unique<PortWatch>(std::vector<PortWatch::Port>{{device_.get(), nullptr, &status_}});
+    watch_ =
+        std::make_unique<PortWatch>(std::vector<PortWatch::Port>{{device_.get(), nullptr, &status_}}, [](size_t) {});
   }
   uint64_t counted(channel::PortCounter counter) const { return status_.counters[static_cast<size_t>(counter)]; }
 
