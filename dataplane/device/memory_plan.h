@@ -14,7 +14,7 @@ namespace sluice {
 
 inline constexpr uint32_t kPoolCache = 256;         // mbufs an lcore may hold back in a pool's cache
 inline constexpr uint32_t kTwinRingEntries = 1024;  // from_main; usable: one less
-inline constexpr uint16_t kTwinDescriptors = 4;     // buffers a twin's queue keeps at the ready
+inline constexpr uint16_t kTwinDescriptors = 1;     // buffers a twin keeps at the ready
 inline constexpr uint16_t kDescriptors = 1024;      // of a device's queue, unless it asks for more
 
 /// A device's queue pair as it draws on a pool; of a bond, those of all its members.

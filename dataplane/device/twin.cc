@@ -1,27 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/device/twin.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
-#include <rte_dev.h>
+#include <net/if_arp.h>
 #include <rte_errno.h>
-#include <rte_ethdev.h>
 #include <spdlog/spdlog.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-#include "dataplane/base/log.h"
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
 #include "dataplane/base/setup_error.h"
-#include "dataplane/device/device.h"
-#include "dataplane/device/memory_plan.h"
 #include "dataplane/packet/vlan_tag.h"
 
 namespace sluice {
 namespace {
 
-std::string device_name(const TwinOptions& options) {
-  return fmt::format("net_tap_twin{}", options.port_index);
+constexpr size_t kMostSegments = 8;  // of a frame
+
+/// One write: the kernel takes a frame whole or not at all.
+bool write_frame(int descriptor, const rte_mbuf* mbuf) {
+  std::array<iovec, kMostSegments> pieces;
+  int count = 0;
+  for (const rte_mbuf* piece = mbuf; piece != nullptr; piece = piece->next) {
+    if (static_cast<size_t>(count) == pieces.size()) return false;
+    pieces[static_cast<size_t>(count++)] = {.iov_base = rte_pktmbuf_mtod(piece, void*), .iov_len = piece->data_len};
+  }
+  return writev(descriptor, pieces.data(), count) >= 0;
 }
 
 }  // namespace
@@ -31,46 +45,38 @@ Twin::Twin(const TwinOptions& options, rte_mempool* pool) : options_(options), p
 }
 
 Twin::~Twin() {
-  close();
+  rte_pktmbuf_free(spare_);
 }
 
 void Twin::open() {
-  if (access("/dev/net/tun", R_OK | W_OK) != 0) fail("/dev/net/tun cannot be opened; `modprobe tun`", errno);
   if (if_nametoindex(options_.interface.c_str()) != 0)
     fail("an interface of that name exists; remove or rename it", EEXIST);
-  const std::string name = device_name(options_);
-  const std::string arguments = fmt::format("iface={},mac={}", options_.interface, to_string(options_.mac));
-  const QuietDpdk quiet(true);  // the driver reports as errors that there are no flow rules and no secondary process
-  int error = rte_eal_hotplug_add("vdev", name.c_str(), arguments.c_str());
-  if (error != 0) fail("the TAP could not be made", -error);
-  rte_eth_dev_get_port_by_name(name.c_str(), &id_);
-  is_open_ = true;
-
-  rte_eth_conf conf{};
-  conf.rxmode.mtu = options_.mtu;
-  conf.intr_conf.rxq = 1;  // so that there is a descriptor to wait on
-  error = rte_eth_dev_configure(id_, 1, 1, &conf);
-  if (error == 0) error = rte_eth_rx_queue_setup(id_, 0, kTwinDescriptors, SOCKET_ID_ANY, nullptr, pool_);
-  if (error == 0) error = rte_eth_tx_queue_setup(id_, 0, kTwinDescriptors, SOCKET_ID_ANY, nullptr);
-  if (error == 0) error = rte_eth_dev_set_mtu(id_, options_.mtu);
-  if (error == 0) error = rte_eth_dev_start(id_);
-  if (error != 0) fail("the TAP could not be set up", -error);
-  descriptor_ = rte_eth_dev_rx_intr_ctl_q_get_fd(id_, 0);
-  if (descriptor_ < 0) fail("the TAP has no descriptor to wait on", ENOTSUP);
+  tap_ = Descriptor(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!tap_) fail("/dev/net/tun cannot be opened; `modprobe tun`", errno);
+  ifreq request{};
+  std::ranges::copy(options_.interface.substr(0, IFNAMSIZ - 1), request.ifr_name);
+  request.ifr_flags = IFF_TAP | IFF_NO_PI;
+  if (ioctl(tap_.get(), TUNSETIFF, &request) != 0) fail("the TAP could not be made", errno);
+  const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const auto set = [&](unsigned long what, const char* words) {
+    if (ioctl(socket.get(), what, &request) != 0) fail(words, errno);
+  };
+  request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  std::ranges::copy(options_.mac.bytes, request.ifr_hwaddr.sa_data);
+  set(SIOCSIFHWADDR, "the TAP does not take the port's MAC address");
+  request.ifr_mtu = options_.mtu;
+  set(SIOCSIFMTU, "the TAP does not take the port's MTU");
+  request.ifr_flags = IFF_UP;
+  set(SIOCSIFFLAGS, "the TAP could not be set up");
 }
 
 void Twin::close() {
-  if (!is_open_) return;
-  is_open_ = false;
-  const QuietDpdk quiet(true);
-  rte_eth_dev_stop(id_);
-  rte_eth_dev_close(id_);
-  rte_eal_hotplug_remove("vdev", device_name(options_).c_str());
+  tap_ = Descriptor();
 }
 
 bool Twin::is_there() const {
   ifreq request{};
-  return is_open_ && ioctl(descriptor_, TUNGETIFF, &request) == 0;
+  return tap_ && ioctl(tap_.get(), TUNGETIFF, &request) == 0;
 }
 
 bool Twin::renew() {
@@ -86,37 +92,49 @@ bool Twin::renew() {
 }
 
 void Twin::give(std::span<rte_mbuf*> mbufs) {
-  for (rte_mbuf* mbuf : mbufs) remove_tag(mbuf, options_.vlan);
-  const auto n = static_cast<uint16_t>(mbufs.size());
-  const uint16_t given = is_open_ ? rte_eth_tx_burst(id_, 0, mbufs.data(), n) : uint16_t{0};
+  uint64_t given = 0;
+  for (rte_mbuf* mbuf : mbufs) {
+    remove_tag(mbuf, options_.vlan);
+    if (tap_ && write_frame(tap_.get(), mbuf)) given++;
+  }
+  rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
   counters_.to_kernel += given;
-  if (given == n) return;
-  rte_pktmbuf_free_bulk(&mbufs[given], n - given);
-  counters_.lost_to_kernel += n - given;
+  counters_.lost_to_kernel += mbufs.size() - given;
 }
 
 uint16_t Twin::take(std::span<rte_mbuf*> mbufs) {
-  if (!is_open_) return 0;
-  const uint16_t n = rte_eth_rx_burst(id_, 0, mbufs.data(), static_cast<uint16_t>(mbufs.size()));
   uint16_t kept = 0;
-  for (uint16_t i = 0; i < n; i++) {
-    rte_mbuf* mbuf = mbufs[i];
+  while (is_readable_ && kept < mbufs.size()) {
+    rte_mbuf* mbuf = read_frame();
+    if (mbuf == nullptr) break;
     mbuf->port = options_.port_index;
-    if (!add_tag(mbuf, options_.vlan)) {
+    if (add_tag(mbuf, options_.vlan)) {
+      mbufs[kept++] = mbuf;
+    } else {
       rte_pktmbuf_free(mbuf);
       counters_.lost_from_kernel++;
-      continue;
     }
-    mbufs[kept++] = mbuf;
   }
   counters_.from_kernel += kept;
   return kept;
 }
 
+rte_mbuf* Twin::read_frame() {
+  if (spare_ == nullptr) spare_ = rte_pktmbuf_alloc(pool_);
+  if (spare_ == nullptr) return nullptr;  // it waits in the kernel
+  const ssize_t bytes = read(tap_.get(), rte_pktmbuf_mtod(spare_, void*), rte_pktmbuf_tailroom(spare_));
+  if (bytes <= 0) {
+    is_readable_ = false;
+    return nullptr;
+  }
+  spare_->data_len = static_cast<uint16_t>(bytes);
+  spare_->pkt_len = static_cast<uint32_t>(bytes);
+  return std::exchange(spare_, nullptr);
+}
+
 bool Twin::set_carrier(bool up) {
   const int carrier = up ? 1 : 0;
-  // The descriptor to wait on is the TAP's own.
-  if (ioctl(descriptor_, TUNSETCARRIER, &carrier) == 0) return true;
+  if (ioctl(tap_.get(), TUNSETCARRIER, &carrier) == 0) return true;
   spdlog::warn("port {}: the carrier of twin {} does not follow the link: {}", options_.port, options_.interface,
                rte_strerror(errno));
   return false;

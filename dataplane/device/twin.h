@@ -3,7 +3,7 @@
 // A port's kernel twin: a TAP interface with the port's MAC and MTU. What the kernel sends on it
 // leaves by the port; what the worker punts arrives on it. The kernel computes checksums in full and cuts to the
 // MTU itself: the TAP offers it no offloads. Its carrier follows the card's link. It goes with the process; if somebody
-// deletes it meanwhile, it can be made anew.
+// deletes it meanwhile, it can be made anew. DPDK's own TAP driver is not under it, as that takes no MTU above 1504.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 
+#include "dataplane/base/shared_memory.h"
 #include "dataplane/contract/address.h"
 
 namespace sluice {
@@ -47,8 +48,10 @@ class Twin {
   /// is lost.
   bool renew();
 
-  /// Readable when the kernel has sent something; another one after renew().
-  int descriptor() const { return descriptor_; }
+  /// Readable when the kernel has sent something; another one after renew(). Who waits on it says so: take() does not
+  /// ask the kernel before.
+  int descriptor() const { return tap_.get(); }
+  void note_readable() { is_readable_ = true; }
   /// Gives packets to the kernel; they are freed in any case.
   void give(std::span<rte_mbuf*> mbufs);
   /// Takes what the kernel sent, with `mbuf->port` set to the port's index. Returns how many.
@@ -63,14 +66,16 @@ class Twin {
  private:
   void open();
   void close();
+  /// Null: there is none, or no buffer for it.
+  rte_mbuf* read_frame();
   [[noreturn]] void fail(const std::string& what, int error) const;
 
   TwinOptions options_;
   rte_mempool* pool_;
   TwinCounters counters_;
-  bool is_open_ = false;
-  uint16_t id_ = 0;
-  int descriptor_ = -1;
+  Descriptor tap_;
+  bool is_readable_ = false;
+  rte_mbuf* spare_ = nullptr;  // for the next frame
 };
 
 }  // namespace sluice

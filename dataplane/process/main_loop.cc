@@ -161,6 +161,9 @@ int MainLoop::wait(uint32_t nap_us) {
     const int descriptor = ready[static_cast<size_t>(i)].data.fd;
     if (descriptor == channel_.descriptor()) channel_.poll();
     if (descriptor == addresses_.descriptor()) addresses_.poll();
+    for (const auto& twin : relay_.twins) {
+      if (twin != nullptr && twin->descriptor() == descriptor) twin->note_readable();
+    }
     if (descriptor != signals_.get()) continue;
     signalfd_siginfo info{};
     if (read(signals_.get(), &info, sizeof info) == sizeof info) return static_cast<int>(info.ssi_signo);

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports as an operator knows them: a link that goes and comes, and ports that change their place or name."""
+import re
 import time
 
-from lab.network import VIP4, ip
+import pytest
+
+from lab.mail_client import GREETED
+from lab.network import VIP4, VIP6, ip
 from lab.prometheus import fetch, samples
 from lab.shell import run, tail, wait_until
 
 WITHIN_S = 3.0
+MTU = 3000  # AF_XDP's most is a page less its headroom
+TIMESTAMPS = 12
 FRONT = '{ name = "front"; device = "net_af_xdp0,iface=lb-front"; faces = "clients";  twin = "slf0"; },'
 SPARE = '{ name = "spare"; device = "net_null0,no-rx=1"; faces = "clients"; twin = "sls0"; },'
 BACK = '{ name = "back";  device = "net_af_xdp1,iface=lb-back";  faces = "backends"; twin = "slb0"; }'
@@ -90,3 +96,33 @@ def test_a_data_plane_with_another_port_is_refused_in_words_until_the_file_is_re
     wait_until(lambda: port(lab, "rear")["state"] == "up", 10, "taken up")
     lab.balancer.wait_healthy()
     assert lab.mailer(target=VIP4, sessions=20, messages=0).wait().outcomes == {"delivered": 20}
+
+
+def test_packets_as_large_as_the_port_says_pass_whole(lab, config):
+    network = lab.network
+    for namespace, devices in ((network.wires, ("lbf", "lbb", "client0", "mta1", "mta2", "mta3", "front", "back")),
+                               (network.clients[0], ("eth0",)), *((backend, ("eth0",)) for backend in network.backends)):
+        for device in devices:
+            ip(namespace, f"link set {device} mtu {MTU}")
+    lab.start_greeters()
+    lab.start_balancer(config((FRONT, FRONT.replace("twin", f"mtu = {MTU}; receive_descriptors = 2048; twin")),
+                              (BACK, BACK.replace("twin", f"mtu = {MTU}; twin"))))
+    assert [port(lab, name)["dataplane"]["mtu"] for name in ("front", "back")] == [MTU, MTU]
+    for device in ("slf0", "slb0", "lb-front", "lb-back"):
+        assert f"mtu {MTU} " in run("ip", "-n", network.balancer, "link", "show", device), device
+    for target, headers in ((VIP4, 40), (VIP6, 60)):
+        held = lab.mailer(target=target, sessions=1, messages=0, hold=GREETED)
+        held.wait_open(1, 10)
+        said = run("ss", "-Htino", "dport", "=", ":25", namespace=network.clients[0])
+        sizes = [int(size) for size in re.findall(r" (?:mss|advmss):(\d+)", said)]
+        assert max(sizes) >= MTU - headers - TIMESTAMPS, said
+        held.go()
+        assert held.wait().outcomes == {"delivered": 1}
+
+
+def test_what_a_device_cannot_do_is_said_at_the_start(lab, config):
+    lab.start_greeters()
+    path = config((FRONT, FRONT.replace("twin", "mtu = 9000; twin")))
+    with pytest.raises(Exception) as refused:
+        lab.start_balancer(path)
+    assert re.search(r"port front: mtu = 9000 is more than net_af_xdp can carry; allowed: up to \d+", str(refused.value)), refused.value

@@ -99,6 +99,7 @@ void WorkerBench::set_up(OfWorker& of, uint32_t index, const BenchOptions& optio
   const uint16_t front_queue = index == 0 ? 0 : WorkerPort::kNoQueue;
   const uint16_t back_queue = index == back_worker ? 0 : WorkerPort::kNoQueue;
   setup.port[kFront] = {front_.device(), front_queue, front_queue, options.front_mtu, 0, options.front, front_mac(), 0};
+  setup.port[kFront].extra_macs = options.front_extra_macs;
   setup.port[kBack] = {back_.device(), back_queue, back_queue, options.back_mtu, 0,
                        options.back,   back_mac(), back_worker};
   setup.to_main = to_main_;

@@ -21,6 +21,7 @@ struct BenchOptions {
   Faces back = Faces::kBackends;
   uint16_t front_mtu = 1500;
   uint16_t back_mtu = 1500;
+  std::vector<MacAddress> front_extra_macs;
   std::byte* flow_memory = nullptr;  // of an earlier bench; null: fresh
   bool snapshot = true;              // control has sent one, an empty one
   OnTableFull on_table_full = OnTableFull::kStateless;

@@ -180,6 +180,23 @@ TEST_F(WorkerTest, DropsBadPacketsByName) {
   }
 }
 
+TEST(Worker, TakesWhatComesToAFurtherAddressOfThePort) {
+  const MacAddress vrrp{{0x00, 0x00, 0x5e, 0x00, 0x01, 0x19}};
+  WorkerBench bench({.front_extra_macs = {{{0x02, 0x11, 0, 0, 0, 1}}, vrrp}});
+  bench.put_backend(0, Endpoint{v4(0x0a000005), Be16::of(25)});
+  bench.put_service(0, kVip, {0});
+  const auto to = [](Frame frame, const MacAddress& mac) { return frame.to_mac(mac).bytes(); };
+  bench.front().arrive(to(Frame().from(kClient).to(kVip).syn().seq(1000), vrrp));
+  bench.turn();
+  const std::vector<ReadFrame> out = bench.to_backends();
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0].source_mac, WorkerBench::back_mac());
+  bench.front().arrive(to(Frame().from(kClient).to(kVip).syn().seq(1000), {{0x00, 0x00, 0x5e, 0x00, 0x01, 0x1a}}));
+  bench.turn();
+  EXPECT_EQ(bench.counter(Counter::kDropOtherHost), 1u);
+  bench.expect_counter_law();
+}
+
 TEST_F(WorkerTest, SurvivesEveryTruncationAndRandomBytes) {
   const unsigned seed = ::testing::UnitTest::GetInstance()->random_seed() + 3U;
   SCOPED_TRACE("seed " + std::to_string(seed));
