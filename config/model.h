@@ -73,7 +73,7 @@ enum class LogFormat : uint8_t { kText, kJson };
 /// Several devices that are one port.
 struct Bond {
   BondMode mode = BondMode::kActiveBackup;
-  std::vector<std::string> members;  // as Port::device; with kActiveBackup the first that has a link is used
+  std::vector<std::string> members;  // as Port::device; with kActiveBackup one of them carries, at first the first
 
   friend bool operator==(const Bond&, const Bond&) = default;
 };

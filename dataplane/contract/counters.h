@@ -176,7 +176,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"drop_proxy_pending", "held back until the PROXY header is on its way"},
     {"drop_fragment", "fragment whose flow is not known"},
     {"drop_too_big", "longer than the way ahead allows"},
-    {"drop_icmp", "ICMP error that quotes a sequence number far from its flow's"},
+    {"drop_icmp", "ICMP error that quotes a sequence number far from its flow's, or one too many without a flow"},
     {"drop_no_local_port", "no address of ours towards the backend, or no free port of it"},
     {"drop_policy", "refused by source policy"},
     {"drop_limited", "new connections of a source that is at a limit, unless they are answered"},

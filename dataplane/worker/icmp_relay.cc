@@ -32,20 +32,56 @@ void IcmpRelay::pass(ExceptionFrame& frame) noexcept {
   punt_.punt(frame.port, frame.mbuf);
 }
 
-void IcmpRelay::ask_or_punt(const ExceptionFrame& frame) noexcept {
-  // Under RSS, devices do not know whose flow an error is about.
-  if (setup_.spread == Spread::kRss && handover_.ask_next(frame.port, frame.mbuf, frame.asker)) return;
-  punt_.punt(frame.port, frame.mbuf);
+/// Under RSS, devices do not know whose flow an error is about. False if all workers have been asked.
+bool IcmpRelay::ask_others(const ExceptionFrame& frame) noexcept {
+  return setup_.spread == Spread::kRss && handover_.ask_next(frame.port, frame.mbuf, frame.asker);
+}
+
+/// There are no numbers to hold the quote against: the backend, which has them, believes it or not (RFC 5927 section
+/// 4). False if nothing has been done.
+bool IcmpRelay::pass_without_flow(ExceptionFrame& frame, const IcmpError& error) noexcept {
+  const Packet answer = answering_segment(error);
+  const channel::ServiceId id = state_.find_service(error.source);
+  const Service& service = state_.service(id);
+  // A backend of fullnat knows an endpoint of the node's own.
+  if (!state_.has_snapshot() || service.forwarding == channel::Forwarding::kFullnat) return false;
+  const FlowPlace place = flows_.place(flows_.hash(answer.source));
+  Flow flow{};
+  if (const Resumption told = told_.of_client(answer, id, place)) {
+    flow.backend = told.backend;
+    flow.proxy_bytes = told.proxy_bytes;
+  } else if (service.proxy == channel::ProxyHeader::kNone) {  // else the quoted numbers differ by a header not known
+    Counter refusal = Counter::kDropNoBackend;
+    flow.backend = placement_.choose(id, answer, place, false, refusal);
+  } else {
+    return false;
+  }
+  if (flow.backend == channel::kNoBackend) return false;
+  if (!absent_.take(clock_.now_ms())) return egress_.drop(frame.mbuf, Counter::kDropIcmp), true;
+  flow.client = answer.source.address;
+  flow.client_port = answer.source.port;
+  flow.service = id;
+  flow.set_mode(service.forwarding);
+  send_to_backend(frame, error, flow);
+  return true;
 }
 
 void IcmpRelay::pass_to_backend(ExceptionFrame& frame, const IcmpError& error) noexcept {
   rte_mbuf* mbuf = frame.mbuf;
   const FlowIndex index = finder_.from_client(answering_segment(error));
-  if (index == kNoFlow) return ask_or_punt(frame);
+  if (index == kNoFlow) {
+    if (!ask_others(frame) && !pass_without_flow(frame, error)) punt_.punt(frame.port, mbuf);
+    return;
+  }
   const Flow& flow = flows_[index];
   if ((flow.flags & kFlowCut) != 0 || state_.is_lost(flow)) return egress_.drop(mbuf, Counter::kDropNoFlow);
   const uint32_t unseen = sees_both_ways(flow) ? 0 : kUnseenInFlight;
   if (!believable_quote(flow.server_next + unseen, error.sequence)) return egress_.drop(mbuf, Counter::kDropIcmp);
+  send_to_backend(frame, error, flow);
+}
+
+void IcmpRelay::send_to_backend(ExceptionFrame& frame, const IcmpError& error, const Flow& flow) noexcept {
+  rte_mbuf* mbuf = frame.mbuf;
   const Backend& backend = state_.backend(flow.backend);
   if ((backend.flags & channel::kBackendReachable) == 0) return egress_.drop(mbuf, Counter::kDropBackendUnreachable);
   if (hop_limit(*mbuf, frame.packet) <= 1) return egress_.drop(mbuf, Counter::kDropTtlExpired);
@@ -67,7 +103,10 @@ void IcmpRelay::pass_to_backend(ExceptionFrame& frame, const IcmpError& error) n
 void IcmpRelay::pass_to_client(ExceptionFrame& frame, const IcmpError& error) noexcept {
   rte_mbuf* mbuf = frame.mbuf;
   const FlowIndex index = finder_.from_backend(answering_segment(error));
-  if (index == kNoFlow) return ask_or_punt(frame);
+  if (index == kNoFlow) {
+    if (!ask_others(frame)) punt_.punt(frame.port, mbuf);
+    return;
+  }
   const Flow& flow = flows_[index];
   if ((flow.flags & kFlowCut) != 0 || !state_.is_current(flow)) return egress_.drop(mbuf, Counter::kDropNoFlow);
   if (!believable_quote(flow.client_next + flow.proxy_bytes, error.sequence)) {

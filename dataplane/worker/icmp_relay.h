@@ -1,24 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ICMP errors about packets that the worker sent follow the flow that they quote, translated as its segments are (RFC
-// 5508 section 4): path MTU discovery works through the balancer. What is about no flow of ours is punted; one that
-// quotes numbers far from the flow's is dropped.
+// 5508 section 4): path MTU discovery works through the balancer. One that quotes numbers far from the flow's is
+// dropped. What is about a client's flow that is not here may be of a flow that is at another node, as routers spread
+// errors by who sent them: it goes to the backend that the node has told, or else to whom the hash leads. What is about
+// nothing of ours is punted.
 #pragma once
 
+#include "dataplane/base/token_bucket.h"
 #include "dataplane/packet/icmp.h"
 #include "dataplane/worker/exception_frame.h"
 #include "dataplane/worker/flow_finder.h"
 #include "dataplane/worker/icmp_errors.h"
 #include "dataplane/worker/one_way.h"
+#include "dataplane/worker/placement.h"
 #include "dataplane/worker/punt.h"
+#include "dataplane/worker/told_flows.h"
 
 namespace sluice {
 
 class IcmpRelay {
  public:
+  /// Of errors without a flow so many a second are passed on: a backend would judge each of them.
+  static constexpr uint32_t kAbsentPerSecond = 1000;
+
   IcmpRelay(const Context& context, Handover& handover, FlowFinder& finder, OneWay& one_way, IcmpErrors& icmp_errors,
-            Punt& punt) noexcept
+            Punt& punt, Placement& placement, ToldFlows& told) noexcept
       : setup_(context.setup),
+        clock_(context.clock),
         counters_(context.counters),
         flows_(context.flows),
         state_(context.state),
@@ -27,7 +36,10 @@ class IcmpRelay {
         finder_(finder),
         one_way_(one_way),
         icmp_errors_(icmp_errors),
-        punt_(punt) {}
+        punt_(punt),
+        placement_(placement),
+        told_(told),
+        absent_(kAbsentPerSecond, kAbsentPerSecond / 10, context.clock.now_ms()) {}
 
   void pass(ExceptionFrame& frame) noexcept;
 
@@ -36,9 +48,12 @@ class IcmpRelay {
   void pass_to_client(ExceptionFrame& frame, const IcmpError& error) noexcept;
   void pass_of_tunnel(ExceptionFrame& frame) noexcept;
   bool hand_over_of_tunnel(const ExceptionFrame& frame, const Endpoint& client) noexcept;
-  void ask_or_punt(const ExceptionFrame& frame) noexcept;
+  void send_to_backend(ExceptionFrame& frame, const IcmpError& error, const Flow& flow) noexcept;
+  bool ask_others(const ExceptionFrame& frame) noexcept;
+  bool pass_without_flow(ExceptionFrame& frame, const IcmpError& error) noexcept;
 
   const WorkerSetup& setup_;
+  const PollClock& clock_;
   Counters& counters_;
   const FlowTable& flows_;
   const ForwardingState& state_;
@@ -48,6 +63,9 @@ class IcmpRelay {
   OneWay& one_way_;
   IcmpErrors& icmp_errors_;
   Punt& punt_;
+  Placement& placement_;
+  ToldFlows& told_;
+  TokenBucket absent_;
 };
 
 }  // namespace sluice

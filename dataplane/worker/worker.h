@@ -164,7 +164,7 @@ class Worker {
   SlowPath slow_path_{context_,
                       {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_,
                        records_, told_, syn_proxy_, proven_}};
-  IcmpRelay icmp_relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_};
+  IcmpRelay icmp_relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_, placement_, told_};
   FragmentRelay fragment_relay_;
   ExceptionPath exceptions_{egress_, punt_, icmp_relay_, fragment_relay_};
   Inspector inspector_{context_, placement_};

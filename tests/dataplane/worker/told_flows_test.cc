@@ -10,6 +10,8 @@
 
 #include "dataplane/contract/placement.h"
 #include "dataplane/peers/told_table.h"
+#include "dataplane/worker/icmp_relay.h"
+#include "tests/dataplane/support/icmp_frame.h"
 #include "tests/dataplane/support/worker_bench.h"
 
 namespace sluice::testing {
@@ -237,6 +239,64 @@ TEST(ToldFlows, AFullRingLosesTheWordAndCountsThat) {
   }
   node.turn();
   EXPECT_EQ(node.counter(Counter::kTellsLost), 100u - 63u);
+}
+
+IcmpFrame too_big_for_client(uint16_t client_port = kClient.port.host()) {
+  IcmpFrame out;
+  out.source = address("198.51.100.254");
+  out.destination = kVip.address;
+  out.destination_mac = WorkerBench::front_mac();
+  out.type = 3;
+  out.code = 4;
+  out.rest = 1400;
+  out.quoted = ip_packet(
+      Frame().from(kVip).to({kClient.address, Be16::of(client_port)}).seq(900).ack(706).payload("250 ok").bytes());
+  return out;
+}
+
+TEST(ToldFlows, AnErrorAboutAnothersFlowGoesToTheBackendThatItsNodeHasTold) {
+  Node node;
+  node.tell(node.other);
+  node.front().arrive(too_big_for_client().bytes());
+  node.turn();
+  const auto out = node.back().take();
+  ASSERT_EQ(out.size(), 1u);
+  const auto error = read_icmp(out[0]);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->destination, kBackends[node.other].address);
+  EXPECT_EQ(node.counter(Counter::kFlowsEmbryonicNow) + node.counter(Counter::kFlowsEstablished), 1u)
+      << "an error makes no flow";
+}
+
+TEST(ToldFlows, AnErrorOfWhichNobodyHasToldGoesWhereTheHashLeads) {
+  Node node;
+  node.front().arrive(too_big_for_client().bytes());
+  node.turn();
+  const auto out = node.back().take();
+  ASSERT_EQ(out.size(), 1u);
+  const auto error = read_icmp(out[0]);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->destination, kBackends[node.by_hash].address);
+  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), 1u);
+}
+
+TEST(ToldFlows, AnErrorBehindAHeaderOfUnknownLengthGoesToNoBackend) {
+  Node node({.proxy = channel::ProxyHeader::kV2});
+  node.front().arrive(too_big_for_client().bytes());
+  node.turn();
+  EXPECT_TRUE(node.back().take().empty());
+}
+
+TEST(ToldFlows, ErrorsWithoutAFlowAreLimitedInRate) {
+  Node node;
+  for (uint16_t i = 0; i < 2 * IcmpRelay::kAbsentPerSecond / 10; i++) {
+    node.front().arrive(too_big_for_client(static_cast<uint16_t>(20000 + i)).bytes());
+    if (i % 32 == 31) node.turn();
+  }
+  node.turns(4);
+  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), IcmpRelay::kAbsentPerSecond / 10);
+  EXPECT_EQ(node.counter(Counter::kDropIcmp), IcmpRelay::kAbsentPerSecond / 10);
+  node.expect_counter_law();
 }
 
 }  // namespace

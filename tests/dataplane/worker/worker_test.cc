@@ -183,7 +183,7 @@ TEST_F(WorkerTest, DropsBadPacketsByName) {
 TEST(Worker, TakesWhatComesToAFurtherAddressOfThePort) {
   const MacAddress vrrp{{0x00, 0x00, 0x5e, 0x00, 0x01, 0x19}};
   WorkerBench bench({.front_extra_macs = {{{0x02, 0x11, 0, 0, 0, 1}}, vrrp}});
-  bench.put_backend(0, Endpoint{v4(0x0a000005), Be16::of(25)});
+  bench.put_backend(0, backend4(0));
   bench.put_service(0, kVip, {0});
   const auto to = [](Frame frame, const MacAddress& mac) { return frame.to_mac(mac).bytes(); };
   bench.front().arrive(to(Frame().from(kClient).to(kVip).syn().seq(1000), vrrp));
