@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// To add a setting: a member with its default in config/model.h, a line here (of the
+// To add a setting: a member with its default in config/model.h or config/model_dataplane.h, a line here (of the
 // data plane: settings_dataplane.cc; of who may come: settings_sources.cc; of what is told to others:
 // settings_network.cc), and `ninja -C build update-reference`.
 // What spans several settings is in config/schema/rules.cc; the words of enumerations are in config/choices.h.
