@@ -224,11 +224,14 @@ function announce(list) {
 const speed = (mbps) => mbps >= 1000 ? `${mbps / 1000} Gbit/s` : `${mbps} Mbit/s`;
 const lost = (counters) => counters && counters.rx_missed + counters.rx_no_mbuf;
 
+const memberState = (member) => member.carries ? "carries" : member.link_up ? "waits" : "no link";
+const bond = (one) => (one.dataplane?.members ?? []).map((member) => `${member.device}: ${memberState(member)}`).join(", ");
+
 const ports = new Table("Ports", [
   {title: "Port", header: true, show: (cell, one) => twoLines(cell, one.name, one.twin ? `twin ${one.twin}` : "no twin")},
   {title: "State", show: (cell, one) => showState(cell, kindOf(one.state), one.state,
                                                   one.dataplane?.link_up && one.dataplane.speed_mbps ? speed(one.dataplane.speed_mbps) : "")},
-  {title: "Why", show: (cell, one) => setText(cell, one.reason)},
+  {title: "Why", show: (cell, one) => setText(cell, one.reason || bond(one))},
   {title: "Card", show: (cell, one) => twoLines(cell, one.dataplane?.driver ?? NOTHING, one.dataplane?.mac ?? "")},
   {title: "VLAN", number: true, show: (cell, one) => setText(cell, one.dataplane?.vlan ? String(one.dataplane.vlan) : NOTHING)},
   {title: "MTU", number: true, show: (cell, one) => setText(cell, count(one.dataplane?.mtu))},
