@@ -2,13 +2,14 @@
 """The anycast front door: BIRD tells a router of the VIPs by the routes that control keeps, and mail follows; withdrawn and
 announced by health, and by nothing else."""
 import json
+import signal
 import subprocess
 
 import pytest
 
 from lab.anycast import (CLIENTS, DRAINING_METRIC, EXAMPLES, GRACEFUL_SHUTDOWN, METRIC, TABLE, VIPS, Upstream, configuration,
                          own_routes)
-from lab.shell import CommandError, in_namespace, run, wait_until
+from lab.shell import CommandError, Service, in_namespace, run, wait_until
 
 HOLD_DOWN_S = 2.0
 ROUTES = f'mode = "routes"; hold_down = {HOLD_DOWN_S};'
@@ -212,8 +213,40 @@ def test_frr_takes_the_routes_too(lab, upstream):
     upstream.wait_route(vip, False)
 
 
+def test_gobgp_follows_the_routes_too(lab, upstream):
+    lab.start_greeters()
+    lab.start_balancer(configuration(lab, ROUTES))
+    upstream.build_with_gobgp()
+    for vip in VIPS:
+        upstream.wait_route(vip, True)
+        mailer = send(lab, upstream, vip, messages=0).wait()
+        assert mailer.outcomes == {"delivered": 5}, mailer.summary()
+        assert GRACEFUL_SHUTDOWN not in upstream.paths(vip)
+    lab.balancer.ctl("node", "drain")
+    for vip in VIPS:
+        wait_until(lambda vip=vip: GRACEFUL_SHUTDOWN in upstream.paths(vip), 30, "graceful shutdown at the router")
+    lab.balancer.ctl("node", "undrain")
+    for vip in VIPS:
+        wait_until(lambda vip=vip: upstream.paths(vip) and GRACEFUL_SHUTDOWN not in upstream.paths(vip), 30, "preferred again")
+
+    (follow,) = [service for service in lab.services if service.name == "gobgp-follow"]
+    follow.stop(signal.SIGKILL)
+    lab.balancer.ctl("node", "drain", "--deadline", "1s")
+    wait_until(lambda: [vip_state(lab, vip) for vip in VIPS] == ["withdrawn"] * 2, 30, "withdrawn meanwhile")
+    lab.services.append(Service("gobgp-follow", [EXAMPLES / "gobgp-follow"], lab.directory / "follow.log", lab.network.balancer))
+    for vip in VIPS:
+        upstream.wait_route(vip, False)
+    lab.balancer.ctl("node", "undrain")
+    for vip in VIPS:
+        upstream.wait_route(vip, True)
+    lab.services[-1].stop()
+    for vip in VIPS:
+        upstream.wait_route(vip, False)  # nobody watches over it any more
+
+
 @pytest.mark.parametrize("command", [["bird", "-p", "-c", "bird.conf"], ["vtysh", "-C", "-f", "frr.conf"],
-                                     ["keepalived", "-t", "-f", "keepalived.conf"]], ids=["bird", "frr", "keepalived"])
+                                     ["keepalived", "-t", "-f", "keepalived.conf"], ["gobgpd", "-d", "-f", "gobgpd.toml"]],
+                         ids=["bird", "frr", "keepalived", "gobgp"])
 def test_the_daemons_take_the_shipped_configurations(lab, tmp_path, command):
     run("ip", "-n", lab.network.balancer, "link", "add", "slf0", "type", "veth", "peer", "name", "slb0")
     *words, name = command

@@ -47,12 +47,12 @@ def configuration(lab, announce, *replacements):
     return path
 
 
-def node_configuration(name, v6=True):
+def node_configuration(name, v6=True, own_v6=True):
     """A shipped configuration of a routing daemon, with the lab's addresses instead of its own."""
     text = (EXAMPLES / name).read_text()
     addresses = [("192.0.2.1", GATEWAY[0]), ("192.0.2.2", BALANCER_FRONT[0])]
     if v6:
-        addresses += [("2001:db8::1", GATEWAY[1]), ("2001:db8::2", BALANCER_FRONT[1])]
+        addresses += [("2001:db8::1", GATEWAY[1]), *([("2001:db8::2", BALANCER_FRONT[1])] if own_v6 else [])]
     for old, new in addresses:
         assert old in text, f"{name} no longer holds {old}"
         text = re.sub(rf"{re.escape(old)}(?![0-9a-f:.]*[0-9a-f])", new, text)
@@ -84,11 +84,21 @@ class Upstream:
             text = text.replace(old, new)
         self._build(lambda: self._add_frr(text), sessions=1)
 
+    def build_with_gobgp(self):
+        """With GoBGP on the node, fed by the shipped program."""
+        self._build(self._add_gobgp, sessions=2, bfd_sessions=0)
+
+    def _add_gobgp(self):
+        path = self._directory / "gobgpd.toml"
+        path.write_text(node_configuration("gobgpd.toml", own_v6=False))
+        for name, command in (("gobgpd", ["gobgpd", "-f", path]), ("gobgp-follow", [EXAMPLES / "gobgp-follow"])):
+            self._lab.services.append(Service(name, command, self._directory / f"{name}.log", self._lab.network.balancer))
+
     def _add_frr(self, text):
         self.frr = Frr(self._lab.network.balancer, self._lab.directory / "frr", text)
         self._lab.services.append(self.frr.service)
 
-    def _build(self, start_node, sessions):
+    def _build(self, start_node, sessions, bfd_sessions=None):
         self._directory.mkdir(mode=0o755)
         self._routers.build()
         self.client = self._routers.client
@@ -96,7 +106,8 @@ class Upstream:
         self._start("router", self.router,
                     ROUTER.format(v4=GATEWAY[0], bfd=BFD, node4=BALANCER_FRONT[0], node6=BALANCER_FRONT[1]))
         wait_until(lambda: self.say("router", "show protocols").count("Established") == sessions, 60, "BGP sessions")
-        wait_until(lambda: self.say("router", "show bfd sessions").count(" Up ") == sessions, 60, "BFD sessions")
+        wait_until(lambda: self.say("router", "show bfd sessions").count(" Up ") == (sessions if bfd_sessions is None else bfd_sessions),
+                   60, "BFD sessions")
 
     def _start(self, name, namespace, text):
         path = self._directory / f"{name}.conf"
