@@ -66,7 +66,8 @@ void Twin::open() {
   set(SIOCSIFHWADDR, "the TAP does not take the port's MAC address");
   request.ifr_mtu = options_.mtu;
   set(SIOCSIFMTU, "the TAP does not take the port's MTU");
-  request.ifr_flags = IFF_UP;
+  set(SIOCGIFFLAGS, "the TAP does not tell its flags");
+  request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
   set(SIOCSIFFLAGS, "the TAP could not be set up");
 }
 

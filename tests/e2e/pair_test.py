@@ -3,7 +3,8 @@
 import pytest
 
 from lab.network import VIP4, VIP6
-from lab.pair import Pair
+from lab.pair import VIRTUAL_MACS, Pair
+from lab.shell import run
 
 
 @pytest.fixture
@@ -41,6 +42,29 @@ def require_service(lab):
 def test_sessions_outlive_their_node_and_new_ones_find_the_other(lab, pair):
     held = hold(lab)
     assert pair.nodes[0].flows() >= 60 and pair.nodes[1].flows() == 0
+    pair.pull_plug(0)
+    pair.wait_holder(1)
+    require_service(lab)
+    require_delivered(lab, *held)
+
+
+def test_the_vips_move_with_a_mac_address_of_their_own_which_no_client_has_to_learn_anew(lab):
+    lab.start_backends()
+    pair = Pair(lab, virtual_macs=True)
+    pair.start()
+    require_service(lab)
+    client = lab.network.clients[0]
+    known = [run("ip", "-n", client, "neighbor", "show", vip) for vip in (VIP4, VIP6)]
+    for mac, entry in zip(VIRTUAL_MACS, known):
+        assert mac in entry, entry
+    held = hold(lab)
+    pair.nodes[0].ctl("node", "drain")
+    pair.wait_holder(1)
+    require_service(lab)
+    for vip, mac in zip((VIP4, VIP6), VIRTUAL_MACS):
+        assert mac in run("ip", "-n", client, "neighbor", "show", vip)
+    pair.nodes[0].ctl("node", "undrain")
+    pair.wait_holder(0)
     pair.pull_plug(0)
     pair.wait_holder(1)
     require_service(lab)

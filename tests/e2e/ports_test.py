@@ -41,7 +41,8 @@ def test_a_link_that_goes_and_comes_is_seen_everywhere_at_once(lab):
     lab.start_balancer()
     back = port(lab, "back")
     assert back["state"] == "up" and back["dataplane"]["driver"] == "net_af_xdp" and back["dataplane"]["mtu"] == 1500, back
-    assert back["dataplane"]["mac"] in run("ip", "-n", lab.network.balancer, "link", "show", "slb0")
+    twin = run("ip", "-n", lab.network.balancer, "link", "show", "slb0")
+    assert back["dataplane"]["mac"] in twin and "BROADCAST,MULTICAST,UP" in twin, twin
     assert lab.mailer(target=VIP4, sessions=20, messages=0).wait().outcomes == {"delivered": 20}
     wait_until(lambda: port(lab, "back")["dataplane"]["counters"]["tx_packets"] > 20, 5, "card counters renewed")
 

@@ -6,13 +6,18 @@ import subprocess
 
 from .anycast import EXAMPLES
 from .balancer import EXAMPLE, Balancer
-from .network import BACK4, BACK6, BALANCER_BACK, FRONT4, FRONT6, VIP4, VIP6, ip, kill_processes
+from .network import BACK4, BACK6, BALANCER_BACK, FRONT4, FRONT6, VIP4, VIP6, ip, kill_processes, sysctl
 from .shell import Service, in_namespace, run, wait_until
 
 # What of the shipped configuration is the lab's own.
 SHIPPED = (("/usr/libexec/sluice/vip-ready", str(EXAMPLES / "vip-ready")), ("192.0.2.25", VIP4), ("2001:db8::25", VIP6),
            ("10.0.1.1/24", f"{BALANCER_BACK[0]}/24"), ("fd00:1::1/64", f"{BALANCER_BACK[1]}/64"))
 SECOND = (("router_id edge1", "router_id edge2"), ("priority 120", "priority 100"))
+# The same with a MAC address of its own for what moves, which the front card has to take in.
+VIRTUAL_MACS = ("00:00:5e:00:01:19", "00:00:5e:00:02:19")
+INTERFACE, INTERFACE_WITH_MAC = "    interface slf0\n", "    interface slf0\n    use_vmac {}\n"
+FRONT = 'twin = "slf0";'
+FRONT_WITH_MACS = FRONT + ' promiscuous = true; mac_addresses = ["' + '", "'.join(VIRTUAL_MACS) + '"];'
 MOVING = (f"{VIP4}/32", f"{VIP6}/128", f"{BALANCER_BACK[0]}/24", f"{BALANCER_BACK[1]}/64")
 
 
@@ -34,8 +39,9 @@ class Node:
 class Pair:
     """`nodes`: two Balancers that run. `client`, as for `lab.mailer`, is any of the lab's."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, virtual_macs=False):
         self._lab = lab
+        self._virtual_macs = virtual_macs
         self._directory = lab.directory / "pair"
         self._keepalived = []
         self._off = set()
@@ -44,9 +50,16 @@ class Pair:
     def start(self):
         lab = self._lab
         self._directory.mkdir()
+        config = EXAMPLE
+        if self._virtual_macs:
+            config = self._directory / "lab.cfg"
+            assert FRONT in EXAMPLE.read_text()
+            config.write_text(EXAMPLE.read_text().replace(FRONT, FRONT_WITH_MACS))
         for number, namespace in enumerate((lab.network.balancer, lab.network.add_balancer())):
-            node = Balancer(Node(namespace, number), self._directory / f"node{number}", EXAMPLE)
+            node = Balancer(Node(namespace, number), self._directory / f"node{number}", config)
             self.nodes.append(node)
+            if self._virtual_macs:  # else the kernel answers ARP for any of its addresses with any of its MAC addresses
+                sysctl(namespace, "net.ipv4.conf.all.arp_ignore=1")
             node.start(healthy=False)
         lab.balancer = self.nodes[0]
         self._start_keepalived(0)
@@ -60,6 +73,9 @@ class Pair:
         for old, new in (*SHIPPED, *(SECOND if number else ())):
             assert old in text, f"keepalived.conf no longer holds {old}"
             text = text.replace(old, new)
+        if self._virtual_macs:
+            before, v4, v6 = text.split(INTERFACE)
+            text = INTERFACE_WITH_MAC.format("vips4").join((before, INTERFACE_WITH_MAC.format("vips6").join((v4, v6))))
         path = self._directory / f"keepalived{number}.conf"
         path.write_text(text)
         namespace = self.nodes[number].network.balancer
