@@ -194,6 +194,7 @@ template <>
 inline constexpr std::array kChoices<AnnounceMode>{
     Choice{"none", AnnounceMode::kNone},
     Choice{"routes", AnnounceMode::kRoutes},
+    Choice{"address", AnnounceMode::kAddress},
 };
 
 template <>

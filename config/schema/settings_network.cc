@@ -33,11 +33,14 @@ Group<Etcd> etcd_settings() {
 
 Group<Announce> announce_settings() {
   return {
-      choice("mode", &Announce::mode,
-             "how the network learns of VIPs: not by us, or by routes in a kernel table of our own, which BIRD or FRR "
-             "pass on"),
+      choice(
+          "mode", &Announce::mode,
+          "how the network learns of VIPs: not by us; by routes in a kernel table of our own, which BIRD or FRR pass "
+          "on; or by ARP and neighbour discovery, as they are addresses of the client ports' twins while they are "
+          "in service"),
       integer("table", &Announce::table, {1, 4'294'967'295}, "that table; 253 to 255 are the kernel's"),
-      integer("protocol", &Announce::protocol, {5, 255}, "the protocol number by which our routes are known"),
+      integer("protocol", &Announce::protocol, {5, 255},
+              "the protocol number by which our routes and addresses are known"),
       integer("metric", &Announce::metric, {1, 4'294'967'295}, "of the route to a VIP in service"),
       integer("draining_metric", &Announce::draining_metric, {1, 4'294'967'295},
               "of the route to a VIP that others should take: while the node drains"),

@@ -19,7 +19,12 @@ void warn_of_what_is_unused(const Config& config, Findings& findings) {
                                    "hold_down", "require",  "last_node"};
   if (config.announce.mode == AnnounceMode::kNone) {
     if (const std::string path = first_given("announce", kOfAnnounce); !path.empty())
-      findings.warn(path, "nothing is announced without mode = \"routes\"");
+      findings.warn(path, "nothing is announced without a mode; usual: \"routes\", \"address\"");
+  }
+  constexpr std::array kOfRoutes{"table", "metric", "draining_metric"};
+  if (config.announce.mode == AnnounceMode::kAddress) {
+    if (const std::string path = first_given("announce", kOfRoutes); !path.empty())
+      findings.warn(path, "is of routes alone, and with mode = \"address\" there are none");
   }
   constexpr std::array kOfRecords{"share", "rotate_mb", "keep"};
   constexpr std::array kOfFiles{"rotate_mb", "keep"};

@@ -61,7 +61,7 @@ void warn_of_etcd(const Config& config, Findings& findings) {
 void warn_of_fleet(const Config& config, Findings& findings) {
   warn_of_zones(config, findings);
   warn_of_etcd(config, findings);
-  const bool shares_vips = config.announce.mode != AnnounceMode::kNone || !config.fleet.node.empty();
+  const bool shares_vips = config.announce.mode == AnnounceMode::kRoutes || !config.fleet.node.empty();
   if (!shares_vips || config.fleet.peers.listen) return;
   for (size_t i = 0; i < config.pools.size(); i++) {
     const auto factors = local_factors(config.pools[i]);

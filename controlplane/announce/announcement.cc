@@ -68,7 +68,7 @@ std::optional<Announcement::Clock::time_point> Announcement::next_step() const {
 }
 
 std::optional<uint32_t> Announcement::metric_of(VipState state) const {
-  if (state == VipState::kWithdrawn) return std::nullopt;
+  if (state == VipState::kWithdrawn || config_.mode == config::AnnounceMode::kAddress) return std::nullopt;
   return state == VipState::kAnnounced ? config_.metric : config_.draining_metric;
 }
 

@@ -80,7 +80,7 @@ class Announcement {
   std::optional<Clock::time_point> next_step() const;
 
   const std::map<config::IpAddress, Vip>& vips() const { return vips_; }
-  /// Its metric among our routes; nothing: it has none.
+  /// Its metric among our routes; nothing: it has none, or there are no routes.
   std::optional<uint32_t> metric_of(VipState state) const;
 
  private:

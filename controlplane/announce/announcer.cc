@@ -14,6 +14,15 @@ std::optional<VipRoutes::Place> place_of(const config::Announce& config) {
   return VipRoutes::Place{config.table, config.protocol};
 }
 
+/// The twins of the ports that face clients.
+std::set<VipAddresses::Place> places_of(const config::Config& config) {
+  std::set<VipAddresses::Place> out;
+  if (config.announce.mode != config::AnnounceMode::kAddress) return out;
+  for (const config::Port& port : config.dataplane.ports)
+    if (port.faces != config::Faces::kBackends) out.insert({port.twin, config.announce.protocol});
+  return out;
+}
+
 }  // namespace
 
 Announcer::Announcer(boost::asio::io_context& io, const Model& model, Journal& journal,
@@ -23,24 +32,28 @@ Announcer::Announcer(boost::asio::io_context& io, const Model& model, Journal& j
       announcement_(journal),
       node_(journal, state_directory),
       routes_(io, journal, state_directory),
+      addresses_(io, journal, state_directory),
       step_(io) {}
 
-void Announcer::start(const config::Announce& config) {
-  config_ = config;
-  announcement_.follow(config);
+void Announcer::start(const config::Config& config) {
+  config_ = config.announce;
+  announcement_.follow(config_);
   node_.restore();
-  adopt(routes_.start(place_of(config)));
+  adopt(routes_.start(place_of(config_)));
+  adopt(addresses_.start(places_of(config)));
 }
 
 void Announcer::stop() {
   step_.cancel();
   routes_.stop();
+  addresses_.stop();
 }
 
-void Announcer::follow(const config::Announce& config) {
-  config_ = config;
-  announcement_.follow(config);
-  routes_.follow(place_of(config));
+void Announcer::follow(const config::Config& config) {
+  config_ = config.announce;
+  announcement_.follow(config_);
+  routes_.follow(place_of(config_));
+  addresses_.follow(places_of(config));
   update();
 }
 
@@ -53,12 +66,14 @@ void Announcer::update() {
                         .vips = vip_facts(model_, config_.require)};
   announcement_.update(facts, Announcement::Clock::now());
   routes_.want(wanted_routes());
+  addresses_.want(wanted_addresses());
   wait_for_step();
 }
 
 void Announcer::tick() {
   if (node_.tick(hooks_.flows())) update();
   routes_.tick();
+  addresses_.tick();
 }
 
 std::expected<std::string, std::string> Announcer::drain(std::optional<std::chrono::seconds> deadline) {
@@ -83,11 +98,23 @@ void Announcer::adopt(const std::set<VipRoute>& routes) {
   }
 }
 
+void Announcer::adopt(const std::set<config::IpAddress>& addresses) {
+  const VipState state = node_.wish() ? VipState::kDraining : VipState::kAnnounced;
+  for (const config::IpAddress& vip : addresses) announcement_.adopt(vip, state, true, Announcement::Clock::now());
+}
+
 std::set<VipRoute> Announcer::wanted_routes() const {
   std::set<VipRoute> out;
   if (config_.mode != config::AnnounceMode::kRoutes) return out;
   for (const auto& [address, vip] : announcement_.vips())
     if (const auto metric = announcement_.metric_of(vip.state)) out.insert({address, *metric});
+  return out;
+}
+
+VipAddresses::Wanted Announcer::wanted_addresses() const {
+  VipAddresses::Wanted out;
+  if (config_.mode != config::AnnounceMode::kAddress) return out;
+  for (const auto& [address, vip] : announcement_.vips()) out.emplace(address, vip.state != VipState::kWithdrawn);
   return out;
 }
 
@@ -109,8 +136,12 @@ std::expected<void, std::string> withdraw_all(const config::Config& config) {
   VipRoutes routes(io, journal, config.control.state);
   routes.start(place_of(config.announce));
   routes.want({});
-  if (routes.fault().empty()) return {};
-  return std::unexpected(routes.fault());
+  VipAddresses addresses(io, journal, config.control.state);
+  addresses.start(places_of(config));
+  addresses.want({});
+  const std::string& fault = routes.fault().empty() ? addresses.fault() : routes.fault();
+  if (fault.empty()) return {};
+  return std::unexpected(fault);
 }
 
 }  // namespace sluice::control

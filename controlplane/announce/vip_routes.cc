@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,14 +15,11 @@
 
 namespace sluice::control {
 
-namespace asio = boost::asio;
-using boost::system::error_code;
 using nlohmann::json;
 
 namespace {
 
 constexpr uint32_t kGroups = RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
-constexpr std::chrono::seconds kPause{1};
 
 bool is_in(const netlink::Route& route, const VipRoutes::Place& place) {
   return route.table == place.table && route.protocol == place.protocol;
@@ -59,30 +55,26 @@ std::vector<VipRoutes::Place> places_from(const std::string& text) {
 
 }  // namespace
 
-VipRoutes::VipRoutes(asio::io_context& io, Journal& journal, const std::string& state_directory)
+VipRoutes::VipRoutes(boost::asio::io_context& io, Journal& journal, const std::string& state_directory)
     : journal_(journal),
       path_(state_directory + "/routes.json"),
       queries_(0),
-      notifications_(kGroups),
-      waiter_(io, dup(notifications_.fd())) {
+      upkeep_(io, journal, kGroups, "routes",
+              {.concerns_us = [this](const netlink::Message& message) { return concerns_us(message); },
+               .settle = [this] { return settle(); }}) {
   queries_.be_strict();
 }
 
 std::set<VipRoute> VipRoutes::start(std::optional<Place> place) {
   if (const auto text = read_state(path_); text && *text) former_ = places_from(**text);
   follow(place);
-  wait_for_notifications();
+  upkeep_.start();
   std::set<VipRoute> out;
   const auto found = place_ ? list(*place_) : std::vector<netlink::Route>{};
   if (!found) return out;
   for (const netlink::Route& route : *found)
     if (const auto known = vip_route(route)) out.insert(*known);
   return out;
-}
-
-void VipRoutes::stop() {
-  error_code ignored;
-  waiter_.close(ignored);
 }
 
 void VipRoutes::follow(std::optional<Place> place) {
@@ -95,34 +87,15 @@ void VipRoutes::follow(std::optional<Place> place) {
 }
 
 void VipRoutes::want(std::set<VipRoute> routes) {
-  if (wanted_ == routes && fault_.empty() && former_.empty()) return;
+  if (wanted_ == routes && fault().empty() && former_.empty()) return;
   wanted_ = std::move(routes);
-  settle();
+  upkeep_.settle();
 }
 
-void VipRoutes::tick() {
-  if (!fault_.empty() || Clock::now() - looked_ >= kLookEvery) settle();
-}
-
-void VipRoutes::wait_for_notifications() {
-  waiter_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code error) {
-    if (error) return;
-    read_notifications();
-    wait_for_notifications();
-  });
-}
-
-void VipRoutes::read_notifications() {
-  const auto messages = notifications_.poll();
-  // Of all the routes of a router's kernel, those of our table alone matter. Where some were lost, look.
-  const bool concerns_us = !messages || std::ranges::any_of(*messages, [this](const netlink::Message& message) {
-    const auto* route = std::get_if<netlink::Route>(&message);
-    return route != nullptr && place_ && route->table == place_->table;
-  });
-  if (!concerns_us) return;
-  // Whoever removes them as fast as we make them shall not keep us busy: then each second will do.
-  if (Clock::now() - last_remade_ >= kPause) return settle();
-  looked_ = {};
+/// Of all the routes of a router's kernel, those of our table alone matter.
+bool VipRoutes::concerns_us(const netlink::Message& message) const {
+  const auto* route = std::get_if<netlink::Route>(&message);
+  return route != nullptr && place_ && route->table == place_->table;
 }
 
 std::expected<std::vector<netlink::Route>, std::string> VipRoutes::list(const Place& place) {
@@ -149,15 +122,11 @@ void VipRoutes::remember() {
     journal_.record(Severity::kWarning, "control", "state", saved.error());
 }
 
-void VipRoutes::settle() {
-  if (!wanted_) return;
-  looked_ = Clock::now();
+std::optional<std::string> VipRoutes::settle() {
+  if (!wanted_) return std::nullopt;
   std::string fault = place_ ? settle(*place_, *wanted_) : "";
   settle_former(fault);  // after the new ones are there
-  if (fault == fault_) return;
-  fault_ = std::move(fault);
-  journal_.record(fault_.empty() ? Severity::kInfo : Severity::kError, "announce", "routes",
-                  fault_.empty() ? "as they should be again" : fault_);
+  return fault;
 }
 
 void VipRoutes::settle_former(std::string& fault) {
@@ -201,7 +170,7 @@ std::string VipRoutes::settle(const Place& place, const std::set<VipRoute>& want
   }
   for (const netlink::Route& route : strays) note(remove(route));  // after all that is wanted is there
   if (place == place_) made_ = std::move(made);
-  count_remade(remade);
+  upkeep_.count_remade(remade);
   return fault;
 }
 
@@ -219,14 +188,6 @@ std::string VipRoutes::remove(const netlink::Route& route) {
   const auto answer = queries_.ask(netlink::delete_route(route, queries_.next_sequence()));
   const bool is_gone = answer || answer.error() == ESRCH || answer.error() == ENOENT;
   return is_gone ? "" : refusal("cannot remove", route.destination, route.table, answer.error());
-}
-
-void VipRoutes::count_remade(size_t routes) {
-  if (routes == 0) return;
-  remade_ += routes;
-  last_remade_ = Clock::now();
-  journal_.record(Severity::kWarning, "announce", "routes",
-                  fmt::format("{} made again: somebody else had removed {}", routes, routes == 1 ? "it" : "them"));
 }
 
 }  // namespace sluice::control

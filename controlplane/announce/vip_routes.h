@@ -14,8 +14,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <expected>
@@ -25,6 +23,7 @@
 #include <vector>
 
 #include "config/model.h"
+#include "controlplane/announce/upkeep.h"
 #include "controlplane/base/journal.h"
 #include "controlplane/kernel/netlink.h"
 #include "controlplane/kernel/netlink_socket.h"
@@ -39,8 +38,7 @@ struct VipRoute {
 
 class VipRoutes {
  public:
-  static constexpr std::chrono::seconds kLookEvery{10};  // whether all is there, notifications or not
-  static constexpr uint32_t kLastTableOfFrr = 252;       // that it can import
+  static constexpr uint32_t kLastTableOfFrr = 252;  // that it can import
 
   /// Which routes are ours.
   struct Place {
@@ -54,49 +52,39 @@ class VipRoutes {
 
   /// Takes up the place; what an earlier process left there is returned, and stays until the first want().
   std::set<VipRoute> start(std::optional<Place> place);
-  void stop();
+  void stop() { upkeep_.stop(); }
   /// After a reload: routes move to another place with no gap. Nothing: there are none any more.
   void follow(std::optional<Place> place);
   /// The routes to be there from now on.
   void want(std::set<VipRoute> routes);
   /// To be called every second: tries again what the kernel has refused.
-  void tick();
+  void tick() { upkeep_.tick(); }
 
   /// What the kernel has refused, in words; "" = nothing.
-  const std::string& fault() const { return fault_; }
+  const std::string& fault() const { return upkeep_.fault(); }
   /// Routes that others had taken away, and that were made again.
-  uint64_t remade() const { return remade_; }
+  uint64_t remade() const { return upkeep_.remade(); }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
-  void wait_for_notifications();
-  void read_notifications();
+  bool concerns_us(const netlink::Message& message) const;
   std::expected<std::vector<netlink::Route>, std::string> list(const Place& place);
   void remember();
-  /// Makes what is there what is wanted.
-  void settle();
+  std::optional<std::string> settle();
   void settle_former(std::string& fault);
   /// "" or what the kernel has refused.
   std::string settle(const Place& place, const std::set<VipRoute>& wanted);
   /// In place of `others`, which go first.
   std::string make(const Place& place, const VipRoute& route, const std::vector<netlink::Route>& others);
   std::string remove(const netlink::Route& route);
-  void count_remade(size_t routes);
 
   Journal& journal_;
   std::string path_;
   NetlinkSocket queries_;
-  NetlinkSocket notifications_;
-  boost::asio::posix::stream_descriptor waiter_;  // over a duplicate of the descriptor of notifications_
   std::optional<Place> place_;
   std::vector<Place> former_;                 // to be cleared
   std::optional<std::set<VipRoute>> wanted_;  // nothing: not known yet
   std::set<VipRoute> made_;                   // at place_, as we left them
-  std::string fault_;
-  Clock::time_point looked_;
-  Clock::time_point last_remade_;
-  uint64_t remade_ = 0;
+  Upkeep upkeep_;
 };
 
 }  // namespace sluice::control

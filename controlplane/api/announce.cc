@@ -101,8 +101,9 @@ json announce_json(const ApiContext& context) {
   return {{"mode", config::name_of(config.mode)},
           {"table", config.table},
           {"protocol", config.protocol},
-          {"fault", context.announcer->routes().fault()},
+          {"fault", context.announcer->fault()},
           {"routes_remade", context.announcer->routes().remade()},
+          {"addresses_remade", context.announcer->addresses().remade()},
           {"node", node_json(context.announcer->node())},
           {"vips", std::move(vips)}};
 }

@@ -43,8 +43,17 @@ void put_u32(Bytes& bytes, uint16_t attribute, uint32_t value) {
   mnl_attr_put_u32(header, attribute, value);
 }
 
+void put_u8(Bytes& bytes, uint16_t attribute, uint8_t value) {
+  bytes.resize(bytes.size() + sizeof(nlattr) + MNL_ALIGN(sizeof value));
+  mnl_attr_put_u8(reinterpret_cast<nlmsghdr*>(bytes.data()), attribute, value);
+}
+
 uint8_t family_of(const config::IpAddress& address) {
   return address.is_v4() ? AF_INET : AF_INET6;
+}
+
+uint8_t bits_of(const config::IpAddress& address) {
+  return address.is_v4() ? 32 : 128;
 }
 
 std::optional<config::IpAddress> address_from(const void* bytes, size_t length) {
@@ -173,6 +182,7 @@ std::optional<InterfaceAddress> parse_address(const nlmsghdr* header) {
   if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) return std::nullopt;
   InterfaceAddress out;
   out.link = static_cast<int>(info->ifa_index);
+  out.prefix_bits = info->ifa_prefixlen;
   out.gone = header->nlmsg_type == RTM_DELADDR;
   uint32_t flags = info->ifa_flags;
   std::optional<config::IpAddress> address, local;  // with a peer, `address` is the peer's
@@ -180,6 +190,7 @@ std::optional<InterfaceAddress> parse_address(const nlmsghdr* header) {
     if (type == IFA_ADDRESS) address = address_in(attribute);
     if (type == IFA_LOCAL) local = address_in(attribute);
     if (type == IFA_FLAGS && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) flags = mnl_attr_get_u32(attribute);
+    if (type == IFA_PROTO && mnl_attr_validate(attribute, MNL_TYPE_U8) >= 0) out.protocol = mnl_attr_get_u8(attribute);
   });
   // An IPv4 secondary address is as good as the first; in IPv6 the same bit marks one for privacy.
   const uint32_t unfit = IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED |
@@ -266,7 +277,7 @@ Bytes dump_routes(uint8_t family, uint32_t table, uint32_t sequence) {
 Bytes get_route(const config::IpAddress& destination, uint32_t sequence) {
   rtmsg payload{};
   payload.rtm_family = family_of(destination);
-  payload.rtm_dst_len = destination.is_v4() ? 32 : 128;
+  payload.rtm_dst_len = bits_of(destination);
   return request(RTM_GETROUTE, 0, sequence, payload, &destination, RTA_DST);
 }
 
@@ -282,7 +293,7 @@ Bytes add_blackhole(const config::IpAddress& address, uint32_t table, uint8_t pr
                     uint32_t sequence) {
   rtmsg payload{};
   payload.rtm_family = family_of(address);
-  payload.rtm_dst_len = address.is_v4() ? 32 : 128;
+  payload.rtm_dst_len = bits_of(address);
   payload.rtm_protocol = protocol;
   payload.rtm_type = RTN_BLACKHOLE;
   payload.rtm_scope = RT_SCOPE_UNIVERSE;
@@ -305,6 +316,26 @@ Bytes delete_route(const Route& route, uint32_t sequence) {
   put_u32(out, RTA_TABLE, route.table);
   put_u32(out, RTA_PRIORITY, route.metric);
   return out;
+}
+
+Bytes add_address(int link, const config::IpAddress& address, uint8_t protocol, uint32_t sequence) {
+  ifaddrmsg payload{};
+  payload.ifa_family = family_of(address);
+  payload.ifa_prefixlen = bits_of(address);
+  payload.ifa_flags = IFA_F_NODAD;
+  payload.ifa_scope = RT_SCOPE_UNIVERSE;
+  payload.ifa_index = static_cast<uint32_t>(link);
+  Bytes out = request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, sequence, payload, &address, IFA_LOCAL);
+  put_u8(out, IFA_PROTO, protocol);
+  return out;
+}
+
+Bytes delete_address(const InterfaceAddress& address, uint32_t sequence) {
+  ifaddrmsg payload{};
+  payload.ifa_family = family_of(address.address);
+  payload.ifa_prefixlen = address.prefix_bits;
+  payload.ifa_index = static_cast<uint32_t>(address.link);
+  return request(RTM_DELADDR, NLM_F_ACK, sequence, payload, &address.address, IFA_LOCAL);
 }
 
 std::vector<Message> parse(std::span<const uint8_t> bytes) {

@@ -60,7 +60,9 @@ struct Route {
 struct InterfaceAddress {
   int link = 0;
   config::IpAddress address;
-  bool usable = false;  // global, and not waiting for duplicate detection, on its way out, or for privacy only
+  uint8_t prefix_bits = 0;
+  uint8_t protocol = 0;  // IFAPROT_*, or another number of whoever made it; 0 = nobody says
+  bool usable = false;   // global, and not waiting for duplicate detection, on its way out, or for privacy only
   bool gone = false;
 };
 
@@ -89,6 +91,12 @@ Bytes add_blackhole(const config::IpAddress& address, uint32_t table, uint8_t pr
                     uint32_t sequence);
 /// Removes that very route, as a dump told of it.
 Bytes delete_route(const Route& route, uint32_t sequence);
+
+/// Gives an interface an address with nothing around it (/32, /128), used at once: without duplicate detection. Kernels
+/// before Linux 5.18 do not keep the protocol. EEXIST if it has that one.
+Bytes add_address(int link, const config::IpAddress& address, uint8_t protocol, uint32_t sequence);
+/// Removes that very address, as a dump told of it.
+Bytes delete_address(const InterfaceAddress& address, uint32_t sequence);
 
 /// All that `bytes` says, in order; other kinds of messages and malformed ones are left out.
 std::vector<Message> parse(std::span<const uint8_t> bytes);

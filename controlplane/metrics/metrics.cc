@@ -144,15 +144,20 @@ void write_announcement(MetricsWriter& writer, const Announcer* announcer) {
   };
   writer.begin("sluice_vip_announced", MetricType::kGauge, "1 while the VIP is announced as in service");
   is(VipState::kAnnounced);
-  writer.begin("sluice_vip_draining", MetricType::kGauge, "1 while the VIP is announced at the draining metric");
+  writer.begin("sluice_vip_draining", MetricType::kGauge,
+               "1 while the VIP is announced, and others should be preferred");
   is(VipState::kDraining);
   writer.begin("sluice_vip_changes_total", MetricType::kCounter, "changes of what the network is told of the VIP");
   for (const auto& [address, vip] : vips) writer.add(label("vip", address.to_string()), vip.changes);
-  write_gauge(writer, "sluice_announce_refused", "1 while the kernel refuses a route that announces a VIP",
-              announcer->routes().fault().empty() ? 0 : 1);
+  write_gauge(writer, "sluice_announce_refused",
+              "1 while the kernel refuses a route or an address that announces a VIP, or another is in its way",
+              announcer->fault().empty() ? 0 : 1);
   writer.begin("sluice_announce_routes_remade_total", MetricType::kCounter,
                "routes made again after others had removed them");
   writer.add("", announcer->routes().remade());
+  writer.begin("sluice_announce_addresses_remade_total", MetricType::kCounter,
+               "addresses put on a twin again after others had removed them");
+  writer.add("", announcer->addresses().remade());
 }
 
 void write_records(MetricsWriter& writer, const SessionRecords* records) {

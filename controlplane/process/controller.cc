@@ -120,7 +120,12 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
   });
   ports_.set_on_link([this](const std::string& port, bool up) {
     verdicts_.on_way(port, WaySource::kCard, up, up ? "link up" : "link down");
-    asio::post(io_, [this] { announcer_.update(); });  // when the model knows
+    const auto known = std::ranges::find(config_.dataplane.ports, port, &config::Port::name);
+    const std::string back = up && known != config_.dataplane.ports.end() ? known->twin : "";
+    asio::post(io_, [this, back] {  // when the model knows
+      announcer_.update();
+      if (!back.empty()) announcer_.on_link_back(back);
+    });
   });
   add_api(router_, api_);
   add_page_routes(router_);
@@ -132,7 +137,7 @@ void Controller::start() {
   recall();
   overrides_.restore();
   sources_.start(config_.sources);
-  announcer_.start(config_.announce);
+  announcer_.start(config_);
   fleet_.start(config_.fleet);
   serve_api();
   patience_.expires_after(kPatience);
@@ -311,6 +316,7 @@ void Controller::take_up_waiting_dataplane() {
   ports_.follow(config_.dataplane.ports);
   router_follower_.follow(config_.dataplane.ports);
   local_addresses_.follow(config_);
+  announcer_.follow(config_);
   journal_.record(Severity::kInfo, "control", "reload", "the data plane has restarted with what waited for it");
 }
 

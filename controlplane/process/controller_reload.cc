@@ -158,7 +158,7 @@ void Controller::adopt(config::Config config, Model model) {
   router_follower_.follow(config_.dataplane.ports);
   local_addresses_.follow(config_);
   neighbors_.follow(addresses());
-  announcer_.follow(config_.announce);
+  announcer_.follow(config_);
   fleet_.follow(config_.fleet);
 }
 

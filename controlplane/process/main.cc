@@ -123,7 +123,7 @@ int main(int argc, char** argv) {
       "--check", check,
       "Check the configuration and what it names, print every fault and what is most likely a mistake, and exit");
   app.add_flag("--withdraw", withdraws,
-               "Remove every route that announces a VIP, and exit: where nothing forwards any more");
+               "Remove every route and address that announces a VIP, and exit: where nothing forwards any more");
   app.set_version_flag("--version", "sluice-control " SLUICE_VERSION);
   CLI11_PARSE(app, argc, argv);
 

@@ -298,6 +298,7 @@ TEST(Warnings, NameWhatNodesDisagreeOnWithoutPeers) {
       "of this node alone: nodes that serve the same VIPs come to different weights, and a session "
       "that a router moves is lost; usual: fleet.peers, by which nodes tell each other of sessions";
   EXPECT_EQ(warnings_of(with("", "", announce)), std::vector<std::string>{"7: pools[0]: passive " + lost});
+  EXPECT_EQ(warnings_of(with("", "", "announce: { mode = \"address\"; };")), none) << "its VIPs are its own";
   EXPECT_EQ(warnings_of(with("", "", "fleet: { node = \"edge1\"; };")),
             std::vector<std::string>{"7: pools[0]: passive " + lost});
   EXPECT_EQ(warnings_of(with("max_shed = 0;", "", announce)), none);
@@ -319,7 +320,13 @@ TEST(Warnings, NameWhatNodesDisagreeOnWithoutPeers) {
 TEST(Warnings, NameSettingsOfWhatIsOff) {
   const Case cases[] = {
       {"top", "announce: { mode = \"none\"; };", {}},
-      {"top", "announce: { table = 100; };", {"13: announce.table: nothing is announced without mode = \"routes\""}},
+      {"top",
+       "announce: { table = 100; };",
+       {"13: announce.table: nothing is announced without a mode; usual: \"routes\", \"address\""}},
+      {"top", "announce: { mode = \"address\"; protocol = 126; hold_down = 5; };", {}},
+      {"top",
+       "announce: { mode = \"address\"; draining_metric = 300; };",
+       {"13: announce.draining_metric: is of routes alone, and with mode = \"address\" there are none"}},
       {"top", "records: { };", {}},
       {"top", "records: { share = 0.5; };", {"13: records.share: nothing is recorded without `to`"}},
       {"top", "records: { to = \"file:/var/log/r\"; rotate_mb = 5; };", {}},

@@ -19,7 +19,7 @@ def test_programs_pages_units_completion_and_examples_are_installed(installed, f
     for suffix in ("man8/sluicectl.8", "man8/sluice-control.8", "man8/sluice-dataplane.8", "man8/sluice-register.8", "man5/sluice.cfg.5",
                    "bash-completion/completions/sluicectl", "libexec/sluice/address-twins", "libexec/sluice/prepare-instance",
                    "sysusers.d/sluice.conf", "tmpfiles.d/sluice.conf", "rules.d/60-sluice.rules", "examples/af_xdp.conf",
-                   "examples/uio.conf", "libexec/sluice/vip-ready", "libexec/sluice/gobgp-follow", "examples/anycast/gobgpd.toml", "examples/anycast/bird.conf", "examples/anycast/keepalived-reload.conf", "examples/edge.cfg", "examples/edge.addresses",
+                   "examples/uio.conf", "examples/announce-address.conf", "libexec/sluice/vip-ready", "libexec/sluice/gobgp-follow", "examples/anycast/gobgpd.toml", "examples/anycast/bird.conf", "examples/anycast/keepalived-reload.conf", "examples/edge.cfg", "examples/edge.addresses",
                    "system/sluice-control@.service", "system/sluice-dataplane@.service", "system/sluice-register.service", "sbin/sluice-register", "examples/register.conf",
                    "share/sluice/grafana/sluice.json", "share/sluice/prometheus/alerts.yml"):
         assert find(suffix).stat().st_size > 0

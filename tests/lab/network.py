@@ -40,6 +40,7 @@ class Network:
         self.clients = [f"{prefix}-client{i}" for i in range(clients)]
         self.backends = [f"{prefix}-mta{i + 1}" for i in range(backends)]
         self._others = []
+        self.vips_on_twins = True  # False: control puts them there
 
     @property
     def namespaces(self):
@@ -103,8 +104,8 @@ class Network:
            f"route add default via {BALANCER_BACK[0]}", f"route add default via {BALANCER_BACK[1]}")
 
     def address_twins(self, front="slf0", back="slb0"):
-        """Puts the balancer's addresses and the VIPs on the kernel twins, which must exist."""
-        ip(self.balancer, *balancer_addresses(front, back))
+        """Puts the balancer's addresses, and the VIPs if they are not control's, on the kernel twins, which must exist."""
+        ip(self.balancer, *balancer_addresses(front, back, self.vips_on_twins))
 
     def answer_directly(self):
         """Gives every backend a link of its own to the clients, and the VIPs, of which it does not speak on any link: what
@@ -150,9 +151,9 @@ class Network:
             remove_namespace(namespace)
 
 
-def balancer_addresses(front, back):
+def balancer_addresses(front, back, vips=True):
     """Arguments for `ip`: the addresses of the balancer on two devices, and the devices up."""
-    for address in (BALANCER_FRONT[0] + "/24", VIP4 + "/32", BALANCER_FRONT[1] + "/64", VIP6 + "/128"):
+    for address in (BALANCER_FRONT[0] + "/24", BALANCER_FRONT[1] + "/64", *((VIP4 + "/32", VIP6 + "/128") if vips else ())):
         yield f"address add {address} dev {front}" + (" nodad" if ":" in address else "")
     for address in (BALANCER_BACK[0] + "/24", BALANCER_BACK[1] + "/64"):
         yield f"address add {address} dev {back}" + (" nodad" if ":" in address else "")

@@ -54,14 +54,19 @@ std::string node_line(const json& node, const std::string& now) {
   return out + "\n";
 }
 
+std::string mode_line(const json& answer) {
+  const std::string mode = text_of(answer, "mode");
+  const auto protocol = answer.at("protocol").get<uint32_t>();
+  if (mode == "none") return "mode: none: the network is told nothing; the states are those of /readyz?vip=ADDRESS\n";
+  if (mode == "address") return fmt::format("mode: address, protocol {}\n", protocol);
+  return fmt::format("mode: {}, table {}, protocol {}\n", mode, answer.at("table").get<uint32_t>(), protocol);
+}
+
 std::string view_of_announcement(const json& answer, bool colours) {
   const std::string now = text_of(answer, "time");
-  std::string out = text_of(answer, "mode") == "none"
-                        ? "mode: none: the network is told nothing; the states are those of /readyz?vip=ADDRESS\n"
-                        : fmt::format("mode: {}, table {}, protocol {}\n", text_of(answer, "mode"),
-                                      answer.at("table").get<uint32_t>(), answer.at("protocol").get<uint32_t>());
+  std::string out = mode_line(answer);
   out += node_line(answer.at("node"), now);
-  if (const std::string fault = text_of(answer, "fault"); !fault.empty()) out += "the kernel REFUSES: " + fault + "\n";
+  if (const std::string fault = text_of(answer, "fault"); !fault.empty()) out += "REFUSED: " + fault + "\n";
   TextTable table({"VIP", "STATE", ">METRIC", ">FOR", "NEXT", "REASON"});
   for (const json& vip : answer.at("vips")) {
     const json& metric = vip.at("metric");

@@ -41,6 +41,8 @@ void add_v6(const std::string& lines_of_addresses, std::set<IpAddress>& out) {
 }  // namespace
 
 void examine_vips(const Patient& patient, Report& report) {
+  if (patient.config.announce.mode == config::AnnounceMode::kAddress)
+    return report.ok("VIPs", "are put on the twins by control while they are in service");
   const auto v4 = patient.machine.text("/proc/net/fib_trie");
   const auto v6 = patient.machine.text("/proc/net/if_inet6");
   std::set<IpAddress> ours;

@@ -22,7 +22,7 @@ class ApiAnnounce : public ModelTest {
     bring_up(model_);
     context_.announcer = &announcer_;
     config_.announce.hold_down = 0ms;
-    announcer_.start(config_.announce);
+    announcer_.start(config_);
     add_announce_routes(router_, context_);
     add_service_routes(router_, context_);
     announcer_.update();

@@ -288,6 +288,9 @@ TEST_F(Doctor, LooksForVipsAmongTheAddresses) {
   EXPECT_EQ(look(examine_vips), Lines{"warn VIPs: no address of this machine: 2001:db8::25"});
   put("/proc/net/if_inet6", "20010db8000000000000000000000025 04 80 00 80     slf0");
   EXPECT_EQ(look(examine_vips), Lines{"ok VIPs: are all addresses of this machine"});
+  put("/proc/net/if_inet6", "");
+  config_.announce.mode = config::AnnounceMode::kAddress;
+  EXPECT_EQ(look(examine_vips), Lines{"ok VIPs: are put on the twins by control while they are in service"});
 }
 
 TEST_F(Doctor, HoldsOpenFilesAgainstTheChecks) {

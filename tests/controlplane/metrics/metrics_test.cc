@@ -241,6 +241,7 @@ TEST_F(Metrics, TellOfVipsWhatTheNetworkIsTold) {
   EXPECT_EQ(page[R"(sluice_vip_changes_total{vip="192.0.2.25"})"], 0);
   EXPECT_EQ(page["sluice_announce_refused"], 0);
   EXPECT_EQ(page["sluice_announce_routes_remade_total"], 0);
+  EXPECT_EQ(page["sluice_announce_addresses_remade_total"], 0);
   EXPECT_EQ(page["sluice_node_draining"], 1);
   announcer_->follow({});
   EXPECT_EQ(this->page().count("sluice_vip_"), 0u) << "nobody is told";

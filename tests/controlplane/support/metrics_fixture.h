@@ -85,13 +85,13 @@ class Metrics : public ModelTest {
     context_.reset(new ApiContext{config_, *model_, *client_, journal_, dataplane_, journal_.now()});
     context_->configuration = &configuration_;
     // Its VIPs stay withdrawn, so that the kernel gets no route.
-    config::Announce announce;
-    announce.mode = config::AnnounceMode::kRoutes;
-    announce.table = UINT32_MAX;
+    config::Config announcing;
+    announcing.announce.mode = config::AnnounceMode::kRoutes;
+    announcing.announce.table = UINT32_MAX;
     announcer_ = std::make_unique<Announcer>(
         io_, *model_, journal_, directory_,
         Announcer::Hooks{.fault = [] { return "away"; }, .flows = [] { return std::nullopt; }});
-    announcer_->start(announce);
+    announcer_->start(announcing);
     announcer_->update();
     context_->announcer = announcer_.get();
     records_ = std::make_unique<SessionRecords>(io_, *model_, *client_, journal_, "edge1");
