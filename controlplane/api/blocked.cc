@@ -7,6 +7,7 @@
 #include "controlplane/api/status_json.h"
 #include "controlplane/base/times.h"
 #include "controlplane/changes/sources.h"
+#include "controlplane/fleet/fleet.h"
 #include "controlplane/http/query.h"
 
 namespace sluice::control {
@@ -27,10 +28,21 @@ json time_or_null(const std::optional<SystemTime>& time) {
 
 json entry_json(const config::IpPrefix& prefix, std::string_view by, std::optional<SystemTime> since,
                 std::optional<SystemTime> until) {
-  return {{"prefix", prefix.to_string()}, {"by", by}, {"since", time_or_null(since)}, {"until", time_or_null(until)}};
+  return {{"prefix", prefix.to_string()},
+          {"by", by},
+          {"since", time_or_null(since)},
+          {"until", time_or_null(until)},
+          {"fleet", nullptr}};
+}
+
+json entry_json(const config::IpPrefix& prefix, const FleetBlock& said) {
+  json out = entry_json(prefix, "fleet", said.block.since, said.block.until);
+  out["fleet"] = {{"node", said.node}, {"who", said.who}};
+  return out;
 }
 
 json entry_json(const BlockedBy& by) {
+  if (by.on_all_nodes) return entry_json(by.prefix, *by.on_all_nodes);
   if (by.offender) return entry_json(by.prefix, name_of(by.offender->offence), by.offender->since, by.offender->until);
   if (by.by_hand) return entry_json(by.prefix, "hand", by.by_hand->since, by.by_hand->until);
   return entry_json(by.prefix, "file", {}, {});
@@ -45,11 +57,12 @@ json allow_json(const Sources& sources) {
 /// What is blocked as a whole.
 json everything(const Sources& sources) {
   json blocked = json::array();
-  for (const auto& [prefix, block] : sources.by_hand()) blocked.push_back(entry_json({prefix, block, {}}));
+  for (const auto& [prefix, block] : sources.by_hand()) blocked.push_back(entry_json({prefix, block, {}, {}}));
+  for (const auto& [prefix, block] : sources.on_all_nodes().entries()) blocked.push_back(entry_json(prefix, block));
   size_t shown = 0;
   for (const auto& [source, offender] : sources.offenders().entries()) {
     if (shown++ == kMostOffenders) break;
-    blocked.push_back(entry_json({source, {}, offender}));
+    blocked.push_back(entry_json({source, {}, offender, {}}));
   }
   return {{"file", block_file_json(sources)},
           {"blocked", std::move(blocked)},
@@ -92,6 +105,7 @@ struct Change {
   bool blocks = false;
   config::IpPrefix prefix;
   std::optional<std::chrono::seconds> duration;
+  bool fleet = false;  // on all nodes
 };
 
 /// The error says what is wrong with the body.
@@ -99,7 +113,7 @@ std::expected<Change, std::string> change_from(const ApiRequest& request) {
   const json body = json::parse(request.body, nullptr, false);
   if (!body.is_object()) return std::unexpected("the body is no JSON object");
   for (const auto& [name, value] : body.items()) {
-    if (name != "action" && name != "prefix" && name != "for_s") {
+    if (name != "action" && name != "prefix" && name != "for_s" && name != "fleet") {
       return std::unexpected("unknown member \"" + name + "\"");
     }
   }
@@ -114,6 +128,8 @@ std::expected<Change, std::string> change_from(const ApiRequest& request) {
   if (!prefix)
     return std::unexpected(fmt::format("\"prefix\": \"{}\" {}; {}", text("prefix"), prefix.error(), kPrefixAllowed));
   out.prefix = *prefix;
+  if (body.contains("fleet") && !body["fleet"].is_boolean()) return std::unexpected("\"fleet\": allowed: true, false");
+  out.fleet = body.contains("fleet") && body["fleet"].get<bool>();
   if (!body.contains("for_s") || body["for_s"].is_null()) return out;
   const json& duration = body["for_s"];
   const bool fits =
@@ -125,21 +141,53 @@ std::expected<Change, std::string> change_from(const ApiRequest& request) {
   return out;
 }
 
-ApiResponse change(Sources& sources, const ApiRequest& request) {
-  const auto wanted = change_from(request);
-  if (!wanted) return ApiResponse::error(http::status::bad_request, wanted.error());
-  const auto done = wanted->blocks ? sources.block(wanted->prefix, wanted->duration) : sources.unblock(wanted->prefix);
-  if (!done) {
-    return ApiResponse::error(wanted->blocks ? http::status::conflict : http::status::not_found, done.error());
-  }
-  std::string warning = *done;
-  if (warning.empty() && wanted->blocks && sources.is_exempt(wanted->prefix)) {
+ApiResponse changed(const Sources& sources, const Change& wanted, std::string warning) {
+  if (warning.empty() && wanted.blocks && sources.is_exempt(wanted.prefix))
     warning = "sources.allow exempts it: it is not blocked as long as that stands in the configuration";
-  }
-  if (warning.empty() && !wanted->blocks && !sources.what_blocks(wanted->prefix, 1).empty()) {
+  if (warning.empty() && !wanted.blocks && !sources.what_blocks(wanted.prefix, 1).empty())
     warning = "it is blocked by something else still";
+  return ApiResponse::json({{"prefix", wanted.prefix.to_string()}, {"warning", warning}});
+}
+
+ApiResponse change_here(Sources& sources, const Change& wanted) {
+  const auto done = wanted.blocks ? sources.block(wanted.prefix, wanted.duration) : sources.unblock(wanted.prefix);
+  if (done) return changed(sources, wanted, *done);
+  if (wanted.blocks) return ApiResponse::error(http::status::conflict, done.error());
+  const bool is_elsewhere = sources.on_all_nodes().entries().contains(wanted.prefix);
+  return ApiResponse::error(http::status::not_found,
+                            done.error() + (is_elsewhere ? " on this node, but on all of them: say it for those" : ""));
+}
+
+/// By way of etcd, from where this node hears of it as all others do.
+void change_everywhere(const ApiContext& context, const Change& wanted, const std::string& who, const Reply& reply) {
+  if (context.fleet == nullptr || !context.fleet->etcd())
+    return reply(
+        ApiResponse::error(http::status::conflict, "nothing is shared with other nodes: fleet.etcd is not set"));
+  const FleetBlocks& known = context.sources->on_all_nodes();
+  BlockChange change{wanted.prefix, known.revision_of(wanted.prefix), {}};
+  if (!wanted.blocks && change.revision == 0)
+    return reply(
+        ApiResponse::error(http::status::not_found, wanted.prefix.to_string() + " is not blocked on all nodes"));
+  if (wanted.blocks && known.entries().size() >= kMostFleetBlocks && !known.entries().contains(wanted.prefix))
+    return reply(ApiResponse::error(
+        http::status::conflict,
+        fmt::format("{} prefixes are blocked on all nodes, and more there may not be; use block_file",
+                    kMostFleetBlocks)));
+  if (wanted.blocks) {
+    const SystemTime now = context.journal.now();
+    change.block = FleetBlock{{now, {}}, context.fleet->node(), who};
+    if (wanted.duration) change.block->block.until = now + *wanted.duration;
   }
-  return ApiResponse::json({{"prefix", wanted->prefix.to_string()}, {"warning", warning}});
+  context.fleet->change(change, [&context, wanted, reply](const std::string& fault) {
+    reply(fault.empty() ? changed(*context.sources, wanted, "") : ApiResponse::error(http::status::conflict, fault));
+  });
+}
+
+void change(const ApiContext& context, const ApiRequest& request, const Reply& reply) {
+  const auto wanted = change_from(request);
+  if (!wanted) return reply(ApiResponse::error(http::status::bad_request, wanted.error()));
+  if (!wanted->fleet) return reply(change_here(*context.sources, *wanted));
+  change_everywhere(context, *wanted, request.who, reply);
 }
 
 }  // namespace
@@ -151,11 +199,17 @@ json block_file_json(const Sources& sources) {
           {"fault", sources.file_fault()}};
 }
 
+json fleet_blocks_json(const Sources& sources) {
+  json out = json::array();
+  for (const auto& [prefix, block] : sources.on_all_nodes().entries()) out.push_back(entry_json(prefix, block));
+  return out;
+}
+
 void add_blocked_routes(Router& router, const ApiContext& context) {
   router.add(http::verb::get, "/api/v1/blocked",
              [&context](const ApiRequest& request) { return show(*context.sources, request); });
-  router.add(http::verb::post, "/api/v1/blocked",
-             [&context](const ApiRequest& request) { return change(*context.sources, request); });
+  router.add_later(http::verb::post, "/api/v1/blocked",
+                   [&context](const ApiRequest& request, const Reply& reply) { change(context, request, reply); });
 }
 
 }  // namespace sluice::control

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controlplane/api/api.h"
+#include "controlplane/api/status_json.h"
 #include "controlplane/base/times.h"
 #include "controlplane/changes/by_hand_json.h"
 
@@ -53,11 +54,13 @@ ApiResponse show(const ApiContext& context) {
   for (json& each : by_hand_json(*context.overrides)) {
     if (!each.at("fleet").is_null()) wishes.push_back(std::move(each));
   }
-  return ApiResponse::json({{"time", to_rfc3339(context.journal.now())},
-                            {"etcd", etcd_json(fleet)},
-                            {"nodes", std::move(nodes)},
-                            {"differences", differences_json(fleet.nodes())},
-                            {"wishes", std::move(wishes)}});
+  return ApiResponse::json(
+      {{"time", to_rfc3339(context.journal.now())},
+       {"etcd", etcd_json(fleet)},
+       {"nodes", std::move(nodes)},
+       {"differences", differences_json(fleet.nodes())},
+       {"wishes", std::move(wishes)},
+       {"blocks", context.sources == nullptr ? json::array() : fleet_blocks_json(*context.sources)}});
 }
 
 ApiResponse change(Fleet& fleet, const ApiRequest& request) {

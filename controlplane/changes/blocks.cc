@@ -3,14 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-#include <stdexcept>
+#include <utility>
 
 #include "controlplane/base/kept_state.h"
+#include "controlplane/changes/block_json.h"
 
 namespace sluice::control {
-
-using nlohmann::json;
 
 namespace {
 
@@ -18,32 +16,13 @@ constexpr int kVersion = 1;
 using Entries = std::map<config::IpPrefix, Block>;
 
 std::string to_text(const Entries& entries) {
-  json blocks = json::object();
-  for (const auto& [prefix, block] : entries) {
-    json& entry = blocks[prefix.to_string()] = {{"since_ms", to_ms(block.since)}};
-    if (block.until) entry["until_ms"] = to_ms(*block.until);
-  }
-  return json{{"version", kVersion}, {"blocks", std::move(blocks)}}.dump(2) + "\n";
+  nlohmann::json blocks = nlohmann::json::object();
+  for (const auto& [prefix, block] : entries) blocks[prefix.to_string()] = block_json(block);
+  return block_file_text(kVersion, std::move(blocks));
 }
 
 std::expected<Entries, std::string> entries_from(const std::string& text) {
-  try {
-    const json whole = json::parse(text);
-    if (const int version = whole.at("version").get<int>(); version != kVersion) {
-      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
-    }
-    Entries out;
-    for (const auto& [name, value] : whole.at("blocks").items()) {
-      const auto prefix = config::IpPrefix::parse(name);
-      if (!prefix) return std::unexpected("\"" + name + "\" " + prefix.error());
-      Block block{from_ms(value.at("since_ms").get<int64_t>()), {}};
-      if (value.contains("until_ms")) block.until = from_ms(value.at("until_ms").get<int64_t>());
-      out.emplace(*prefix, block);
-    }
-    return out;
-  } catch (const std::exception& fault) {
-    return std::unexpected(fault.what());
-  }
+  return block_file_from<Entries>(text, kVersion, block_of);
 }
 
 }  // namespace

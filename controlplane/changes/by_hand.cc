@@ -6,6 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "controlplane/base/json_fields.h"
 #include "controlplane/base/times.h"
 
 namespace sluice::control {
@@ -15,6 +16,8 @@ using nlohmann::json;
 namespace {
 
 constexpr int kVersion = 1;
+constexpr int64_t kMostWeight = 65535;
+constexpr int64_t kLongestS = 100LL * 366 * 86400;
 constexpr std::array kAdmins{Admin::kEnabled, Admin::kDraining, Admin::kDisabled};
 
 Admin admin_from(const std::string& name) {
@@ -49,18 +52,18 @@ ByHand entry_from(const json& value) {
   ByHand out;
   if (value.contains("admin")) {
     out.admin = admin_from(value.at("admin").get<std::string>());
-    out.admin_since = from_ms(value.at("admin_since_ms").get<int64_t>());
-    out.flows_cut = value.at("flows_cut").get<uint64_t>();
-    if (value.contains("deadline_ms")) out.deadline = from_ms(value.at("deadline_ms").get<int64_t>());
+    out.admin_since = time_in(value, "admin_since_ms");
+    out.flows_cut = static_cast<uint64_t>(whole_in(value, "flows_cut", 0, INT64_MAX));
+    if (value.contains("deadline_ms")) out.deadline = time_in(value, "deadline_ms");
   }
   if (value.contains("weight")) {
-    out.weight = value.at("weight").get<uint32_t>();
-    out.weight_since = from_ms(value.at("weight_since_ms").get<int64_t>());
+    out.weight = static_cast<uint32_t>(whole_in(value, "weight", 0, kMostWeight));
+    out.weight_since = time_in(value, "weight_since_ms");
   }
   if (value.contains("warm_up_behind_s")) {
-    out.warm_up.behind = std::chrono::seconds(value.at("warm_up_behind_s").get<int64_t>());
-    out.warm_up_since = from_ms(value.at("warm_up_since_ms").get<int64_t>());
-    if (value.contains("warm_up_paused_ms")) out.warm_up.paused = from_ms(value.at("warm_up_paused_ms").get<int64_t>());
+    out.warm_up.behind = std::chrono::seconds(whole_in(value, "warm_up_behind_s", -kLongestS, kLongestS));
+    out.warm_up_since = time_in(value, "warm_up_since_ms");
+    if (value.contains("warm_up_paused_ms")) out.warm_up.paused = time_in(value, "warm_up_paused_ms");
   }
   return out;
 }
@@ -122,7 +125,7 @@ std::expected<Wishes, std::string> wishes_from(std::string_view text) {
     Wishes out;
     for (const auto& [name, value] : backends_of(whole).items()) {
       Wish wish = wish_of(value);
-      wish.revision = value.at("revision").get<int64_t>();
+      wish.revision = whole_in(value, "revision", 0, INT64_MAX);
       out.emplace(name, std::move(wish));
     }
     return out;

@@ -53,12 +53,14 @@ Sources::Sources(boost::asio::io_context& io, Journal& journal, const std::strin
       journal_(journal),
       changed_(std::move(changed)),
       blocks_(journal, state_directory),
+      fleet_blocks_(journal, state_directory),
       offenders_(journal),
       copy_path_(state_directory + "/block-list.txt") {}
 
 void Sources::start(const config::Sources& config) {
   blocks_.restore();
   blocks_.tick();  // what expired meanwhile
+  fleet_blocks_.restore();
   take_up(config);
   reads_file_ = true;
   is_starting_ = true;
@@ -80,7 +82,8 @@ void Sources::take_up(const config::Sources& config) {
 }
 
 void Sources::tick() {
-  const bool expired = blocks_.tick();
+  const bool own_expired = blocks_.tick();
+  const bool expired = fleet_blocks_.tick() || own_expired;
   offenders_changed_ |= offenders_.tick();
   const bool follows = offenders_changed_ && journal_.now() >= offenders_due_;
   const bool is_another = !is_busy_ && !config_.block_file.empty() && stamp_of(config_.block_file) != stamp_;
@@ -102,6 +105,10 @@ std::expected<std::string, std::string> Sources::unblock(const config::IpPrefix&
   return done;
 }
 
+void Sources::hear_fleet(FleetBlocksHeard heard) {
+  if (fleet_blocks_.hear(std::move(heard))) begin();
+}
+
 void Sources::begin() {
   is_due_ = true;
   if (is_busy_) return;
@@ -112,6 +119,7 @@ void Sources::begin() {
   job.copy_path = copy_path_;
   job.allow = config_.allow;
   for (const auto& [prefix, block] : blocks_.entries()) job.by_hand.push_back(prefix);
+  for (const auto& [prefix, block] : fleet_blocks_.entries()) job.by_hand.push_back(prefix);
   for (const auto& [source, offender] : offenders_.entries()) {
     if (!offender.hears) job.by_hand.push_back(source);
   }
@@ -199,13 +207,16 @@ std::vector<BlockedBy> Sources::what_blocks(const config::IpPrefix& prefix, size
   std::vector<BlockedBy> out;
   const auto touches = [&](const config::IpPrefix& each) { return each.contains(prefix) || prefix.contains(each); };
   for (const auto& [each, block] : blocks_.entries()) {
-    if (touches(each)) out.push_back({each, block, {}});
+    if (touches(each)) out.push_back({each, block, {}, {}});
+  }
+  for (const auto& [each, block] : fleet_blocks_.entries()) {
+    if (touches(each)) out.push_back({each, {}, {}, block});
   }
   for (const auto& [each, offender] : offenders_.entries()) {
-    if (touches(each)) out.push_back({each, {}, offender});
+    if (touches(each)) out.push_back({each, {}, offender, {}});
   }
   for (const config::IpPrefix& each : *file_) {
-    if (touches(each)) out.push_back({each, {}, {}});
+    if (touches(each)) out.push_back({each, {}, {}, {}});
   }
   const auto before = [&](const BlockedBy& a, const BlockedBy& b) {
     const bool a_holds = a.prefix.contains(prefix), b_holds = b.prefix.contains(prefix);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who may come: puts together what the block file, operators (blocks.h), offences (offenders.h) and sources.allow say,
-// and keeps the list that follows from it. The file is looked at each second and read again when it is another; one
-// with a fault changes nothing, and neither does one that is gone. The last good one is kept in the state directory,
-// for a start of control that finds none.
+// Who may come: puts together what the block file, operators (blocks.h, fleet_blocks.h), offences (offenders.h) and
+// sources.allow say, and keeps the list that follows from it. The file is looked at each second and read again when it
+// is another; one with a fault changes nothing, and neither does one that is gone. The last good one is kept in the
+// state directory, for a start of control that finds none.
 //
 // Reading, merging and building more than a few prefixes are done in a thread of their own, one job after the other, so
 // that the event loop goes on; everything else is for the thread of the event loop.
@@ -23,6 +23,7 @@
 #include "controlplane/base/watched_file.h"
 #include "controlplane/changes/block_file.h"
 #include "controlplane/changes/blocks.h"
+#include "controlplane/changes/fleet_blocks.h"
 #include "controlplane/changes/offenders.h"
 #include "controlplane/tables/source_list.h"
 
@@ -32,7 +33,8 @@ namespace sluice::control {
 struct BlockedBy {
   config::IpPrefix prefix;
   std::optional<Block> by_hand;
-  std::optional<Offender> offender;  // neither: the file
+  std::optional<Offender> offender;
+  std::optional<FleetBlock> on_all_nodes;  // none of the three: the file
 };
 
 class Sources {
@@ -68,6 +70,10 @@ class Sources {
                                                 std::optional<std::chrono::seconds> duration);
   std::expected<std::string, std::string> unblock(const config::IpPrefix& prefix);
 
+  /// What is blocked on all nodes now.
+  void hear_fleet(FleetBlocksHeard heard);
+  const FleetBlocks& on_all_nodes() const { return fleet_blocks_; }
+
   /// What blocks `prefix` or a part of it, at most `most`: the longest of those that hold all of it first.
   std::vector<BlockedBy> what_blocks(const config::IpPrefix& prefix, size_t most) const;
   /// Whether sources.allow exempts all of it.
@@ -94,6 +100,7 @@ class Sources {
   Journal& journal_;
   std::function<void()> changed_;
   Blocks blocks_;
+  FleetBlocks fleet_blocks_;
   Offenders offenders_;
   std::string copy_path_;
   config::Sources config_;

@@ -167,7 +167,9 @@ Request swap(const std::vector<Swap>& swaps) {
     const std::string key = to_base64(each.key);
     compare.push_back({{"key", key}, {"target", "MOD"}, {"mod_revision", std::to_string(each.revision)}});
     if (each.value) {
-      success.push_back({{"request_put", {{"key", key}, {"value", to_base64(*each.value)}}}});
+      json put{{"key", key}, {"value", to_base64(*each.value)}};
+      if (each.lease != 0) put["lease"] = std::to_string(each.lease);
+      success.push_back({{"request_put", std::move(put)}});
     } else {
       success.push_back({{"request_delete_range", {{"key", key}}}});
     }

@@ -34,6 +34,7 @@ struct Swap {
   std::string key;
   int64_t revision = 0;              // of what it was; 0 = there was none
   std::optional<std::string> value;  // nothing: it is deleted
+  int64_t lease = 0;                 // under which the value is put; 0 = none
 };
 /// All of them or none.
 Request swap(const std::vector<Swap>& swaps);

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "controlplane/fleet/fenced_write.h"
+
 namespace sluice::control {
 
 namespace {
@@ -11,8 +13,11 @@ namespace {
 /// The words of a fault may change with every try: no event a second for that.
 constexpr std::chrono::seconds kWordsStay{10};
 
-std::string wishes_prefix(const config::Etcd& etcd) {
-  return etcd.prefix + "/wishes/";
+constexpr const char* kWishes = "wishes";
+constexpr const char* kBlocks = "blocks";
+
+std::string prefix_of(const config::Etcd& etcd, const std::string& what) {
+  return etcd.prefix + "/" + what + "/";
 }
 
 }  // namespace
@@ -37,10 +42,8 @@ void Fleet::follow(const config::Fleet& config) {
   node_ = hooks_.report().node;
   nodes_ = std::make_unique<EtcdFollower>(
       io_, *etcd_, nodes, [this](const std::expected<etcd::Listing, std::string>& listing) { hear_nodes(listing); });
-  wishes_ = std::make_unique<EtcdFollower>(io_, *etcd_, wishes_prefix(*etcd_),
-                                           [this](const std::expected<etcd::Listing, std::string>& listing) {
-                                             if (listing) hear_wishes(*listing);
-                                           });
+  wishes_ = follow_keys(kWishes, &Fleet::hear_wishes);
+  blocks_ = follow_keys(kBlocks, &Fleet::hear_blocks);
   presence_ = std::make_unique<NodePresence>(io_, *etcd_, nodes + node_, [this] { return to_text(hooks_.report()); });
 }
 
@@ -48,6 +51,7 @@ void Fleet::stop() {
   backends_.reset();
   nodes_.reset();
   wishes_.reset();
+  blocks_.reset();
   presence_.reset();
   reports_.clear();
   etcd_.reset();
@@ -80,24 +84,56 @@ void Fleet::hear_nodes(const std::expected<etcd::Listing, std::string>& listing)
   }
 }
 
+std::unique_ptr<EtcdFollower> Fleet::follow_keys(const std::string& what, void (Fleet::*hear)(const etcd::Listing&)) {
+  return std::make_unique<EtcdFollower>(io_, *etcd_, prefix_of(*etcd_, what),
+                                        [this, hear](const std::expected<etcd::Listing, std::string>& listing) {
+                                          if (listing) (this->*hear)(*listing);
+                                        });
+}
+
 /// By the cluster that backends are heard from, or not at all: whether that is to be believed is judged there.
+bool Fleet::believes(const etcd::Listing& listing) const {
+  return etcd_ && fault_.empty() && identity_.known() && identity_.known()->cluster == listing.at.cluster;
+}
+
 void Fleet::hear_wishes(const etcd::Listing& listing) {
-  if (!etcd_ || !fault_.empty() || !identity_.known() || identity_.known()->cluster != listing.at.cluster) return;
-  WishListing said = wishes_in(listing.records, wishes_prefix(*etcd_));
-  if (said.faults != wish_faults_) {
-    for (const std::string& fault : said.faults)
-      journal_.record(Severity::kWarning, "fleet", "wishes", "not understood: " + fault);
-    wish_faults_ = std::move(said.faults);
-  }
+  if (!believes(listing)) return;
+  WishListing said = wishes_in(listing.records, prefix_of(*etcd_, kWishes));
+  tell_faults(kWishes, std::move(said.faults));
   hooks_.on_wishes(std::move(said.wishes));
 }
 
-void Fleet::change(std::vector<WishChange> changes, std::function<void(std::string)> done) {
+void Fleet::hear_blocks(const etcd::Listing& listing) {
+  if (!believes(listing)) return;
+  BlockListing said = blocks_in(listing.records, prefix_of(*etcd_, kBlocks));
+  tell_faults(kBlocks, std::move(said.faults));
+  hooks_.on_blocks(std::move(said.heard));
+}
+
+void Fleet::tell_faults(const std::string& what, std::vector<std::string> faults) {
+  if (faults == key_faults_[what]) return;
+  for (const std::string& fault : faults)
+    journal_.record(Severity::kWarning, "fleet", what, "not understood: " + fault);
+  key_faults_[what] = std::move(faults);
+}
+
+void Fleet::change(const std::vector<WishChange>& changes, Told done) {
+  std::vector<FencedChange> out;
+  for (const WishChange& each : changes) out.push_back(fenced(each));
+  make(kWishes, std::move(out), &Fleet::hear_wishes, std::move(done));
+}
+
+void Fleet::change(const BlockChange& change, Told done) {
+  make(kBlocks, {fenced(change)}, &Fleet::hear_blocks, std::move(done));
+}
+
+void Fleet::make(const std::string& what, std::vector<FencedChange> changes, void (Fleet::*hear)(const etcd::Listing&),
+                 Told done) {
   if (!fault_.empty()) return done("etcd is not to be had: " + fault_);
-  change_wishes(
-      io_, *etcd_, wishes_prefix(*etcd_), std::move(changes),
-      [this, alive = std::weak_ptr(alive_)](const etcd::Listing& listing) {
-        if (!alive.expired()) hear_wishes(listing);
+  make_fenced(
+      io_, *etcd_, prefix_of(*etcd_, what), std::move(changes),
+      [this, hear, alive = std::weak_ptr(alive_)](const etcd::Listing& listing) {
+        if (!alive.expired()) (this->*hear)(listing);
       },
       [done = std::move(done)](const std::expected<void, std::string>& made) { done(made ? "" : made.error()); });
 }

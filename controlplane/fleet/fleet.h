@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <expected>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "config/model.h"
 #include "controlplane/base/journal.h"
 #include "controlplane/base/times.h"
+#include "controlplane/fleet/block_board.h"
 #include "controlplane/fleet/etcd_follower.h"
 #include "controlplane/fleet/etcd_identity.h"
 #include "controlplane/fleet/node_presence.h"
@@ -32,10 +34,13 @@ class Fleet {
     std::function<void(const std::expected<PoolDocuments, std::string>&)> on_backends;
     /// Told what is wished on all nodes when it is another.
     std::function<void(Wishes)> on_wishes;
+    /// Likewise who is blocked on all nodes, at every hearing.
+    std::function<void(FleetBlocksHeard)> on_blocks;
     /// What this node says of itself.
     std::function<NodeReport()> report;
   };
   using Done = std::expected<std::string, std::string>;  // a warning ("" normally), or why not
+  using Told = std::function<void(std::string)>;
 
   /// `directory` is where the state is kept. The journal outlives this.
   Fleet(boost::asio::io_context& io, Journal& journal, const std::string& directory, Hooks hooks);
@@ -46,7 +51,9 @@ class Fleet {
   void stop();
   /// Changes what is wished on all nodes: all of it or nothing. There is an etcd. `done` is told why not, or "" when it
   /// holds here.
-  void change(std::vector<WishChange> changes, std::function<void(std::string)> done);
+  void change(const std::vector<WishChange>& changes, Told done);
+  /// Likewise who is blocked on all of them.
+  void change(const BlockChange& change, Told done);
   /// What etcd says is to be believed, although it is another cluster than before, or was set back.
   Done accept();
 
@@ -63,6 +70,14 @@ class Fleet {
  private:
   void hear_nodes(const std::expected<etcd::Listing, std::string>& listing);
   void hear_wishes(const etcd::Listing& listing);
+  void hear_blocks(const etcd::Listing& listing);
+  /// Whether what such a listing says is to be heard.
+  bool believes(const etcd::Listing& listing) const;
+  /// Of keys below PREFIX/`what`/.
+  void tell_faults(const std::string& what, std::vector<std::string> faults);
+  std::unique_ptr<EtcdFollower> follow_keys(const std::string& what, void (Fleet::*hear)(const etcd::Listing&));
+  void make(const std::string& what, std::vector<FencedChange> changes, void (Fleet::*hear)(const etcd::Listing&),
+            Told done);
   void hear_backends(const std::expected<etcd::Listing, std::string>& listing);
   /// Whether it is to be told.
   bool set_fault(const std::string& fault);
@@ -73,13 +88,13 @@ class Fleet {
   EtcdIdentity identity_;
   std::optional<config::Etcd> etcd_;
   std::string node_;
-  std::unique_ptr<EtcdFollower> backends_, nodes_, wishes_;
+  std::unique_ptr<EtcdFollower> backends_, nodes_, wishes_, blocks_;
   std::unique_ptr<NodePresence> presence_;
   std::vector<NodeReport> reports_;
   std::optional<std::vector<etcd::Record>> told_;  // last; nothing: or it was a fault
   std::string fault_;
   SystemTime fault_since_;
-  std::vector<std::string> wish_faults_;
+  std::map<std::string, std::vector<std::string>> key_faults_;  // by what the keys are of
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

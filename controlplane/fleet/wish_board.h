@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What operators wish for backends on all nodes: the key PREFIX/wishes/POOL/BACKEND or PREFIX/wishes/POOL/BACKEND:PORT
-// holds one. A change is made only if nobody has made another since it was looked at.
+// holds one. Pure.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <cstdint>
-#include <expected>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "config/model.h"
 #include "controlplane/changes/by_hand.h"
 #include "controlplane/fleet/etcd_messages.h"
+#include "controlplane/fleet/fenced_change.h"
 
 namespace sluice::control {
 
@@ -31,10 +28,7 @@ struct WishListing {
 };
 WishListing wishes_in(const std::vector<etcd::Record>& records, const std::string& prefix);
 
-/// Makes all of these changes or none, and then tells `told` of all keys as they are. `done`: what came of it; the
-/// error says why not, or who was faster. Neither is called before this returns.
-void change_wishes(boost::asio::io_context& io, const config::Etcd& etcd, const std::string& prefix,
-                   std::vector<WishChange> changes, std::function<void(const etcd::Listing&)> told,
-                   std::function<void(std::expected<void, std::string>)> done);
+/// As etcd has it.
+FencedChange fenced(const WishChange& change);
 
 }  // namespace sluice::control

@@ -66,6 +66,7 @@ void write_blocked(MetricsWriter& writer, const Sources* sources) {
   writer.begin("sluice_blocked_prefixes", MetricType::kGauge, "prefixes that may begin no sessions");
   writer.add(label("by", "file"), static_cast<double>(sources->file_prefixes()));
   writer.add(label("by", "hand"), static_cast<double>(sources->by_hand().size()));
+  writer.add(label("by", "fleet"), static_cast<double>(sources->on_all_nodes().entries().size()));
   const Offenders& offenders = sources->offenders();
   const auto count = [&](Offence offence) {
     return static_cast<double>(

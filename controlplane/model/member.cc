@@ -5,32 +5,6 @@
 
 namespace sluice::control {
 
-std::string_view name_of(Admin admin) {
-  switch (admin) {
-    case Admin::kEnabled:
-      return "enabled";
-    case Admin::kDraining:
-      return "draining";
-    case Admin::kDisabled:
-      return "disabled";
-  }
-  return "unknown";
-}
-
-std::string_view name_of(Health health) {
-  switch (health) {
-    case Health::kUnknown:
-      return "unknown";
-    case Health::kUp:
-      return "up";
-    case Health::kSoft:
-      return "soft";
-    case Health::kDown:
-      return "down";
-  }
-  return "unknown";
-}
-
 void Member::take_over(const Member& before) {
   const Member fresh = *this;
   *this = before;

@@ -72,6 +72,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
                   [this](Wishes wishes) {
                     if (overrides_.set_wishes(std::move(wishes))) something_changed();
                   },
+              .on_blocks = [this](FleetBlocksHeard heard) { sources_.hear_fleet(std::move(heard)); },
               .report = [this] { return node_facts(config_, model_, channel_, file_digest_, journal_.now()); }}),
       limit_watch_(journal_),
       syn_watch_(journal_),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What nodes share by way of etcd, against three real members that take nobody without a certificate: mail servers that register
 themselves come and go with no session lost; an etcd that is away, wiped or another changes nothing, and is told of."""
+import datetime
 import json
 import shutil
 import time
@@ -10,7 +11,7 @@ import pytest
 from lab.balancer import Balancer
 from lab.etcd import PREFIX, Etcd
 from lab.members import ADDRESSES, IN_FILE, OPEN, discovered, hold, new_sessions, require_all_delivered, states, wait_states
-from lab.network import BALANCER_BACK, VIP4
+from lab.network import BALANCER_BACK, VIP4, client_addresses
 from lab.pair import Node
 from lab.prometheus import fetch
 from lab.shell import wait_until
@@ -248,6 +249,73 @@ def test_what_is_said_for_all_nodes_holds_on_all_of_them(lab, etcd, start, secon
     for name in ADDRESSES:  # what made no sense has given way, too
         wait_admin(nodes, name, "disabled")
     held.wait()
+
+
+def blocked(node):
+    """What is blocked by hand on that node: how, by prefix."""
+    return {each["prefix"]: each for each in json.loads(node.ctl("blocked", "--json"))["blocked"]}
+
+
+def wait_blocked(nodes, prefix, there, timeout_s=10):
+    for node in nodes:
+        wait_until(lambda: (prefix in blocked(node)) == there, timeout_s, f"{prefix} {'blocked' if there else 'free'}")
+
+
+def test_who_is_blocked_on_all_nodes_is_so_until_the_same_moment(lab, etcd, start, second):
+    start()
+    put(etcd, *ADDRESSES)
+    wait_states(lab, **{name: "up" for name in ADDRESSES})
+    nodes = (lab.balancer, second())
+    guest, other = client_addresses(0)[0][:2]
+    held = hold(lab)
+    nodes[1].ctl("block", f"{guest}/32", "--fleet")
+    wait_blocked(nodes, f"{guest}/32", True)
+    assert blocked(lab.balancer)[f"{guest}/32"]["fleet"] == {"node": "edge2", "who": "root (uid 0)"}
+    assert "fleet (root (uid 0) at edge2)" in lab.balancer.ctl("blocked", guest)
+    assert f"{guest}/32" in lab.balancer.ctl("fleet").split("BLOCKED ON ALL NODES")[1]
+    assert "blocked on all nodes (root (uid 0) at edge2)" in lab.balancer.ctl("events")
+    assert 'sluice_blocked_prefixes{by="fleet"} 1' in fetch(lab.network.balancer, "/metrics")
+    outcomes = [lab.mailer(target=VIP4, sources=[source], sessions=1, messages=0, timeout_s=5).wait().outcomes for source in (guest, other)]
+    assert outcomes[0].get("delivered", 0) == 0 and outcomes[1] == {"delivered": 1}, outcomes
+    alone = lab.balancer.ctl_run("unblock", f"{guest}/32")
+    assert alone.returncode != 0 and "but on all of them" in alone.stderr, alone
+    lab.balancer.ctl("unblock", f"{guest}/32", "--fleet")
+    wait_blocked(nodes, f"{guest}/32", False)
+    assert lab.mailer(target=VIP4, sources=[guest], sessions=1, messages=0).wait().outcomes == {"delivered": 1}
+    none = lab.balancer.ctl_run("unblock", f"{guest}/32", "--fleet")
+    assert none.returncode != 0 and "is not blocked on all nodes" in none.stderr, none
+
+    # Both speak at once: one is heard, the other is told who was faster, or was heard after it.
+    conflicts = 0
+    for minutes in range(10, 30, 2):
+        said = [node.ctl_start("block", "203.0.113.0/24", "--for", f"{minutes + each}m", "--fleet") for each, node in enumerate(nodes)]
+        done = [(speaker.communicate(timeout=60)[1], speaker.returncode) for speaker in said]
+        assert any(code == 0 for _, code in done), done
+        for words, code in done:
+            assert code == 0 or "203.0.113.0/24 was changed meanwhile by root (uid 0) at edge" in words, words
+            conflicts += code != 0
+        wait_until(lambda: len({json.dumps(blocked(node)["203.0.113.0/24"]) for node in nodes}) == 1, 10, "both have heard the same")
+    assert conflicts, "they were never at the same time, so nothing is proved"
+    etcd.ctl("put", f"{PREFIX}/blocks/0.0.0.0/0", "no block")
+    wait_until(lambda: "not understood" in lab.balancer.ctl("events"), 10, "it is told of")
+    assert set(blocked(lab.balancer)) == {"203.0.113.0/24"}
+
+    lab.balancer.ctl("block", "198.51.100.0/24", "--for", "30s", "--fleet")
+    wait_blocked(nodes, "198.51.100.0/24", True)
+    etcd.stop()
+    wait_fault(lab, "Connection refused")
+    refused = lab.balancer.ctl_run("unblock", "203.0.113.0/24", "--fleet")
+    assert refused.returncode != 0 and "etcd is not to be had" in refused.stderr, refused
+    lab.balancer.control.stop()
+    lab.balancer.start_control()
+    assert blocked(lab.balancer)["198.51.100.0/24"] == blocked(nodes[1])["198.51.100.0/24"], "as it was"
+    wait_blocked(nodes, "198.51.100.0/24", False, 45)
+    ends = [next(each["time"] for each in json.loads(node.ctl("events", "--json"))["events"]
+                 if each["subject"] == "198.51.100.0/24" and "its time is up" in each["text"]) for node in nodes]
+    apart = abs((datetime.datetime.fromisoformat(ends[0].rstrip("Z")) - datetime.datetime.fromisoformat(ends[1].rstrip("Z"))).total_seconds())
+    assert apart < 1.5, ends
+    assert "203.0.113.0/24" in blocked(lab.balancer)
+    require_all_delivered(lab, held)
 
 
 def test_certificates_that_are_wrong_are_told(lab, etcd, start):

@@ -54,6 +54,10 @@ void play_probe(FuzzInput bytes);
 /// out of turn and in vain. The laws are the worker's.
 void play_syn_proxy(FuzzInput bytes);
 
+/// What etcd says of wishes and blocks, and what is kept of them, by the first byte. What makes no sense is named in a
+/// line, and wishes for nothing; the rest is written as it was read, and whose word it is can be told.
+void play_wishes(FuzzInput bytes);
+
 /// Traffic and commands for fresh workers. After each of their turns the counter law has to hold, for each worker, and
 /// at the end every packet buffer is back in the pool.
 void play_worker(FuzzInput bytes);

@@ -42,7 +42,7 @@ INSTANTIATE_TEST_SUITE_P(Of, FuzzCorpus,
                                            Target{"etcd", play_etcd}, Target{"haproxy", play_haproxy},
                                            Target{"keepalived", play_keepalived}, Target{"peers", play_peers},
                                            Target{"probe", play_probe}, Target{"syn_proxy", play_syn_proxy},
-                                           Target{"worker", play_worker}),
+                                           Target{"wishes", play_wishes}, Target{"worker", play_worker}),
                          [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace

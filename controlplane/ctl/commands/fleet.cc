@@ -74,6 +74,18 @@ std::string view_of_wishes(const json& wishes, bool colours) {
   return "\n" + table.to_string(colours);
 }
 
+/// Whom operators blocked on all nodes.
+std::string view_of_blocks(const json& blocks, bool colours) {
+  if (blocks.empty()) return "";
+  TextTable table({"BLOCKED ON ALL NODES", "UNTIL", "WHO", "WHERE"});
+  for (const json& block : blocks) {
+    const json& until = block.at("until");
+    table.add({text_of(block, "prefix"), until.is_null() ? "-" : until.get<std::string>(),
+               printable(text_of(block.at("fleet"), "who")), printable(text_of(block.at("fleet"), "node"))});
+  }
+  return "\n" + table.to_string(colours);
+}
+
 Outcome accept(const Invocation& invocation) {
   const auto client = invocation.client();
   if (!client) return std::unexpected(client.error());
@@ -92,7 +104,8 @@ Outcome run(const Invocation& invocation) {
   if (!action.empty()) return std::unexpected(Failure{Exit::kUsage, "ACTION: allowed: accept, or nothing"});
   return show(invocation, "/api/v1/fleet", [&](const json& answer) {
     return view_of_etcd(answer.at("etcd")) + view_of_nodes(answer, invocation.colours) +
-           view_of_differences(answer.at("differences")) + view_of_wishes(answer.at("wishes"), invocation.colours);
+           view_of_differences(answer.at("differences")) + view_of_wishes(answer.at("wishes"), invocation.colours) +
+           view_of_blocks(answer.at("blocks"), invocation.colours);
   });
 }
 

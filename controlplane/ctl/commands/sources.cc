@@ -16,17 +16,20 @@ using nlohmann::json;
 namespace {
 
 constexpr uint64_t kLongestS = 366 * 86400;
+const Option kFleet{"fleet", "", "On all nodes that share an etcd, and on those that come later"};
 constexpr uint64_t kUsualSources = 20, kMostSources = 1000;
 
 Outcome change(const Invocation& invocation, json body) {
   const auto client = invocation.client();
   if (!client) return std::unexpected(client.error());
   body["prefix"] = invocation.text("PREFIX");
+  if (invocation.has("fleet")) body["fleet"] = true;
   const auto answer = client->post("/api/v1/blocked", body);
   if (!answer) return std::unexpected(answer.error());
   return show_answer(invocation, *answer, [&](const json& done) {
     const auto warning = done.at("warning").get<std::string>();
-    return fmt::format("{}: {}\n", body.at("action").get<std::string>(), done.at("prefix").get<std::string>()) +
+    return fmt::format("{}: {}{}\n", body.at("action").get<std::string>(), done.at("prefix").get<std::string>(),
+                       invocation.has("fleet") ? ", on all nodes" : "") +
            (warning.empty() ? "" : "warning: " + printable(warning) + "\n");
   });
 }
@@ -39,13 +42,21 @@ Outcome block(const Invocation& invocation) {
   return change(invocation, std::move(body));
 }
 
+/// "hand", "fleet (root (uid 0) at edge1)"
+std::string author_of(const json& entry) {
+  const json& fleet = entry.at("fleet");
+  const std::string by = text_of(entry, "by");
+  if (fleet.is_null()) return by;
+  return printable(fmt::format("{} ({} at {})", by, text_of(fleet, "who"), text_of(fleet, "node")));
+}
+
 std::string table_of(const json& entries, bool colours) {
   TextTable table({"PREFIX", "BY", "SINCE", "UNTIL"});
   for (const json& entry : entries) {
     const auto time = [&](const char* name) {
       return entry.at(name).is_null() ? "-" : entry.at(name).get<std::string>();
     };
-    table.add({entry.at("prefix").get<std::string>(), entry.at("by").get<std::string>(), time("since"), time("until")});
+    table.add({entry.at("prefix").get<std::string>(), author_of(entry), time("since"), time("until")});
   }
   return table.to_string(colours);
 }
@@ -122,7 +133,7 @@ Command block_command() {
   return {.name = "block",
           .help = "Let no new sessions in from a prefix; open ones go on",
           .arguments = {{.name = "PREFIX", .help = "Such as 192.0.2.0/24 or 2001:db8::/32, or an address"}},
-          .options = {{"for", "TIME", "Only for this time (90s, 10m, 2h); for good without"}},
+          .options = {{"for", "TIME", "Only for this time (90s, 10m, 2h); for good without"}, kFleet},
           .run = block};
 }
 
@@ -130,6 +141,7 @@ Command unblock_command() {
   return {.name = "unblock",
           .help = "Take back \"block\"",
           .arguments = {{.name = "PREFIX", .help = "As it was blocked"}},
+          .options = {kFleet},
           .run = [](const Invocation& invocation) { return change(invocation, {{"action", "unblock"}}); }};
 }
 

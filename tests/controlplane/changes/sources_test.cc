@@ -130,6 +130,27 @@ TEST_F(SourcesTest, BlocksWhatTheFileSaysAndExemptsWhatIsAllowed) {
   EXPECT_EQ(sources_->file_prefixes(), 3u);
 }
 
+TEST_F(SourcesTest, BlocksWhoIsBlockedOnAllNodesBesideThoseOfThisOne) {
+  sources_->start({});
+  sources_->block(prefix("192.0.2.0/25"), std::nullopt);
+  const FleetBlock said{{now_, now_ + 60s}, "edge2", "ops", 7};
+  sources_->hear_fleet({{{prefix("192.0.2.0/24"), said}}, {{prefix("192.0.2.0/24"), 7}}});
+  EXPECT_TRUE(is_blocked("192.0.2.200"));
+  const auto by = sources_->what_blocks(prefix("192.0.2.1"), 10);
+  ASSERT_EQ(by.size(), 2u);
+  EXPECT_TRUE(by[0].by_hand);
+  EXPECT_EQ(by[1].on_all_nodes, said);
+  sources_->unblock(prefix("192.0.2.0/25"));
+  EXPECT_TRUE(is_blocked("192.0.2.1")) << "that was said here, and no more";
+  EXPECT_FALSE(sources_->unblock(prefix("192.0.2.0/24")));
+  make();
+  sources_->start({});
+  EXPECT_TRUE(is_blocked("192.0.2.1")) << "kept, as etcd may be away";
+  now_ += 60s;
+  sources_->tick();
+  EXPECT_FALSE(is_blocked("192.0.2.1"));
+}
+
 TEST_F(SourcesTest, ReadsTheFileAgainWhenItIsReplacedOrWrittenTo) {
   write("192.0.2.0/24\n");
   after([&] { sources_->start(config()); });

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Fields of JSON that others may have written: a number that does not fit is a fault, and no other number.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "controlplane/base/times.h"
+
+namespace sluice::control {
+
+/// The whole number called `name`. Throws what nlohmann throws if there is none, std::invalid_argument if it is another
+/// thing or out of bounds, which lie within int64_t.
+inline int64_t whole_in(const nlohmann::json& object, const char* name, int64_t least, int64_t most) {
+  const nlohmann::json& value = object.at(name);
+  // What does not fit into 64 bits is a floating-point number to the parser.
+  const bool fits = value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX);
+  if (fits && value.get<int64_t>() >= least && value.get<int64_t>() <= most) return value.get<int64_t>();
+  throw std::invalid_argument(fmt::format("\"{}\": allowed: a whole number from {} to {}", name, least, most));
+}
+
+/// The time called `name`, in milliseconds since 1970, as whole_in() throws.
+inline SystemTime time_in(const nlohmann::json& object, const char* name) {
+  constexpr int64_t kYear2200 = 7'258'118'400'000;
+  return from_ms(whole_in(object, name, 0, kYear2200));
+}
+
+}  // namespace sluice::control
