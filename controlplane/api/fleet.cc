@@ -29,7 +29,8 @@ json etcd_json(const Fleet& fleet) {
 }
 
 json node_json(const NodeReport& report) {
-  return {{"node", report.node},       {"zone", report.zone},
+  return {{"node", report.node},       {"instance", report.instance},
+          {"host", report.host},       {"zone", report.zone},
           {"version", report.version}, {"file", report.file},
           {"time", report.time},       {"up", report.up},
           {"down", report.down},       {"sessions", report.sessions ? json(*report.sessions) : json(nullptr)},
@@ -57,6 +58,7 @@ ApiResponse show(const ApiContext& context) {
   return ApiResponse::json(
       {{"time", to_rfc3339(context.journal.now())},
        {"etcd", etcd_json(fleet)},
+       {"self", fleet_self_json(&fleet)},
        {"nodes", std::move(nodes)},
        {"differences", differences_json(fleet.nodes())},
        {"wishes", std::move(wishes)},
@@ -73,6 +75,16 @@ ApiResponse change(Fleet& fleet, const ApiRequest& request) {
 }
 
 }  // namespace
+
+json fleet_self_json(const Fleet* fleet) {
+  if (fleet == nullptr || !fleet->etcd()) return nullptr;
+  json rival = nullptr;
+  if (const auto& other = fleet->name().rival) rival = {{"instance", other->instance}, {"host", other->host}};
+  return {{"node", fleet->node()},
+          {"instance", fleet->instance()},
+          {"shown", fleet->name().is_ours},
+          {"rival", std::move(rival)}};
+}
 
 void add_fleet_routes(Router& router, const ApiContext& context) {
   router.add(http::verb::get, "/api/v1/fleet", [&context](const ApiRequest&) { return show(context); });

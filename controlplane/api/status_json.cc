@@ -253,6 +253,7 @@ json status_json(const ApiContext& context) {
            {"by_hand", context.overrides == nullptr ? json::array() : by_hand_json(*context.overrides)},
            {"blocked", blocked_json(context.sources)},
            {"announce", announce_json(context)},
+           {"fleet", fleet_self_json(context.fleet)},
            {"ports", ports_json(context)},
            {"services", json::array()},
            {"removed_services", json::array()},

@@ -22,6 +22,8 @@ nlohmann::json pool_json(const ApiContext& context, const Placement& placement);
 nlohmann::json backend_json(const ApiContext& context, const Member& member, double share);
 /// The block file and how the last attempt to read it went.
 nlohmann::json block_file_json(const Sources& sources);
+/// This node as one of its fleet; null without etcd.
+nlohmann::json fleet_self_json(const Fleet* fleet);
 /// What is blocked on all nodes.
 nlohmann::json fleet_blocks_json(const Sources& sources);
 /// What the network is told; null in tests of what needs none.

@@ -263,4 +263,13 @@ std::string text_of(const json& object, const char* name) {
   return printable(object.at(name).get<std::string>());
 }
 
+std::string name_fault(const json& self) {
+  if (self.is_null() || self.at("rival").is_null()) return "";
+  const std::string host = text_of(self.at("rival"), "host");
+  return printable(fmt::format("fleet: ANOTHER NODE is called {}, too{}{}; {} is what the others see",
+                               text_of(self, "node"), host.empty() ? "" : ", at ", host,
+                               self.at("shown").get<bool>() ? "this one" : "that one")) +
+         "\n";
+}
+
 }  // namespace sluice::ctl

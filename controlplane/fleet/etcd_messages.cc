@@ -149,6 +149,10 @@ Request range_of(const std::string& prefix) {
   return {"/v3/kv/range", json{{"key", to_base64(prefix)}, {"range_end", to_base64(end_of(prefix))}}.dump()};
 }
 
+Request get(const std::string& key) {
+  return {"/v3/kv/range", json{{"key", to_base64(key)}}.dump()};
+}
+
 Request put(const std::string& key, std::string_view value, int64_t lease) {
   return {"/v3/kv/put", put_json(key, value, lease).dump()};
 }

@@ -26,6 +26,8 @@ struct Request {
 };
 
 Request range_of(const std::string& prefix);
+/// One key, as a listing of one or none.
+Request get(const std::string& key);
 Request put(const std::string& key, std::string_view value, int64_t lease);
 Request grant(int64_t ttl_s);
 Request keep_alive(int64_t lease);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/fleet/fleet.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
+#include <random>
 #include <utility>
 
 #include "controlplane/fleet/fenced_write.h"
@@ -20,10 +23,22 @@ std::string prefix_of(const config::Etcd& etcd, const std::string& what) {
   return etcd.prefix + "/" + what + "/";
 }
 
+/// 128 bits, as no two processes draw the same.
+std::string random_name() {
+  std::random_device source;
+  std::string out;
+  for (int i = 0; i < 4; i++) out += fmt::format("{:08x}", source());
+  return out;
+}
+
 }  // namespace
 
 Fleet::Fleet(boost::asio::io_context& io, Journal& journal, const std::string& directory, Hooks hooks)
-    : io_(io), journal_(journal), hooks_(std::move(hooks)), identity_(journal, directory + "/etcd.json") {}
+    : io_(io),
+      journal_(journal),
+      hooks_(std::move(hooks)),
+      identity_(journal, directory + "/etcd.json"),
+      instance_(random_name()) {}
 
 void Fleet::start(const config::Fleet& config) {
   if (config.etcd) identity_.restore();
@@ -44,7 +59,14 @@ void Fleet::follow(const config::Fleet& config) {
       io_, *etcd_, nodes, [this](const std::expected<etcd::Listing, std::string>& listing) { hear_nodes(listing); });
   wishes_ = follow_keys(kWishes, &Fleet::hear_wishes);
   blocks_ = follow_keys(kBlocks, &Fleet::hear_blocks);
-  presence_ = std::make_unique<NodePresence>(io_, *etcd_, nodes + node_, [this] { return to_text(hooks_.report()); });
+  presence_ = std::make_unique<NodePresence>(
+      io_, *etcd_, node_, instance_,
+      [this] {
+        NodeReport report = hooks_.report();
+        report.instance = instance_;
+        return to_text(report);
+      },
+      [this](const NameState& state) { hear_of_name(state); });
 }
 
 void Fleet::stop() {
@@ -54,6 +76,7 @@ void Fleet::stop() {
   blocks_.reset();
   presence_.reset();
   reports_.clear();
+  name_ = {};
   etcd_.reset();
   told_.reset();
   fault_.clear();
@@ -61,6 +84,17 @@ void Fleet::stop() {
 
 Fleet::Done Fleet::accept() {
   return identity_.accept();
+}
+
+void Fleet::hear_of_name(const NameState& state) {
+  const NameState before = std::exchange(name_, state);
+  if (before.rival == state.rival && (before.is_ours == state.is_ours || !state.rival)) return;
+  if (!state.rival) return journal_.record(Severity::kInfo, "fleet", node_, "no other node is called so any more");
+  journal_.record(Severity::kError, "fleet", node_,
+                  fmt::format("another node is called so, too, at {}: {} is what the others see; give each its own "
+                              "fleet.node",
+                              state.rival->host.empty() ? "a host that it does not name" : state.rival->host,
+                              state.is_ours ? "this one" : "that one"));
 }
 
 void Fleet::hear_backends(const std::expected<etcd::Listing, std::string>& listing) {

@@ -60,6 +60,10 @@ class Fleet {
   const std::optional<config::Etcd>& etcd() const { return etcd_; }
   /// What this node is called.
   const std::string& node() const { return node_; }
+  /// By which this process is known among those of the same name.
+  const std::string& instance() const { return instance_; }
+  /// Whether the name is its own.
+  const NameState& name() const { return name_; }
   /// Why etcd's answers are not used; "" = they are, or there is none yet.
   const std::string& fault() const { return fault_; }
   /// What the nodes said last, by name; those whose lease is over are not among them.
@@ -68,6 +72,7 @@ class Fleet {
   const std::optional<etcd::Position>& position() const { return identity_.known(); }
 
  private:
+  void hear_of_name(const NameState& state);
   void hear_nodes(const std::expected<etcd::Listing, std::string>& listing);
   void hear_wishes(const etcd::Listing& listing);
   void hear_blocks(const etcd::Listing& listing);
@@ -88,6 +93,8 @@ class Fleet {
   EtcdIdentity identity_;
   std::optional<config::Etcd> etcd_;
   std::string node_;
+  std::string instance_;
+  NameState name_;
   std::unique_ptr<EtcdFollower> backends_, nodes_, wishes_, blocks_;
   std::unique_ptr<NodePresence> presence_;
   std::vector<NodeReport> reports_;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/fleet/node_presence.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "controlplane/fleet/etcd_client.h"
 #include "controlplane/fleet/etcd_messages.h"
@@ -24,8 +27,17 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 /// A coroutine keeps it alive until it has ended.
 class NodePresence::Loop : public std::enable_shared_from_this<Loop> {
  public:
-  Loop(asio::io_context& io, const config::Etcd& etcd, std::string key, Text text)
-      : io_(io), key_(std::move(key)), text_(std::move(text)), client_(io.get_executor(), etcd), pause_(io) {}
+  Loop(asio::io_context& io, const config::Etcd& etcd, const std::string& node, const std::string& instance, Text text,
+       Told told)
+      : io_(io),
+        key_(etcd.prefix + "/nodes/" + node),
+        rivals_(etcd.prefix + "/rivals/" + node + "/"),
+        own_rival_key_(rivals_ + instance),
+        text_(std::move(text)),
+        told_(std::move(told)),
+        client_(io.get_executor(), etcd),
+        pause_(io),
+        claim_(instance) {}
 
   void start() {
     asio::co_spawn(io_, [self = shared_from_this()] { return self->run(); }, asio::detached);
@@ -47,45 +59,73 @@ class NodePresence::Loop : public std::enable_shared_from_this<Loop> {
     }
   }
 
-  /// One round; what fails is tried again in the next, with another lease.
+  /// One round; what fails is tried again in the next.
   asio::awaitable<void> keep() {
+    if (!co_await has_lease()) co_return;
+    const etcd::Request ask_key = etcd::get(key_), ask_rivals = etcd::range_of(rivals_);
+    const auto key = co_await list(ask_key);
+    const auto rivals = co_await list(ask_rivals);
+    if (!key || !rivals || stopped_) co_return;
+    claim_.look(key->empty() ? std::nullopt : std::optional(key->front()), *rivals, rivals_);
+    if (claim_.state() != std::exchange(last_told_, claim_.state())) told_(claim_.state());
+    if (!stopped_) co_await put(*rivals);
+  }
+
+  asio::awaitable<bool> has_lease() {
     if (lease_ != 0) {
       const etcd::Request renew = etcd::keep_alive(lease_);
       const auto renewed = co_await client_.ask(renew);
-      if (!renewed || stopped_) co_return;  // it may be there still
+      if (!renewed || stopped_) co_return false;  // it may be there still
       if (!etcd::kept_from(*renewed).value_or(false)) lease_ = 0;
     }
     if (lease_ == 0) {
       const etcd::Request ask = etcd::grant(kTtl.count());
       const auto granted = co_await client_.ask(ask);
-      if (!granted || stopped_) co_return;
+      if (!granted || stopped_) co_return false;
       lease_ = etcd::granted_from(*granted).value_or(0);
-      put_.clear();
-      if (lease_ == 0) co_return;
     }
-    const std::string text = text_();
-    if (text == put_) co_return;
-    const etcd::Request put = etcd::put(key_, text, lease_);
-    const auto done = co_await client_.ask(put);
-    if (done) {
-      put_ = text;
-    } else {
-      lease_ = 0;
+    co_return lease_ != 0;
+  }
+
+  asio::awaitable<std::optional<std::vector<etcd::Record>>> list(const etcd::Request& request) {
+    const auto answer = co_await client_.ask(request);
+    if (!answer) co_return std::nullopt;
+    auto listing = etcd::listing_from(*answer);
+    if (!listing) co_return std::nullopt;
+    co_return std::move(listing->records);
+  }
+
+  /// Where somebody was faster, the next look shows it.
+  asio::awaitable<void> put(const std::vector<etcd::Record>& rivals) {
+    const auto own = std::ranges::find(rivals, own_rival_key_, &etcd::Record::key);
+    const bool is_silent = own != rivals.end();
+    std::vector<etcd::Swap> swaps;
+    if (const auto revision = claim_.may_put()) {
+      swaps.push_back({key_, *revision, text_(), lease_});
+      if (is_silent) swaps.push_back({own_rival_key_, own->revision, std::nullopt});
+    } else if (claim_.state().rival && !is_silent) {
+      swaps.push_back({own_rival_key_, 0, text_(), lease_});
     }
+    if (swaps.empty()) co_return;
+    const etcd::Request swap = etcd::swap(swaps);
+    if (!co_await client_.ask(swap)) lease_ = 0;
   }
 
   asio::io_context& io_;
-  std::string key_;
+  std::string key_, rivals_, own_rival_key_;
   Text text_;
+  Told told_;
   EtcdClient client_;
   asio::steady_timer pause_;
   int64_t lease_ = 0;  // 0: none
-  std::string put_;    // last, under that lease
+  NameClaim claim_;
+  NameState last_told_;
   bool stopped_ = false;
 };
 
-NodePresence::NodePresence(asio::io_context& io, const config::Etcd& etcd, std::string key, Text text)
-    : loop_(std::make_shared<Loop>(io, etcd, std::move(key), std::move(text))) {
+NodePresence::NodePresence(asio::io_context& io, const config::Etcd& etcd, const std::string& node,
+                           const std::string& instance, Text text, Told told)
+    : loop_(std::make_shared<Loop>(io, etcd, node, instance, std::move(text), std::move(told))) {
   loop_->start();
 }
 

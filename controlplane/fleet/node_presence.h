@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A key that is there for as long as this process is: under a lease that is kept, with a text that is put again when it
-// is another. While etcd is away it goes on to try; what comes of it is seen by who lists the keys.
+// A node's key, PREFIX/nodes/NODE, which is there for as long as this process is: under a lease that is kept, with a
+// text that is put again every few seconds. Where another process has that name (name_claim.h), it is left to that one,
+// and the key PREFIX/rivals/NODE/INSTANCE tells it so. While etcd is away it goes on to try; what comes of it is seen
+// by who lists the keys.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -11,18 +13,22 @@
 #include <string>
 
 #include "config/model.h"
+#include "controlplane/fleet/name_claim.h"
 
 namespace sluice::control {
 
 class NodePresence {
  public:
   using Text = std::function<std::string()>;
+  /// Told how the name stands, when that is another.
+  using Told = std::function<void(const NameState&)>;
 
   static constexpr std::chrono::seconds kTtl{10};
-  static constexpr std::chrono::seconds kInterval{2};  // between two looks at the text, and after a failure
+  static constexpr std::chrono::seconds kInterval{2};  // between two looks, and after a failure
 
-  /// Begins at once.
-  NodePresence(boost::asio::io_context& io, const config::Etcd& etcd, std::string key, Text text);
+  /// Begins at once. `text`: a node report of the process `instance`.
+  NodePresence(boost::asio::io_context& io, const config::Etcd& etcd, const std::string& node,
+               const std::string& instance, Text text, Told told);
   /// The key stays until its lease is over.
   ~NodePresence();
   NodePresence(const NodePresence&) = delete;

@@ -30,7 +30,9 @@ std::string word_from(const json& value) {
 }  // namespace
 
 std::string to_text(const NodeReport& report) {
-  return json{{"zone", report.zone},
+  return json{{"instance", report.instance},
+              {"host", report.host},
+              {"zone", report.zone},
               {"version", report.version},
               {"file", report.file},
               {"time", report.time},
@@ -47,6 +49,8 @@ std::expected<NodeReport, std::string> report_from(const etcd::Record& record, c
     NodeReport out;
     out.node = word_from(record.key.substr(std::min(prefix.size(), record.key.size())));
     const json whole = json::parse(record.value);
+    if (whole.contains("instance")) out.instance = word_from(whole["instance"]);
+    if (whole.contains("host")) out.host = word_from(whole["host"]);
     out.zone = word_from(whole.at("zone"));
     out.version = word_from(whole.at("version"));
     out.file = word_from(whole.at("file"));

@@ -16,7 +16,9 @@ namespace sluice::control {
 
 struct NodeReport {
   std::string node;
-  std::string zone;  // "" = none
+  std::string instance;  // the process that says it, random; "" = of a version before there were any
+  std::string host;      // where that runs; "" likewise
+  std::string zone;      // "" = none
   std::string version;
   std::string file;                  // a digest of the configuration file that it runs with
   std::string time;                  // RFC 3339: when this was told

@@ -103,6 +103,8 @@ void write_fleet(MetricsWriter& writer, const Fleet* fleet) {
   write_gauge(writer, "sluice_fleet_etcd_refused",
               "1 while etcd does not answer, or is not believed, and what was known stays",
               fleet->fault().empty() ? 0 : 1);
+  write_gauge(writer, "sluice_fleet_name_taken", "1 while another node that lives has the same name",
+              fleet->name().rival ? 1 : 0);
   write_gauge(writer, "sluice_fleet_nodes", "nodes that say in etcd that they are there",
               static_cast<double>(fleet->nodes().size()));
   write_gauge(writer, "sluice_fleet_differences", "things in which these nodes differ, and should not",

@@ -102,6 +102,7 @@ function verdictOf(status) {
   if (panic.length)
     return ["bad", `Panic: ${panic.map((one) => `${one.name}:${one.port}, ${one.panic.why}; ${one.panic.end}`).join("; ")}`];
   if (out.length) return ["bad", `Out of service: ${out.map((one) => one.name).join(", ")}`];
+  if (status.fleet?.rival) return ["warn", rivalWords(status.fleet)];
   if (down.length) return ["warn", `${down.length} of ${status.backends.length} backends out; every service takes mail`];
   return ["good", "Every service and backend takes mail"];
 }
@@ -263,8 +264,8 @@ let paused = false, status = null, history = null, historyAt = 0, answeredAt = 0
 async function look() {
   const now = performance.now();
   const wantsHistory = history === null || now - historyAt >= HISTORY_POLL_MS;
-  const [newStatus, list, newHistory] = await Promise.all(
-    [ask("status"), ask(`events?limit=${EVENTS_SHOWN}`), wantsHistory ? ask("history").then(readHistory, () => history) : history]);
+  const [newStatus, list, fleet, newHistory] = await Promise.all(
+    [ask("status"), ask(`events?limit=${EVENTS_SHOWN}`), ask("fleet"), wantsHistory ? ask("history").then(readHistory, () => history) : history]);
   status = newStatus;
   if (wantsHistory) historyAt = now;
   answeredAt = now;
@@ -279,6 +280,7 @@ async function look() {
   showPools(status);
   ports.update(status.ports, (one) => one.name);
   showVips(status);
+  showFleet(fleet);
   events.update(list.events, (one) => `${one.time} ${one.subject} ${one.text}`);
   announce(list.events);
 }
@@ -304,6 +306,7 @@ function setUp() {
   byId("services").append(el("div", {class: "card"}, services.element));
   byId("ports").append(el("div", {class: "card"}, ports.element));
   byId("vips").append(el("div", {class: "card"}, vips.element));
+  byId("fleet").append(el("div", {class: "card"}, nodes.element, differences));
   byId("events").append(el("div", {class: "card"}, events.element));
   byId("filter").addEventListener("input", () => status && showPools(status));
   byId("pause").addEventListener("click", (event) => {

@@ -11,10 +11,17 @@
 
 namespace sluice::control {
 
-std::string node_name(const config::Fleet& fleet) {
-  if (!fleet.node.empty()) return fleet.node;
+namespace {
+
+std::string host_name() {
   std::array<char, 256> name{};
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unnamed";
+}
+
+}  // namespace
+
+std::string node_name(const config::Fleet& fleet) {
+  return fleet.node.empty() ? host_name() : fleet.node;
 }
 
 std::string file_digest(const std::string& path) {
@@ -25,6 +32,8 @@ std::string file_digest(const std::string& path) {
 NodeReport node_facts(const config::Config& config, const Model& model, const ChannelClient& channel,
                       const std::string& file, SystemTime now) {
   NodeReport out{.node = node_name(config.fleet),
+                 .instance = "",
+                 .host = host_name(),
                  .zone = config.fleet.zone,
                  .version = SLUICE_VERSION,
                  .file = file,

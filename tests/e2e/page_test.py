@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page at / in a real Chromium, against a lab in which mail flows and a mail server dies."""
+import json
+
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from lab.browser import browser, console, view
+from lab.etcd import PREFIX, Etcd
 from lab.network import VIP4, VIP6
 from lab.prometheus import HTTP
 from lab.shell import wait_until
@@ -146,6 +149,32 @@ def test_the_page_on_a_phone_in_the_dark_and_by_keyboard(lab, chromium):
     assert driver.find_element(By.ID, "fresh").text == "Paused"
     driver.find_element(By.ID, "filter").send_keys("mta2")
     assert {text.split()[0] for text in texts(driver, "#pools tbody tr")} == {"mta2"}
+    assert console(driver) == []
+
+
+def test_the_page_shows_the_nodes_side_by_side(lab, config, chromium):
+    lab.start_greeters()
+    etcd = Etcd(lab)
+    lab.start_balancer(config(("services =\n(", f'fleet: {{ node = "edge1"; {etcd.settings()} }};\nservices =\n(')))
+    driver = chromium()
+    wait_until(lambda: any(text.startswith("edge1, this one") for text in texts(driver, "#fleet tbody tr")), PATIENCE_S, "the node")
+    assert driver.find_element(By.ID, "fleet-section").is_displayed() and texts(driver, "#fleet .state") == []
+    (own,) = [each for each in json.loads(lab.balancer.ctl("fleet", "--json"))["nodes"] if each["node"] == "edge1"]
+    pool = next(iter(own["tables"]))
+    other = {**own, "instance": "other", "host": "<b>rack7</b>", "version": "0.0.1", "tables": {**own["tables"], pool: "f" * 16}}
+    etcd.ctl("put", f"{PREFIX}/nodes/edge2", json.dumps(other))
+    wait_until(lambda: any(text.startswith("edge2") for text in texts(driver, "#fleet tbody tr")), PATIENCE_S, "the other node")
+    (row_of_other,) = [text for text in texts(driver, "#fleet tbody tr") if text.startswith("edge2")]
+    assert "<b>rack7</b>" in row_of_other and f"{pool} ffffffffffff" in row_of_other and own["file"][:12] in row_of_other
+    marked = set(texts(driver, "#fleet .state"))
+    assert marked == {"0.0.1", own["version"], f"{pool} ffffffffffff", f"{pool} {own['tables'][pool][:12]}"}, marked
+    notes = texts(driver, "#fleet .notes li")
+    assert any(text.startswith("version: ") and "0.0.1 on edge2" in text for text in notes), notes
+    for width in (380, 1280):
+        view(driver, width, 800)
+        assert is_as_wide_as_the_screen(driver), f"{width} px: one has to scroll sideways"
+    etcd.ctl("del", f"{PREFIX}/nodes/edge2")
+    wait_until(lambda: len(texts(driver, "#fleet tbody tr")) == 1 and not texts(driver, "#fleet .notes li"), PATIENCE_S, "alone again")
     assert console(driver) == []
 
 

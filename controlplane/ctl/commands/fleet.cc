@@ -103,7 +103,7 @@ Outcome run(const Invocation& invocation) {
   if (action == "accept") return accept(invocation);
   if (!action.empty()) return std::unexpected(Failure{Exit::kUsage, "ACTION: allowed: accept, or nothing"});
   return show(invocation, "/api/v1/fleet", [&](const json& answer) {
-    return view_of_etcd(answer.at("etcd")) + view_of_nodes(answer, invocation.colours) +
+    return view_of_etcd(answer.at("etcd")) + name_fault(answer.at("self")) + view_of_nodes(answer, invocation.colours) +
            view_of_differences(answer.at("differences")) + view_of_wishes(answer.at("wishes"), invocation.colours) +
            view_of_blocks(answer.at("blocks"), invocation.colours);
   });

@@ -187,6 +187,18 @@ TEST_F(StatusView, ShowsWhatTheApiSays) {
   EXPECT_EQ(text.find('\x1b'), std::string::npos) << "a server's words must not steer the terminal";
 }
 
+TEST_F(StatusView, TellsThatAnotherNodeHasItsName) {
+  nlohmann::json told = status();
+  EXPECT_TRUE(told.at("fleet").is_null());
+  const nlohmann::json rival{{"instance", "0"}, {"host", "rack7\x1b[2J"}};
+  told["fleet"] = {{"node", "edge1"}, {"instance", "1"}, {"shown", false}, {"rival", nullptr}};
+  EXPECT_EQ(view_of_status(told, false).find("ANOTHER NODE"), std::string::npos);
+  told["fleet"]["rival"] = rival;
+  EXPECT_NE(view_of_status(told, false)
+                .find("fleet: ANOTHER NODE is called edge1, too, at rack7 [2J; that one is what the others see\n"),
+            std::string::npos);
+}
+
 TEST_F(StatusView, RefusesAnotherForm) {
   EXPECT_THROW(view_of_status({{"version", "9"}}, false), nlohmann::json::exception);
   EXPECT_THROW(view_of_status(nlohmann::json::array(), false), nlohmann::json::exception);

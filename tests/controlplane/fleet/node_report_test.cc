@@ -10,6 +10,8 @@ constexpr const char* kPrefix = "/sluice/nodes/";
 
 NodeReport report(const std::string& node) {
   return {.node = node,
+          .instance = "00ff00ff",
+          .host = "rack7",
           .zone = "a",
           .version = "0.1.0",
           .file = digest_of("text"),

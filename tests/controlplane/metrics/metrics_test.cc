@@ -74,6 +74,7 @@ TEST_F(Metrics, TellOfAnEtcdThatIsNotThere) {
   }
   EXPECT_EQ(page()["sluice_fleet_etcd_refused"], 1);
   EXPECT_EQ(page()["sluice_fleet_nodes"], 0);
+  EXPECT_EQ(page()["sluice_fleet_name_taken"], 0);
   fleet_->follow({});
   EXPECT_FALSE(page().has("sluice_fleet_nodes"));
 }
