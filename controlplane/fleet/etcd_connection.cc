@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/fleet/etcd_connection.h"
 
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -14,13 +11,12 @@
 #include <boost/beast/http/write.hpp>
 #include <utility>
 
-#include "config/model.h"
+#include "controlplane/base/tls_client.h"
 
 namespace sluice::control {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
+namespace http = boost::beast::http;
 using asio::ip::tcp;
 using Error = boost::system::error_code;
 
@@ -28,25 +24,6 @@ namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr unsigned kGood = 200;
-
-std::string in_words(const Error& error) {
-  if (error == beast::error::timeout) return "no answer in time";
-  if (error == http::error::end_of_stream || error == asio::error::eof) return "it closed the connection";
-  return error.category() == asio::error::get_ssl_category() ? "TLS: " + error.message() : error.message();
-}
-
-/// Where a name or an address leads to.
-asio::awaitable<std::expected<std::vector<tcp::endpoint>, std::string>> places_of(const config::Endpoint& endpoint) {
-  Error no_address;
-  const auto address = asio::ip::make_address(endpoint.host, no_address);
-  if (!no_address) co_return std::vector{tcp::endpoint(address, endpoint.port)};
-  tcp::resolver resolver(co_await asio::this_coro::executor);
-  const auto [error, found] = co_await resolver.async_resolve(endpoint.host, std::to_string(endpoint.port), kAwait);
-  if (error) co_return std::unexpected("its name leads nowhere: " + error.message());
-  std::vector<tcp::endpoint> out;
-  for (const auto& each : found) out.push_back(each.endpoint());
-  co_return out;
-}
 
 }  // namespace
 
@@ -70,25 +47,8 @@ asio::awaitable<EtcdConnection::Result<void>> EtcdConnection::open() {
   Error ignored;
   tcp().socket().set_option(tcp::no_delay(true), ignored);
   tcp().socket().set_option(asio::socket_base::keep_alive(true), ignored);
-  if (auto* secure = std::get_if<Secure>(&stream_)) co_return co_await shake_hands(*secure);
+  if (auto* secure = std::get_if<Secure>(&stream_)) co_return co_await shake_hands(*secure, endpoint_.host);
   co_return Result<void>();
-}
-
-asio::awaitable<EtcdConnection::Result<void>> EtcdConnection::shake_hands(Secure& stream) {
-  SSL* native = stream.native_handle();
-  X509_VERIFY_PARAM* parameters = SSL_get0_param(native);
-  if (config::IpAddress::parse(endpoint_.host)) {
-    X509_VERIFY_PARAM_set1_ip_asc(parameters, endpoint_.host.c_str());
-  } else {
-    SSL_set_tlsext_host_name(native, endpoint_.host.c_str());
-    X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    X509_VERIFY_PARAM_set1_host(parameters, endpoint_.host.c_str(), 0);
-  }
-  const auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::client, kAwait);
-  if (!error) co_return Result<void>();
-  const long verified = SSL_get_verify_result(native);
-  if (verified == X509_V_OK) co_return std::unexpected(in_words(error));
-  co_return std::unexpected(std::string("its certificate is not accepted: ") + X509_verify_cert_error_string(verified));
 }
 
 asio::awaitable<EtcdConnection::Result<void>> EtcdConnection::send(const etcd::Request& request) {

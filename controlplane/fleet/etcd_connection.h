@@ -58,7 +58,6 @@ class EtcdConnection {
   using Parser = boost::beast::http::response_parser<boost::beast::http::buffer_body>;
 
   Plain& tcp();
-  boost::asio::awaitable<Result<void>> shake_hands(Secure& stream);
   /// Why a member closed the connection: with TLS 1.3 it judges our certificate when we believe to be through, and what
   /// it says of that stands before the end of the connection, which writing meets first.
   boost::asio::awaitable<boost::system::error_code> reason_of(boost::system::error_code error);
