@@ -12,6 +12,7 @@
 #include <set>
 
 #include "config/bounds.h"
+#include "controlplane/discovery/dns_message.h"
 #include "controlplane/discovery/dns_types.h"
 
 namespace sluice::control {
@@ -71,19 +72,13 @@ std::string name_within(const DnsRecord& service, const config::IpAddress& addre
 }  // namespace
 
 std::expected<DnsRecords, std::string> records_from(std::span<const uint8_t> message, config::DnsType type) {
-  const auto malformed = [] { return std::unexpected("the answer is malformed"); };
-  ns_msg parsed;
-  if (ns_initparse(message.data(), static_cast<int>(message.size()), &parsed) != 0) return malformed();
   DnsRecords out;
-  for (int i = 0; i < ns_msg_count(parsed, ns_s_an); i++) {
-    ns_rr record;
-    if (ns_parserr(&parsed, ns_s_an, i, &record) != 0) return malformed();
-    if (ns_rr_type(record) != wire_type(type) || ns_rr_class(record) != ns_c_in) continue;
+  const auto read = for_each_record(message, ns_s_an, wire_type(type), [&](const ns_msg& parsed, const ns_rr& record) {
     DnsRecord& made = out.emplace_back();
-    made.ttl = std::chrono::seconds(ns_rr_ttl(record) & 0x7fffffff);  // RFC 2181 section 8
-    if (!(type == config::DnsType::kSrv ? take_service(parsed, record, made) : take_address(record, made)))
-      return malformed();
-  }
+    made.ttl = ttl_of(record);
+    return type == config::DnsType::kSrv ? take_service(parsed, record, made) : take_address(record, made);
+  });
+  if (!read) return std::unexpected(read.error());
   return out;
 }
 

@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Types of records as they stand in messages of the DNS (RFC 1035 section 3.2.2, RFC 3596, RFC 2782).
+// Types of records as they stand in messages of the DNS (RFC 1035 section 3.2.2, RFC 3596, RFC 2782, RFC 6698).
 #pragma once
 
 #include <arpa/nameser.h>
 
+#include <string_view>
+
 #include "config/model.h"
 
 namespace sluice::control {
+
+inline constexpr int kTypeTxt = 16;
+inline constexpr int kTypeTlsa = 52;
+
+/// Of those that no configuration names.
+inline std::string_view name_of_wire_type(int type) {
+  return type == kTypeTlsa ? "TLSA" : type == kTypeTxt ? "TXT" : "record";
+}
 
 inline ns_type wire_type(config::DnsType type) {
   switch (type) {

@@ -12,10 +12,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <map>
+#include <random>
 #include <stdexcept>
 #include <utility>
 
 #include "config/choices.h"
+#include "controlplane/discovery/dns_message.h"
 #include "controlplane/discovery/dns_types.h"
 
 namespace sluice::control {
@@ -35,6 +37,7 @@ void begin_library() {
 
 std::string in_words(int status) {
   if (status == ARES_ENOTFOUND) return "there is no such name";
+  if (status == ARES_ECONNREFUSED) return "no server answers, or all say SERVFAIL";  // as for broken signatures
   if (status == ARES_ENODATA) return "the name has no such records";
   std::string words = ares_strerror(status);
   if (!words.empty() && words[0] >= 'A' && words[0] <= 'Z') words[0] = static_cast<char>(words[0] - 'A' + 'a');
@@ -54,8 +57,7 @@ struct Resolver::Channel : std::enable_shared_from_this<Channel> {
   struct Question {
     std::weak_ptr<Channel> channel;
     std::string what;
-    config::DnsType type;
-    Heard heard;
+    HeardMessage heard;
   };
 
   explicit Channel(asio::io_context& to) : io(to), timer(to) {}
@@ -80,10 +82,8 @@ void Resolver::Channel::on_answer(void* asked, int status, int, unsigned char* m
   const std::unique_ptr<Question> question(static_cast<Question*>(asked));
   const auto asker = question->channel.lock();
   if (status == ARES_EDESTRUCTION || asker == nullptr) return;
-  Answer answer = std::unexpected(in_words(status));
-  if (status == ARES_SUCCESS) answer = records_from({message, static_cast<size_t>(bytes)}, question->type);
-  if (answer && answer->empty()) answer = std::unexpected(in_words(ARES_ENODATA));  // aliases that lead nowhere
-  if (!answer) answer.error().insert(0, question->what + ": ");
+  Message answer = std::unexpected(question->what + ": " + in_words(status));
+  if (status == ARES_SUCCESS) answer = std::vector<uint8_t>(message, message + bytes);
   // Posted: whoever hears it may end the resolver, which the library would not survive here.
   asio::post(asker->io,
              [self = question->channel, heard = std::move(question->heard), answer = std::move(answer)]() mutable {
@@ -174,9 +174,29 @@ Resolver::~Resolver() {
 }
 
 void Resolver::ask(const std::string& name, config::DnsType type, Heard heard) {
-  auto question = std::make_unique<Channel::Question>(channel_, fmt::format("{} {}", config::name_of(type), name), type,
-                                                      std::move(heard));
+  const std::string what = fmt::format("{} {}", config::name_of(type), name);
+  auto question = std::make_unique<Channel::Question>(channel_, what, [=, heard = std::move(heard)](Message message) {
+    if (!message) return heard(std::unexpected(std::move(message.error())));
+    Answer answer = records_from(*message, type);
+    if (answer && answer->empty()) answer = std::unexpected(in_words(ARES_ENODATA));  // aliases that lead nowhere
+    if (!answer) answer.error().insert(0, what + ": ");
+    heard(std::move(answer));
+  });
   ares_query(channel_->channel, name.c_str(), ns_c_in, wire_type(type), Channel::on_answer, question.release());
+  channel_->set_timer();
+}
+
+void Resolver::ask_authenticated(const std::string& name, int wire_type, HeardMessage heard) {
+  const std::string what = fmt::format("{} {}", name_of_wire_type(wire_type), name);
+  unsigned char* bytes = nullptr;
+  int size = 0;
+  const auto id = static_cast<unsigned short>(std::random_device{}());
+  const int status = ares_create_query(name.c_str(), ns_c_in, wire_type, id, 1, &bytes, &size, 0);
+  const std::unique_ptr<unsigned char, decltype(&ares_free_string)> owner(bytes, &ares_free_string);
+  auto question = std::make_unique<Channel::Question>(channel_, what, std::move(heard));
+  if (status != ARES_SUCCESS) return Channel::on_answer(question.release(), status, 0, nullptr, 0);
+  set_authentic_data({bytes, static_cast<size_t>(size)});
+  ares_send(channel_->channel, bytes, size, Channel::on_answer, question.release());
   channel_->set_timer();
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <cstdint>
 #include <expected>
 #include <functional>
 #include <memory>
@@ -31,6 +32,13 @@ class Resolver {
 
   /// `heard` is called once, from the event loop; not at all if this ends before.
   void ask(const std::string& name, config::DnsType type, Heard heard);
+
+  /// The whole message of an answer, also where it says that there is no such name or record.
+  using Message = std::expected<std::vector<uint8_t>, std::string>;
+  using HeardMessage = std::function<void(Message)>;
+  /// As ask(), of a resolver that is to say whether it holds the answer for authentic (RFC 6840 section 5.7).
+  /// `wire_type` is one of dns_types.h.
+  void ask_authenticated(const std::string& name, int wire_type, HeardMessage heard);
 
  private:
   struct Channel;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice::control {
@@ -45,6 +46,23 @@ class DnsMessage {
     put16(port);
     put_name(target);
   }
+
+  /// Any other record, by its data.
+  void add(const std::string& name, int type, uint32_t ttl, const std::string& data) {
+    begin(name, type, ttl, data.size());
+    bytes_.insert(bytes_.end(), data.begin(), data.end());
+  }
+  /// What the authority of `zone` says of how long an absence holds. Nothing can be added after it.
+  void add_soa(const std::string& zone, uint32_t ttl, uint32_t minimum) {
+    constexpr size_t kRest = 2 + 5 * 4;  // two names that are the root, five numbers
+    begin(zone, ns_t_soa, ttl, kRest);
+    std::swap(bytes_[7], bytes_[9]);  // it stands among the authorities, not the answers
+    bytes_.insert(bytes_.end(), kRest - 4, 0);
+    put16(static_cast<uint16_t>(minimum >> 16));
+    put16(static_cast<uint16_t>(minimum));
+  }
+  /// The resolver holds it for authentic.
+  void set_authentic() { bytes_[3] |= 0x20; }
 
   const std::vector<uint8_t>& bytes() const { return bytes_; }
 

@@ -4,13 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/io_context.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "config/load.h"
 #include "controlplane/discovery/dns_watch.h"
-#include "tests/controlplane/discovery/dns_message.h"
+#include "tests/controlplane/discovery/dns_server.h"
 
 namespace sluice::control {
 namespace {
@@ -127,44 +127,6 @@ TEST(DnsDocument, TellsMembersOfOneTargetApart) {
       << "no port";
   EXPECT_FALSE(config::read_backends("dns", document_of({at("224.0.0.1")})));
 }
-
-/// A server of the DNS on a port of this host, on the test's own event loop.
-class DnsServer {
- public:
-  using Reply = std::function<std::optional<DnsMessage>(uint16_t id, const std::string& name, int type)>;
-
-  DnsServer(asio::io_context& io, Reply reply)
-      : socket_(io, asio::ip::udp::endpoint(asio::ip::make_address("127.0.0.1"), 0)), reply_(std::move(reply)) {
-    receive();
-  }
-  config::SocketAddress address() const {
-    return {*config::IpAddress::parse("127.0.0.1"), socket_.local_endpoint().port()};
-  }
-  size_t asked() const { return asked_; }
-
- private:
-  void receive() {
-    socket_.async_receive_from(
-        asio::buffer(buffer_), from_, [this](const boost::system::error_code& error, size_t bytes) {
-          if (error) return;
-          asked_++;
-          ns_msg message;
-          ns_rr question;
-          if (ns_initparse(buffer_.data(), static_cast<int>(bytes), &message) == 0 &&
-              ns_parserr(&message, ns_s_qd, 0, &question) == 0) {
-            if (const auto answer = reply_(ns_msg_id(message), ns_rr_name(question), ns_rr_type(question)))
-              socket_.send_to(asio::buffer(answer->bytes()), from_);
-          }
-          receive();
-        });
-  }
-
-  asio::ip::udp::socket socket_;
-  Reply reply_;
-  std::array<uint8_t, 2048> buffer_{};
-  asio::ip::udp::endpoint from_;
-  size_t asked_ = 0;
-};
 
 /// What a watch heard, one after the other.
 struct Heard {
