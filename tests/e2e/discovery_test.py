@@ -7,8 +7,9 @@ import os
 import pytest
 
 from lab.members import ADDRESSES, IN_FILE, discovered, hold, new_sessions, require_all_delivered, states, wait_states
+from lab.name_server import DNS_PORT, NameServer
 from lab.network import VIP4
-from lab.shell import Service, run, wait_until
+from lab.shell import wait_until
 
 
 class Source:
@@ -138,51 +139,17 @@ def test_a_hundred_joins_and_leaves_lose_nothing(lab, source):
     churn(lab, source, rounds=100)
 
 
-ZONE = """$TTL 1
-@ IN SOA ns hostmaster 1 60 60 600 1
-@ IN NS ns
-ns IN A 127.0.0.1
-"""
-DNS_PORT = 5353
+class Members:
+    """The members of mail.test as addresses of one name."""
 
-
-class Bind:
-    """A real name server in the balancer's namespace, whose zone mail.test changes by dynamic updates."""
-
-    def __init__(self, lab):
-        self.lab = lab
-        self.directory = lab.directory / "bind"
-        self.directory.mkdir(mode=0o755)
-        (self.directory / "zone").write_text(ZONE)
-        (self.directory / "named.conf").write_text(f"""
-options {{ directory "{self.directory}"; pid-file none; session-keyfile none; recursion no; listen-on-v6 {{ none; }};
-  listen-on port {DNS_PORT} {{ 127.0.0.1; }}; dnssec-validation no; }};
-controls {{ }};
-zone "mail.test" {{ type primary; file "zone"; allow-update {{ 127.0.0.1; }}; }};
-""")
-        self.start()
-
-    def start(self):
-        self.service = Service("named", ["named", "-f", "-g", "-c", self.directory / "named.conf", "-u", "root"],
-                               self.lab.directory / "named.log", self.lab.network.balancer)
-        self.lab.services.append(self.service)
-        wait_until(lambda: "all zones loaded" in self.service.log_path.read_text(), 20, "named runs")
-        self.service.require_running()
-
-    def stop(self):
-        self.service.stop()
-        self.lab.services.remove(self.service)
-        self.service.log_path.unlink()
-
-    def update(self, *lines):
-        script = f"server 127.0.0.1 {DNS_PORT}\nzone mail.test\n" + "".join(f"update {line}\n" for line in lines) + "send\n"
-        run("nsupdate", namespace=self.lab.network.balancer, stdin=script)
+    def __init__(self, server):
+        self.server = server
 
     def add(self, *names):
-        self.update(*(f"add mta.mail.test. 1 A {ADDRESSES[name]}" for name in names))
+        self.server.update(*(f"add mta.mail.test. 1 A {ADDRESSES[name]}" for name in names))
 
     def remove(self, *names):
-        self.update(*(f"delete mta.mail.test. A {ADDRESSES[name]}" for name in names))
+        self.server.update(*(f"delete mta.mail.test. A {ADDRESSES[name]}" for name in names))
 
 
 def named_by(name):
@@ -191,8 +158,9 @@ def named_by(name):
 
 def test_members_come_and_go_by_the_dns_and_its_failures_take_nobody(lab, config):
     lab.start_backends()
-    bind = Bind(lab)
-    bind.add("mta1", "mta2")
+    bind = NameServer(lab, "mail.test")
+    members = Members(bind)
+    members.add("mta1", "mta2")
     bind.update("add _smtp._tcp.mail.test. 1 SRV 10 50 25 first.mail.test.", f"add first.mail.test. 1 A {ADDRESSES['mta1']}",
                 "add _smtp._tcp.mail.test. 1 SRV 20 50 25 spare.mail.test.", f"add spare.mail.test. 1 A {ADDRESSES['mta3']}")
     of = f'servers = ["127.0.0.1:{DNS_PORT}"]; }};'
@@ -209,9 +177,9 @@ def test_members_come_and_go_by_the_dns_and_its_failures_take_nobody(lab, config
     held = hold(lab)
     assert set(held.backends()) == {"mta1", "mta2"}
 
-    bind.add("mta3")
+    members.add("mta3")
     wait_states(lab, **{first: "up", second: "up", third: "up"})
-    bind.remove("mta2")
+    members.remove("mta2")
     wait_states(lab, **{first: "up", second: "removed, draining", third: "up"})
     assert set(new_sessions(lab)) == {"mta1", "mta3"}
 
@@ -225,7 +193,7 @@ def test_members_come_and_go_by_the_dns_and_its_failures_take_nobody(lab, config
     wait_until(lambda: states(lab)[first] == states(lab)[third] == "up", 20, "what was known is kept")
     assert set(new_sessions(lab)) == {"mta1", "mta3"}
     bind.start()
-    bind.add("mta1", "mta2", "mta3")
+    members.add("mta1", "mta2", "mta3")
     wait_until(lambda: not of_mta()["fault"], 20, "it answers again")
     wait_states(lab, **{first: "up", second: "up", third: "up"})
     require_all_delivered(lab, held)
