@@ -6,6 +6,7 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
@@ -66,6 +67,18 @@ Certificate read_certificate(X509* certificate, std::chrono::system_clock::time_
   out.key_sha256 = key_sha256(certificate);
   out.not_after = to_time(X509_get0_notAfter(certificate));
   out.left = out.not_after - std::chrono::floor<std::chrono::seconds>(now);
+  return out;
+}
+
+std::shared_ptr<const PresentedChain> presented_chain(const STACK_OF(X509) * chain) {
+  auto out = std::make_shared<PresentedChain>();
+  for (int i = 0; i < std::min(sk_X509_num(chain), kMaxChain); i++) {
+    unsigned char* der = nullptr;
+    const int size = i2d_X509(sk_X509_value(chain, i), &der);
+    if (size <= 0) break;
+    out->emplace_back(reinterpret_cast<const char*>(der), static_cast<size_t>(size));
+    OPENSSL_free(der);
+  }
   return out;
 }
 

@@ -15,6 +15,10 @@ namespace sluice::health {
 
 Certificate read_certificate(X509* certificate, std::chrono::system_clock::time_point now);
 
+/// What the peer presented in the handshake, at most kMaxChain certificates of it.
+std::shared_ptr<const PresentedChain> presented_chain(const STACK_OF(X509) * chain);
+inline constexpr int kMaxChain = 10;
+
 /// What one member of a pool shows under a name.
 struct Shown {
   std::string key;          // the target's

@@ -52,6 +52,8 @@ TlsResult established(TlsStream& stream, const config::Check& check, const std::
   TlsResult result{.established = true, .protocol = SSL_get_version(native)};
   const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(native), &X509_free);
   if (certificate) result.certificate = read_certificate(certificate.get(), now);
+  if (certificate && (check.tlsa || check.mta_sts))
+    result.certificate->chain = presented_chain(SSL_get_peer_cert_chain(native));
   const long verified = SSL_get_verify_result(native);
   if (check.verify && verified != X509_V_OK)
     result.trust_error = std::string("certificate not accepted: ") + X509_verify_cert_error_string(verified) +

@@ -55,6 +55,13 @@ Evidence evidence_of(Fact fact) {
   return fact == Fact::kCertificateExpired ? Evidence::kCertificate : Evidence::kJudged;
 }
 
+std::optional<bool> offers_starttls(const Verdict& verdict) {
+  if (verdict.certificate || verdict.step == Step::kTls) return true;
+  if (verdict.fact == Fact::kTlsFailed && (verdict.step == Step::kEhlo || verdict.step == Step::kStarttls))
+    return false;
+  return std::nullopt;
+}
+
 std::string describe(const Verdict& verdict) {
   std::string out{name_of(verdict.fact)};
   if (verdict.fact != Fact::kHealthy) out.append(" at ").append(name_of(verdict.step));

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,13 +64,17 @@ struct StepTime {
   uint32_t us = 0;
 };
 
+/// Certificates in DER as a server presented them, its own first.
+using PresentedChain = std::vector<std::string>;
+
 /// What the server's certificate says, as far as operators and DANE care.
 struct Certificate {
   std::string subject;     // RFC 2253 form, sanitised
   std::string sha256;      // of the certificate (DANE selector 0, matching type 1), lower-case hex
   std::string key_sha256;  // of its public key (DANE selector 1, matching type 1), lower-case hex
   std::chrono::sys_seconds not_after;
-  std::chrono::seconds left{};  // when it was seen; negative when expired
+  std::chrono::seconds left{};                  // when it was seen; negative when expired
+  std::shared_ptr<const PresentedChain> chain;  // of checks that hold it against more than dates; null: of others
 
   int64_t days_left() const { return std::chrono::floor<std::chrono::days>(left).count(); }
 };
@@ -89,6 +94,9 @@ struct Verdict {
   /// Whether the host was heard at all: it completed the handshake, or refused it.
   bool heard() const { return step != Step::kConnect || evidence == Evidence::kRefused || passes(fact); }
 };
+
+/// Of a check by STARTTLS: whether the server offers it and goes along; nothing: the probe did not come so far.
+std::optional<bool> offers_starttls(const Verdict& verdict);
 
 inline constexpr size_t kMaxTextBytes = 512;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The part of the model that knows the members' certificates.
+// The part of the model that knows how members speak TLS: their certificates, and whether they offer STARTTLS.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -35,6 +35,28 @@ void Model::set_certificate(size_t index, const health::Verdict& verdict, const 
   for (Placement& placement : placements_)
     if (std::ranges::find(placement.members, index) != placement.members.end())
       compare_certificates(placement, server_name);
+}
+
+void Model::set_starttls(size_t index, const health::Verdict& verdict) {
+  const auto offers = health::offers_starttls(verdict);
+  if (!offers || members_[index].offers_starttls == offers) return;
+  members_[index].offers_starttls = offers;
+  for (Placement& placement : placements_)
+    if (std::ranges::find(placement.members, index) != placement.members.end()) compare_starttls(placement);
+}
+
+void Model::compare_starttls(Placement& placement) {
+  std::vector<std::string> with, without;
+  for (const size_t i : placement.members)
+    if (const auto& offers = members_[i].offers_starttls) (*offers ? with : without).push_back(members_[i].name);
+  const bool are_alike = with.empty() || without.empty();
+  const std::string fault = are_alike ? ""
+                                      : fmt::format("STARTTLS is offered by {} and not by {}", fmt::join(with, ", "),
+                                                    fmt::join(without, ", "));
+  if (fault == placement.starttls_fault) return;
+  journal_->record(are_alike ? Severity::kInfo : Severity::kWarning, "pool", placement.label(),
+                   are_alike ? "backends are alike in STARTTLS again" : fault);
+  placement.starttls_fault = fault;
 }
 
 void Model::compare_certificates(Placement& placement, const std::string& server_name) {

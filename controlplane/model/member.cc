@@ -15,6 +15,8 @@ void Member::take_over(const Member& before) {
   health = fresh.health;
   health_reason = fresh.health_reason;
   presumed_up = before.is_healthy();
+  offers_starttls.reset();
+  if (certificate) certificate->chain.reset();  // shown under another name, perhaps
 }
 
 std::string Member::label() const {

@@ -88,6 +88,7 @@ struct Member : MemberSettings {
 
   std::optional<health::Certificate> certificate;  // that the last check under TLS was shown
   bool certificate_expiring = false;               // as the check sees it
+  std::optional<bool> offers_starttls;             // as the last check by STARTTLS saw it, that came so far
 
   /// Goes on with what is known of `before`, the same member under earlier settings. Under another check its health is
   /// presumed to be what it was until the first verdict.

@@ -60,6 +60,7 @@ struct Placement {
   TierChoice tiers;
   bool tier_is_provisional = false;  // when it was chosen, a lower one had not been checked yet
   std::string certificate_fault;     // members show different certificates for one name, in words; "" = they agree
+  std::string starttls_fault;        // some members offer STARTTLS and others do not, in words; "" = they are alike
 
   std::shared_ptr<const Table> table = std::make_shared<const Table>();
   bool in_turn = false;                 // scheduler wrr: the table is a sequence of turns, not for hashing
@@ -172,6 +173,9 @@ class Model {
   /// matches one certificate or key only. `server_name` is the name that was asked for.
   void set_certificate(size_t member, const health::Verdict& verdict, const std::string& server_name);
 
+  /// What a check by STARTTLS found of it, by which the pool's members are held against each other.
+  void set_starttls(size_t member, const health::Verdict& verdict);
+
   /// Builds the tables that are out of date and decides which pools are in service.
   void refresh();
   /// When `refresh()` has something to do though no fact has changed: the next step of a slow start or of a tier.
@@ -213,6 +217,7 @@ class Model {
   void ease_in(Placement& placement);
   void step_due(SystemTime time);
   void compare_certificates(Placement& placement, const std::string& server_name);
+  void compare_starttls(Placement& placement);
   void judge(Placement& placement);
   template <typename Change>
   bool change(size_t member, Change change);

@@ -149,6 +149,7 @@ void Model::take_over(Placement& placement, const Placement& earlier, const Mode
   placement.tiers = earlier.tiers;
   placement.tier_is_provisional = earlier.tier_is_provisional;
   placement.certificate_fault = earlier.certificate_fault;
+  placement.starttls_fault = earlier.starttls_fault;
   placement.panic = earlier.panic;
   placement.in_service = earlier.in_service;
   placement.reason = earlier.reason;

@@ -213,6 +213,7 @@ void Verdicts::on_probed(const std::string& key, const health::Verdict& verdict)
   const size_t index = known->second;
   const config::Check* check = config_->find_check(model_.members()[index].check);
   if (check != nullptr && verdict.certificate) model_.set_certificate(index, verdict, check->server_name);
+  if (check != nullptr && check->type == config::CheckType::kStarttls) model_.set_starttls(index, verdict);
   note_not_run(index, key, verdict);
   if (verdict.fact == health::Fact::kNotRun) return;
   const Evidence evidence = evidence_of(index, verdict);
