@@ -18,6 +18,11 @@ void fill_in(Config& config, const Findings& findings) {
   for (Check& check : config.checks)
     if (check.verify && !findings.given(fmt::format("checks.{}.certificate_action", check.name)))
       check.certificate_action = CertificateAction::kDown;
+  for (Check& check : config.checks) {
+    const size_t first_label = check.server_name.find('.');
+    if (check.mta_sts && check.mail_domain.empty() && first_label != std::string::npos)
+      check.mail_domain = check.server_name.substr(first_label + 1);
+  }
   for (size_t i = 0; i < config.services.size(); i++) {
     Service& service = config.services[i];
     const bool given = findings.given(fmt::format("services[{}].on_no_backend", i));
@@ -71,9 +76,32 @@ void check_control(const Config& config, Findings& findings) {
                  fmt::format("{} is the socket of the data plane; allowed: any other path", config.control.api));
 }
 
+namespace {
+
+/// What is looked up in the DNS takes a name.
+void check_mail_security(const Check& check, const std::string& path, Findings& findings) {
+  if (!findings.sound(path + ".server_name")) return;
+  for (const auto& [name, wanted] : {std::pair("tlsa", check.tlsa), {"mta_sts", check.mta_sts}}) {
+    if (!wanted) continue;
+    const std::string at = path + "." + name;
+    if (check.server_name.empty())
+      findings.add(at, "true, and there is no name to look up; allowed: with the servers' name as `server_name`");
+    else if (IpAddress::parse(check.server_name))
+      findings.add(at, fmt::format("true, and `server_name` is the address {}; allowed: with a name, which the DNS "
+                                   "can be asked for",
+                                   check.server_name));
+  }
+  if (check.mta_sts && check.mail_domain.empty() && !check.server_name.empty() && findings.sound(path + ".mail_domain"))
+    findings.add(path + ".mta_sts",
+                 fmt::format("true, and {} is of no domain; allowed: with `mail_domain`", check.server_name));
+}
+
+}  // namespace
+
 void check_checks(const Config& config, Findings& findings) {
   for (const Check& check : config.checks) {
     const std::string path = "checks." + check.name;
+    check_mail_security(check, path, findings);
     if (check.verify && check.server_name.empty() && findings.sound(path + ".server_name"))
       findings.add(path + ".verify",
                    "true, and there is no name to hold the certificate against: anybody's would do; allowed: with the "

@@ -79,6 +79,10 @@ Group<Check> check_settings() {
   const auto secure = [](Field<Check> field) {
     return only_with("type", "type = \"starttls\" or \"smtps\"", speaks_tls, std::move(field));
   };
+  const auto with_policy = [](Field<Check> field) {
+    const auto has_policy = [](const Check& check) { return check.mta_sts; };
+    return only_with<Check>("mta_sts", "mta_sts = true", has_policy, std::move(field));
+  };
   const auto shedding = [](Field<Check> field) {
     const auto sheds = [](const Check& check) { return check.on_soft == OnSoft::kShed; };
     return only_with<Check>("on_soft", "on_soft = \"shed\"", sheds, std::move(field));
@@ -119,6 +123,14 @@ Group<Check> check_settings() {
                                 "what follows from a certificate that has expired or, with `verify`, is not accepted: "
                                 "it is reported, or the backend gets no new sessions, as long as no more than the "
                                 "pool's `panic_share` goes that way"))),
+      secure(boolean("tlsa", &Check::tlsa,
+                     "hold certificates against the TLSA records (DANE) of `server_name` at the services' ports; what "
+                     "does not agree is reported, and takes nobody out")),
+      secure(boolean("mta_sts", &Check::mta_sts,
+                     "hold `server_name` and certificates against the MTA-STS policy of `mail_domain`; likewise")),
+      defaults_to("`server_name` without its first label",
+                  with_policy(text("mail_domain", &Check::mail_domain, domain_rule(),
+                                   "the domain whose mail is taken here, as its policy is looked up"))),
       speaking(
           choice("on_soft", &Check::on_soft,
                  "what follows when the server goes on to answer 4xx: it keeps `soft_weight` of its weight and all "

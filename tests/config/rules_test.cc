@@ -25,6 +25,19 @@ TEST(Rules, NameWhatStandsTwice) {
        R"(tls: { type = "smtps"; verify = true; };)",
        {"6: checks.tls.verify: true, and there is no name to hold the certificate against: anybody's would do; "
         "allowed: with the servers' name, or address, as `server_name`"}},
+      {"checks",
+       R"(tls: { type = "starttls"; tlsa = true; };)",
+       {"6: checks.tls.tlsa: true, and there is no name to look up; allowed: with the servers' name as "
+        "`server_name`"}},
+      {"checks",
+       R"(tls: { type = "starttls"; mta_sts = true; server_name = "192.0.2.25"; };)",
+       {"6: checks.tls.mta_sts: true, and `server_name` is the address 192.0.2.25; allowed: with a name, which the DNS "
+        "can be asked for"}},
+      {"checks",
+       R"(tls: { type = "smtps"; mta_sts = true; server_name = "mx"; };)",
+       {"6: checks.tls.mta_sts: true, and mx is of no domain; allowed: with `mail_domain`"}},
+      {"checks", R"(tls: { type = "smtps"; mta_sts = true; server_name = "mx"; mail_domain = "example.net"; };)", {}},
+      {"checks", R"(tls: { type = "starttls"; tlsa = true; mta_sts = true; server_name = "mx.example.net"; };)", {}},
       {"checks", "greet: { };", {R"(6: "greet" stands twice in its group, first on line 5; allowed: once)"}},
       {"backends",
        R"(, { name = "mta1"; address = "10.0.1.11"; })",
