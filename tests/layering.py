@@ -19,7 +19,7 @@ MODULES = {
 # From left to right.
 ROOMS = {
     "dataplane": ["contract", "base", "packet", "flow", "smtp", "peers", "worker", "device", "process"],
-    "controlplane": ["base", "tables", "kernel", "weights", "model", "changes", "fleet", "discovery", "announce", "channel", "figures", "inspect", "records", "http", "api",
+    "controlplane": ["base", "tables", "kernel", "weights", "model", "changes", "fleet", "discovery", "security", "announce", "channel", "figures", "inspect", "records", "http", "api",
                      "metrics", "page", "process"],
     "config": ["file", "schema"],
 }

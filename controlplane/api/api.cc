@@ -17,6 +17,7 @@ void add_api(Router& router, const ApiContext& context) {
   add_blocked_routes(router, context);
   add_discovered_routes(router, context);
   add_fleet_routes(router, context);
+  add_security_routes(router, context);
   add_limit_routes(router, context);
   add_announce_routes(router, context);
   add_peer_routes(router, context);

@@ -32,6 +32,7 @@ class InspectionSessions;
 class SessionRecords;
 class Discovery;
 class Fleet;
+class MailSecurity;
 class Sources;
 
 /// State of the connection to the data plane, as the operator sees it.
@@ -74,6 +75,7 @@ struct ApiContext {
   Sources* sources = nullptr;
   Discovery* discovery = nullptr;
   Fleet* fleet = nullptr;
+  const MailSecurity* security = nullptr;
   Announcer* announcer = nullptr;
   SessionRecords* records = nullptr;
 };
@@ -107,6 +109,8 @@ void add_blocked_routes(Router& router, const ApiContext& context);
 void add_discovered_routes(Router& router, const ApiContext& context);
 /// /api/v1/fleet
 void add_fleet_routes(Router& router, const ApiContext& context);
+/// /api/v1/security
+void add_security_routes(Router& router, const ApiContext& context);
 /// /api/v1/limits
 void add_limit_routes(Router& router, const ApiContext& context);
 /// /api/v1/announce, /api/v1/node

@@ -111,6 +111,12 @@ void write_fleet(MetricsWriter& writer, const Fleet* fleet) {
               static_cast<double>(differences(fleet->nodes()).size()));
 }
 
+SecurityRows rows_of(const MailSecurity& security) {
+  SecurityRows out{security.pools(), security.records(), {}};
+  for (const auto& [key, known] : security.policies()) out.policies.emplace(key.first, known);
+  return out;
+}
+
 void write_limits(MetricsWriter& writer, const ApiContext& context) {
   const auto& limits = context.config.sources.limits;
   if (limits.empty() || context.channel.mapping() == nullptr) return;
@@ -237,6 +243,7 @@ std::string metrics_text(const ApiContext& context) {
   write_services(writer, service_rows(context));
   write_pools(writer, context.model);
   write_backends(writer, backend_rows(context));
+  if (context.security != nullptr) write_security(writer, rows_of(*context.security), context.journal.now());
   return writer.take();
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,6 +21,7 @@
 #include "controlplane/figures/figures.h"
 #include "controlplane/metrics/writer.h"
 #include "controlplane/model/ports.h"
+#include "controlplane/security/mail_security.h"
 #include "dataplane/contract/peers.h"
 #include "healthcheck/watch.h"
 
@@ -53,6 +55,15 @@ void write_workers(MetricsWriter& writer, std::span<const WorkerCounters> worker
 void write_ports(MetricsWriter& writer, std::span<const PublishedPort> published, std::span<const BoundPort> ours);
 /// `now_ms`: CLOCK_MONOTONIC.
 void write_peers(MetricsWriter& writer, const channel::PeersStatus& status, uint64_t now_ms);
+
+/// What is known of mail security.
+struct SecurityRows {
+  std::span<const PoolSecurity> pools;
+  const std::map<std::string, TlsaKnown>& records;
+  std::map<std::string, const StsKnown*> policies;  // by domain, though several checks may believe it
+};
+void write_security(MetricsWriter& writer, const SecurityRows& rows, SystemTime now);
+
 void write_services(MetricsWriter& writer, std::span<const ServiceRow> rows);
 void write_pools(MetricsWriter& writer, const Model& model);
 void write_backends(MetricsWriter& writer, std::span<const BackendRow> rows);

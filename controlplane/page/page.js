@@ -257,6 +257,34 @@ function showVips(status) {
               (one) => one.vip);
 }
 
+// ---- mail security
+
+const FINDING = {matches: "good", agrees: "good", mismatch: "bad", disagrees: "bad"};
+function showNothing(cell) {
+  cell.shown = null;
+  setText(cell, NOTHING);
+}
+function showFinding(cell, found) {
+  if (!found) return showNothing(cell);
+  showState(cell, FINDING[found.state] ?? "warn", found.state.replaceAll("_", " "), found.why);
+}
+
+const security = new Table("Mail security", [
+  {title: "Backend", header: true, show: (cell, one) => twoLines(cell, `${one.pool.pool}/${one.name}`, `port ${one.pool.port}, ${one.pool.check}`)},
+  {title: "Name", show: (cell, one) => setText(cell, one.pool.server_name || NOTHING)},
+  {title: "STARTTLS", show: (cell, one) => one.starttls === null ? showNothing(cell)
+    : showState(cell, one.starttls ? "good" : "bad", one.starttls ? "offered" : "missing", "")},
+  {title: "Certificate ends", show: (cell, one) => setText(cell, one.not_after ? one.not_after.slice(0, 10) : NOTHING)},
+  {title: "DANE", show: (cell, one) => showFinding(cell, one.dane)},
+  {title: "MTA-STS", show: (cell, one) => showFinding(cell, one.mta_sts)},
+]);
+
+function showSecurity(pools) {
+  byId("security-section").hidden = pools.length === 0;
+  security.update(pools.flatMap((pool) => pool.backends.map((one) => ({...one, pool}))),
+                  (one) => `${one.pool.pool} ${one.pool.port} ${one.pool.check} ${one.name}`);
+}
+
 // ---- all of it
 
 let paused = false, status = null, history = null, historyAt = 0, answeredAt = 0;
@@ -264,8 +292,9 @@ let paused = false, status = null, history = null, historyAt = 0, answeredAt = 0
 async function look() {
   const now = performance.now();
   const wantsHistory = history === null || now - historyAt >= HISTORY_POLL_MS;
-  const [newStatus, list, fleet, newHistory] = await Promise.all(
-    [ask("status"), ask(`events?limit=${EVENTS_SHOWN}`), ask("fleet"), wantsHistory ? ask("history").then(readHistory, () => history) : history]);
+  const [newStatus, list, fleet, mailSecurity, newHistory] = await Promise.all(
+    [ask("status"), ask(`events?limit=${EVENTS_SHOWN}`), ask("fleet"), ask("security"),
+     wantsHistory ? ask("history").then(readHistory, () => history) : history]);
   status = newStatus;
   if (wantsHistory) historyAt = now;
   answeredAt = now;
@@ -281,6 +310,7 @@ async function look() {
   ports.update(status.ports, (one) => one.name);
   showVips(status);
   showFleet(fleet);
+  showSecurity(mailSecurity.pools);
   events.update(list.events, (one) => `${one.time} ${one.subject} ${one.text}`);
   announce(list.events);
 }
@@ -307,6 +337,7 @@ function setUp() {
   byId("ports").append(el("div", {class: "card"}, ports.element));
   byId("vips").append(el("div", {class: "card"}, vips.element));
   byId("fleet").append(el("div", {class: "card"}, nodes.element, differences));
+  byId("security").append(el("div", {class: "card"}, security.element));
   byId("events").append(el("div", {class: "card"}, events.element));
   byId("filter").addEventListener("input", () => status && showPools(status));
   byId("pause").addEventListener("click", (event) => {

@@ -76,6 +76,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
               .report = [this] { return node_facts(config_, model_, channel_, file_digest_, journal_.now()); }}),
       limit_watch_(journal_),
       syn_watch_(journal_),
+      security_(io, model_, journal_),
       announcer_(io, model_, journal_, config_.control.state,
                  {.fault = [this] { return node_fault(); }, .flows = [this] { return node_flows(); }}),
       tick_(io),
@@ -112,6 +113,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
   api_.sources = &sources_;
   api_.discovery = &discovery_;
   api_.fleet = &fleet_;
+  api_.security = &security_;
   api_.announcer = &announcer_;
   api_.records = &records_;
   neighbors_.set_on_twin([this](const std::string& twin, bool up) {
@@ -140,6 +142,7 @@ void Controller::start() {
   sources_.start(config_.sources);
   announcer_.start(config_);
   fleet_.start(config_.fleet);
+  security_.follow(config_);
   serve_api();
   patience_.expires_after(kPatience);
   patience_.async_wait([this](const boost::system::error_code& cancelled) {
@@ -198,6 +201,7 @@ void Controller::stop() {
   router_follower_.stop();
   announcer_.stop();
   fleet_.stop();
+  security_.stop();
   step_.cancel();
   patience_.cancel();
   tick_.cancel();
@@ -260,6 +264,7 @@ void Controller::tick() {
   if (overrides_.tick()) something_changed();
   sources_.tick();
   discovery_.tick();
+  security_.tick();
   const auto& limits = config_.sources.limits;
   limit_watch_.tick(limits, refused_by_limits(channel_, limits.size()));
   const ChannelMapping* mapping = channel_.mapping();

@@ -43,6 +43,7 @@
 #include "controlplane/process/steering.h"
 #include "controlplane/process/verdicts.h"
 #include "controlplane/records/session_records.h"
+#include "controlplane/security/mail_security.h"
 #include "healthcheck/prober.h"
 
 namespace sluice::control {
@@ -139,6 +140,7 @@ class Controller {
   Fleet fleet_;
   LimitWatch limit_watch_;
   SynWatch syn_watch_;
+  MailSecurity security_;
   Announcer announcer_;
   boost::asio::steady_timer tick_;
   Steering steering_;

@@ -160,6 +160,7 @@ void Controller::adopt(config::Config config, Model model) {
   neighbors_.follow(addresses());
   announcer_.follow(config_);
   fleet_.follow(config_.fleet);
+  security_.follow(config_);
 }
 
 std::optional<NodeDrain::Flows> Controller::node_flows() const {

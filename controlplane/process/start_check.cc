@@ -76,13 +76,15 @@ std::string fault_of_certificates(const std::string& path) {
 void check_certificates(const config::Config& config, config::Findings& findings) {
   const std::set<std::string> used = used_checks(config);
   for (const config::Check& check : config.checks) {
-    if (!check.verify || !used.contains(check.name)) continue;
+    if ((!check.verify && !check.mta_sts) || !used.contains(check.name)) continue;
+    config::Check verifying = check;
+    verifying.verify = true;  // by `mta_sts` the file is read as by `verify`
     const std::string path = fmt::format("checks.{}.ca_file", check.name);
     struct stat info{};
     const bool is_there = !check.ca_file.empty() && stat(check.ca_file.c_str(), &info) == 0;
     if (is_there && !S_ISREG(info.st_mode)) {
       findings.add(path, check.ca_file + ": is not a file");
-    } else if (const auto context = health::make_tls_context(check); !context) {
+    } else if (const auto context = health::make_tls_context(verifying); !context) {
       findings.add(path, context.error());
     } else if (const std::string fault = fault_of_certificates(check.ca_file); !fault.empty()) {
       findings.add(path, fault + ": it lets nobody's certificate pass; allowed: certificates that are valid");

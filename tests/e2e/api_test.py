@@ -11,10 +11,9 @@ import subprocess
 import termios
 import time
 
-import jsonschema
 import pytest
 
-from lab.api import Api, sockets
+from lab.api import Api, described, require_as_described, sockets
 from lab.network import BALANCER_FRONT, VIP4
 from lab.shell import in_namespace, wait_until
 
@@ -32,21 +31,6 @@ def balancer(lab):
 @pytest.fixture
 def api(lab, balancer):
     return Api(lab.network.balancer)
-
-
-def described(path, description, status=200):
-    """The schema of the answer at a path such as /api/v1/services/{name}, its references resolvable."""
-    answer = description["paths"][path]["get"]["responses"][str(status)]
-    while "$ref" in answer:
-        answer = description["components"]["responses"][answer["$ref"].split("/")[-1]]
-    (content,) = answer["content"].values()
-    return {**content["schema"], "components": description["components"]}
-
-
-def require_as_described(answer, path, description, status=200):
-    validator = jsonschema.Draft202012Validator(described(path, description, status))
-    faults = [f"{list(error.absolute_path)}: {error.message[:300]}" for error in validator.iter_errors(answer)]
-    assert not faults, f"{path}: {faults[:5]}"
 
 
 def rates_of(api, service):

@@ -50,6 +50,11 @@ void play_peers(FuzzInput bytes);
 /// is said to a server that has not greeted.
 void play_probe(FuzzInput bytes);
 
+/// What a domain publishes of mail security, by the first byte: an answer of the DNS with TLSA records ('r') or texts
+/// ('t'), or else a policy of MTA-STS. It is read or refused, in words for a terminal; what was read of a policy,
+/// written down, reads the same.
+void play_security(FuzzInput bytes);
+
 /// Clients whose SYNs we answer in their backend's place, and backends, both with any options, windows and numbers,
 /// out of turn and in vain. The laws are the worker's.
 void play_syn_proxy(FuzzInput bytes);

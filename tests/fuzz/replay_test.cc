@@ -41,8 +41,9 @@ INSTANTIATE_TEST_SUITE_P(Of, FuzzCorpus,
                                            Target{"dialogue", play_dialogue}, Target{"discovery", play_discovery},
                                            Target{"etcd", play_etcd}, Target{"haproxy", play_haproxy},
                                            Target{"keepalived", play_keepalived}, Target{"peers", play_peers},
-                                           Target{"probe", play_probe}, Target{"syn_proxy", play_syn_proxy},
-                                           Target{"wishes", play_wishes}, Target{"worker", play_worker}),
+                                           Target{"probe", play_probe}, Target{"security", play_security},
+                                           Target{"syn_proxy", play_syn_proxy}, Target{"wishes", play_wishes},
+                                           Target{"worker", play_worker}),
                          [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace

@@ -7,6 +7,8 @@ import os
 import socket
 import threading
 
+import jsonschema
+
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 ADDRESS = ("127.0.0.1", 9125)  # control.http by default
@@ -35,6 +37,21 @@ def within(namespace, function):
 def sockets(namespace, count, address=ADDRESS):
     """Connected sockets: a socket stays in the namespace that it was made in."""
     return within(namespace, lambda: [socket.create_connection(address, timeout=60) for _ in range(count)])
+
+
+def described(path, description, status=200):
+    """The schema of the answer at a path such as /api/v1/services/{name}, its references resolvable."""
+    answer = description["paths"][path]["get"]["responses"][str(status)]
+    while "$ref" in answer:
+        answer = description["components"]["responses"][answer["$ref"].split("/")[-1]]
+    (content,) = answer["content"].values()
+    return {**content["schema"], "components": description["components"]}
+
+
+def require_as_described(answer, path, description, status=200):
+    validator = jsonschema.Draft202012Validator(described(path, description, status))
+    faults = [f"{list(error.absolute_path)}: {error.message[:300]}" for error in validator.iter_errors(answer)]
+    assert not faults, f"{path}: {faults[:5]}"
 
 
 class Api:

@@ -12,6 +12,7 @@ std::vector<Command> all_commands() {
       announce_command(), node_command(),   peers_command(),      explain_command(), dns_zone_command(),
       import_command(),   check_command(),  flows_command(),      trace_command(),   capture_command(),
       sessions_command(), doctor_command(), discovered_command(), backend_command(), fleet_command(),
+      security_command(),
   };
 }
 

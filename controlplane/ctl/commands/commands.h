@@ -37,6 +37,7 @@ Command blocked_command();
 Command discovered_command();
 Command backend_command();
 Command fleet_command();
+Command security_command();
 Command limits_command();
 Command announce_command();
 Command node_command();

@@ -25,12 +25,47 @@ std::string read_file(const std::filesystem::path& path) {
   return out.str();
 }
 
+/// What is said of mail security, in every family.
+std::string security_page() {
+  const SystemTime now{1'800'000'000s};
+  PoolSecurity pool{.pool = "mta", .port = 25, .check = "mx"};
+  pool.backends.push_back({.name = "mta1",
+                           .offers_starttls = true,
+                           .dane = DaneFinding{Dane::kMatches, ""},
+                           .sts = StsFinding{Sts::kDisagrees, ""}});
+  pool.backends.push_back({.name = "mta2", .offers_starttls = false});
+  StsKnown policy;
+  (void)policy.hear_id("1", now);
+  policy.hear_policy("version: STSv1\nmode: testing\nmx: mx.example.net\nmax_age: 1\n", now - 1min);
+  const std::map<std::string, TlsaKnown> records{
+      {"_25._tcp.mx.example.net", {.answer = TlsaAnswer{}, .answered = now - 5s, .fault = "timeout"}},
+      {"_587._tcp.mx.example.net", {}}};
+  MetricsWriter writer;
+  write_security(writer, {std::span(&pool, 1), records, {{"example.net", &policy}}}, now);
+  return writer.take();
+}
+
+TEST(SecurityMetrics, GiveEachBackendOneSeriesForEachQuestion) {
+  const Page page(security_page());
+  EXPECT_EQ(page[R"(sluice_backend_dane{pool="mta",backend="mta1",port="25",check="mx",state="matches"})"], 1);
+  EXPECT_EQ(page[R"(sluice_backend_mta_sts{pool="mta",backend="mta1",port="25",check="mx",state="disagrees"})"], 1);
+  EXPECT_EQ(page[R"(sluice_backend_starttls{pool="mta",backend="mta1",port="25",check="mx",state="offered"})"], 1);
+  EXPECT_EQ(page[R"(sluice_backend_starttls{pool="mta",backend="mta2",port="25",check="mx",state="missing"})"], 1);
+  EXPECT_EQ(page.count("mta2"), 1U) << "what the check does not ask for is not there";
+  EXPECT_EQ(page[R"(sluice_tlsa_refused{name="_25._tcp.mx.example.net"})"], 1);
+  EXPECT_EQ(page[R"(sluice_tlsa_age_seconds{name="_25._tcp.mx.example.net"})"], 5);
+  EXPECT_EQ(page[R"(sluice_tlsa_age_seconds{name="_587._tcp.mx.example.net"})"], -1);
+  EXPECT_EQ(page[R"(sluice_mta_sts_refused{domain="example.net"})"], 0);
+  EXPECT_EQ(page[R"(sluice_mta_sts_policy_info{domain="example.net",mode="testing"})"], 1);
+  EXPECT_EQ(page[R"(sluice_mta_sts_age_seconds{domain="example.net"})"], 60);
+}
+
 /// A page with a sample of every family there is.
 std::string whole_page(const ApiContext& context, const Model& model) {
   MetricsWriter writer;
   write_backends(writer, std::vector<BackendRow>{{model.members()[0], 0.25, std::nullopt, checked()}});
   const std::string checks = writer.take();
-  std::string out = metrics_text(context);
+  std::string out = metrics_text(context) + security_page();
   for (const std::string_view family :
        {"checks_total", "check_result", "check_seconds", "certificate_expiry_timestamp"}) {
     const size_t from = checks.find(fmt::format("# HELP sluice_backend_{}", family));

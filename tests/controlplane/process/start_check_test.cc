@@ -102,6 +102,9 @@ TEST_F(StartCheck, ReadsCertificatesThatAServiceUses) {
   EXPECT_TRUE(
       faults(with("/absent", true))[0].starts_with(R"(6: checks.tls.ca_file: check "tls": ca_file = "/absent")"));
   EXPECT_EQ(faults(with("/dev/null", true)), Lines{"6: checks.tls.ca_file: /dev/null: is not a file"});
+  std::string by_policy = with("/absent", true);
+  by_policy.replace(by_policy.find("verify"), 6, "mta_sts");
+  EXPECT_EQ(faults(by_policy), faults(with("/absent", true))) << "MTA-STS believes by it too";
   const std::string text = file("text.pem", "no certificate");
   EXPECT_EQ(faults(with(text, true)).size(), 1U);
   write_certificate(old, -1000);
