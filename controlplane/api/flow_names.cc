@@ -21,9 +21,10 @@ constexpr std::array<std::string_view, 15> kPhases{
 static_assert(kPhases.size() == static_cast<size_t>(SmtpPhase::kCount));
 
 /// By SmtpCommand: what the flow waits for in the phase of commands.
-constexpr std::array<std::string_view, 12> kDue{"commands", "greeting", "ehlo",    "starttls", "auth", "mail",
-                                                "rcpt",     "data",     "message", "message",  "quit", "commands"};
-static_assert(kDue.size() == static_cast<size_t>(SmtpCommand::kOther) + 1);
+constexpr std::array<std::string_view, 13> kDue{"commands", "greeting", "ehlo",    "starttls", "auth",
+                                                "mail",     "rcpt",     "data",    "message",  "message",
+                                                "quit",     "commands", "commands"};
+static_assert(kDue.size() == static_cast<size_t>(kLastSmtpCommand) + 1);
 
 constexpr std::array<std::string_view, 5> kRules{"by the table's entry for this connection",
                                                  "by an entry after the one for this connection: that is not usable",

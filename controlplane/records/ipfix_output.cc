@@ -165,6 +165,7 @@ uint8_t end_reason(SessionEnd end) {
       return 1;  // idle timeout
     case SessionEnd::kClosed:
     case SessionEnd::kReset:
+    case SessionEnd::kTold:
       return 3;  // end of flow detected
     default:
       return 4;  // forced end

@@ -16,7 +16,7 @@ using channel::SessionRecord;
 namespace {
 
 constexpr std::array<std::string_view, static_cast<size_t>(SessionEnd::kCount)> kEnds{
-    "closed", "reset", "idle", "cut", "superseded", "unfinished", "refused"};
+    "closed", "reset", "idle", "cut", "superseded", "unfinished", "refused", "told"};
 constexpr std::array<std::string_view, static_cast<size_t>(channel::SessionParty::kCount)> kParties{
     "", "client", "server", "balancer"};
 constexpr std::array<std::string_view, static_cast<size_t>(channel::PlacedBy::kCount)> kRules{
@@ -32,7 +32,8 @@ bool went_wrong(const SessionRecord& record) {
   // Who has its FIN answered with what it does not take any more (TLS' close_notify) sends an RST: it is over already.
   const bool late_reset = record.end == SessionEnd::kReset &&
                           (notes.flags & (channel::kSessionClientFin | channel::kSessionServerFin)) != 0;
-  if (record.end != SessionEnd::kClosed && !late_reset) return true;
+  const bool in_order = record.end == SessionEnd::kClosed || record.end == SessionEnd::kTold || late_reset;
+  if (!in_order) return true;
   if (!has(record, channel::kSessionWatched)) return false;
   const bool greeted = notes.greeting_code >= 200 && notes.greeting_code < 400;
   const bool blind = has(record, channel::kSessionTlsBegun) || has(record, channel::kSessionLostSight);

@@ -189,7 +189,9 @@ enum class SmtpCommand : uint8_t {
   kEndOfData,  // the end of a message: the dot, or the last BDAT
   kQuit,
   kOther,
+  kReset,  // RSET
 };
+inline constexpr SmtpCommand kLastSmtpCommand = SmtpCommand::kReset;
 
 /// Bits of `Flow::smtp_detail`.
 enum SmtpDetail : uint8_t {

@@ -112,6 +112,7 @@ enum class SmtpCounter : uint16_t {
   kEndedResetByClient,
   kEndedResetByServer,
   kEndedIdle,
+  kEndedTold,
   kEndedCut,
   kCount
 };
@@ -227,6 +228,7 @@ inline constexpr std::array<SmtpCounterInfo, kSmtpCounterCount> kSmtpCounterInfo
     {"ended", R"(how="reset_by_client")", help::kEnded},
     {"ended", R"(how="reset_by_server")", help::kEnded},
     {"ended", R"(how="idle")", help::kEnded},
+    {"ended", R"(how="told")", help::kEnded},
     {"ended", R"(how="cut")", help::kEnded},
 }};
 

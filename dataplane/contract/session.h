@@ -38,6 +38,7 @@ enum SessionFlags : uint32_t {
   kSessionClientFin = 1U << 12,
   kSessionServerFin = 1U << 13,  // whose FIN was the first
   kSessionRecorded = 1U << 14,
+  kSessionTransaction = 1U << 15,  // MAIL was accepted, and what it began is not over (RFC 5321 section 3.3)
 };
 
 /// A count that stays at the most that it can hold.
@@ -109,6 +110,7 @@ enum class SessionEnd : uint8_t {
   kSuperseded,  // its client began another one from the same port
   kUnfinished,  // the handshake was never finished
   kRefused,     // by us, before it had a flow: `cause` says why
+  kTold,        // by us, with 421 where no message was under way, as its backend leaves
   kCount
 };
 

@@ -47,7 +47,7 @@ void tidy_backend(Backend& backend, const PortMap& ports) {
   const uint8_t port = ports[backend.port_index];
   if (port == PortMap::kGone) backend.flags &= static_cast<uint8_t>(~channel::kBackendReachable);
   backend.port_index = port == PortMap::kGone ? 0 : port;
-  backend.flags &= channel::kBackendReachable | channel::kBackendDown | channel::kBackendCut;
+  backend.flags &= channel::kBackendReachable | channel::kBackendDown | channel::kBackendCut | channel::kBackendLeaving;
   backend.vlan &= 0x0fff;
   if (backend.sole_service >= channel::kMaxServices) backend.sole_service = channel::kNoService;
   backend.sums = endpoint_sums(backend.endpoint);
@@ -74,7 +74,7 @@ void tidy_smtp(Flow& flow) {
   const auto phase = static_cast<SmtpPhase>(flow.smtp_phase);
   const bool commands = phase == SmtpPhase::kCommands || phase == SmtpPhase::kCommandsLost;
   const bool fits = phase <= SmtpPhase::kOff &&
-                    (!commands || (flow.smtp_detail & kSmtpLow) <= static_cast<uint8_t>(SmtpCommand::kOther));
+                    (!commands || (flow.smtp_detail & kSmtpLow) <= static_cast<uint8_t>(kLastSmtpCommand));
   if (!fits) flow.smtp_phase = static_cast<uint8_t>(SmtpPhase::kOff);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One client that is told 421 and goodbye: our end of a TCP connection (RFC 9293) that sends one segment, with text and
-// FIN, and takes whatever the client says until its FIN. It begins with the ACK that ends the handshake; there was
-// nothing of it before.
+// FIN, and takes whatever the client says until its FIN. It begins with the ACK that ends the handshake, where there
+// was nothing of it before; or where a backend's end of the connection left off.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +13,18 @@
 
 namespace sluice {
 
-struct alignas(64) RefusalDialogue {
-  /// What we promise to take at a time. Windows are not scaled, as the SYN-ACK says nothing of it.
+struct RefusalDialogue {
+  /// What we promise to take at a time. Windows are not scaled, as our SYN-ACK says nothing of it; where a backend's
+  /// did, the promise is larger than it need be.
   static constexpr uint16_t kWindow = 4096;
 
   Endpoint client;
   Endpoint service;
   uint32_t sequence;  // of our text's first byte
   uint32_t client_next;
-  uint32_t due_ms;  // when it is sent again, or over
+  uint32_t due_ms;     // when it is sent again, or over
+  uint32_t timestamp;  // of all our segments, as it lies in the option (RFC 7323), if they are stamped
+  uint32_t timestamp_echo;
   uint16_t service_id;
   uint16_t vlan_and_port;  // return path, as in Flow
   MacAddress client_mac;
@@ -31,6 +34,7 @@ struct alignas(64) RefusalDialogue {
   bool acknowledged;   // our FIN
   bool client_closed;  // we have its FIN
   bool held;           // it is not told yet, although it could be
+  bool stamped;
 
   bool is_of(const Endpoint& from, const Endpoint& to) const noexcept {
     return in_use && client == from && service == to;
@@ -69,6 +73,6 @@ struct alignas(64) RefusalDialogue {
   }
 };
 
-static_assert(sizeof(RefusalDialogue) == 64);
+static_assert(sizeof(RefusalDialogue) <= 76);
 
 }  // namespace sluice

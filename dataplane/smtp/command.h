@@ -18,8 +18,9 @@ constexpr channel::SmtpStep step_of(SmtpCommand command) {
   using channel::SmtpStep;
   constexpr std::array kSteps{SmtpStep::kUnknown, SmtpStep::kConnect,   SmtpStep::kEhlo,  SmtpStep::kStartTls,
                               SmtpStep::kAuth,    SmtpStep::kMail,      SmtpStep::kRcpt,  SmtpStep::kData,
-                              SmtpStep::kData,    SmtpStep::kEndOfData, SmtpStep::kOther, SmtpStep::kOther};
-  static_assert(kSteps.size() == static_cast<size_t>(SmtpCommand::kOther) + 1);
+                              SmtpStep::kData,    SmtpStep::kEndOfData, SmtpStep::kOther, SmtpStep::kOther,
+                              SmtpStep::kOther};
+  static_assert(kSteps.size() == static_cast<size_t>(kLastSmtpCommand) + 1);
   return kSteps[static_cast<size_t>(command)];
 }
 
@@ -50,23 +51,28 @@ struct Verb {
   SmtpCommand command;
 };
 
-/// No two begin with the same letter: the first letter picks the one verb that a line may still turn out to be.
-inline constexpr std::array<Verb, 10> kVerbs{{{"EHLO", SmtpCommand::kEhlo},
+/// The first letter picks the one verb that a line may still turn out to be. Only RSET begins as another does, and
+/// stands behind that.
+inline constexpr std::array<Verb, 11> kVerbs{{{"EHLO", SmtpCommand::kEhlo},
                                               {"HELO", SmtpCommand::kEhlo},
                                               {"LHLO", SmtpCommand::kEhlo},
                                               {"STARTTLS", SmtpCommand::kStartTls},
                                               {"AUTH", SmtpCommand::kAuth},
                                               {"MAIL", SmtpCommand::kMail},
                                               {"RCPT", SmtpCommand::kRcpt},
+                                              {"RSET", SmtpCommand::kReset},
                                               {"DATA", SmtpCommand::kData},
                                               {"BDAT", SmtpCommand::kChunk},
                                               {"QUIT", SmtpCommand::kQuit}}};
 inline constexpr uint8_t kNoVerb = 0xff;
+inline constexpr uint8_t kRcptVerb = 6, kRsetVerb = 7;
+static_assert(kVerbs[kRcptVerb].letters == "RCPT" && kVerbs[kRsetVerb].letters == "RSET");
 
 inline constexpr std::array<uint8_t, 256> kVerbByLetter = [] {
   std::array<uint8_t, 256> out{};
   out.fill(kNoVerb);
   for (size_t i = 0; i < kVerbs.size(); i++) {
+    if (i == kRsetVerb) continue;
     const auto letter = static_cast<uint8_t>(kVerbs[i].letters[0]);
     out[letter] = static_cast<uint8_t>(i);
     out[letter | 0x20] = static_cast<uint8_t>(i);
@@ -101,6 +107,11 @@ inline void take_byte(CommandLine& line, uint8_t c) {
     case CommandPlace::kVerb: {
       const std::string_view letters = kVerbs[line.verb].letters;
       if (line.matched < letters.size() && (c & 0xdf) == static_cast<uint8_t>(letters[line.matched])) {
+        line.matched++;
+        return;
+      }
+      if (line.verb == kRcptVerb && line.matched == 1 && (c & 0xdf) == 'S') {
+        line.verb = kRsetVerb;
         line.matched++;
         return;
       }

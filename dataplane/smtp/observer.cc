@@ -131,6 +131,11 @@ void SmtpObserver::is_cut(FlowIndex index, Flow& flow, uint64_t now_ms) noexcept
   if (session.open()) end(session, SmtpCounter::kEndedCut);
 }
 
+void SmtpObserver::is_told(FlowIndex index, Flow& flow, uint64_t now_ms) noexcept {
+  SmtpSession session(memory_, index, flow, now_ms);
+  if (session.open()) end(session, SmtpCounter::kEndedTold);
+}
+
 void SmtpObserver::forget(FlowIndex index, Flow& flow) noexcept {
   if ((flow.smtp_detail & kSmtpDialogue) == 0) return;
   Dialogue* dialogue = memory_.dialogues.find(index);

@@ -66,6 +66,13 @@ class SmtpObserver {
   /// The flow ends because nothing came for too long, or because we cut it.
   void expires(FlowIndex index, Flow& flow, uint64_t now_ms) noexcept;
   void is_cut(FlowIndex index, Flow& flow, uint64_t now_ms) noexcept;
+  /// Likewise because we have told its client 421.
+  void is_told(FlowIndex index, Flow& flow, uint64_t now_ms) noexcept;
+
+  /// Whether the dialogue is known to be between messages, with nothing under way (SmtpSession).
+  bool is_between_messages(FlowIndex index, Flow& flow) noexcept {
+    return SmtpSession(memory_, index, flow, 0).is_between_messages();
+  }
 
   /// The flow's place is about to be freed.
   void forget(FlowIndex index, Flow& flow) noexcept;

@@ -74,51 +74,6 @@ const uint8_t* find_end_of_data(EndOfData& place, const uint8_t* at, const uint8
   return go_over(place, end - kLength, end);
 }
 
-SmtpCounter enhanced_counter(const ReplyLine& line) {
-  const bool permanent = line.severity() == 5;
-  if (!line.enhanced) return SmtpCounter::kEnhancedNone;
-  const uint32_t both = line.subject * 1000U + line.detail;
-  if (permanent) {
-    switch (both) {
-      case 1001:
-        return SmtpCounter::kEnhanced511;
-      case 7001:
-        return SmtpCounter::kEnhanced571;
-      case 7008:
-        return SmtpCounter::kEnhanced578;
-    }
-    switch (line.subject) {
-      case 1:
-        return SmtpCounter::kEnhanced51x;
-      case 2:
-        return SmtpCounter::kEnhanced52x;
-      case 5:
-        return SmtpCounter::kEnhanced55x;
-      case 7:
-        return SmtpCounter::kEnhanced57x;
-    }
-    return SmtpCounter::kEnhanced5Other;
-  }
-  switch (both) {
-    case 3000:
-      return SmtpCounter::kEnhanced430;
-    case 3001:
-      return SmtpCounter::kEnhanced431;
-    case 3002:
-      return SmtpCounter::kEnhanced432;
-    case 4002:
-      return SmtpCounter::kEnhanced442;
-    case 4005:
-      return SmtpCounter::kEnhanced445;
-    case 7000:
-      return SmtpCounter::kEnhanced470;
-    case 7001:
-      return SmtpCounter::kEnhanced471;
-  }
-  if (line.subject == 2) return SmtpCounter::kEnhanced42x;
-  return line.subject == 7 ? SmtpCounter::kEnhanced47x : SmtpCounter::kEnhanced4Other;
-}
-
 }  // namespace
 
 bool SmtpSession::open() noexcept {
@@ -302,6 +257,7 @@ void SmtpSession::reply(const ReplyLine& line, const uint8_t* begin, const uint8
   if (line.code >= 400) [[unlikely]]
     count_refusal(command, line, begin, end);
   note_reply(command, line);
+  note_transaction(command, line);
   if (command == SmtpCommand::kConnect) return greeting(line);
   judge(command, line);
   switch (line.code) {
@@ -385,12 +341,15 @@ void SmtpSession::note_reply(SmtpCommand command, const ReplyLine& line) noexcep
   channel::count_up(notes.refused[channel::SessionNotes::place_of(step)]);
 }
 
-void SmtpSession::count_refusal(SmtpCommand command, const ReplyLine& line, const uint8_t* begin,
-                                const uint8_t* end) noexcept {
-  count(channel::refusal(step_of(command), line.severity() == 5));
-  count(enhanced_counter(line));
-  count(begin == nullptr ? SmtpCounter::kReasonUnknown
-                         : memory_.reasons.classify(begin, static_cast<uint32_t>(end - begin)));
+/// Whether a mail transaction is under way from here on. The end of data ends it, whatever the reply
+/// (RFC 5321 section 4.1.1.4).
+void SmtpSession::note_transaction(SmtpCommand command, const ReplyLine& line) noexcept {
+  const bool done = line.severity() == 2;
+  const bool begins = command == SmtpCommand::kMail && done;
+  const bool ends =
+      command == SmtpCommand::kEndOfData || (done && (command == SmtpCommand::kReset || command == SmtpCommand::kEhlo));
+  if (begins) note(channel::kSessionTransaction);
+  if (ends) notes().flags &= ~uint32_t{channel::kSessionTransaction};
 }
 
 /// The server has said that it ends the session, or that it will serve nothing in it.

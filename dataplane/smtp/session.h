@@ -43,6 +43,13 @@ class SmtpSession {
   /// The command whose reply is due.
   SmtpCommand due() const noexcept { return static_cast<SmtpCommand>(low()); }
   bool has(SmtpDetail bit) const noexcept { return (flow_.smtp_detail & bit) != 0; }
+  /// Whether no message and no command is under way: greeted, everything answered, in no mail transaction
+  /// (RFC 5321 section 3.3), and in plain text. False where the dialogue is not known well enough.
+  bool is_between_messages() const noexcept {
+    constexpr uint8_t kUnderWay = kSmtpLow | kSmtpDialogue | kSmtpAuth | kSmtpQuit;
+    return phase() == SmtpPhase::kCommands && (flow_.smtp_detail & kUnderWay) == 0 &&
+           (memory_.notes[index_].flags & channel::kSessionTransaction) == 0;
+  }
 
   /// What the session's record will say.
   channel::SessionNotes& notes() noexcept { return memory_.notes[index_]; }
@@ -90,6 +97,7 @@ class SmtpSession {
   void greeting(const ReplyLine& line) noexcept;
   void judge(SmtpCommand command, const ReplyLine& line) noexcept;
   void note_reply(SmtpCommand command, const ReplyLine& line) noexcept;
+  void note_transaction(SmtpCommand command, const ReplyLine& line) noexcept;
   void count_refusal(SmtpCommand command, const ReplyLine& line, const uint8_t* begin, const uint8_t* end) noexcept;
   void close(bool after_quit) noexcept;
   void begin_message() noexcept;

@@ -11,8 +11,8 @@ constexpr uint32_t kRecycleProbes = 64;  // flows looked at for a closed one
 
 }  // namespace
 
-FlowExpiry::FlowExpiry(const Context& context, SmtpObserver& observer, Resets& resets,
-                       FlowLifecycle& lifecycle) noexcept
+FlowExpiry::FlowExpiry(const Context& context, SmtpObserver& observer, Resets& resets, FlowLifecycle& lifecycle,
+                       Farewell& farewell) noexcept
     : clock_(context.clock),
       counters_(context.counters),
       flows_(context.flows),
@@ -20,6 +20,7 @@ FlowExpiry::FlowExpiry(const Context& context, SmtpObserver& observer, Resets& r
       observer_(observer),
       resets_(resets),
       lifecycle_(lifecycle),
+      farewell_(farewell),
       on_idle_expiry_(context.setup.on_idle_expiry),
       credited_ms_(context.clock.now_ms()) {}
 
@@ -57,7 +58,12 @@ void FlowExpiry::visit(FlowIndex index) noexcept {
     if (!over) counters_.count(Counter::kFlowsExpired);
     return lifecycle_.forget(index);
   }
-  if ((flow.flags & kFlowCut) != 0 || is_over(flow.state) || !state_.is_lost(flow)) return;
+  if ((flow.flags & kFlowCut) != 0 || is_over(flow.state)) return;
+  if (!state_.is_lost(flow)) {
+    if (farewell_.is_leaving(flow)) [[unlikely]]
+      farewell_.ask_if_silent(index);
+    return;
+  }
   if (flow.state == TcpState::kSynSent && flow.spliced) return;  // another backend will be asked
   // Nobody has answered its SYN: it will come again, and find another backend.
   if (flow.state == TcpState::kSynSent) return lifecycle_.forget(index);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Finds the flows whose time is up, or whose backend is lost: a hand goes round the table a little in each poll
-// iteration, so that every flow is visited once in kRoundMs. Another looks for closed flows whose places a full table
-// needs. Thread safety: none; one worker owns it.
+// Finds the flows whose time is up, or whose backend is lost or leaves: a hand goes round the table a little in each
+// poll iteration, so that every flow is visited once in kRoundMs. Another looks for closed flows whose places a full
+// table needs. Thread safety: none; one worker owns it.
 #pragma once
 
 #include <cstdint>
 
+#include "dataplane/worker/farewell.h"
 #include "dataplane/worker/flow_lifecycle.h"
 
 namespace sluice {
@@ -17,7 +18,8 @@ class FlowExpiry {
   static constexpr uint64_t kVisitsPerPoll = 256;  // at most, unless backends were lost
   static constexpr uint64_t kUrgentVisitsPerPoll = 4096;
 
-  FlowExpiry(const Context& context, SmtpObserver& observer, Resets& resets, FlowLifecycle& lifecycle) noexcept;
+  FlowExpiry(const Context& context, SmtpObserver& observer, Resets& resets, FlowLifecycle& lifecycle,
+             Farewell& farewell) noexcept;
 
   /// Visits as many flows as are due. Returns whether there were any.
   bool sweep() noexcept;
@@ -37,6 +39,7 @@ class FlowExpiry {
   SmtpObserver& observer_;
   Resets& resets_;
   FlowLifecycle& lifecycle_;
+  Farewell& farewell_;
   const OnIdleExpiry on_idle_expiry_;
   FlowIndex sweep_hand_ = 0;
   FlowIndex recycle_hand_ = 0;

@@ -179,14 +179,24 @@ void FlowLifecycle::give_way(FlowIndex index) noexcept {
 
 void FlowLifecycle::cut(FlowIndex index, Counter cause) noexcept {
   Flow& flow = flows_[index];
-  counters_.count(cause);
   resets_.to_client(flow);
-  if (state_.is_current(flow)) resets_.to_backend(flow);
   observer_.is_cut(index, flow, clock_.now_ms());
-  records_.end(index, channel::SessionEnd::kCut, channel::SessionParty::kBalancer, cause);
+  end_by_us(index, channel::SessionEnd::kCut, cause, clock_.deadline_ms(TcpState::kReset));
+}
+
+void FlowLifecycle::end_told(FlowIndex index) noexcept {
+  observer_.is_told(index, flows_[index], clock_.now_ms());
+  end_by_us(index, channel::SessionEnd::kTold, Counter::kFlowsTold, clock_.deadline_ms(TcpState::kClosed));
+}
+
+void FlowLifecycle::end_by_us(FlowIndex index, channel::SessionEnd how, Counter cause, uint32_t deadline_ms) noexcept {
+  Flow& flow = flows_[index];
+  counters_.count(cause);
+  if (state_.is_current(flow)) resets_.to_backend(flow);
+  records_.end(index, how, channel::SessionParty::kBalancer, cause);
   set_state(flow, TcpState::kReset);
   flow.flags |= kFlowCut;
-  flow.deadline_ms = clock_.deadline_ms(TcpState::kReset);
+  flow.deadline_ms = deadline_ms;
 }
 
 }  // namespace sluice

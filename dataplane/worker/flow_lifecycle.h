@@ -49,6 +49,8 @@ class FlowLifecycle {
   /// Ends a flow with resets both ways; it stays for a while, so that what is under way is answered. `cause`: one of
   /// Counter::kFlowsCut...
   void cut(FlowIndex index, Counter cause) noexcept;
+  /// Ends a flow whose client is told 421, with a reset to the backend alone. It stays as long as one that closes.
+  void end_told(FlowIndex index) noexcept;
 
   /// Frees a flow's place.
   void forget(FlowIndex index) noexcept;
@@ -67,6 +69,7 @@ class FlowLifecycle {
   void join_ring(FlowIndex index) noexcept;
   void displace(FlowIndex index) noexcept;
   void uncount(Flow& flow) noexcept;
+  void end_by_us(FlowIndex index, channel::SessionEnd how, Counter cause, uint32_t deadline_ms) noexcept;
 
   const PollClock& clock_;
   Counters& counters_;

@@ -102,7 +102,7 @@ RefusalDialogue* Responder::begin(const Packet& packet, channel::ServiceId servi
   return &out;
 }
 
-void Responder::tell(const Flow& flow, uint32_t sequence) noexcept {
+void Responder::tell(const Flow& flow, uint32_t sequence, const std::optional<TcpTimestamps>& heard) noexcept {
   if (RefusalDialogue* const known = table_.find(flow.client_endpoint(), state_.service(flow.service).vip))
     table_.free(*known);
   RefusalDialogue& out = table_.take(flow.client_endpoint());
@@ -113,6 +113,13 @@ void Responder::tell(const Flow& flow, uint32_t sequence) noexcept {
   out.client_next = flow.client_next;
   out.client_mac = flow.client_mac;
   out.vlan_and_port = flow.vlan_and_port;
+  out.due_ms = clock_.now32_ms();
+  out.stamped = heard.has_value();
+  if (heard) {
+    // What it has last seen of the server is not old to it (RFC 7323 section 5.3).
+    out.timestamp = heard->echo;
+    out.timestamp_echo = heard->value;
+  }
   out.text_bytes = static_cast<uint8_t>(state_.refusal(flow.service).size());
   visit(out);
 }
@@ -133,7 +140,7 @@ void Responder::hear(RefusalDialogue& dialogue, Burst& burst, uint32_t i) noexce
   if (reply) {
     write_reply(dialogue, *mbuf);
   } else {
-    write_segment(*mbuf, segment(dialogue));
+    write(*mbuf, dialogue, segment(dialogue));
   }
   egress_.send_made(burst.port[i], mbuf);
 }
@@ -152,6 +159,12 @@ MadeSegment Responder::segment(const RefusalDialogue& dialogue) const noexcept {
   return out;
 }
 
+void Responder::write(rte_mbuf& mbuf, const RefusalDialogue& dialogue, MadeSegment segment) noexcept {
+  const auto stamps = timestamps_option(dialogue.timestamp, dialogue.timestamp_echo);
+  if (dialogue.stamped) segment.options = stamps;
+  write_segment(mbuf, segment);
+}
+
 /// Where the client has no room, it is a probe of its window.
 void Responder::write_reply(RefusalDialogue& dialogue, rte_mbuf& mbuf) noexcept {
   MadeSegment out = segment(dialogue);
@@ -159,7 +172,7 @@ void Responder::write_reply(RefusalDialogue& dialogue, rte_mbuf& mbuf) noexcept 
   out.sequence = dialogue.sequence;
   out.payload = state_.refusal(dialogue.service_id);
   dialogue.held = false;
-  write_segment(mbuf, out);
+  write(mbuf, dialogue, out);
   counters_.count(dialogue.sent == 0 ? Counter::kRefusalsSent : Counter::kRefusalsResent);
   dialogue.due_ms = clock_.now32_ms() + (kFirstRetryMs << dialogue.sent);
   dialogue.sent++;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What we say ourselves to clients that no backend can take: their SYN is answered with a cookie
-// (flow/handshake_cookies.h), and whoever acknowledges that is told 421 with a FIN, which is sent again a few times
-// until it is acknowledged. So a sender of mail knows that it is to come again, and a SYN from a forged address leaves
-// nothing behind. What is remembered is of clients that are there, and bounded (flow/refusal_table.h); it is never a
-// flow. A dialogue that has begun ends with its 421, even if a backend comes back meanwhile. Segments are limited for
-// each second, or a flood from forged addresses would come out again towards these. Thread safety: none; one worker
-// owns it, and all of a client's segments come to the same.
+// What we say ourselves to clients that no backend can take, or whose backend leaves (farewell.h). Of the first, their
+// SYN is answered with a cookie (flow/handshake_cookies.h), and whoever acknowledges that is told 421 with a FIN, which
+// is sent again a few times until it is acknowledged. So a sender of mail knows that it is to come again, and a SYN
+// from a forged address leaves nothing behind. What is remembered is of clients that are there, and bounded
+// (flow/refusal_table.h); it is never a flow. A dialogue that has begun ends with its 421, even if a backend comes back
+// meanwhile. Segments are limited for each second, or a flood from forged addresses would come out again towards these.
+// Thread safety: none; one worker owns it, and all of a client's segments come to the same.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "dataplane/flow/handshake_cookies.h"
 #include "dataplane/flow/refusal_table.h"
 #include "dataplane/packet/reset.h"
+#include "dataplane/packet/tcp_options.h"
 #include "dataplane/worker/burst.h"
 #include "dataplane/worker/context.h"
 
@@ -41,8 +42,9 @@ class Responder {
     return meet(burst, i, service);
   }
 
-  /// Tells 421 to a client whose SYN was answered in a backend's place: `sequence` is the number of our first byte.
-  void tell(const Flow& flow, uint32_t sequence) noexcept;
+  /// Tells 421 to a flow's client, in the numbers that it counts: `sequence` is that of our first byte. `heard`: the
+  /// timestamps of its last segment, if there are any; without them, some would not take ours (RFC 7323 section 3.2).
+  void tell(const Flow& flow, uint32_t sequence, const std::optional<TcpTimestamps>& heard = std::nullopt) noexcept;
 
   /// The client begins another connection.
   void forget(const Packet& syn) noexcept {
@@ -61,6 +63,7 @@ class Responder {
   void visit(RefusalDialogue& dialogue) noexcept;
   bool may_send() noexcept;
   MadeSegment segment(const RefusalDialogue& dialogue) const noexcept;
+  static void write(rte_mbuf& mbuf, const RefusalDialogue& dialogue, MadeSegment segment) noexcept;
   void write_reply(RefusalDialogue& dialogue, rte_mbuf& mbuf) noexcept;
 
   const PollClock& clock_;

@@ -9,6 +9,7 @@
 #include "dataplane/packet/renumber.h"
 #include "dataplane/worker/modes.h"
 #include "dataplane/worker/next_hop_check.h"
+#include "dataplane/worker/return_path.h"
 
 namespace sluice {
 namespace {
@@ -40,7 +41,10 @@ bool SlowPath::may_go_to_backend(Burst& burst, uint32_t i) noexcept {
   const Flow& flow = flows_[index];
   rte_mbuf* mbuf = burst.mbuf[i];
   if (flow.state == TcpState::kFree) return egress_.drop(mbuf, Counter::kDropNoFlow), false;
-  if ((flow.flags & kFlowCut) != 0) return parts_.resets.answer(burst, i, Counter::kDropReset), false;
+  if ((flow.flags & kFlowCut) != 0) {
+    if (!parts_.farewell.goes_on(burst, i)) parts_.resets.answer(burst, i, Counter::kDropReset);
+    return false;
+  }
   if (state_.is_lost(flow)) {
     if (flow.state == TcpState::kSynSent) {  // its SYN will come again, and find another backend
       parts_.lifecycle.forget(index);
@@ -49,15 +53,10 @@ bool SlowPath::may_go_to_backend(Burst& burst, uint32_t i) noexcept {
     parts_.lifecycle.cut(index, Counter::kFlowsCutDown);
     return parts_.resets.answer(burst, i, Counter::kDropBackendDown), false;
   }
-  if ((state_.backend(flow.backend).flags & channel::kBackendReachable) != 0) return true;
-  return egress_.drop(mbuf, Counter::kDropBackendUnreachable), false;
-}
-
-void SlowPath::learn_return_path(const Burst& burst, uint32_t i, Flow& flow) noexcept {
-  // Six bytes of MAC and, in place of the type that follows them, VLAN and port.
-  const auto from = load<uint64_t>(rte_pktmbuf_mtod(burst.mbuf[i], const uint8_t*) + 6) & 0x0000ffffffffffff;
-  const auto vlan_and_port = static_cast<uint64_t>(burst.packet[i].vlan | burst.port[i] << 12);
-  store(flow.client_mac.bytes.data(), from | vlan_and_port << 48);
+  if ((state_.backend(flow.backend).flags & channel::kBackendReachable) == 0) {
+    return egress_.drop(mbuf, Counter::kDropBackendUnreachable), false;
+  }
+  return !parts_.farewell.is_leaving(flow) || !parts_.farewell.tell(burst, i);
 }
 
 void SlowPath::translate_from_client(Burst& burst, uint32_t i) noexcept {

@@ -5,6 +5,7 @@
 // safety: none; one worker owns it.
 #pragma once
 
+#include "dataplane/worker/farewell.h"
 #include "dataplane/worker/new_flows.h"
 #include "dataplane/worker/smtp_watch.h"
 #include "dataplane/worker/tcp_tracker.h"
@@ -26,6 +27,7 @@ struct SlowPathParts {
   ToldFlows& told;
   SynProxy& syn_proxy;
   ProvenClients& proven;
+  Farewell& farewell;
 };
 
 class SlowPath {
@@ -61,7 +63,6 @@ class SlowPath {
   void translate_from_client(Burst& burst, uint32_t i) noexcept;
   void translate_from_backend(Burst& burst, uint32_t i) noexcept;
   bool may_go_to_backend(Burst& burst, uint32_t i) noexcept;
-  void learn_return_path(const Burst& burst, uint32_t i, Flow& flow) noexcept;
 
   // Flows whose clients' SYNs we have answered (syn_proxy.h).
   void meet_waiting_client(Burst& burst, uint32_t i) noexcept;

@@ -20,7 +20,7 @@
 //    stateless_forwarding.h help when the table is full), tcp_tracker.h moves its state, and one_way.h sends where the
 //    way back is not seen. What begins, ends or moves a flow goes through flow_lifecycle.h, which also counts it;
 //    session_recorder.h writes what remains of it;
-//    resets.h, responder.h and icmp_errors.h answer.
+//    resets.h, responder.h and icmp_errors.h answer; farewell.h ends sessions of backends that leave.
 // 5. exception_path.h sends ICMP errors (icmp_relay.h) and fragments (fragment_relay.h) after their flow; the rest is
 //    punted to the kernel (punt.h) or dropped.
 // 6. flow_expiry.h visits some flows whose time may be up, router_moves.h those whose router has moved. egress.h
@@ -149,7 +149,8 @@ class Worker {
   SourceLimits limits_{context_};
   FlowLifecycle lifecycle_{context_, observer_, proxy_, resets_, records_, limits_};
   TcpTracker tracker_{context_, lifecycle_};
-  FlowExpiry expiry_{context_, observer_, resets_, lifecycle_};
+  Farewell farewell_{context_, observer_, lifecycle_, responder_};
+  FlowExpiry expiry_{context_, observer_, resets_, lifecycle_, farewell_};
   Placement placement_{context_, lifecycle_, random_};
   TableRoom room_{context_, lifecycle_, expiry_, placement_, random_};
   FullnatPorts fullnat_ports_{context_, lifecycle_, resets_, random_};
@@ -163,7 +164,7 @@ class Worker {
                        records_, told_, held_, limits_, syn_proxy_, proven_}};
   SlowPath slow_path_{context_,
                       {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_,
-                       records_, told_, syn_proxy_, proven_}};
+                       records_, told_, syn_proxy_, proven_, farewell_}};
   IcmpRelay icmp_relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_, placement_, told_};
   FragmentRelay fragment_relay_;
   ExceptionPath exceptions_{egress_, punt_, icmp_relay_, fragment_relay_};

@@ -146,7 +146,7 @@ class Play {
         return bench_.client_sends(up(c, c.isn + 1 + off(), c.cookie.value_or(0) + 1).rst());
       case 8: {
         const uint16_t id = choices_.byte() % 4;
-        return bench_.put_backend(id, id < 2 ? backend4(id) : backend6(id), choices_.byte() & 7);
+        return bench_.put_backend(id, id < 2 ? backend4(id) : backend6(id), choices_.byte() & 15);
       }
       default:
         return turn(uint64_t{choices_.byte()} * 50);

@@ -75,6 +75,18 @@ TEST(SessionLine, NamesTheCauseOfACutAndOfARefusal) {
   EXPECT_FALSE(line_of(session).contains("placed_by"));
 }
 
+TEST(SessionLine, TellsOfASessionThatWasEndedBetweenMessages) {
+  KnownSession session = ordinary_session();
+  session.record.end = SessionEnd::kTold;
+  session.record.by = SessionParty::kBalancer;
+  session.record.cause = static_cast<uint16_t>(channel::Counter::kFlowsTold);
+  const json line = line_of(session);
+  EXPECT_EQ(line["end"], "told");
+  EXPECT_EQ(line["by"], "balancer");
+  EXPECT_FALSE(line.contains("cause")) << "there is but one";
+  EXPECT_EQ(line["failed"], false);
+}
+
 TEST(SessionLine, SaysOfHowManyAnOrdinarySessionIsOneIfOnlySomeAreWritten) {
   LineStyle style{.node = "edge1", .share = 0.25};
   EXPECT_EQ(line_of(ordinary_session(), style)["share"], 0.25);
@@ -106,6 +118,7 @@ TEST(WentWrong, TellsTheOrdinaryFromTheRest) {
     r.end = SessionEnd::kReset;
     r.notes.flags |= channel::kSessionServerFin;
   })) << "after a FIN it says no more than that";
+  EXPECT_FALSE(wrong([](auto& r) { r.end = SessionEnd::kTold; })) << "its client comes again, with what it has left";
   EXPECT_TRUE(wrong([](auto& r) { r.notes.greeting_code = 0; })) << "no greeting";
   EXPECT_TRUE(wrong([](auto& r) { r.notes.greeting_code = 554; }));
   EXPECT_TRUE(wrong([](auto& r) { r.notes.flags |= channel::kSession421; }));

@@ -130,8 +130,9 @@ TEST_F(TidyTables, BackendBehindAPortThatIsGoneIsNotReachable) {
   locals_[0].in_use = locals_[1].in_use = true;
   locals_[1].port_index = 7;
   tidy_all(PortMap(2));
-  EXPECT_EQ(backends_[0].flags, channel::kBackendReachable | channel::kBackendDown | channel::kBackendCut);
-  EXPECT_EQ(backends_[1].flags, channel::kBackendDown | channel::kBackendCut);
+  EXPECT_EQ(backends_[0].flags,
+            channel::kBackendReachable | channel::kBackendDown | channel::kBackendCut | channel::kBackendLeaving);
+  EXPECT_EQ(backends_[1].flags, channel::kBackendDown | channel::kBackendCut | channel::kBackendLeaving);
   EXPECT_LT(backends_[1].port_index, 2);
   EXPECT_TRUE(locals_[0].in_use);
   EXPECT_FALSE(locals_[1].in_use);

@@ -9,6 +9,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -96,6 +97,67 @@ TEST_F(SmtpSessionTest, PipelinedCommandsWaitInOrder) {
   server("354 go\r\n");
   EXPECT_EQ(phase(), SmtpPhase::kMessageEdge);
   EXPECT_EQ(dialogues(), 0u);
+}
+
+TEST_F(SmtpSessionTest, TellsRsetFromRcptWhereverTheyAreCut) {
+  server("220 mx\r\n");
+  const std::pair<const char*, SmtpCommand> cases[] = {
+      {"RSET\r\n", SmtpCommand::kReset}, {"rset \r\n", SmtpCommand::kReset},      {"RSETS\r\n", SmtpCommand::kOther},
+      {"RSE\r\n", SmtpCommand::kOther},  {"RCPT TO:<a>\r\n", SmtpCommand::kRcpt}, {"RSCPT\r\n", SmtpCommand::kOther},
+      {"RCET\r\n", SmtpCommand::kOther}, {"R\r\n", SmtpCommand::kOther},          {"SET\r\n", SmtpCommand::kOther}};
+  for (const auto& [line, command] : cases) {
+    SCOPED_TRACE(line);
+    const std::string text(line);
+    for (size_t cut = 0; cut < text.size(); cut++) {
+      if (cut != 0) client(text.substr(0, cut));
+      client(text.substr(cut));
+      EXPECT_EQ(due(), command) << cut;
+      server("250 ok\r\n");
+    }
+  }
+}
+
+TEST_F(SmtpSessionTest, IsBetweenMessagesWhereNothingIsUnderWay) {
+  const auto between = [this] { return SmtpSession(memory(), kFlow, flow_, 1000).is_between_messages(); };
+  EXPECT_FALSE(between()) << "not greeted";
+  server("220 mx\r\n");
+  EXPECT_TRUE(between());
+  for (const char* reply : {"250 queued\r\n", "451 4.3.0 later\r\n", "554 5.7.1 no\r\n"}) {
+    client("MAIL FROM:<>\r\n");
+    EXPECT_FALSE(between());
+    server("250 ok\r\n");
+    EXPECT_FALSE(between()) << "in a transaction";
+    client("RCPT TO:<a@b>\r\n");
+    server("250 ok\r\n");
+    client("DATA\r\n");
+    server("354 go\r\n");
+    client("x\r\n.\r\n");
+    EXPECT_FALSE(between());
+    server(reply);
+    EXPECT_TRUE(between()) << reply;
+  }
+  client("MAIL FROM:<>\r\n");
+  server("452 4.3.1 full\r\n");
+  EXPECT_TRUE(between()) << "it was not begun";
+  client("MAIL FROM:<>\r\n");
+  server("250 ok\r\n");
+  client("RSET\r\n");
+  server("500 5.5.2 what\r\n");
+  EXPECT_FALSE(between()) << "nor ended";
+  client("EHLO x\r\n");
+  server("250-mx\r\n25");
+  EXPECT_FALSE(between()) << "half a reply";
+  server("0 SIZE\r\n");
+  EXPECT_TRUE(between());
+  client("NO");
+  EXPECT_FALSE(between()) << "half a command";
+  client("OP\r\n");
+  server("250 ok\r\n");
+  client("AUTH LOGIN\r\n");
+  server("334 VXNlcm5hbWU6\r\n");
+  EXPECT_FALSE(between());
+  client("eA==\r\n", kGap);
+  EXPECT_FALSE(between()) << "it is not known where it is";
 }
 
 TEST_F(SmtpSessionTest, TheEndOfDataIsFoundAcrossSegments) {

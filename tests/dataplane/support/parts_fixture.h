@@ -13,6 +13,7 @@
 
 #include "dataplane/worker/burst.h"
 #include "dataplane/worker/context.h"
+#include "dataplane/worker/farewell.h"
 #include "dataplane/worker/flow_lifecycle.h"
 #include "tests/dataplane/support/bench_ports.h"
 
@@ -185,6 +186,8 @@ class FlowPartsTest : public PartsTest {
   SourceLimits limits_{context_};
   std::unique_ptr<FlowLifecycle> lifecycle_ =
       std::make_unique<FlowLifecycle>(context_, *observer_, *proxy_, resets_, records_, limits_);
+  std::unique_ptr<Responder> responder_ = std::make_unique<Responder>(context_);
+  Farewell farewell_{context_, *observer_, *lifecycle_, *responder_};
 
   void SetUp() override {
     PartsTest::SetUp();

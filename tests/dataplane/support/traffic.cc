@@ -168,7 +168,15 @@ channel::Command Traffic::command() {
   channel::Command out;
   const Bytes content = raw(sizeof out.bytes);
   std::copy(content.begin(), content.end(), out.bytes);
-  out.header.type = static_cast<channel::CommandType>(byte() % 10);
+  const uint8_t what = byte() % 11;
+  if (what == 10) {  // one that is in use is down, to be cut, or leaves
+    const auto id = static_cast<uint16_t>(byte() % kPlaces.size());
+    channel::PutBackend backend = WorkerBench::backend_message(id, kPlaces[id].backend);
+    backend.sole_service = id == 0 || id == 3 ? channel::kNoService : id;
+    backend.flags = byte() & 15;
+    return channel::Command(backend);
+  }
+  out.header.type = static_cast<channel::CommandType>(what);
   if ((byte() & 1) != 0) out.header.id = static_cast<uint16_t>(out.header.id % 8);  // one that is in use
   return out;
 }

@@ -52,6 +52,8 @@ class WorkerBench {
   /// The station behind backend `id`.
   static MacAddress backend_mac(uint16_t id) { return mac(static_cast<uint8_t>(0xb0 + id)); }
 
+  /// Of a backend that is well, as put_backend() has it.
+  static channel::PutBackend backend_message(uint16_t id, const Endpoint& endpoint);
   /// Commands, as control sends them; taken up in the next turn.
   void put_backend(uint16_t id, const Endpoint& endpoint, uint8_t flags = channel::kBackendReachable,
                    uint16_t generation = 1, uint16_t vlan = 0);
@@ -135,7 +137,6 @@ class WorkerBench {
   void expect_counter_law() const;
 
  private:
-  static channel::PutBackend backend_message(uint16_t id, const Endpoint& endpoint);
   static std::vector<ReadFrame> read_all(const std::vector<Bytes>& frames);
 
   /// What one worker has for itself.

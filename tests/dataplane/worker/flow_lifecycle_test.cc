@@ -89,7 +89,7 @@ TEST_F(FlowLifecycleTest, ResetsOfOnePollAreBounded) {
 
 class FlowExpiryTest : public FlowPartsTest {
  protected:
-  FlowExpiry expiry_{context_, *observer_, resets_, *lifecycle_};
+  FlowExpiry expiry_{context_, *observer_, resets_, *lifecycle_, farewell_};
 };
 
 TEST_F(FlowExpiryTest, ForgetsAFlowWhoseTimeIsUpAndNoOther) {

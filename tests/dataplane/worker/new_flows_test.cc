@@ -50,9 +50,8 @@ class NewFlowsTest : public FlowPartsTest {
   Random random_{7};
   FlowFinder finder_{flows_, state_};
   Punt punt_{context_};
-  std::unique_ptr<Responder> responder_ = std::make_unique<Responder>(context_);
   IcmpErrors icmp_errors_{context_};
-  FlowExpiry expiry_{context_, *observer_, resets_, *lifecycle_};
+  FlowExpiry expiry_{context_, *observer_, resets_, *lifecycle_, farewell_};
   Placement placement_{context_, *lifecycle_, random_};
   TableRoom room_{context_, *lifecycle_, expiry_, placement_, random_};
   FullnatPorts fullnat_ports_{context_, *lifecycle_, resets_, random_};
