@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "controlplane/base/kept_state.h"
+#include "controlplane/model/leaving.h"
 
 namespace sluice::control {
 
@@ -115,6 +116,10 @@ bool NodeDrain::tick(std::optional<Flows> flows) {
   if (std::exchange(phase_, next) == next) return false;
   journal_.record(Severity::kInfo, "node", "drain", event_of(next, flows_));
   return true;
+}
+
+bool NodeDrain::leaves() const {
+  return wish_ && wish_->deadline && journal_.now() >= leaving_from(wish_->since, *wish_->deadline);
 }
 
 NodeDrain::Phase NodeDrain::next_phase(SystemTime now) const {

@@ -48,6 +48,8 @@ class NodeDrain {
 
   const std::optional<Wish>& wish() const { return wish_; }
   Phase phase() const { return phase_; }
+  /// Whether sessions are to be told 421 between messages (model/leaving.h).
+  bool leaves() const;
   const std::optional<Flows>& flows() const { return flows_; }
 
  private:

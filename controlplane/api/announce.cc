@@ -43,6 +43,7 @@ json node_json(const NodeDrain& node) {
   return {{"phase", name_of(node.phase())},
           {"since", wish ? json(to_rfc3339(wish->since)) : json(nullptr)},
           {"deadline", wish && wish->deadline ? json(to_rfc3339(*wish->deadline)) : json(nullptr)},
+          {"leaving", node.leaves()},
           {"flows_now", node.flows() ? json(node.flows()->open) : json(nullptr)}};
 }
 

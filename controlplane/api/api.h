@@ -80,6 +80,10 @@ struct ApiContext {
   SessionRecords* records = nullptr;
 };
 
+/// Of a member, how many of its flows ended with our 421 between messages, since the data plane has known it; nothing
+/// while it does not say. `channel` outlives it.
+std::function<std::optional<uint64_t>(const Member&)> told_by(const ChannelClient& channel);
+
 /// All of them. `context` outlives the router.
 void add_api(Router& router, const ApiContext& context);
 

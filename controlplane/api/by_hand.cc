@@ -10,6 +10,7 @@
 #include "controlplane/base/times.h"
 #include "controlplane/changes/by_hand_json.h"
 #include "controlplane/changes/names.h"
+#include "controlplane/figures/figures.h"
 #include "controlplane/fleet/fleet.h"
 
 namespace sluice::control {
@@ -210,13 +211,23 @@ void change(const ApiContext& context, const ApiRequest& request, const Reply& r
 
 }  // namespace
 
-json by_hand_json(const Overrides& overrides) {
+std::function<std::optional<uint64_t>(const Member&)> told_by(const ChannelClient& channel) {
+  return [&channel](const Member& member) -> std::optional<uint64_t> {
+    const auto figures = figures_of(channel, member);
+    if (!figures) return std::nullopt;
+    return figures->smtp[channel::SmtpCounter::kEndedTold];
+  };
+}
+
+json by_hand_json(const Overrides& overrides, const Overrides::Flows& told) {
   json out = json::array();
   const auto add = [&](const std::string& name, const ByHand& entry, json fleet) {
     json shown = entry_json(entry);
     shown["backend"] = name;
     const auto flows = overrides.flows_of(name);
     shown["flows_now"] = flows ? json(*flows) : json(nullptr);
+    const auto flows_told = overrides.sum_of(name, told);
+    shown["flows_told"] = flows_told ? json(*flows_told) : json(nullptr);
     shown["fleet"] = std::move(fleet);
     out.push_back(std::move(shown));
   };
@@ -229,7 +240,7 @@ json by_hand_json(const Overrides& overrides) {
 
 void add_by_hand_routes(Router& router, const ApiContext& context) {
   router.add(http::verb::get, "/api/v1/by-hand", [&context](const ApiRequest&) {
-    return ApiResponse::json({{"by_hand", by_hand_json(*context.overrides)}});
+    return ApiResponse::json({{"by_hand", by_hand_json(*context.overrides, told_by(context.channel))}});
   });
   router.add_later(http::verb::post, "/api/v1/by-hand",
                    [&context](const ApiRequest& request, const Reply& reply) { change(context, request, reply); });

@@ -52,7 +52,7 @@ ApiResponse show(const ApiContext& context) {
   json nodes = json::array();
   for (const NodeReport& report : fleet.nodes()) nodes.push_back(node_json(report));
   json wishes = json::array();
-  for (json& each : by_hand_json(*context.overrides)) {
+  for (json& each : by_hand_json(*context.overrides, told_by(context.channel))) {
     if (!each.at("fleet").is_null()) wishes.push_back(std::move(each));
   }
   return ApiResponse::json(

@@ -9,7 +9,7 @@
 
 namespace sluice::control {
 
-/// Every entry, with its open flows.
-nlohmann::json by_hand_json(const Overrides& overrides);
+/// Every entry, with its open flows, and how many were told 421 between messages, which `told` says of a member.
+nlohmann::json by_hand_json(const Overrides& overrides, const Overrides::Flows& told);
 
 }  // namespace sluice::control

@@ -9,6 +9,7 @@
 
 #include "controlplane/base/kept_state.h"
 #include "controlplane/base/times.h"
+#include "controlplane/model/leaving.h"
 
 namespace sluice::control {
 
@@ -234,13 +235,13 @@ const ByHand* Overrides::find(const Member& member) const {
   return nullptr;
 }
 
-std::optional<uint64_t> Overrides::flows_of(const std::string& name) const {
+std::optional<uint64_t> Overrides::sum_of(const std::string& name, const Flows& count) const {
   uint64_t out = 0;
   for (const Member& member : model_.members()) {
     if (member.removal || (name != whole_name(member) && name != port_name(member))) continue;
-    const auto flows = flows_(member);
-    if (!flows) return std::nullopt;
-    out += *flows;
+    const auto counted = count(member);
+    if (!counted) return std::nullopt;
+    out += *counted;
   }
   return out;
 }
@@ -274,9 +275,11 @@ bool Overrides::apply_to(size_t index) {
     if (const auto wish = wishes_.find(name); wish != wishes_.end()) take(wish->second.entry, &wish->second);
     if (const auto entry = entries_.find(name); entry != entries_.end()) take(entry->second, nullptr);
   }
-  const bool admin =
-      model_.set_admin(index, out.admin, out.admin == Admin::kEnabled ? std::string() : reason_for(out, by));
-  return model_.set_weight_by_hand(index, out.weight) || admin;
+  bool changed = model_.set_admin(index, out.admin, out.admin == Admin::kEnabled ? std::string() : reason_for(out, by));
+  const bool in_time = out.admin == Admin::kDraining && out.deadline;
+  changed |= model_.set_leaving(index, in_time && journal_.now() >= leaving_from(out.admin_since, *out.deadline));
+  changed |= model_.set_weight_by_hand(index, out.weight);
+  return changed;
 }
 
 bool Overrides::apply_warm_up(size_t index) {
@@ -301,8 +304,18 @@ bool Overrides::apply_warm_up(size_t index) {
 
 bool Overrides::tick() {
   bool changed = end_drains();
+  changed |= tell_drained();
   for (size_t i = 0; i < model_.members().size(); i++) {
     if (model_.members()[i].warm_up_plan) changed |= apply_warm_up(i);
+  }
+  return changed;
+}
+
+bool Overrides::tell_drained() {
+  bool changed = false;
+  for (size_t i = 0; i < model_.members().size(); i++) {
+    const Member& member = model_.members()[i];
+    if (member.admin == Admin::kDraining && !member.leaving && !member.removal) changed |= apply_to(i);
   }
   return changed;
 }

@@ -66,7 +66,8 @@ class Overrides {
   /// Puts everything into the model, which has other members now. Whether the data plane has to hear of it.
   bool apply();
 
-  /// To be called every second or so: ends drains, moves warm-ups on. Whether the data plane has to hear of it.
+  /// To be called every second or so: has clients told of drains, ends them, moves warm-ups on. Whether the data plane
+  /// has to hear of it.
   bool tick();
 
   const ByHandEntries& entries() const { return entries_; }
@@ -74,7 +75,9 @@ class Overrides {
   /// nothing was.
   const ByHand* find(const Member& member) const;
   /// Open flows of all members that an entry speaks of; nothing if one of them is not known.
-  std::optional<uint64_t> flows_of(const std::string& name) const;
+  std::optional<uint64_t> flows_of(const std::string& name) const { return sum_of(name, flows_); }
+  /// Likewise of another count.
+  std::optional<uint64_t> sum_of(const std::string& name, const Flows& count) const;
 
  private:
   std::expected<void, std::string> change_one(const std::string& name, const Change& change,
@@ -86,6 +89,8 @@ class Overrides {
   bool end_drain(const std::string& name, ByHand& entry);
   bool apply_to(size_t member);
   bool end_drains();
+  /// Those of which the last part of the time has begun (model/leaving.h).
+  bool tell_drained();
   bool apply_warm_up(size_t member);
 
   const config::Config& config_;

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "controlplane/model/leaving.h"
+
 namespace sluice::control {
 
 void Member::take_over(const Member& before) {
@@ -10,6 +12,7 @@ void Member::take_over(const Member& before) {
   *this = before;
   static_cast<MemberSettings&>(*this) = fresh;
   key = before.key;
+  if (removal) leaving = false;
   removal.reset();
   if (check == before.check) return;
   health = fresh.health;
@@ -109,8 +112,9 @@ std::string_view Member::state() const {
 }
 
 std::string Member::reason() const {
-  if (removal) return reason_of(*removal);
-  if (admin != Admin::kEnabled) return admin_reason;
+  const std::string_view told = leaving ? kLeavingWords : "";
+  if (removal) return fmt::format("{}{}", reason_of(*removal), told);
+  if (admin != Admin::kEnabled) return fmt::format("{}{}", admin_reason, told);
   if (standing == Standing::kHeld) {
     const std::string& failing = next_hop || health == Health::kDown ? health_reason : next_hop.error();
     return fmt::format("{}; goes on as before: {}", failing, standing_why);

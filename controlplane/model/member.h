@@ -73,6 +73,7 @@ struct Member : MemberSettings {
   bool has_local = false;          // there is an address of ours of its family behind its next hop's port
   SystemTime since;                // when `state()` last changed
   std::optional<Removal> removal;  // it left the file
+  bool leaving = false;            // it drains, and its sessions are told so (leaving.h)
 
   // What others make of its weight (weight.h).
   std::optional<uint32_t> weight_by_hand;

@@ -60,6 +60,7 @@ DesiredBackend desired_backend(const Member& member) {
   }
   if (member.standing == Standing::kDead) out.flags |= channel::kBackendDown;
   if (member.admin == Admin::kDisabled) out.flags |= channel::kBackendCut;
+  if (member.leaving) out.flags |= channel::kBackendLeaving;
   out.weight = message_weight(effective_weight(member.factors()));
   out.sole_service = member.sole_service;
   out.max_connections = member.agent_max_connections.value_or(member.max_connections);
@@ -224,6 +225,23 @@ bool Model::set_admin(size_t member, Admin admin, std::string reason) {
   });
 }
 
+bool Model::set_leaving(size_t member, bool leaving) {
+  if (members_[member].leaving == leaving) return false;
+  if (leaving) {
+    journal_->record(Severity::kInfo, "backend", members_[member].label(),
+                     "its sessions are told 421 between messages from now on");
+  }
+  return change(member, [&](Member& m) { m.leaving = leaving; });
+}
+
+bool Model::set_node_leaving(bool leaving) {
+  if (node_leaving_ == leaving) return false;
+  node_leaving_ = leaving;
+  if (leaving)
+    journal_->record(Severity::kInfo, "node", "drain", "all sessions are told 421 between messages from now on");
+  return true;
+}
+
 bool Model::set_weight_by_hand(size_t member, std::optional<uint32_t> weight) {
   return change(member, [&](Member& m) { m.weight_by_hand = weight; });
 }
@@ -381,7 +399,10 @@ void Model::judge(Placement& placement) {
 
 Desired Model::desired() const {
   Desired out;
-  for (const Member& member : members_) out.backends.push_back(desired_backend(member));
+  for (const Member& member : members_) {
+    out.backends.push_back(desired_backend(member));
+    if (node_leaving_) out.backends.back().flags |= channel::kBackendLeaving;
+  }
   for (const ServiceState& service : services_) {
     out.services.push_back(desired_service(service, placements_[service.placement]));
   }

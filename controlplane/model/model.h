@@ -162,6 +162,12 @@ class Model {
   /// Of all members: what may be sent through our ports.
   bool set_ports(std::vector<BoundPort> ports);
   bool set_admin(size_t member, Admin admin, std::string reason = "by hand");
+  /// Whether sessions of a member that drains are told 421 between messages.
+  bool set_leaving(size_t member, bool leaving);
+  /// Likewise those of all members, as the node drains.
+  bool set_node_leaving(bool leaving);
+  /// Likewise those of what was removed, where it is time. To be called every second or so.
+  bool tell_removed();
   /// Stands in for the configured weight; nothing: the configured one again.
   bool set_weight_by_hand(size_t member, std::optional<uint32_t> weight);
   /// One of the member's factors that are decided elsewhere: `set_factor(i, &Member::agent, {0.5, "agent: 50%"})`.
@@ -224,6 +230,7 @@ class Model {
 
   Journal* journal_;  // never null
   std::string own_zone_;
+  bool node_leaving_ = false;
   std::vector<Member> members_;
   std::unordered_map<std::string, std::vector<size_t>> members_by_endpoint_;  // pool, name, port: one per check
   std::vector<Placement> placements_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "controlplane/base/times.h"
+#include "controlplane/model/leaving.h"
 #include "controlplane/model/model.h"
 
 namespace sluice::control {
@@ -62,6 +63,15 @@ bool Model::end_removals(const FlowCounts& flows) {
     return member.removal && end("backend", member.label(), *member.removal, flows.of_member(member));
   });
   return services + members != 0;
+}
+
+bool Model::tell_removed() {
+  bool changed = false;
+  for (size_t i = 0; i < members_.size(); i++) {
+    const auto& removal = members_[i].removal;
+    if (removal) changed |= set_leaving(i, journal_->now() >= leaving_from(removal->since, removal->deadline));
+  }
+  return changed;
 }
 
 void Model::forget_idle_removals(const FlowCounts& flows) {

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "controlplane/base/times.h"
+#include "controlplane/model/leaving.h"
 #include "controlplane/model/model.h"
 
 namespace sluice::control {
@@ -57,10 +58,11 @@ std::vector<std::optional<size_t>> matches(const std::vector<Member>& before, co
 }
 
 /// What a pool or the operator made of its weight is no longer so.
-Member without_traffic(Member member, Removal removal) {
+Member without_traffic(Member member, Removal removal, SystemTime now) {
   member.since = removal.since;
   member.removal = removal;
   member.admin = Admin::kEnabled;
+  member.leaving = now >= leaving_from(removal.since, removal.deadline);
   member.sole_service = 0;
   member.needs_link = member.needs_local = false;
   member.warm_up_plan.reset();
@@ -84,6 +86,7 @@ Model::Model(Remembered before, Journal& journal)
 void Model::take_over(const Model& before) {
   local_addresses_ = before.local_addresses_;
   ports_ = before.ports_;
+  node_leaving_ = before.node_leaving_;
   std::map<config::IpAddress, const Member*> by_address;
   for (const Member& member : before.members_) by_address.emplace(member.address, &member);
   const auto matched = matches(before.members_, members_);
@@ -190,7 +193,7 @@ void Model::take_over_services(const Model& before) {
 void Model::remove(const Member& member, const Model& before) {
   const auto removal = removal_of(member.pool, member.removal, before, journal_->now());
   if (!removal) return;
-  members_.push_back(without_traffic(member, *removal));
+  members_.push_back(without_traffic(member, *removal, journal_->now()));
   if (!member.removal) {
     journal_->record(Severity::kInfo, "backend", members_.back().label(), "left its pool: " + reason_of(*removal));
   }

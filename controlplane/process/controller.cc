@@ -270,6 +270,8 @@ void Controller::tick() {
   const ChannelMapping* mapping = channel_.mapping();
   syn_watch_.tick(mapping == nullptr ? std::nullopt : std::optional(worker_counters(*mapping)));
   announcer_.tick();
+  const bool told = model_.set_node_leaving(announcer_.node().leaves());
+  if (model_.tell_removed() || told) something_changed();
   if (channel_.is_settled() && model_.end_removals(flow_counts())) {
     members_have_changed();
     something_changed();

@@ -10,6 +10,7 @@ namespace sluice {
 namespace {
 
 /// Whether a client has the server's last reply, and has said nothing that the server lacks but what is in the segment.
+/// Both numbers are the very ones, so that nobody who guesses ends a session.
 bool has_all(const Flow& flow, const Packet& packet) {
   constexpr uint8_t kBeginsOrEnds = kTcpSyn | kTcpFin | kTcpRst;
   return (packet.tcp_flags & (kBeginsOrEnds | kTcpAck)) == kTcpAck && packet.sequence == flow.client_next &&

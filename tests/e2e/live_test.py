@@ -159,7 +159,8 @@ def test_no_new_session_reaches_a_backend_soon_after_its_drain_began(lab, runnin
 def test_what_a_drain_has_left_at_its_deadline_is_cut_and_counted(lab, config):
     """Whatever the service says of backends that are down: a deadline is a deadline."""
     lab.start_greeters()
-    lab.start_balancer(config(('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; on_backend_down = "keep";')))
+    lab.start_balancer(config(('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; on_backend_down = "keep";'),
+                              ('check = "greeting";', 'check = "greeting"; passive: { enabled = false; };')))  # or they are told
     held = hold_open(lab, 150)
     of_victim = held.backends()["mta1"]
     began = time.monotonic()

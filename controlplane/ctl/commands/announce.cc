@@ -41,7 +41,8 @@ std::string drain_words(const json& node) {
   const std::string_view news = phase == "draining" ? "new sessions come still"
                                 : phase == "out"    ? "withdrawn at its deadline"
                                                     : "new sessions have ceased";
-  return fmt::format("{}, {}", news, flows_words(node));
+  return fmt::format("{}, {}{}", news, flows_words(node),
+                     node.at("leaving").get<bool>() ? ", and they are told 421 between messages" : "");
 }
 
 std::string node_line(const json& node, const std::string& now) {
@@ -143,7 +144,9 @@ Command node_command() {
   return {.name = "node",
           .help = "Drain this node, so that routers prefer others, or undrain it",
           .arguments = {{.name = "ACTION", .help = "drain or undrain"}},
-          .options = {{"deadline", "TIME", "Withdraw its VIPs after this time (90s, 10m, 2h); never without"},
+          .options = {{"deadline", "TIME",
+                       "Withdraw its VIPs after this time (90s, 10m, 2h), and tell sessions 421 between messages "
+                       "before; never without"},
                       {"wait", "",
                        "Wait until new sessions have ceased, and show progress; with a deadline, until no session is "
                        "left or it is over"}},

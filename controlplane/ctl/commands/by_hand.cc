@@ -20,7 +20,9 @@ constexpr uint64_t kLongestDeadlineS = 30 * 86400;
 constexpr uint64_t kMaxWeight = 65535;
 constexpr std::chrono::milliseconds kLookEvery{500};
 
-const Option kDeadline{"deadline", "TIME", "Cut what is still open after this time (90s, 10m, 2h); never without"};
+const Option kDeadline{"deadline", "TIME",
+                       "Cut what is still open after this time (90s, 10m, 2h), and tell sessions 421 between messages "
+                       "before; never without"};
 const Option kWait{"wait", "", "Wait until no flow is left, or the deadline has passed, and show progress"};
 const Option kClear{"clear", "", "Back to what the file says"};
 const Option kFleet{"fleet", "", "On all nodes that share an etcd, and on those that come later"};
@@ -29,6 +31,7 @@ const Option kFleet{"fleet", "", "On all nodes that share an etcd, and on those 
 struct Look {
   uint64_t flows = 0;
   uint64_t cut = 0;
+  uint64_t told = 0;       // 421 between messages, since the data plane has known the backend
   bool is_counted = true;  // the data plane said how many
   bool is_draining = false;
   bool is_gone = false;  // one was enabled meanwhile
@@ -46,6 +49,7 @@ Look look_at(const json& answer, const std::vector<std::string>& names, bool fle
       continue;
     }
     out.cut += entry->at("flows_cut").get<uint64_t>();
+    if (const json& told = entry->at("flows_told"); !told.is_null()) out.told += told.get<uint64_t>();
     if (entry->at("admin") != "draining") continue;
     out.is_draining = true;
     if (entry->at("flows_now").is_null())
@@ -58,23 +62,29 @@ Look look_at(const json& answer, const std::vector<std::string>& names, bool fle
 
 /// Until nothing is left of what `names` drain. Progress goes out as it changes.
 Outcome wait_until_drained(const Invocation& invocation, const Client& client, const std::vector<std::string>& names) {
-  std::optional<uint64_t> told;
+  std::string shown;
+  std::optional<uint64_t> told_before;
   for (;; std::this_thread::sleep_for(kLookEvery)) {
     const auto answer = client.get("/api/v1/by-hand");
     if (!answer) return std::unexpected(answer.error());
     const Look look = look_at(*answer, names, invocation.has("fleet"));
     if (look.is_gone) return std::unexpected(Failure{Exit::kFailed, "enabled by someone else meanwhile"});
+    if (!told_before) told_before = look.told;
+    const uint64_t told = look.told - std::min(look.told, *told_before);
     if (!look.is_draining || (look.is_counted && look.flows == 0)) {
-      if (invocation.json) invocation.out() << json{{"backends", names}, {"flows_cut", look.cut}}.dump(2) << "\n";
+      if (invocation.json)
+        invocation.out() << json{{"backends", names}, {"flows_cut", look.cut}, {"flows_told", told}}.dump(2) << "\n";
       if (look.cut == 0) {
         if (!invocation.json) invocation.out() << "drained\n";
         return {};
       }
       return std::unexpected(Failure{Exit::kUnfinished, fmt::format("{} flows cut at the deadline", look.cut)});
     }
-    if (invocation.json || !look.is_counted || told == look.flows) continue;
-    told = look.flows;
-    invocation.out() << fmt::format("{} flows left\n", look.flows) << std::flush;
+    std::string words = fmt::format("{} flows left", look.flows);
+    if (told != 0) words += fmt::format(", {} told 421 between messages", told);
+    if (invocation.json || !look.is_counted || words == shown) continue;
+    shown = std::move(words);
+    invocation.out() << shown << "\n" << std::flush;
   }
 }
 

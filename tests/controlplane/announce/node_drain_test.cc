@@ -70,6 +70,25 @@ TEST_F(NodeDrainTest, IsOutAtItsDeadlineWhichCanBeSetAnew) {
   EXPECT_EQ(node_->phase(), Phase::kQuiet) << "no deadline any more";
 }
 
+TEST_F(NodeDrainTest, HasSessionsToldInTheLastPartOfItsTime) {
+  EXPECT_FALSE(node_->leaves());
+  ASSERT_TRUE(node_->drain(std::nullopt));
+  now_ += 1h;
+  EXPECT_FALSE(node_->leaves()) << "there is no end";
+  ASSERT_TRUE(node_->undrain());
+  ASSERT_TRUE(node_->drain(10min));
+  now_ += 299s;
+  EXPECT_FALSE(node_->leaves());
+  now_ += 1s;
+  EXPECT_TRUE(node_->leaves());
+  restart();
+  EXPECT_TRUE(node_->leaves());
+  now_ += 10min;
+  EXPECT_TRUE(node_->leaves()) << "what still comes is to go elsewhere";
+  ASSERT_TRUE(node_->undrain());
+  EXPECT_FALSE(node_->leaves());
+}
+
 TEST_F(NodeDrainTest, OutlivesTheProcess) {
   ASSERT_TRUE(node_->drain(1h));
   const NodeDrain::Wish wish = *node_->wish();

@@ -59,7 +59,9 @@ TEST_F(ApiAnnounce, TellsWhatEachVipIsAndWhy) {
   const json all = announced();
   EXPECT_EQ(all["mode"], "none");
   EXPECT_EQ(all["fault"], "");
-  EXPECT_EQ(all["node"], json::parse(R"({"phase": "serving", "since": null, "deadline": null, "flows_now": null})"));
+  EXPECT_EQ(
+      all["node"],
+      json::parse(R"({"phase": "serving", "since": null, "deadline": null, "leaving": false, "flows_now": null})"));
   ASSERT_EQ(all["vips"].size(), 1u);
   const json& vip = all["vips"][0];
   EXPECT_EQ(vip["vip"], "192.0.2.25");
@@ -93,6 +95,7 @@ TEST_F(ApiAnnounce, DrainsTheNodeAndTakesThatBack) {
   EXPECT_EQ(ask("/readyz?vip=192.0.2.25").status, http::status::service_unavailable);
   announcer_.tick();
   EXPECT_EQ(announced()["node"]["flows_now"], 7);
+  EXPECT_EQ(announced()["node"]["leaving"], true);
   now_ += 60s;
   announcer_.tick();
   EXPECT_EQ(announced()["node"]["phase"], "out");

@@ -69,6 +69,7 @@ TEST_F(ApiLive, ChangesByHandAndListsThem) {
   EXPECT_EQ(entry["admin"], "draining");
   EXPECT_EQ(entry["deadline"], "2027-01-15T08:01:00.000Z");
   EXPECT_EQ(entry["flows_now"], 4);
+  EXPECT_TRUE(entry["flows_told"].is_null()) << "the data plane does not say";
   EXPECT_EQ(change(R"({"action": "weight", "pool": "mta", "weight": 3})").second["backends"].size(), 3u);
   EXPECT_EQ(ask(http::verb::get, "/api/v1/by-hand").second["by_hand"].size(), 3u);
   EXPECT_EQ(change(R"({"action": "clear", "all": true})").first, 200u);

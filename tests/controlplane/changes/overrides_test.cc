@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "controlplane/changes/names.h"
+#include "controlplane/model/leaving.h"
 #include "tests/controlplane/support/model_fixture.h"
 #include "tests/controlplane/support/state_directory.h"
 
@@ -71,10 +72,19 @@ TEST_F(OverridesTest, CutsWhatIsLeftAtTheDeadlineAndCountsIt) {
   flows_ = {{"mta/mta1:25", 5}, {"mta/mta1:587", 2}, {"mta/mta2:25", 100}};
   must(overrides.change({.action = Action::kDrain, .names = {"mta/mta1"}, .deadline = 600s}));
   EXPECT_EQ(overrides.flows_of("mta/mta1"), 7u);
-  now_ += 599s;
+  now_ += 299s;
+  EXPECT_FALSE(overrides.tick());
+  EXPECT_EQ(member("mta/mta1:25").reason(), "by hand since 2027-01-15T08:00:00.000Z, until 2027-01-15T08:10:00.000Z");
+  now_ += 1s;
+  EXPECT_TRUE(overrides.tick()) << "in the second half of its time, sessions are told";
+  now_ += 299s;
   EXPECT_FALSE(overrides.tick());
   EXPECT_EQ(member("mta/mta1:25").state(), "draining") << "no reset before the deadline";
-  EXPECT_EQ(member("mta/mta1:25").reason(), "by hand since 2027-01-15T08:00:00.000Z, until 2027-01-15T08:10:00.000Z");
+  EXPECT_EQ(model_.desired().backends[0].flags, channel::kBackendReachable | channel::kBackendLeaving);
+  EXPECT_EQ(member("mta/mta1:25").reason(),
+            "by hand since 2027-01-15T08:00:00.000Z, until 2027-01-15T08:10:00.000Z; sessions are told 421 between "
+            "messages");
+  EXPECT_TRUE(journal_says("mta/mta1:25", "its sessions are told 421 between messages from now on"));
   flows_["mta/mta1:25"] = 3;
   now_ += 1s;
   EXPECT_TRUE(overrides.tick());
@@ -84,6 +94,29 @@ TEST_F(OverridesTest, CutsWhatIsLeftAtTheDeadlineAndCountsIt) {
   EXPECT_EQ(model_.desired().backends[1].flags, channel::kBackendReachable);
   EXPECT_TRUE(journal_says("mta/mta1", "the drain's deadline has passed: 5 flows cut"));
   EXPECT_FALSE(overrides.tick());
+}
+
+TEST_F(OverridesTest, TellsSessionsInTheLastPartOfADrain) {
+  struct {
+    std::chrono::seconds deadline, told_after;
+  } const cases[] = {{0s, 0s}, {30s, 0s}, {60s, 0s}, {90s, 30s}, {120s, 60s}, {600s, 300s}, {7200s, 3600s}};
+  for (const auto& each : cases) {
+    SCOPED_TRACE(each.deadline.count());
+    EXPECT_EQ(leaving_from(now_, now_ + each.deadline), now_ + each.told_after);
+  }
+  Overrides overrides = this->overrides();
+  must(overrides.change({.action = Action::kDrain, .names = {"mta/mta1"}, .deadline = 45s}));
+  const auto is_told = [&] { return (model_.desired().backends[0].flags & channel::kBackendLeaving) != 0; };
+  EXPECT_TRUE(is_told()) << "at once, where there is but a minute";
+  must(overrides.change({.action = Action::kDrain, .names = {"mta/mta1"}}));
+  EXPECT_FALSE(is_told()) << "there is no end";
+  now_ += 100'000s;
+  EXPECT_FALSE(overrides.tick());
+  EXPECT_FALSE(is_told());
+  must(overrides.change({.action = Action::kDrain, .names = {"mta/mta1"}, .deadline = 45s}));
+  EXPECT_TRUE(is_told());
+  must(overrides.change({.action = Action::kEnable, .names = {"mta/mta1"}}));
+  EXPECT_FALSE(is_told());
 }
 
 TEST_F(OverridesTest, WaitsWithTheCutUntilTheDataPlaneSaysWhatIsThere) {

@@ -202,7 +202,7 @@ TEST_F(ModelReload, WhatLeavesTheFileDrainsUntilItIsEmptyOrItsDeadline) {
   EXPECT_EQ(after.members()[2].state(), "removed, draining");
   const DesiredBackend sent = after.desired().backends[2];
   EXPECT_EQ(sent.key, before.members()[2].key);
-  EXPECT_EQ(sent.flags, channel::kBackendReachable) << "its flows go on";
+  EXPECT_EQ(sent.flags, channel::kBackendReachable | channel::kBackendLeaving) << "its flows go on, and hear of it";
   EXPECT_EQ(entries_of(after, 0, "mta1") + entries_of(after, 0, "mta2"), 101u) << "and new ones elsewhere";
   EXPECT_TRUE(journal_says(label, "left its pool"));
   EXPECT_TRUE(after.set_next_hop(2, std::unexpected("gone"))) << "its way is followed";
@@ -217,6 +217,42 @@ TEST_F(ModelReload, WhatLeavesTheFileDrainsUntilItIsEmptyOrItsDeadline) {
   EXPECT_TRUE(after.end_removals(counts));
   EXPECT_EQ(after.members().size(), 2u);
   EXPECT_TRUE(journal_says(label, "2 sessions cut"));
+}
+
+TEST_F(ModelReload, SessionsOfWhatDrainsAreToldInTheLastPartOfItsTime) {
+  Model before = model();
+  bring_up(before);
+  const config::Backend left = config_.pools[0].backends[2];
+  config_.pools[0].backends.pop_back();
+  Model after = reload(before);
+  const auto flags_of = [](const Model& model) { return model.desired().backends[2].flags; };
+  now_ += std::chrono::seconds(299);
+  EXPECT_FALSE(after.tell_removed());
+  EXPECT_EQ(flags_of(after), channel::kBackendReachable);
+  now_ += std::chrono::seconds(1);
+  EXPECT_TRUE(after.tell_removed());
+  EXPECT_FALSE(after.tell_removed());
+  EXPECT_EQ(flags_of(after), channel::kBackendReachable | channel::kBackendLeaving);
+  EXPECT_EQ(after.desired().backends[0].flags, channel::kBackendReachable);
+  EXPECT_TRUE(after.members()[2].reason().ends_with("; sessions are told 421 between messages"));
+  Model anew = reload(after);
+  EXPECT_EQ(flags_of(anew), channel::kBackendReachable | channel::kBackendLeaving) << "over a reload, too";
+  config_.pools[0].backends.push_back(left);
+  const Model again = reload(anew);
+  EXPECT_EQ(flags_of(again), channel::kBackendReachable) << "it stays after all";
+}
+
+TEST_F(ModelReload, ADrainOfTheNodeTellsThoseOfAllBackends) {
+  Model before = model();
+  bring_up(before);
+  EXPECT_TRUE(before.set_node_leaving(true));
+  EXPECT_FALSE(before.set_node_leaving(true));
+  const Model after = reload(before);
+  for (const DesiredBackend& backend : after.desired().backends)
+    EXPECT_EQ(backend.flags, channel::kBackendReachable | channel::kBackendLeaving);
+  EXPECT_TRUE(journal_says("drain", "all sessions are told 421 between messages"));
+  EXPECT_TRUE(before.set_node_leaving(false));
+  EXPECT_EQ(before.desired().backends[0].flags, channel::kBackendReachable);
 }
 
 TEST_F(ModelReload, WhatDrainsWithoutAFlowIsForgottenAfterAWhile) {
