@@ -71,7 +71,7 @@ checks:
 {
   submission: { type = "starttls"; require = ["STARTTLS", "AUTH"]; server_name = "smtp.example.net"; verify = true;
                 ca_file = "/etc/ca.pem"; certificate_warn_days = 14; certificate_fail_days = 1; helo = "check.example.net"; };
-  implicit: { type = "smtps"; };
+  implicit: { type = "smtps"; server_name = "mx.example.net"; tlsa = true; mta_sts = true; };
   relay: { type = "ehlo"; proxy = "v2"; require = []; };
 };
 pools = ( { name = "mta"; check = "relay"; backends = ( { name = "a"; address = "10.0.0.1"; max_connections = 20000; } ); } );
@@ -94,6 +94,10 @@ services = ( { name = "s"; vip = "192.0.2.1"; pool = "mta"; proxy = "v2"; schedu
   EXPECT_EQ(submission.certificate_fail_days, 1U);
   EXPECT_EQ(submission.helo, "check.example.net");
   EXPECT_EQ(config.checks[1].type, CheckType::kSmtps);
+  EXPECT_TRUE(config.checks[1].tlsa && config.checks[1].mta_sts);
+  EXPECT_EQ(config.checks[1].mail_domain, "example.net") << "the name without its first label";
+  EXPECT_FALSE(submission.tlsa || submission.mta_sts);
+  EXPECT_EQ(submission.mail_domain, "") << "nobody asks for its policy";
   EXPECT_EQ(config.checks[2].proxy, Proxy::kV2);
   EXPECT_EQ(config.pools[0].backends[0].max_connections, 20000U);
   EXPECT_EQ(config.services[0].proxy, Proxy::kV2);

@@ -81,6 +81,22 @@ class TlsTest : public ::testing::TestWithParam<CheckType> {
   const PemFile ca_file_{ca_};
 };
 
+TEST_P(TlsTest, KeepsTheChainThatWasPresentedWhereTheCheckAsksForIt) {
+  const Identity server = make_identity(kName, hours(24 * 90), &ca_);
+  EXPECT_EQ(probe(check(false), server).certificate->chain, nullptr);
+  config::Check dane = check(false);
+  dane.tlsa = true;
+  const Verdict verdict = probe(dane, server);
+  ASSERT_NE(verdict.certificate->chain, nullptr);
+  ASSERT_EQ(verdict.certificate->chain->size(), 1U);
+  const std::string& der = verdict.certificate->chain->front();
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  const std::unique_ptr<X509, decltype(&X509_free)> read(d2i_X509(nullptr, &at, static_cast<long>(der.size())),
+                                                         &X509_free);
+  ASSERT_NE(read, nullptr);
+  EXPECT_EQ(X509_cmp(read.get(), server.certificate.get()), 0);
+}
+
 TEST_P(TlsTest, AcceptsAGoodCertificateAndReadsIt) {
   const Identity identity = make_identity(kName, days(90) + hours(1), &ca_);
   const Verdict verdict = probe(check(true), identity);

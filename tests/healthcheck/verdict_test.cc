@@ -149,5 +149,14 @@ TEST(Evidence, WithoutARefusalOrSilenceIsAJudgement) {
     EXPECT_EQ(evidence_of(fact), Evidence::kNone) << name_of(fact);
 }
 
+TEST(Verdict, SaysWhetherStarttlsIsOfferedWhereTheProbeCameSoFar) {
+  EXPECT_EQ(offers_starttls({.fact = Fact::kTlsFailed, .step = Step::kEhlo}), false);
+  EXPECT_EQ(offers_starttls({.fact = Fact::kTlsFailed, .step = Step::kStarttls}), false);
+  EXPECT_EQ(offers_starttls({.fact = Fact::kTlsFailed, .step = Step::kTls}), true);
+  EXPECT_EQ(offers_starttls({.fact = Fact::kHealthy, .step = Step::kEhloTls, .certificate = Certificate{}}), true);
+  EXPECT_EQ(offers_starttls({.fact = Fact::kDead, .step = Step::kConnect}), std::nullopt);
+  EXPECT_EQ(offers_starttls({.fact = Fact::kSoft, .step = Step::kEhlo}), std::nullopt);
+}
+
 }  // namespace
 }  // namespace sluice::health
