@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/metrics/metrics.h"
 
+#include <cstring>
 #include <fstream>
 #include <utility>
 
@@ -226,7 +227,7 @@ TEST_F(Metrics, TellOfTheMembersOfABond) {
   strcpy(fake_->port(0).members[1].device, "0000:3b:00.1");
   fake_->port(0).members[1].link_up = fake_->port(0).members[1].carries = 1;
   const Page page = this->page();
-  const auto of = [](const char* device) { return fmt::format(R"({{member="{}",port="front",twin="slf0"}})", device); };
+  const auto of = [](const char* device) { return fmt::format(R"({{port="front",twin="slf0",member="{}"}})", device); };
   EXPECT_EQ(page["sluice_port_member_link_up" + of("0000:3b:00.0")], 0);
   EXPECT_EQ(page["sluice_port_member_link_up" + of("0000:3b:00.1")], 1);
   EXPECT_EQ(page["sluice_port_member_carries" + of("0000:3b:00.0")], 0);

@@ -6,6 +6,7 @@
 
 #include <cctype>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -102,6 +103,7 @@ std::vector<std::string> words_of(std::string_view text) {
 TEST_F(Metrics, AreWhatRulesAndDashboardName) {
   start();
   connect();
+  strcpy(fake_->port(0).members[0].device, "0000:3b:00.0");  // a bond's figures are there where there is a bond
   MetricsWriter of_peers;
   write_peers(of_peers, {.peers = 1}, 0);
   std::set<std::string> known;

@@ -14,6 +14,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <cstdlib>
+#include <cstring>
 #include <set>
 
 #include "tests/controlplane/support/fake_dataplane.h"

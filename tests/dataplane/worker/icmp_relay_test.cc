@@ -48,7 +48,10 @@ class IcmpRelayTest : public FlowPartsTest {
   FlowFinder finder_{flows_, state_};
   Punt punt_{context_};
   IcmpErrors icmp_errors_{context_};
-  IcmpRelay relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_};
+  Random random_{1};
+  Placement placement_{context_, *lifecycle_, random_};
+  ToldFlows told_{context_, *lifecycle_, placement_};
+  IcmpRelay relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_, placement_, told_};
 };
 
 TEST_F(IcmpRelayTest, AnErrorAboutAReplyGoesToTheBackendAsAboutItsOwnSegment) {
