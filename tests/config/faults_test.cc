@@ -87,7 +87,7 @@ TEST(Faults, NameWhatIsUnknownAndSuggest) {
       {"top", R"(announce: { bird_socket = "x"; };)", {"13: announce.bird_socket: unknown setting; allowed..."}},
       {"top",
        R"(announce: { mode = "route"; protocol = 4; table = 0; last_node = "leave"; require = "each"; };)",
-       {R"(13: announce.mode: "route" is not one of its values (did you mean "routes"?); allowed: "none", "routes")",
+       {R"(13: announce.mode: "route" is not one of its values (did you mean "routes"?); allowed: "none", "routes", "address")",
         "13: announce.protocol: 4 is out of range; allowed: 5 to 255",
         "13: announce.table: 0 is out of range; allowed: 1 to 4294967295",
         R"(13: announce.last_node: "leave" is not one of its values; allowed: "withdraw", "stay")",
