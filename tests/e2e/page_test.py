@@ -152,6 +152,13 @@ def test_the_page_on_a_phone_in_the_dark_and_by_keyboard(lab, chromium):
     assert console(driver) == []
 
 
+def settled_report(lab):
+    """What the node has said of itself, once that is up to date."""
+    (own,) = [each for each in json.loads(lab.balancer.ctl("fleet", "--json"))["nodes"] if each["node"] == "edge1"]
+    in_use = {pool["table_digest"] for pool in lab.balancer.status()["pools"]}
+    return own if set(own["tables"].values()) == in_use else None
+
+
 def test_the_page_shows_the_nodes_side_by_side(lab, config, chromium):
     lab.start_greeters()
     etcd = Etcd(lab)
@@ -159,7 +166,7 @@ def test_the_page_shows_the_nodes_side_by_side(lab, config, chromium):
     driver = chromium()
     wait_until(lambda: any(text.startswith("edge1, this one") for text in texts(driver, "#fleet tbody tr")), PATIENCE_S, "the node")
     assert driver.find_element(By.ID, "fleet-section").is_displayed() and texts(driver, "#fleet .state") == []
-    (own,) = [each for each in json.loads(lab.balancer.ctl("fleet", "--json"))["nodes"] if each["node"] == "edge1"]
+    own = wait_until(lambda: settled_report(lab), PATIENCE_S, "the node has told of its tables as they are now")
     pool = next(iter(own["tables"]))
     other = {**own, "instance": "other", "host": "<b>rack7</b>", "version": "0.0.1", "tables": {**own["tables"], pool: "f" * 16}}
     etcd.ctl("put", f"{PREFIX}/nodes/edge2", json.dumps(other))
