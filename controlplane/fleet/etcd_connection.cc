@@ -24,6 +24,7 @@ namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr unsigned kGood = 200;
+constexpr size_t kPieceBytes = 16384;  // of a stream, taken at a time
 
 }  // namespace
 
@@ -99,17 +100,17 @@ asio::awaitable<EtcdConnection::Result<void>> EtcdConnection::begin(const etcd::
 }
 
 asio::awaitable<EtcdConnection::Result<std::string>> EtcdConnection::next() {
-  std::array<char, 16384> piece;
+  std::string piece(kPieceBytes, '\0');
   auto& body = stream_answer_->get().body();
   body.data = piece.data();
   body.size = piece.size();
   body.more = true;
   const auto [error, bytes] = co_await std::visit(
       [&](auto& stream) { return http::async_read_some(stream, buffer_, *stream_answer_, kAwait); }, stream_);
-  std::string out(piece.data(), piece.size() - body.size);
+  piece.resize(piece.size() - body.size);
   if (error && error != http::error::need_buffer) co_return std::unexpected(in_words(error));
-  if (out.empty() && stream_answer_->is_done()) co_return std::unexpected("it ended the watch");
-  co_return out;
+  if (piece.empty() && stream_answer_->is_done()) co_return std::unexpected("it ended the watch");
+  co_return piece;
 }
 
 void EtcdConnection::close() {
