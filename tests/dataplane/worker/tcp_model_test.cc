@@ -14,6 +14,7 @@
 #include "dataplane/worker/tcp_tracker.h"
 #include "tests/dataplane/support/parts_fixture.h"
 #include "tests/dataplane/support/tcp_end.h"
+#include "tests/support/seed.h"
 
 namespace sluice::testing {
 namespace {
@@ -182,7 +183,7 @@ class TcpModelTest : public FlowPartsTest {
 };
 
 TEST_F(TcpModelTest, TrackerIsNeverAheadAndKnowsAllWhenItIsQuiet) {
-  const unsigned first = ::testing::UnitTest::GetInstance()->random_seed() * 1000U;
+  const unsigned first = static_cast<unsigned>(test_seed()) * 1000U;
   for (const Network& network : {Network{0, 0, 0}, Network{20, 20, 60}, Network{80, 40, 128}}) {
     for (const uint8_t scale : {0, 2, 7, 14}) {
       for (const uint8_t proxy_bytes : {0, 28}) {
@@ -208,7 +209,7 @@ TEST_F(TcpModelTest, TrackerIsNeverAheadAndKnowsAllWhenItIsQuiet) {
 }
 
 TEST_F(TcpModelTest, OneWayTrackerIsNeverAheadAndSeesTheEnd) {
-  const unsigned first = ::testing::UnitTest::GetInstance()->random_seed() * 1000U;
+  const unsigned first = static_cast<unsigned>(test_seed()) * 1000U;
   for (const Network& network : {Network{0, 0, 0}, Network{20, 20, 60}, Network{80, 40, 128}}) {
     for (unsigned seed = first; seed < first + 100; seed++) {
       SCOPED_TRACE("loss " + std::to_string(network.loss) + ", seed " + std::to_string(seed));
