@@ -2,7 +2,6 @@
 #include "dataplane/device/bond.h"
 
 #include <fmt/format.h>
-#include <rte_errno.h>
 #include <rte_eth_bond.h>
 #include <rte_eth_bond_8023ad.h>
 #include <rte_ethdev.h>
@@ -13,6 +12,7 @@
 #include "dataplane/base/setup_error.h"
 
 namespace sluice {
+
 Bond::Bond(const std::string& port, const BondOptions& options) : lacp_(options.lacp) {
   for (const std::string& device : options.members) members_.push_back({.opened = open_device(port, device)});
   name_ = fmt::format("net_bonding{}", members_.front().opened.id);

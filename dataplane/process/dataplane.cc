@@ -2,6 +2,7 @@
 #include "dataplane/process/dataplane.h"
 
 #include <fmt/format.h>
+#include <rte_arp.h>
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_launch.h>
@@ -28,7 +29,6 @@
 #include "dataplane/device/privileges.h"
 #include "dataplane/flow/adoption.h"
 #include "dataplane/flow/local_ports.h"
-#include "dataplane/packet/self_announcement.h"
 #include "dataplane/packet/vlan_tag.h"
 #include "dataplane/worker/ownership.h"
 
@@ -245,7 +245,9 @@ std::vector<PortWatch::Port> Dataplane::watched_ports() {
 }
 
 void Dataplane::announce(size_t port) {
-  rte_mbuf* frame = make_self_announcement(devices_[port]->mac(), pools_[0]);
+  rte_ether_addr mac{};
+  std::memcpy(mac.addr_bytes, devices_[port]->mac().bytes.data(), sizeof mac.addr_bytes);
+  rte_mbuf* frame = rte_net_make_rarp_packet(pools_[0], &mac);
   if (frame == nullptr) return;
   frame->port = static_cast<uint16_t>(port);
   if (!add_tag(frame, options_.ports[port].vlan)) return rte_pktmbuf_free(frame);
@@ -317,15 +319,17 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
   setup.expected_vips = options_.vips;
   setup.ports = static_cast<uint32_t>(devices_.size());
   for (size_t i = 0; i < devices_.size(); i++) {
+    const uint16_t transmit_queue = queue_of(worker, plans_[i].transmit_queues, first_worker(i), options_.workers);
+    const bool sends = transmit_queue != WorkerPort::kNoQueue;
     setup.port[i] = {.device = devices_[i]->id(),
                      .receive_queue = queue_of(worker, plans_[i].receive_queues, first_worker(i), options_.workers),
-                     .transmit_queue = queue_of(worker, plans_[i].transmit_queues, first_worker(i), options_.workers),
+                     .transmit_queue = transmit_queue,
                      .mtu = devices_[i]->mtu(),
                      .vlan = options_.ports[i].vlan,
                      .faces = options_.ports[i].faces,
                      .mac = devices_[i]->mac(),
                      .sender = static_cast<uint8_t>(first_worker(i)),
-                     .has_own_frames = devices_[i]->has_own_frames(),
+                     .has_own_frames = sends && devices_[i]->has_own_frames(),
                      .extra_macs = options_.ports[i].extra_macs};
   }
   setup.to_main = relay_.to_main[worker];

@@ -40,7 +40,7 @@ class Dataplane {
   void make_rings();
   void make_twins();
   std::vector<PortWatch::Port> watched_ports();
-  /// Lets switches know where the port of that index is now.
+  /// Lets switches know where the port of that index is now, by a RARP request, which hosts have no use for.
   void announce(size_t port);
   void make_flow_memory();
   void make_exchange();

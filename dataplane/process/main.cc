@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // sluice-dataplane: reads the configuration, turns its data-plane part into the plain structs of dataplane/, and runs.
+#include <rte_ether.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -57,9 +59,10 @@ sluice::FlowControl flow_control_of(sluice::config::FlowControl wish) {
 
 /// Of "00:00:5e:00:01:19", which the configuration has checked.
 sluice::MacAddress mac_of(const std::string& text) {
+  rte_ether_addr address{};
+  rte_ether_unformat_addr(text.c_str(), &address);
   sluice::MacAddress out;
-  for (size_t i = 0; i < out.bytes.size(); i++)
-    out.bytes[i] = static_cast<uint8_t>(std::stoul(text.substr(3 * i, 2), nullptr, 16));
+  std::ranges::copy(address.addr_bytes, out.bytes.begin());
   return out;
 }
 
