@@ -28,13 +28,15 @@ FlowTable::FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_se
 }
 
 void FlowTable::format(uint64_t hash_seed, uint64_t boot_id, uint32_t workers) noexcept {
-  // Without a magic the memory need not be a fresh one: it may be of a process that was killed while it took it up.
+  const bool fresh = header_->magic == 0;  // never formatted: the mapping is all zero
   header_->magic = 0;
-  std::fill_n(services_, channel::kMaxServices, Service{});
-  std::fill_n(backends_, channel::kMaxBackends, Backend{});
-  std::fill_n(locals_, channel::kMaxLocals, Local{});
-  std::memset(buckets_, 0, size_t{bucket_count_} * sizeof(FlowBucket));
-  for (uint32_t i = 0; i < capacity_; i++) flows_[i].state = TcpState::kFree;
+  if (!fresh) {
+    std::fill_n(services_, channel::kMaxServices, Service{});
+    std::fill_n(backends_, channel::kMaxBackends, Backend{});
+    std::fill_n(locals_, channel::kMaxLocals, Local{});
+    std::memset(buckets_, 0, size_t{bucket_count_} * sizeof(FlowBucket));
+    for (uint32_t i = 0; i < capacity_; i++) flows_[i].state = TcpState::kFree;
+  }
   header_->version = kFlowMemoryVersion;
   header_->flow_capacity = capacity_;
   header_->bucket_count = bucket_count_;

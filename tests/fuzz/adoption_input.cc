@@ -138,7 +138,9 @@ void play_adoption(FuzzInput bytes) {
   const bool moved =
       (choice & 1) != 0 && flaw_of(header_of(memory), flow_memory_bytes(kCapacity), 1) == KeptFlaw::kNone;
   if (moved) memory = move_to(memory.get(), 1U + (choice >> 1 & 3));
-  // As the main lcore does before workers start.
+  // As the main lcore does before workers start: a file without a magic, of a process that was killed while it took it
+  // up, is removed (make_flow_memories), and what a worker finds without one is fresh.
+  if (header_of(memory).magic == 0) memory = blank();
   if (flaw_of(header_of(memory), flow_memory_bytes(kCapacity), 1) == KeptFlaw::kNone) take_up(memory.get(), kPorts);
   {
     WorkerBench bench({.flow_capacity = kCapacity,

@@ -140,19 +140,6 @@ TEST_F(FlowTableTest, AdoptsMemoryOfTheSameGeometryAndBoot) {
   EXPECT_EQ(find(other_boot, client(6)), kNoFlow);
 }
 
-TEST_F(FlowTableTest, TakesNothingFromMemoryWithoutAMagicForGranted) {
-  make(1024);
-  std::memset(memory_.get(), 0x4b, flow_memory_bytes(1024));
-  reinterpret_cast<FlowMemoryHeader*>(memory_.get())->magic = 0;  // as while it is taken up
-  FlowTable table(memory_.get(), 1024, 42, 1);
-  EXPECT_EQ(table.size(), 0u);
-  EXPECT_FALSE(table.services()[7].in_use);
-  EXPECT_FALSE(table.backends()[7].in_use);
-  EXPECT_FALSE(table.locals()[7].in_use);
-  EXPECT_EQ(find(table, client(1)), kNoFlow);
-  for (uint32_t i = 0; i < 1024; i++) ASSERT_NE(add(table, client(i)), kNoFlow) << "every place is free, " << i;
-}
-
 TEST_F(FlowTableTest, IgnoresTornAndImpossibleEntriesWhenAdopting) {
   FlowTable first = make(1024);
   for (uint32_t i = 0; i < 10; i++) add(first, client(i));
