@@ -58,7 +58,7 @@ void write_peers(MetricsWriter& writer, const channel::PeersStatus& status, uint
 
 /// What is known of mail security.
 struct SecurityRows {
-  std::span<const PoolSecurity> pools;
+  std::vector<PoolSecurity> pools;
   const std::map<std::string, TlsaKnown>& records;
   std::map<std::string, const StsKnown*> policies;  // by domain, though several checks may believe it
 };

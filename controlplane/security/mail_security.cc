@@ -70,6 +70,11 @@ std::optional<bool> starttls_of(const Member& member, const config::Check& check
   return check.type == config::CheckType::kStarttls ? member.offers_starttls : std::nullopt;
 }
 
+/// Under which the DNS has the TLSA records of a placement; "" = the check asks for no DANE.
+std::string published_name(const Placement& placement, const config::Check& check) {
+  return check.tlsa ? tlsa_name(check.server_name, placement.port) : "";
+}
+
 std::string key_of(const Placement& placement, const std::string& label) {
   return placement.label() + " " + label;
 }
@@ -162,9 +167,9 @@ const StsWatch* MailSecurity::policy_of(const config::Check& check) const {
   return check.mta_sts && found != policy_watches_.end() ? found->second.get() : nullptr;
 }
 
-bool MailSecurity::holds(const Judged& judged, const Member& member, const PoolSecurity& pool,
+bool MailSecurity::holds(const Judged& judged, const Member& member, const std::string& tlsa_name,
                          const config::Check& check) const {
-  const auto records = records_.find(pool.tlsa_name);
+  const auto records = records_.find(tlsa_name);
   const StsWatch* const policy = policy_of(check);
   return is_alike(judged.chain, chain_of(member)) && judged.offers_starttls == starttls_of(member, check) &&
          judged.records_version == (records == records_.end() ? 0 : records->second.version) &&
@@ -172,12 +177,12 @@ bool MailSecurity::holds(const Judged& judged, const Member& member, const PoolS
          judged.sts.has_value() == check.mta_sts && journal_.now() - judged.at < kHolds;
 }
 
-MailSecurity::Judged MailSecurity::judge(const PoolSecurity& pool, const config::Check& check,
+MailSecurity::Judged MailSecurity::judge(const std::string& tlsa_name, const config::Check& check,
                                          const Member& member) const {
   const SystemTime now = journal_.now();
   Judged out{.chain = chain_of(member), .offers_starttls = starttls_of(member, check), .at = now};
   const auto chain = out.chain == nullptr ? std::unexpected("nothing was presented yet") : read_chain(*out.chain);
-  if (const auto records = records_.find(pool.tlsa_name); records != records_.end()) {
+  if (const auto records = records_.find(tlsa_name); records != records_.end()) {
     const TlsaKnown& known = records->second;
     out.records_version = known.version;
     out.dane.emplace();
@@ -200,16 +205,43 @@ MailSecurity::Judged MailSecurity::judge(const PoolSecurity& pool, const config:
   return out;
 }
 
-PoolSecurity MailSecurity::look_at(const Placement& placement, const config::Check& check,
-                                   std::map<std::string, Judged>& judged, size_t& budget) const {
+template <typename Look>
+void MailSecurity::for_each_placement(Look look) const {
+  std::set<std::string> seen;
+  for (const Placement& placement : model_.placements()) {
+    const auto check = checks_.find(placement.check);
+    if (check != checks_.end() && seen.insert(placement.label()).second) look(placement, check->second);
+  }
+}
+
+void MailSecurity::look_at(const Placement& placement, const config::Check& check, JudgedByKey& judged,
+                           size_t& budget) const {
+  const std::string name = published_name(placement, check);
+  for (const size_t i : placement.members) {
+    const Member& member = model_.members()[i];
+    const std::string label = member.label();
+    const std::string key = key_of(placement, label);
+    const auto known = judged_.find(key);
+    Judged& now = judged[key];
+    if (known != judged_.end()) now = known->second;
+    if (budget == 0 || holds(now, member, name, check)) continue;
+    budget--;
+    const Judged before = std::exchange(now, judge(name, check, member));
+    tell(journal_, label, "DANE", words_of(now.dane), words_of(before.dane));
+    tell(journal_, label, "MTA-STS", words_of(now.sts), words_of(before.sts));
+  }
+}
+
+PoolSecurity MailSecurity::describe(const Placement& placement, const config::Check& check) const {
+  const Judged not_yet;
   PoolSecurity out{.pool = placement.pool,
                    .port = placement.port,
                    .check = placement.check,
                    .server_name = check.server_name,
+                   .tlsa_name = published_name(placement, check),
+                   .mail_domain = check.mta_sts ? check.mail_domain : "",
                    .starttls_fault = placement.starttls_fault,
                    .certificate_fault = placement.certificate_fault};
-  if (check.tlsa) out.tlsa_name = tlsa_name(check.server_name, placement.port);
-  if (check.mta_sts) out.mail_domain = check.mail_domain;
   for (const size_t i : placement.members) {
     const Member& member = model_.members()[i];
     BackendSecurity& backend = out.backends.emplace_back();
@@ -217,33 +249,27 @@ PoolSecurity MailSecurity::look_at(const Placement& placement, const config::Che
     backend.label = member.label();
     backend.offers_starttls = starttls_of(member, check);
     if (member.certificate) backend.not_after = member.certificate->not_after;
-    if (!check.tlsa && !check.mta_sts) continue;
-    const std::string key = key_of(placement, backend.label);
-    const auto known = judged_.find(key);
-    Judged& now = judged[key];
-    if (known != judged_.end()) now = known->second;
-    if (budget > 0 && !holds(now, member, out, check)) {
-      budget--;
-      const Judged before = std::exchange(now, judge(out, check, member));
-      tell(journal_, backend.label, "DANE", words_of(now.dane), words_of(before.dane));
-      tell(journal_, backend.label, "MTA-STS", words_of(now.sts), words_of(before.sts));
-    }
-    if (check.tlsa) backend.dane = now.dane.value_or(DaneFinding());
-    if (check.mta_sts) backend.sts = now.sts.value_or(StsFinding());
+    const auto judged = judged_.find(key_of(placement, backend.label));
+    const Judged& found = judged == judged_.end() ? not_yet : judged->second;
+    if (check.tlsa) backend.dane = found.dane.value_or(DaneFinding());
+    if (check.mta_sts) backend.sts = found.sts.value_or(StsFinding());
   }
   return out;
 }
 
+std::vector<PoolSecurity> MailSecurity::pools() const {
+  std::vector<PoolSecurity> out;
+  for_each_placement(
+      [&](const Placement& placement, const config::Check& check) { out.push_back(describe(placement, check)); });
+  return out;
+}
+
 void MailSecurity::tick() {
-  std::map<std::string, Judged> judged;
-  pools_.clear();
+  JudgedByKey judged;
   size_t budget = kMostAtOnce;
-  std::set<std::string> seen;  // placements that differ in their tables alone are one here
-  for (const Placement& placement : model_.placements()) {
-    const auto check = checks_.find(placement.check);
-    if (check != checks_.end() && seen.insert(placement.label()).second)
-      pools_.push_back(look_at(placement, check->second, judged, budget));
-  }
+  for_each_placement([&](const Placement& placement, const config::Check& check) {
+    if (check.tlsa || check.mta_sts) look_at(placement, check, judged, budget);
+  });
   judged_ = std::move(judged);
 }
 

@@ -72,7 +72,8 @@ class MailSecurity {
   /// Holds what was presented against what is known. To be called every second.
   void tick();
 
-  const std::vector<PoolSecurity>& pools() const { return pools_; }
+  /// As of the last tick(). Made for whoever asks.
+  std::vector<PoolSecurity> pools() const;
   /// By name: "_25._tcp.mx.example.net".
   const std::map<std::string, TlsaKnown>& records() const { return records_; }
   std::map<PolicyKey, const StsKnown*> policies() const;
@@ -91,10 +92,16 @@ class MailSecurity {
   void follow_records();
   void follow_policies();
   std::chrono::seconds hear_records(const std::string& name, const Resolver::Message& answer);
-  PoolSecurity look_at(const Placement& placement, const config::Check& check, std::map<std::string, Judged>& judged,
-                       size_t& budget) const;
-  Judged judge(const PoolSecurity& pool, const config::Check& check, const Member& member) const;
-  bool holds(const Judged& judged, const Member& member, const PoolSecurity& pool, const config::Check& check) const;
+  using JudgedByKey = std::map<std::string, Judged>;
+
+  /// Shows `look` each placement whose check speaks TLS. Those that differ in their tables alone are one here.
+  template <typename Look>
+  void for_each_placement(Look look) const;
+  void look_at(const Placement& placement, const config::Check& check, JudgedByKey& judged, size_t& budget) const;
+  PoolSecurity describe(const Placement& placement, const config::Check& check) const;
+  Judged judge(const std::string& tlsa_name, const config::Check& check, const Member& member) const;
+  bool holds(const Judged& judged, const Member& member, const std::string& tlsa_name,
+             const config::Check& check) const;
   const StsWatch* policy_of(const config::Check& check) const;
 
   boost::asio::io_context& io_;
@@ -105,8 +112,7 @@ class MailSecurity {
   std::map<std::string, TlsaKnown> records_;
   std::map<std::string, std::unique_ptr<RecordWatch>> record_watches_;
   std::map<PolicyKey, std::unique_ptr<StsWatch>> policy_watches_;
-  std::map<std::string, Judged> judged_;  // by pool, port, check and member
-  std::vector<PoolSecurity> pools_;
+  JudgedByKey judged_;  // by pool, port, check and member; of checks that ask for something
 };
 
 }  // namespace sluice::control

@@ -42,7 +42,7 @@ std::string security_page() {
       {"_25._tcp.mx.example.net", {.answer = TlsaAnswer{}, .answered = now - 5s, .fault = "timeout"}},
       {"_587._tcp.mx.example.net", {}}};
   MetricsWriter writer;
-  write_security(writer, {std::span(&pool, 1), records, {{"example.net", &policy}}}, now);
+  write_security(writer, {{pool}, records, {{"example.net", &policy}}}, now);
   return writer.take();
 }
 
