@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "controlplane/model/member.h"
+#include "controlplane/model/admin.h"
 #include "controlplane/weights/warm_up.h"
 
 namespace sluice::control {

@@ -15,24 +15,18 @@
 
 #include "config/model.h"
 #include "controlplane/kernel/next_hop.h"
+#include "controlplane/model/admin.h"
 #include "controlplane/model/panic.h"
 #include "controlplane/model/ports.h"
 #include "controlplane/model/removal.h"
 #include "controlplane/weights/weight.h"
 #include "dataplane/contract/address.h"
+#include "healthcheck/rise_fall.h"
 #include "healthcheck/verdict.h"
 
 namespace sluice::control {
 
-/// What the operator wants, the stricter the greater. Draining: no new flows. Disabled: and those that are open are
-/// cut.
-enum class Admin : uint8_t { kEnabled, kDraining, kDisabled };
-enum class Health : uint8_t { kUnknown, kUp, kSoft, kDown };  // as the checks say; panic.h what follows
-
-/// "enabled", "draining", "disabled".
-std::string_view name_of(Admin admin);
-/// "unknown", "up", "soft", "down".
-std::string_view name_of(Health health);
+using health::Health;  // as the checks say; panic.h what follows
 
 /// What the configuration says of a member: what a reload may change.
 struct MemberSettings {

@@ -8,6 +8,7 @@
 #include <ranges>
 #include <utility>
 
+#include "controlplane/model/for_workers.h"
 #include "controlplane/tables/maglev.h"
 #include "controlplane/tables/turns.h"
 #include "controlplane/weights/slow_start.h"
@@ -17,22 +18,8 @@ namespace sluice::control {
 
 namespace {
 
-constexpr double kTableWeightScale = 256;  // so that small fractions of small weights still differ
-
 double in_mib(size_t bytes) {
   return static_cast<double>(bytes) / (1 << 20);
-}
-
-/// An effective weight as tables take it. What is above 0 stays above 0.
-uint32_t table_weight(double effective) {
-  if (effective <= 0) return 0;
-  return static_cast<uint32_t>(std::max(1.0, std::round(effective * kTableWeightScale)));
-}
-
-/// An effective weight as workers take it.
-uint16_t message_weight(double effective) {
-  if (effective <= 0) return 0;
-  return static_cast<uint16_t>(std::clamp(std::round(effective), 1.0, 65535.0));
 }
 
 /// The weight as it is but for tier, zone and slow start, which follow from it.
@@ -42,51 +29,6 @@ double own_weight(const Member& member) {
   factors.zone = 1;
   factors.slow_start = 1;
   return effective_weight(factors);
-}
-
-DesiredBackend desired_backend(const Member& member) {
-  DesiredBackend out;
-  out.key = member.key;
-  out.address = to_wire(member.address);
-  out.port = Be16::of(member.port);
-  // Not `way()`: flows that were opened under another forwarding go on, and new ones go by the table. But a gateway
-  // would send packets for a VIP back to us.
-  const NextHop* hop = member.hop();
-  if (hop != nullptr && member.port_out.index && !(member.needs_link && hop->via_gateway)) {
-    out.next_hop = hop->mac;
-    out.vlan = member.port_out.vlan;
-    out.port_index = *member.port_out.index;
-    out.flags |= channel::kBackendReachable;
-  }
-  if (member.standing == Standing::kDead) out.flags |= channel::kBackendDown;
-  if (member.admin == Admin::kDisabled) out.flags |= channel::kBackendCut;
-  if (member.leaving) out.flags |= channel::kBackendLeaving;
-  out.weight = message_weight(effective_weight(member.factors()));
-  out.sole_service = member.sole_service;
-  out.max_connections = member.agent_max_connections.value_or(member.max_connections);
-  return out;
-}
-
-DesiredService desired_service(const ServiceState& state, const Placement& placement) {
-  const config::Service& service = state.config;
-  DesiredService out;
-  out.key = state.key;
-  out.vip = {to_wire(service.vip), Be16::of(service.port)};
-  // The channel's enumerations have the order of the configuration's; model_test holds them together.
-  out.forwarding = static_cast<channel::Forwarding>(service.forwarding);
-  out.scheduler = static_cast<channel::Scheduler>(service.scheduler);
-  out.hash_on = static_cast<channel::HashOn>(service.hash_on);
-  out.proxy = static_cast<channel::ProxyHeader>(service.proxy);
-  out.on_backend_down = static_cast<channel::OnBackendDown>(service.on_backend_down);
-  out.on_no_backend = static_cast<channel::OnNoBackend>(service.on_no_backend);
-  out.syn_proxy = static_cast<channel::SynProxy>(service.syn_proxy);
-  out.refusal = service.text_421;
-  if (!placement.observed) out.flags |= channel::kServiceUnobserved;
-  out.mss = service.mss;
-  out.idle_timeout_ms = service.idle_timeout.value_or(0) * 1000;
-  out.total_weight = placement.total_weight;
-  out.table = placement.table;
-  return out;
 }
 
 /// Call after a change: one that could not take traffic and now can begins its slow start.

@@ -36,20 +36,6 @@ std::optional<NextHop> hop_of(const Reachability& reachability) {
 
 }  // namespace
 
-Health to_ours(health::Health health) {
-  switch (health) {
-    case health::Health::kUp:
-      return Health::kUp;
-    case health::Health::kSoft:
-      return Health::kSoft;
-    case health::Health::kDown:
-      return Health::kDown;
-    case health::Health::kUnknown:
-      return Health::kUnknown;
-  }
-  return Health::kUnknown;
-}
-
 Verdicts::Verdicts(boost::asio::io_context& io, Model& model, health::Prober& prober, Journal& journal, Hooks hooks)
     : io_(io), model_(model), prober_(prober), journal_(journal), hooks_(std::move(hooks)), soon_(io), tick_(io) {}
 
@@ -92,7 +78,7 @@ void Verdicts::take_state(size_t index) {
   const bool known = state && state->health != health::Health::kUnknown;
   panic_.set_down(index, known && state->health == health::Health::kDown, Clock::now());
   if (!state) panic_.trust(index);
-  if (known && to_ours(state->health) != member.health) news_[index].found = {to_ours(state->health), state->reason};
+  if (known && state->health != member.health) news_[index].found = {state->health, state->reason};
 }
 
 void Verdicts::start() {
@@ -184,7 +170,7 @@ void Verdicts::on_health(const std::string& key, const health::Change& change) {
   const auto member = member_by_key_.find(key);
   if (member == member_by_key_.end()) return;
   panic_.set_down(member->second, change.to == health::Health::kDown, Clock::now());
-  news_[member->second].found = {to_ours(change.to), change.reason};
+  news_[member->second].found = {change.to, change.reason};
   something_new();
 }
 

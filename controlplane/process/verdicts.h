@@ -24,9 +24,6 @@
 
 namespace sluice::control {
 
-/// A check's health as the model has it.
-Health to_ours(health::Health health);
-
 /// Who says that a port is up or down.
 enum class WaySource : uint8_t {
   kTwin,  // the kernel: the TAP twin's link and carrier

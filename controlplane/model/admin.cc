@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controlplane/model/member.h"
+#include "controlplane/model/admin.h"
 
 namespace sluice::control {
 
@@ -11,20 +11,6 @@ std::string_view name_of(Admin admin) {
       return "draining";
     case Admin::kDisabled:
       return "disabled";
-  }
-  return "unknown";
-}
-
-std::string_view name_of(Health health) {
-  switch (health) {
-    case Health::kUnknown:
-      return "unknown";
-    case Health::kUp:
-      return "up";
-    case Health::kSoft:
-      return "soft";
-    case Health::kDown:
-      return "down";
   }
   return "unknown";
 }
