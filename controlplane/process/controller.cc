@@ -16,7 +16,6 @@
 #include "controlplane/base/kept_state.h"
 #include "controlplane/base/state_file.h"
 #include "controlplane/changes/limits.h"
-#include "controlplane/channel/published_ports.h"
 #include "controlplane/process/node_facts.h"
 
 namespace sluice::control {
@@ -291,43 +290,6 @@ void Controller::on_local_addresses(const std::vector<LocalAddress>& addresses) 
   if (model_.set_local_addresses(std::move(believed)) || !published_) something_changed();
 }
 
-void Controller::on_connected(uint32_t workers) {
-  dataplane_ = {true, "", journal_.now()};
-  heard_of_dataplane_ = true;
-  take_up_waiting_dataplane();
-  ports_.look();
-  const KnownKeys there = channel_.known();
-  const size_t members = model_.members().size();
-  const size_t known = model_.meet(there);
-  if (model_.members().size() != members) members_have_changed();
-  verdicts_.presume(there.backends);
-  if (!published_) dataplane_is_blank_ = there.backends.empty();
-  journal_.record(Severity::kInfo, "dataplane", "channel",
-                  fmt::format("connected, {} worker{}; it knows {} of {} backends", workers, workers == 1 ? "" : "s",
-                              known, model_.members().size()));
-  verdicts_.on_channel(true, "");
-  publish_anew();
-}
-
-bool Controller::runs_our_dataplane(const std::vector<config::Port>& ports) const {
-  return channel_.mapping() != nullptr && runs_with(ports, published_ports(*channel_.mapping()));
-}
-
-void Controller::take_up_waiting_dataplane() {
-  const uint64_t start_ms = channel_.mapping()->stats_header().start_time_ms;
-  const bool has_restarted = std::exchange(dataplane_start_ms_, start_ms) != start_ms;
-  if (!has_restarted || !waiting_dataplane_ || !runs_our_dataplane(waiting_dataplane_->dataplane.ports)) return;
-  config_.dataplane = std::move(waiting_dataplane_->dataplane);
-  config_.fleet.node = std::move(waiting_dataplane_->fleet.node);
-  config_.fleet.peers = std::move(waiting_dataplane_->fleet.peers);
-  waiting_dataplane_.reset();
-  ports_.follow(config_.dataplane.ports);
-  router_follower_.follow(config_.dataplane.ports);
-  local_addresses_.follow(config_);
-  announcer_.follow(config_);
-  journal_.record(Severity::kInfo, "control", "reload", "the data plane has restarted with what waited for it");
-}
-
 void Controller::publish_anew() {
   // At once: what was meant for the data plane's former ports must not be the first that it hears, and what the
   // snapshot does not name is dropped, and its flows cut.
@@ -352,14 +314,6 @@ void Controller::members_have_changed() {
   remember();
   if (const auto set = prober_.set_targets(targets_of(config_, model_)); !set) spdlog::error("checks: {}", set.error());
   verdicts_.follow(config_);
-}
-
-void Controller::on_disconnected(const std::string& reason) {
-  verdicts_.on_channel(false, reason);
-  dataplane_ = {false, reason, journal_.now()};
-  heard_of_dataplane_ = true;
-  journal_.record(Severity::kWarning, "dataplane", "channel", "not connected: " + reason);
-  announcer_.update();
 }
 
 std::optional<std::string> Controller::node_fault() const {
