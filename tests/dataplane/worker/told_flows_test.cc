@@ -254,37 +254,32 @@ IcmpFrame too_big_for_client(uint16_t client_port = kClient.port.host()) {
   return out;
 }
 
-TEST(ToldFlows, AnErrorAboutAnothersFlowGoesToTheBackendThatItsNodeHasTold) {
-  Node node;
-  node.tell(node.other);
+/// The backend to which the node passes an error about the client's session; nothing if to nobody, or to several.
+std::optional<Address> passed_to(Node& node) {
   node.front().arrive(too_big_for_client().bytes());
   node.turn();
   const auto out = node.back().take();
-  ASSERT_EQ(out.size(), 1u);
-  const auto error = read_icmp(out[0]);
-  ASSERT_TRUE(error);
-  EXPECT_EQ(error->destination, kBackends[node.other].address);
+  const auto error = out.size() == 1 ? read_icmp(out[0]) : std::nullopt;
+  return error ? std::optional(error->destination) : std::nullopt;
+}
+
+TEST(ToldFlows, AnErrorAboutAnothersFlowGoesToTheBackendThatItsNodeHasTold) {
+  Node node;
+  node.tell(node.other);
+  EXPECT_EQ(passed_to(node), kBackends[node.other].address);
   EXPECT_EQ(node.counter(Counter::kFlowsEmbryonicNow) + node.counter(Counter::kFlowsEstablished), 1u)
       << "an error makes no flow";
 }
 
 TEST(ToldFlows, AnErrorOfWhichNobodyHasToldGoesWhereTheHashLeads) {
   Node node;
-  node.front().arrive(too_big_for_client().bytes());
-  node.turn();
-  const auto out = node.back().take();
-  ASSERT_EQ(out.size(), 1u);
-  const auto error = read_icmp(out[0]);
-  ASSERT_TRUE(error);
-  EXPECT_EQ(error->destination, kBackends[node.by_hash].address);
+  EXPECT_EQ(passed_to(node), kBackends[node.by_hash].address);
   EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), 1u);
 }
 
 TEST(ToldFlows, AnErrorBehindAHeaderOfUnknownLengthGoesToNoBackend) {
   Node node({.proxy = channel::ProxyHeader::kV2});
-  node.front().arrive(too_big_for_client().bytes());
-  node.turn();
-  EXPECT_TRUE(node.back().take().empty());
+  EXPECT_EQ(passed_to(node), std::nullopt);
 }
 
 TEST(ToldFlows, ErrorsWithoutAFlowAreLimitedInRate) {
