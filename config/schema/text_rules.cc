@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ranges>
 #include <string_view>
 
 #include "config/bounds.h"
@@ -60,8 +61,8 @@ std::string mac_fault(const std::string& text) {
   const auto fits = [&](size_t i) {
     return i % 3 == 2 ? text[i] == ':' : std::isxdigit(static_cast<unsigned char>(text[i])) != 0;
   };
-  for (size_t i = 0; i < kTextBytes; i++)
-    if (text.size() != kTextBytes || !fits(i)) return "is not six bytes in hexadecimal, with colons between them";
+  if (text.size() != kTextBytes || !std::ranges::all_of(std::views::iota(size_t{0}, kTextBytes), fits))
+    return "is not six bytes in hexadecimal, with colons between them";
   if ((std::stoi(text.substr(0, 2), nullptr, 16) & 1) != 0) return "is that of a group of stations";
   return text == "00:00:00:00:00:00" ? "is nobody's" : "";
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A port made of several devices: members are pulled one by one while sessions are open."""
+import json
 import re
 
 import pytest
@@ -22,8 +23,10 @@ def bonded(mode):
 
 
 def members(lab):
+    """Link and part of each member of the port; of none as long as the data plane has told nothing."""
     (front,) = [port for port in lab.balancer.status()["ports"] if port["name"] == "front"]
-    return {re.sub(".*iface=", "", member["device"]): (member["link_up"], member["carries"]) for member in front["dataplane"]["members"]}
+    told = front["dataplane"]["members"] if front["dataplane"] else []
+    return {re.sub(".*iface=", "", member["device"]): (member["link_up"], member["carries"]) for member in told}
 
 
 def carry(lab):
@@ -34,6 +37,13 @@ def second_cable(lab):
     network = lab.network
     network.cable(network.balancer, "lb-front2", "front", "lbf2")
     sysctl(network.balancer, "net.ipv6.conf.lb-front2.disable_ipv6=1")
+    network.hide_from_kernel("lb-front2")
+
+
+def sent(lab):
+    """Packets that left by each member."""
+    links = json.loads(run("ip", "-n", lab.network.balancer, "-json", "-stats", "link", "show"))
+    return {link["ifname"]: link["stats64"]["tx"]["packets"] for link in links if link["ifname"].startswith("lb-front")}
 
 
 def hold(lab):
@@ -63,7 +73,6 @@ def require_service(lab, when):
 def test_one_member_carries_and_the_other_takes_over(lab, config):
     lab.start_greeters()
     second_cable(lab)
-    lab.network.hide_from_kernel("lb-front2")
     lab.start_balancer(config(bonded("active-backup")))
     assert members(lab) == {"lb-front": (True, True), "lb-front2": (True, False)}
     held = hold(lab)
@@ -84,7 +93,6 @@ def test_one_member_carries_and_the_other_takes_over(lab, config):
 def test_a_bond_without_any_link_is_a_port_without_one(lab, config):
     lab.start_greeters()
     second_cable(lab)
-    lab.network.hide_from_kernel("lb-front2")
     lab.start_balancer(config(bonded("active-backup")))
     held = hold(lab)
     ip(lab.network.wires, "link set lbf down", "link set lbf2 down")
@@ -101,7 +109,6 @@ def lacp_switch(lab):
     """A switch whose port-channel has the two members; its other side is the bridge of the clients."""
     network = lab.network
     second_cable(lab)
-    network.hide_from_kernel("lb-front2")
     for end in ("lbf", "lbf2"):
         ip(network.wires, f"link set {end} nomaster")
         sysctl(network.wires, f"net.ipv6.conf.{end}.disable_ipv6=1")
@@ -121,7 +128,10 @@ def test_members_that_the_switch_has_taken_in_by_lacp_share_the_load(lab, config
     both = {"lb-front", "lb-front2"}
     wait_until(lambda: carry(lab) == both, 30, "both are in the aggregate")
     lab.balancer.wait_healthy()
+    before = sent(lab)
     held = hold(lab)
+    shares = {member: count - before[member] for member, count in sent(lab).items()}
+    assert min(shares.values()) > sum(shares.values()) / 4, shares
     for pulled, other, cable in (("lb-front", "lb-front2", "lbf"), ("lb-front2", "lb-front", "lbf2")):
         ip(lab.network.balancer, f"link set {pulled} down")
         wait_until(lambda other=other: carry(lab) == {other}, 5, f"{other} carries alone")
