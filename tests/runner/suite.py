@@ -49,7 +49,7 @@ def everything(chosen, results):
     tidy = None
     if unit and built and not chosen.k:
         last = changed_since("HEAD~1")
-        tidy = Tidy("build", first=last, only=last if chosen.tidy_changed else None)
+        tidy = Tidy("build", first=last, only=last if chosen.tidy_changed else None, whole=chosen.long or chosen.tidy_changed)
         tidy.start(1)
     if unit:
         unit_steps(chosen, results, built)

@@ -24,6 +24,8 @@ from .tidy_batches import batches
 
 PROGRAM = "clang-tidy-19"
 FORGOTTEN_AFTER_S = 60 * 24 * 3600
+# It looks at each function of each header for parameters that are costly to copy, and takes more time than all others together.
+COSTLY = "performance-unnecessary-value-param"
 
 
 def cache_directory():
@@ -134,9 +136,10 @@ def places_in(said):
 
 
 class Tidy:
-    """Judges in a thread of its own, at the lowest priority, beside other steps. `first` are judged first."""
+    """Judges in a thread of its own, at the lowest priority, beside other steps. `first` are judged first. `whole`: by the costly
+    check too."""
 
-    def __init__(self, directory, first=(), only=None):
+    def __init__(self, directory, first=(), only=None, whole=True):
         self._commands = compile_commands(directory)
         wanted = set(self._commands) if only is None else set(self._commands) & set(only)
         files = tracked("*.h", "*.cc")
@@ -149,8 +152,11 @@ class Tidy:
         includes, everywhere = Includes(files, read), environment_key()
         self._verdicts = Verdicts(cache_directory())
         self._verdicts.forget_old()
-        self._keys = {name: key_of(name, self._commands[name], includes, read, everywhere) for name in wanted}
-        todo = sorted((name for name in wanted if not self._verdicts.knows(self._keys[name])),
+        keys = {name: key_of(name, self._commands[name], includes, read, everywhere) for name in wanted}
+        # Who is clean by all checks is so without one of them.
+        self._options = [] if whole else [f"--checks=-{COSTLY}"]
+        self._keys = {name: ([key] if whole else []) + [key + "-quick"] for name, key in keys.items()}
+        todo = sorted((name for name in wanted if not self._verdicts.knows(self._keys[name][0])),
                       key=lambda name: (name not in first, name))
         self.known = len(wanted) - len(todo)
         self.total = len(wanted)
@@ -210,8 +216,8 @@ class Tidy:
     def _judge(self, batch):
         directory = pathlib.Path(self._files.name) / str(next(self._written))
         options = batch.write(ROOT, directory, self._build, self._commands[batch.names[0]])
-        done = subprocess.run(["nice", "-n", "19", PROGRAM, "--quiet", *options], cwd=ROOT, text=True, capture_output=True,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run(["nice", "-n", "19", PROGRAM, "--quiet", *self._options, *options], cwd=ROOT, text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL)
         said = batch.named(done.stdout or done.stderr)
         if done.returncode != 0 and "clang-diagnostic-error" in said and len(batch.names) > 1:
             with self._lock:  # they do not go together
@@ -226,4 +232,5 @@ class Tidy:
             if found:
                 print(said, flush=True)
         for name in set(batch.names) - found:
-            self._verdicts.remember(self._keys[name])
+            for key in self._keys[name]:
+                self._verdicts.remember(key)

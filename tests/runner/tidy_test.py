@@ -57,11 +57,10 @@ def test_a_line_of_a_batch_is_a_line_of_its_file():
 @pytest.fixture
 def judge(tmp_path, monkeypatch):
     """A project of these files, and a function that judges it: the faulty ones, and how many are remembered as clean."""
-    def run(texts):
+    def run(texts, whole=True, checks="clang-analyzer-core*,modernize-use-nullptr"):
         root = tmp_path / "project"
-        (root / "build").mkdir(parents=True)
-        (root / ".clang-tidy").write_text("Checks: '-*,clang-analyzer-core*,modernize-use-nullptr'\nWarningsAsErrors: '*'\n"
-                                          "HeaderFilterRegex: '.*'\n")
+        (root / "build").mkdir(parents=True, exist_ok=True)
+        (root / ".clang-tidy").write_text(f"Checks: '-*,{checks}'\nWarningsAsErrors: '*'\nHeaderFilterRegex: '.*'\n")
         (root / "one.h").write_text("#pragma once\nint four();\n")
         for name, text in texts.items():
             (root / name).write_text(text)
@@ -72,10 +71,10 @@ def judge(tmp_path, monkeypatch):
         for module in (tidy, shell):
             monkeypatch.setattr(module, "ROOT", root)
         monkeypatch.setenv("SLUICE_TIDY_CACHE", str(tmp_path / "cache"))
-        one = tidy.Tidy("build")
+        one = tidy.Tidy("build", whole=whole)
         one.start(1)
         assert one.finish(None, Results()) == 0
-        return sorted(one.faulty), len(list((tmp_path / "cache").glob("*")))
+        return sorted(one.faulty), len(list((tmp_path / "cache").glob("*-quick")))
     return run
 
 
@@ -92,3 +91,14 @@ def test_files_that_do_not_go_together_after_all_are_judged_apart(judge):
 def test_a_finding_in_a_header_is_of_all_that_include_it(judge):
     assert judge({"a.cc": CLEAN, "two.h": "#pragma once\ninline int* none() { return 0; }\n",
                   "b.cc": "#include \"two.h\"\n"})[0] == ["a.cc", "b.cc"]
+
+
+def test_who_was_not_judged_by_the_costly_check_is_judged_again_when_it_counts(judge):
+    costly = {"a.cc": "struct Big {\n  Big(const Big&);\n  ~Big();\n  int x;\n};\nint x_of(Big big) {\n  return big.x;\n}\n"}
+    assert judge(costly, whole=False, checks=f"modernize-use-nullptr,{tidy.COSTLY}") == ([], 1)
+    assert judge(costly, checks=f"modernize-use-nullptr,{tidy.COSTLY}")[0] == ["a.cc"]
+
+
+def test_who_is_clean_by_all_checks_is_known_to_be_so_without_the_costly_one(judge):
+    assert judge({"a.cc": CLEAN}) == ([], 1)
+    assert judge({"a.cc": CLEAN}, whole=False) == ([], 1)
