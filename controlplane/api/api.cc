@@ -3,6 +3,11 @@
 
 namespace sluice::control {
 
+void ApiContext::answer_in_turns(const Turns::Begin& begin, const Reply& reply) const {
+  if (turns != nullptr) return turns->answer(begin, reply);
+  reply(begin().whole());
+}
+
 void add_api(Router& router, const ApiContext& context) {
   add_service_routes(router, context);
   add_status_routes(router, context);

@@ -16,6 +16,7 @@
 #include "controlplane/changes/overrides.h"
 #include "controlplane/changes/reload_plan.h"
 #include "controlplane/channel/client.h"
+#include "controlplane/http/long_answer.h"
 #include "controlplane/http/router.h"
 #include "controlplane/model/model.h"
 
@@ -78,6 +79,10 @@ struct ApiContext {
   const MailSecurity* security = nullptr;
   Announcer* announcer = nullptr;
   SessionRecords* records = nullptr;
+  const Turns* turns = nullptr;  // null: answers are made at once
+
+  /// For answers about all backends or services there are.
+  void answer_in_turns(const Turns::Begin& begin, const Reply& reply) const;
 };
 
 /// Of a member, how many of its flows ended with our 421 between messages, since the data plane has known it; nothing

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "config/choices.h"
+#include "controlplane/api/json_rows.h"
 #include "controlplane/changes/by_hand_json.h"
 #include "controlplane/changes/sources.h"
 #include "controlplane/figures/figures_json.h"
@@ -243,37 +244,44 @@ json blocked_json(const Sources* sources) {
 
 }  // namespace
 
-json status_json(const ApiContext& context) {
-  const SystemTime now = context.journal.now();
-  json out{{"version", SLUICE_VERSION},
-           {"instance", context.config.instance},
-           {"time", to_rfc3339(now)},
-           {"started", to_rfc3339(context.started)},
-           {"dataplane", dataplane_json(context)},
-           {"configuration", configuration_json(context.configuration)},
-           {"by_hand",
-            context.overrides == nullptr ? json::array() : by_hand_json(*context.overrides, told_by(context.channel))},
-           {"blocked", blocked_json(context.sources)},
-           {"announce", announce_json(context)},
-           {"fleet", fleet_self_json(context.fleet)},
-           {"ports", ports_json(context)},
-           {"services", json::array()},
-           {"removed_services", json::array()},
-           {"pools", json::array()},
-           {"backends", json::array()}};
-  for (const ServiceState& service : context.model.services())
-    out["services"].push_back(service_json(context, service));
+void add_services(JsonRows& out, const ApiContext& context) {
+  out.array("services", context.model.services().size(),
+            [&context](size_t i) { return service_json(context, context.model.services()[i]); });
+}
+
+void add_pools(JsonRows& out, const ApiContext& context) {
+  out.array("pools", context.model.placements().size(),
+            [&context](size_t i) { return pool_json(context, context.model.placements()[i]); });
+}
+
+void add_backends(JsonRows& out, const ApiContext& context) {
+  out.array("backends", context.model.members().size(), [&context, shares = shares_of(context.model)](size_t i) {
+    return backend_json(context, context.model.members()[i], shares[i]);
+  });
+}
+
+LongAnswer status_answer(const ApiContext& context) {
+  json head{{"version", SLUICE_VERSION},
+            {"instance", context.config.instance},
+            {"time", to_rfc3339(context.journal.now())},
+            {"started", to_rfc3339(context.started)},
+            {"dataplane", dataplane_json(context)},
+            {"configuration", configuration_json(context.configuration)},
+            {"by_hand",
+             context.overrides == nullptr ? json::array() : by_hand_json(*context.overrides, told_by(context.channel))},
+            {"blocked", blocked_json(context.sources)},
+            {"announce", announce_json(context)},
+            {"fleet", fleet_self_json(context.fleet)},
+            {"ports", ports_json(context)},
+            {"removed_services", json::array()}};
   for (const RemovedService& service : context.model.removed_services())
-    out["removed_services"].push_back(service_json(context, service));
-  for (const Placement& placement : context.model.placements()) {
-    out["pools"].push_back(pool_json(context, placement));
-  }
-  const std::vector<double> shares = shares_of(context.model);
-  for (size_t i = 0; i < shares.size(); i++) {
-    out["backends"].push_back(backend_json(context, context.model.members()[i], shares[i]));
-  }
-  add_counters(out, context.channel.mapping());
-  return out;
+    head["removed_services"].push_back(service_json(context, service));
+  add_counters(head, context.channel.mapping());
+  JsonRows out(head);
+  add_services(out, context);
+  add_pools(out, context);
+  add_backends(out, context);
+  return std::move(out).take();
 }
 
 json event_json(const JournalEntry& entry) {

@@ -13,7 +13,15 @@
 
 namespace sluice::control {
 
-nlohmann::json status_json(const ApiContext& context);
+class JsonRows;
+
+/// /api/v1/status, to be made in turns.
+LongAnswer status_answer(const ApiContext& context);
+
+/// The members of "services", "pools" and "backends".
+void add_services(JsonRows& out, const ApiContext& context);
+void add_pools(JsonRows& out, const ApiContext& context);
+void add_backends(JsonRows& out, const ApiContext& context);
 
 nlohmann::json ports_json(const ApiContext& context);
 nlohmann::json service_json(const ApiContext& context, const ServiceState& service);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controlplane/api/api.h"
+#include "controlplane/api/json_rows.h"
 #include "controlplane/api/status_json.h"
 #include "controlplane/figures/figures_json.h"
 
@@ -31,12 +32,6 @@ ApiResponse listing(const ApiContext& context, std::string_view name, json thing
   return ApiResponse::json(out);
 }
 
-ApiResponse services(const ApiContext& context) {
-  json out = json::array();
-  for (const ServiceState& service : context.model.services()) out.push_back(service_json(context, service));
-  return listing(context, "services", std::move(out));
-}
-
 ApiResponse service(const ApiContext& context, const std::string& name) {
   const auto& all = context.model.services();
   const auto found = std::ranges::find(all, name, [](const ServiceState& each) { return each.config.name; });
@@ -46,21 +41,13 @@ ApiResponse service(const ApiContext& context, const std::string& name) {
   return listing(context, "services", json::array({std::move(out)}));
 }
 
-/// Of a pool, or of all: each pool once for each port and check under which services use it.
-ApiResponse pools(const ApiContext& context, const std::string& name) {
-  if (!name.empty() && context.config.find_pool(name) == nullptr) return unknown("pool", name);
+/// Once for each port and check under which services use it.
+ApiResponse pool(const ApiContext& context, const std::string& name) {
+  if (context.config.find_pool(name) == nullptr) return unknown("pool", name);
   json out = json::array();
   for (const Placement& placement : context.model.placements())
-    if (name.empty() || placement.pool == name) out.push_back(pool_json(context, placement));
+    if (placement.pool == name) out.push_back(pool_json(context, placement));
   return listing(context, "pools", std::move(out));
-}
-
-ApiResponse backends(const ApiContext& context) {
-  const std::vector<double> shares = shares_of(context.model);
-  json out = json::array();
-  for (size_t i = 0; i < shares.size(); i++)
-    out.push_back(backend_json(context, context.model.members()[i], shares[i]));
-  return listing(context, "backends", std::move(out));
 }
 
 /// A backend under each port and check under which services use it.
@@ -83,11 +70,21 @@ void add_view_routes(Router& router, const ApiContext& context) {
   const auto get = [&router](std::string_view pattern, Router::Handler handler) {
     router.add(http::verb::get, pattern, std::move(handler));
   };
-  get("/api/v1/services", [&context](const ApiRequest&) { return services(context); });
+  const auto all = [&](std::string_view pattern, void (*add)(JsonRows&, const ApiContext&)) {
+    router.add_later(http::verb::get, pattern, [&context, add](const ApiRequest&, const Reply& reply) {
+      const auto begin = [&context, add] {
+        JsonRows out(json{{"time", to_rfc3339(context.journal.now())}});
+        add(out, context);
+        return std::move(out).take();
+      };
+      context.answer_in_turns(begin, reply);
+    });
+  };
+  all("/api/v1/services", add_services);
+  all("/api/v1/pools", add_pools);
+  all("/api/v1/backends", add_backends);
   get("/api/v1/services/{}", [&context](const ApiRequest& r) { return service(context, r.parameters[0]); });
-  get("/api/v1/pools", [&context](const ApiRequest&) { return pools(context, ""); });
-  get("/api/v1/pools/{}", [&context](const ApiRequest& r) { return pools(context, r.parameters[0]); });
-  get("/api/v1/backends", [&context](const ApiRequest&) { return backends(context); });
+  get("/api/v1/pools/{}", [&context](const ApiRequest& r) { return pool(context, r.parameters[0]); });
   get("/api/v1/backends/{}/{}",
       [&context](const ApiRequest& r) { return backend(context, r.parameters[0], r.parameters[1]); });
 }

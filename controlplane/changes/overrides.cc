@@ -271,7 +271,9 @@ bool Overrides::apply_to(size_t index) {
     out.flows_cut = entry.flows_cut;
     by = wish;
   };
-  for (const std::string& name : {whole_name(member), port_name(member)}) {
+  const bool any = !wishes_.empty() || !entries_.empty();
+  for (const std::string& name :
+       any ? std::vector{whole_name(member), port_name(member)} : std::vector<std::string>()) {
     if (const auto wish = wishes_.find(name); wish != wishes_.end()) take(wish->second.entry, &wish->second);
     if (const auto entry = entries_.find(name); entry != entries_.end()) take(entry->second, nullptr);
   }

@@ -51,9 +51,15 @@ std::vector<ReloadPlan::Share> compare_shares(const Model& before, const Model& 
   }
   std::vector<ReloadPlan::Share> out;
   for (const ServiceState& service : after.services()) {
+    const auto known = earlier.find(service.key);
+    const auto table_of = [](const Model& model, const ServiceState& of) {
+      return model.placements()[of.placement].table.get();
+    };
+    // One table for both: nothing differs.
+    if (known != earlier.end() && table_of(before, *known->second) == table_of(after, service)) continue;
     std::map<std::string, std::pair<double, double>> shares;
     for (const auto& [key, share] : shares_of(after, service)) shares[labels[key]].second = share;
-    if (const auto known = earlier.find(service.key); known != earlier.end()) {
+    if (known != earlier.end()) {
       for (const auto& [key, share] : shares_of(before, *known->second)) shares[labels[key]].first = share;
     }
     for (const auto& [label, share] : shares) {

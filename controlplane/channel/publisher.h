@@ -100,6 +100,7 @@ class Publisher {
   bool put_route(uint16_t place, const DesiredRoute& route, std::vector<channel::Command>& out);
   /// Whether anything was.
   bool drop_the_rest(std::vector<channel::Command>& out);
+  bool is_all_wanted() const;
   /// The table itself, or one that leaves out members without an id.
   std::shared_ptr<const Table> publishable(const std::shared_ptr<const Table>& table);
   void ran_out(std::string_view what, size_t most);

@@ -122,7 +122,7 @@ int run_command_line(const std::vector<Command>& commands, int argc, const char*
     invocation.terminal = terminal;
     invocation.colours = wants_colours(terminal);
     if (const Outcome outcome = run_guarded(commands[i], invocation); !outcome) {
-      complaints << "sluicectl: " << outcome.error().text << std::endl;
+      complaints << "sluicectl: " << outcome.error().text << '\n';
       return static_cast<int>(outcome.error().exit);
     }
   }

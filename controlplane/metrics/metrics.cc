@@ -24,23 +24,28 @@ void write_gauge(MetricsWriter& writer, std::string_view name, std::string_view 
   writer.add("", value);
 }
 
-std::vector<ServiceRow> service_rows(const ApiContext& context) {
-  std::vector<ServiceRow> out;
-  for (const ServiceState& service : context.model.services())
-    out.push_back({service, context.model.placements()[service.placement], figures_of(context.channel, service)});
-  return out;
+void add_services(MetricsPage& page, const ApiContext& context) {
+  const auto rows = std::make_shared<LabelledRows<ServiceRow>>();
+  const size_t count = context.model.services().size();
+  page.gather(count, [&context, rows](size_t i) {
+    const ServiceState& service = context.model.services()[i];
+    rows->add({service, context.model.placements()[service.placement], figures_of(context.channel, service)});
+  });
+  add_services(page, rows, count);
 }
 
-std::vector<BackendRow> backend_rows(const ApiContext& context) {
-  std::vector<BackendRow> out;
-  const std::vector<double> shares = shares_of(context.model);
-  for (size_t i = 0; i < shares.size(); i++) {
-    const Member& member = context.model.members()[i];
-    if (member.removal) continue;  // its labels may be another's by now
-    out.push_back({member, shares[i], figures_of(context.channel, member),
-                   context.prober == nullptr ? std::nullopt : context.prober->state(member.label())});
-  }
-  return out;
+void add_backends(MetricsPage& page, const ApiContext& context) {
+  std::vector<size_t> shown;
+  for (size_t i = 0; i < context.model.members().size(); i++)
+    if (!context.model.members()[i].removal) shown.push_back(i);  // else its labels may be another's by now
+  const size_t count = shown.size();
+  const auto rows = std::make_shared<LabelledRows<BackendRow>>();
+  page.gather(count, [&context, rows, shown = std::move(shown), shares = shares_of(context.model)](size_t i) {
+    const Member& member = context.model.members()[shown[i]];
+    rows->add({member, shares[shown[i]], figures_of(context.channel, member),
+               context.prober == nullptr ? std::nullopt : context.prober->state(member.label())});
+  });
+  add_backends(page, rows, count);
 }
 
 /// What left the file and drains. By no name, which may be another's by now.
@@ -232,24 +237,30 @@ void write_control(MetricsWriter& writer, const ApiContext& context) {
   writer.add("", HistogramSamples{pushes.buckets, LatencyHistogram::kBounds, pushes.sum_seconds});
 }
 
-std::string metrics_text(const ApiContext& context) {
-  MetricsWriter writer;
-  write_control(writer, context);
-  write_process(writer);
-  write_workers(writer, worker_rows(context.channel.mapping()));
-  write_ports(writer, port_rows(context.channel.mapping()), context.model.ports());
-  if (const ChannelMapping* mapping = context.channel.mapping())
-    write_peers(writer, mapping->stats_header().peers, monotonic_ms());
-  write_services(writer, service_rows(context));
-  write_pools(writer, context.model);
-  write_backends(writer, backend_rows(context));
-  if (context.security != nullptr) write_security(writer, rows_of(*context.security), context.journal.now());
-  return writer.take();
+LongAnswer metrics_answer(const ApiContext& context, std::shared_ptr<size_t> bytes) {
+  MetricsPage page;
+  page.write([&context](MetricsWriter& writer) {
+    write_control(writer, context);
+    write_process(writer);
+    write_workers(writer, worker_rows(context.channel.mapping()));
+    write_ports(writer, port_rows(context.channel.mapping()), context.model.ports());
+    if (const ChannelMapping* mapping = context.channel.mapping())
+      write_peers(writer, mapping->stats_header().peers, monotonic_ms());
+  });
+  add_services(page, context);
+  page.write([&context](MetricsWriter& writer) { write_pools(writer, context.model); });
+  add_backends(page, context);
+  if (context.security != nullptr)
+    page.write([&context](MetricsWriter& writer) {
+      write_security(writer, rows_of(*context.security), context.journal.now());
+    });
+  return std::move(page).take(std::move(bytes));
 }
 
 void add_metrics_routes(Router& router, const ApiContext& context) {
-  router.add(boost::beast::http::verb::get, "/metrics", [&context](const ApiRequest&) {
-    return ApiResponse{.content_type = std::string(kMetricsContentType), .body = metrics_text(context)};
+  const auto bytes = std::make_shared<size_t>(0);
+  router.add_later(boost::beast::http::verb::get, "/metrics", [&context, bytes](const ApiRequest&, const Reply& reply) {
+    context.answer_in_turns([&context, bytes] { return metrics_answer(context, bytes); }, reply);
   });
 }
 

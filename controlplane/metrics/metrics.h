@@ -11,7 +11,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +21,7 @@
 
 #include "controlplane/api/api.h"
 #include "controlplane/figures/figures.h"
+#include "controlplane/metrics/metrics_page.h"
 #include "controlplane/metrics/writer.h"
 #include "controlplane/model/ports.h"
 #include "controlplane/security/mail_security.h"
@@ -30,8 +33,8 @@ namespace sluice::control {
 inline constexpr size_t kSeriesPerBackend = 110;
 inline constexpr size_t kSeriesPerService = 170;
 
-/// The whole page. Cost: some 30 ms with 1,000 backends.
-std::string metrics_text(const ApiContext& context);
+/// The whole page, to be made in turns. `bytes`: as of MetricsPage::take().
+LongAnswer metrics_answer(const ApiContext& context, std::shared_ptr<size_t> bytes);
 
 // The parts, each with the rows it is about.
 
@@ -46,6 +49,15 @@ struct BackendRow {
   double share = 0;  // of its pool's new flows
   std::optional<BackendFigures> figures;
   std::optional<health::TargetState> checks;
+};
+
+/// Rows of a kind with their labels, which every family uses again. They fill while the page is made.
+template <typename Row>
+struct LabelledRows {
+  std::vector<Row> rows;
+  std::vector<std::string> labels;
+
+  void add(Row row);
 };
 
 void write_control(MetricsWriter& writer, const ApiContext& context);
@@ -64,17 +76,19 @@ struct SecurityRows {
 };
 void write_security(MetricsWriter& writer, const SecurityRows& rows, SystemTime now);
 
-void write_services(MetricsWriter& writer, std::span<const ServiceRow> rows);
 void write_pools(MetricsWriter& writer, const Model& model);
-void write_backends(MetricsWriter& writer, std::span<const BackendRow> rows);
+/// `count`: how many rows there will be when they are written.
+void add_services(MetricsPage& page, std::shared_ptr<const LabelledRows<ServiceRow>> rows, size_t count);
+void add_backends(MetricsPage& page, std::shared_ptr<const LabelledRows<BackendRow>> rows, size_t count);
 
 /// Watched dialogues of services or backends.
 struct SmtpRow {
   std::string_view labels;
-  const channel::SmtpCounters* counters;  // not null
+  const channel::SmtpCounters* counters;  // null: there are none
 };
-/// `subject`: "service" or "backend". `detailed`: every counter, and every bucket of the histograms. Otherwise refusals
-/// by class alone, and every other bucket.
-void write_smtp(MetricsWriter& writer, std::string_view subject, std::span<const SmtpRow> rows, bool detailed);
+/// `subject`: "service" or "backend"; `row`: the one of each number below `count`. `detailed`: every counter, and every
+/// bucket of the histograms. Otherwise refusals by class alone, and every other bucket.
+void add_smtp(MetricsPage& page, std::string_view subject, size_t count, const std::function<SmtpRow(size_t)>& row,
+              bool detailed);
 
 }  // namespace sluice::control

@@ -57,36 +57,44 @@ std::string info_labels(const config::Service& service) {
   return out;
 }
 
-/// Rows of one kind with their labels, which every family uses again.
+/// The families of rows of one kind.
 template <typename Row>
 class SeriesTable {
  public:
-  SeriesTable(MetricsWriter& writer, std::string_view subject, std::span<const Row> rows)
-      : writer_(writer), subject_(subject), rows_(rows) {
-    for (const Row& row : rows) labels_.push_back(labels_of(row));
-  }
+  using Rows = std::shared_ptr<const LabelledRows<Row>>;
 
-  /// A family with one sample for each row for which `value(row)` is something.
-  template <typename Value>
-  void column(std::string_view what, MetricType type, std::string_view help, Value value, std::string_view more = {}) {
-    begin(what, type, help);
-    cells(value, more);
-  }
+  SeriesTable(MetricsPage& page, std::string_view subject, Rows rows, size_t count)
+      : page_(page), subject_(subject), rows_(std::move(rows)), count_(count) {}
+
   void begin(std::string_view what, MetricType type, std::string_view help) {
-    writer_.begin(fmt::format("sluice_{}_{}", subject_, what), type, help);
+    page_.begin(fmt::format("sluice_{}_{}", subject_, what), type, help);
   }
+  /// `write(writer, row, labels)` for each row.
+  template <typename Write>
+  void each(Write write) {
+    page_.rows(count_, [rows = rows_, write](MetricsWriter& writer, size_t i) {
+      write(writer, rows->rows[i], rows->labels[i]);
+    });
+  }
+  /// One sample for each row for which `value(row)` is something. `more` outlives the page.
   template <typename Value>
   void cells(Value value, std::string_view more = {}) {
-    for (size_t i = 0; i < rows_.size(); i++)
-      if (const auto cell = value(rows_[i])) writer_.add(labels_[i], *cell, more);
+    each([value, more](MetricsWriter& writer, const Row& row, const std::string& labels) {
+      if (const auto cell = value(row)) writer.add(labels, *cell, more);
+    });
+  }
+  /// A family of such samples.
+  template <typename Value>
+  void column(std::string_view what, MetricType type, std::string_view help, Value value) {
+    begin(what, type, help);
+    cells(value);
   }
 
   /// A counter or gauge of the workers, where there are figures.
   template <typename Counters>
-  void counted(std::string_view what, MetricType type, std::string_view help, uint64_t Counters::* counter,
-               std::string_view more = {}) {
+  void counted(std::string_view what, MetricType type, std::string_view help, uint64_t Counters::* counter) {
     begin(what, type, help);
-    counted_cells(counter, more);
+    counted_cells(counter);
   }
   template <typename Counters>
   void counted_cells(uint64_t Counters::* counter, std::string_view more = {}) {
@@ -109,32 +117,31 @@ class SeriesTable {
     counted_cells(&Counters::bytes_out, R"(direction="out")");
   }
 
-  std::vector<SmtpRow> watched() const {
-    std::vector<SmtpRow> out;
-    for (size_t i = 0; i < rows_.size(); i++)
-      if (const auto& figures = rows_[i].figures) out.push_back({labels_[i], &figures->smtp});
-    return out;
+  void smtp(bool detailed) {
+    const auto row = [rows = rows_](size_t i) -> SmtpRow {
+      const auto& figures = rows->rows[i].figures;
+      return {rows->labels[i], figures ? &figures->smtp : nullptr};
+    };
+    add_smtp(page_, subject_, count_, row, detailed);
   }
-  const std::string& labels(size_t row) const { return labels_[row]; }
 
  private:
-  MetricsWriter& writer_;
+  MetricsPage& page_;
   std::string_view subject_;
-  std::span<const Row> rows_;
-  std::vector<std::string> labels_;
+  Rows rows_;
+  size_t count_;
 };
 
-void write_states(MetricsWriter& writer, SeriesTable<BackendRow>& table, std::span<const BackendRow> rows) {
+void add_states(SeriesTable<BackendRow>& table) {
   table.begin("state", MetricType::kGauge, "1 for the state that the backend is in, 0 for the others");
-  for (size_t i = 0; i < rows.size(); i++) {
-    const std::string_view now = rows[i].member.state();
-    for (const std::string_view state : kStates)
-      writer.add(table.labels(i), as_number(state == now), label("state", state));
-    if (std::ranges::find(kStates, now) == kStates.end()) writer.add(table.labels(i), 1.0, label("state", now));
-  }
+  table.each([](MetricsWriter& writer, const BackendRow& row, const std::string& labels) {
+    const std::string_view now = row.member.state();
+    for (const std::string_view state : kStates) writer.add(labels, as_number(state == now), label("state", state));
+    if (std::ranges::find(kStates, now) == kStates.end()) writer.add(labels, 1.0, label("state", now));
+  });
 }
 
-void write_weights(MetricsWriter& writer, SeriesTable<BackendRow>& table, std::span<const BackendRow> rows) {
+void add_weights(SeriesTable<BackendRow>& table) {
   table.column("configured_weight", MetricType::kGauge, "weight in the configuration",
                [](const BackendRow& row) { return std::optional<uint64_t>(row.member.factors().configured); });
   table.column("effective_weight", MetricType::kGauge, "the weight, configured or set by hand, times every factor",
@@ -142,9 +149,10 @@ void write_weights(MetricsWriter& writer, SeriesTable<BackendRow>& table, std::s
   table.column("share_ratio", MetricType::kGauge, "share of its pool's new flows",
                [](const BackendRow& row) { return std::optional(row.share); });
   table.begin("weight_factor_ratio", MetricType::kGauge, "what the weight is multiplied by");
-  for (size_t i = 0; i < rows.size(); i++)
-    for (const NamedFactor& factor : rows[i].member.explained_factors())
-      writer.add(table.labels(i), factor.value, label("factor", factor.name));
+  table.each([](MetricsWriter& writer, const BackendRow& row, const std::string& labels) {
+    for (const NamedFactor& factor : row.member.explained_factors())
+      writer.add(labels, factor.value, label("factor", factor.name));
+  });
 }
 
 /// `value(state)` of a row that is checked, if it has been.
@@ -163,16 +171,16 @@ double seconds_of(const health::Verdict& verdict) {
          kUsPerSecond;
 }
 
-void write_checks(MetricsWriter& writer, SeriesTable<BackendRow>& table, std::span<const BackendRow> rows) {
+void add_checks(SeriesTable<BackendRow>& table) {
   using health::TargetState;
   table.begin("checks_total", MetricType::kCounter, "health checks by result");
   table.cells(of_checks([](const TargetState& state) { return std::optional(state.passed); }), R"(result="passed")");
   table.cells(of_checks([](const TargetState& state) { return std::optional(state.failed); }), R"(result="failed")");
   table.begin("check_result", MetricType::kGauge, "always 1; its label is what the newest health check found");
-  for (size_t i = 0; i < rows.size(); i++) {
-    const std::optional<TargetState>& checks = rows[i].checks;
-    if (checks && checks->last) writer.add(table.labels(i), 1.0, label("result", health::name_of(checks->last->fact)));
-  }
+  table.each([](MetricsWriter& writer, const BackendRow& row, const std::string& labels) {
+    if (row.checks && row.checks->last)
+      writer.add(labels, 1.0, label("result", health::name_of(row.checks->last->fact)));
+  });
   table.column("unwatched", MetricType::kGauge, "1 if its health checks cannot be run, so that it is not watched",
                [](const BackendRow& row) { return std::optional(as_number(!row.member.not_run.empty())); });
   table.column("check_seconds", MetricType::kGauge, "duration of the newest health check",
@@ -193,17 +201,27 @@ size_t usable(const Model& model, const Placement& placement) {
 
 }  // namespace
 
-void write_services(MetricsWriter& writer, std::span<const ServiceRow> rows) {
-  SeriesTable<ServiceRow> table(writer, "service", rows);
+template <typename Row>
+void LabelledRows<Row>::add(Row row) {
+  labels.push_back(labels_of(row));
+  rows.push_back(std::move(row));
+}
+template struct LabelledRows<ServiceRow>;
+template struct LabelledRows<BackendRow>;
+
+void add_services(MetricsPage& page, std::shared_ptr<const LabelledRows<ServiceRow>> rows, size_t count) {
+  SeriesTable<ServiceRow> table(page, "service", std::move(rows), count);
   table.begin("info", MetricType::kGauge,
               "always 1; speaks_first is server, client (implicit TLS), or unseen where replies pass us by");
-  for (size_t i = 0; i < rows.size(); i++) writer.add(table.labels(i), 1.0, info_labels(rows[i].service.config));
+  table.each([](MetricsWriter& writer, const ServiceRow& row, const std::string& labels) {
+    writer.add(labels, 1.0, info_labels(row.service.config));
+  });
   table.column("in_service", MetricType::kGauge, "1 if new flows are placed, 0 if they are refused",
                [](const ServiceRow& row) { return std::optional(as_number(row.placement.in_service)); });
   table.traffic<channel::ServiceCounters>();
   table.counted("flows_refused_total", MetricType::kCounter, "new flows that found no backend",
                 &channel::ServiceCounters::flows_refused);
-  write_smtp(writer, "service", table.watched(), true);
+  table.smtp(true);
 }
 
 void write_pools(MetricsWriter& writer, const Model& model) {
@@ -225,13 +243,13 @@ void write_pools(MetricsWriter& writer, const Model& model) {
         [](const Placement& pool) { return pool.min_healthy; });
 }
 
-void write_backends(MetricsWriter& writer, std::span<const BackendRow> rows) {
-  SeriesTable<BackendRow> table(writer, "backend", rows);
-  write_states(writer, table, rows);
-  write_weights(writer, table, rows);
-  write_checks(writer, table, rows);
+void add_backends(MetricsPage& page, std::shared_ptr<const LabelledRows<BackendRow>> rows, size_t count) {
+  SeriesTable<BackendRow> table(page, "backend", std::move(rows), count);
+  add_states(table);
+  add_weights(table);
+  add_checks(table);
   table.traffic<channel::BackendCounters>();
-  write_smtp(writer, "backend", table.watched(), false);
+  table.smtp(false);
 }
 
 }  // namespace sluice::control

@@ -26,31 +26,54 @@ bool is_detail(std::string_view family) {
   return family == "refusals" || family == "enhanced_codes" || family == "refusal_reasons";
 }
 
-void write_counters(MetricsWriter& writer, std::string_view subject, std::span<const SmtpRow> rows, bool detailed) {
+/// What is watched of the rows of one subject.
+class SmtpTable {
+ public:
+  SmtpTable(MetricsPage& page, size_t count, std::function<SmtpRow(size_t)> row)
+      : page_(page), count_(count), row_(std::move(row)) {}
+
+  /// A family: `write(writer, labels, counters)` for each row that has any.
+  template <typename Write>
+  void family(std::string name, MetricType type, std::string_view help, Write write) {
+    page_.begin(std::move(name), type, help);
+    page_.rows(count_, [row_of = row_, write](MetricsWriter& writer, size_t i) {
+      const SmtpRow row = row_of(i);
+      if (row.counters != nullptr) write(writer, row.labels, *row.counters);
+    });
+  }
+
+ private:
+  MetricsPage& page_;
+  size_t count_;
+  std::function<SmtpRow(size_t)> row_;
+};
+
+void add_counters(SmtpTable& table, std::string_view subject, bool detailed) {
   for (size_t first = 0; first < kSmtpCounterCount;) {
     const SmtpCounterInfo& info = kSmtpCounterInfo[first];
     size_t end = first + 1;
     while (end < kSmtpCounterCount && kSmtpCounterInfo[end].family == info.family) end++;
     if (detailed || !is_detail(info.family)) {
-      writer.begin(fmt::format("sluice_{}_{}_total", subject, info.family), MetricType::kCounter, info.help);
-      for (const SmtpRow& row : rows)
-        for (size_t i = first; i < end; i++)
-          writer.add(row.labels, row.counters->counters[i], kSmtpCounterInfo[i].labels);
+      table.family(fmt::format("sluice_{}_{}_total", subject, info.family), MetricType::kCounter, info.help,
+                   [first, end](MetricsWriter& writer, std::string_view labels, const SmtpCounters& counters) {
+                     for (size_t i = first; i < end; i++)
+                       writer.add(labels, counters.counters[i], kSmtpCounterInfo[i].labels);
+                   });
     }
     first = end;
   }
 }
 
 /// Refusals at all steps together.
-void write_refusals_by_class(MetricsWriter& writer, std::string_view subject, std::span<const SmtpRow> rows) {
-  writer.begin(fmt::format("sluice_{}_refusals_total", subject), MetricType::kCounter, "4xx and 5xx replies by class");
-  for (const SmtpRow& row : rows) {
-    for (const auto& [first, labels] : {std::pair(SmtpCounter::kTemporaryConnect, R"(class="4xx")"),
-                                        std::pair(SmtpCounter::kPermanentConnect, R"(class="5xx")")}) {
-      const uint64_t* begin = row.counters->counters + static_cast<size_t>(first);
-      writer.add(row.labels, std::accumulate(begin, begin + kSteps, uint64_t{0}), labels);
-    }
-  }
+void add_refusals_by_class(SmtpTable& table, std::string_view subject) {
+  table.family(fmt::format("sluice_{}_refusals_total", subject), MetricType::kCounter, "4xx and 5xx replies by class",
+               [](MetricsWriter& writer, std::string_view labels, const SmtpCounters& counters) {
+                 for (const auto& [first, of_class] : {std::pair(SmtpCounter::kTemporaryConnect, R"(class="4xx")"),
+                                                       std::pair(SmtpCounter::kPermanentConnect, R"(class="5xx")")}) {
+                   const uint64_t* begin = counters.counters + static_cast<size_t>(first);
+                   writer.add(labels, std::accumulate(begin, begin + kSteps, uint64_t{0}), of_class);
+                 }
+               });
 }
 
 /// One histogram, its buckets taken together by `step`, counted from the last, which has no bound.
@@ -71,25 +94,29 @@ void write_histogram(MetricsWriter& writer, std::string_view labels, const Histo
 }
 
 template <typename Histogram>
-void write_histograms(MetricsWriter& writer, const std::string& name, std::string_view help,
-                      std::span<const SmtpRow> rows, Histogram SmtpCounters::* histogram, size_t step) {
-  writer.begin(name, MetricType::kHistogram, help);
-  for (const SmtpRow& row : rows) write_histogram(writer, row.labels, row.counters->*histogram, step);
+void add_histograms(SmtpTable& table, std::string name, std::string_view help, Histogram SmtpCounters::* histogram,
+                    size_t step) {
+  table.family(std::move(name), MetricType::kHistogram, help,
+               [histogram, step](MetricsWriter& writer, std::string_view labels, const SmtpCounters& counters) {
+                 write_histogram(writer, labels, counters.*histogram, step);
+               });
 }
 
 }  // namespace
 
-void write_smtp(MetricsWriter& writer, std::string_view subject, std::span<const SmtpRow> rows, bool detailed) {
-  write_counters(writer, subject, rows, detailed);
-  if (!detailed) write_refusals_by_class(writer, subject, rows);
+void add_smtp(MetricsPage& page, std::string_view subject, size_t count, const std::function<SmtpRow(size_t)>& row,
+              bool detailed) {
+  SmtpTable table(page, count, row);
+  add_counters(table, subject, detailed);
+  if (!detailed) add_refusals_by_class(table, subject);
   const size_t step = detailed ? 1 : 2;
   const auto name = [&](std::string_view what) { return fmt::format("sluice_{}_{}_seconds", subject, what); };
-  write_histograms(writer, name("connect"), "from the client's first SYN to the backend's SYN-ACK", rows,
-                   &SmtpCounters::connect, step);
-  write_histograms(writer, name("greeting"), "from the end of the handshake to the greeting's last line", rows,
-                   &SmtpCounters::greeting, step);
-  write_histograms(writer, name("session"), "from the end of the handshake to the end of the connection", rows,
-                   &SmtpCounters::session, step);
+  add_histograms(table, name("connect"), "from the client's first SYN to the backend's SYN-ACK", &SmtpCounters::connect,
+                 step);
+  add_histograms(table, name("greeting"), "from the end of the handshake to the greeting's last line",
+                 &SmtpCounters::greeting, step);
+  add_histograms(table, name("session"), "from the end of the handshake to the end of the connection",
+                 &SmtpCounters::session, step);
 }
 
 }  // namespace sluice::control

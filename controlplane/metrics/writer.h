@@ -5,6 +5,7 @@
 // a scrape of a thousand backends is a hundred thousand lines on control's only thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -41,6 +42,9 @@ class MetricsWriter {
   void add(std::string_view labels, double value, std::string_view more = {});
   void add(std::string_view labels, bool value, std::string_view more = {}) = delete;  // say 1.0 or 0.0
   void add(std::string_view labels, const HistogramSamples& histogram);
+
+  /// Makes room for so many bytes more.
+  void reserve(size_t bytes) { out_.reserve(out_.size() + bytes); }
 
   /// All of it, and leaves the writer empty.
   std::string take();

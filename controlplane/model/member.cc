@@ -48,7 +48,7 @@ WeightFactors Member::factors() const {
   out.tier = tier.value;
   out.zone = zone_factor.value;
   out.admin = admin == Admin::kEnabled && !removal ? 1 : 0;
-  out.reachable = way() ? 1 : 0;
+  out.reachable = has_way() ? 1 : 0;
   return out;
 }
 
@@ -76,19 +76,31 @@ const NextHop* Member::hop() const {
   return standing == Standing::kHeld && last_way ? &*last_way : nullptr;
 }
 
-Reachability Member::way() const {
+Member::WayFault Member::way_fault() const {
   const NextHop* to = hop();
-  if (to == nullptr) return next_hop;
-  if (!port_out.index) return std::unexpected(fmt::format("port {}: {}", port_out.name, port_out.fault));
-  if (needs_link && to->via_gateway) {
-    return std::unexpected(
-        fmt::format("{} is behind a gateway; forwarding = \"dsr\" needs it on our link", address.to_string()));
+  if (to == nullptr) return WayFault::kNoNextHop;
+  if (!port_out.index) return WayFault::kPort;
+  if (needs_link && to->via_gateway) return WayFault::kGateway;
+  if (needs_local && !has_local) return WayFault::kNoLocal;
+  return WayFault::kNone;
+}
+
+Reachability Member::way() const {
+  switch (way_fault()) {
+    case WayFault::kNone:
+      return *hop();
+    case WayFault::kNoNextHop:
+      break;
+    case WayFault::kPort:
+      return std::unexpected(fmt::format("port {}: {}", port_out.name, port_out.fault));
+    case WayFault::kGateway:
+      return std::unexpected(
+          fmt::format("{} is behind a gateway; forwarding = \"dsr\" needs it on our link", address.to_string()));
+    case WayFault::kNoLocal:
+      return std::unexpected(fmt::format("no {} address of ours on the twin through which {} is reached, to speak from",
+                                         address.is_v4() ? "IPv4" : "IPv6", address.to_string()));
   }
-  if (needs_local && !has_local) {
-    return std::unexpected(fmt::format("no {} address of ours on the twin through which {} is reached, to speak from",
-                                       address.is_v4() ? "IPv4" : "IPv6", address.to_string()));
-  }
-  return *to;
+  return next_hop;
 }
 
 bool Member::is_healthy() const {
@@ -97,7 +109,7 @@ bool Member::is_healthy() const {
 }
 
 bool Member::is_usable() const {
-  return admin == Admin::kEnabled && !removal && factors().health > 0 && way().has_value() && agent.value > 0;
+  return admin == Admin::kEnabled && !removal && factors().health > 0 && has_way() && agent.value > 0;
 }
 
 std::string_view Member::state() const {
@@ -105,7 +117,7 @@ std::string_view Member::state() const {
   if (admin != Admin::kEnabled) return name_of(admin);
   if (standing == Standing::kHeld) return "held";
   if (health == Health::kDown) return "down";
-  if (!way()) return "unreachable";
+  if (!has_way()) return "unreachable";
   if (agent.value <= 0) return "draining";
   if (health == Health::kSoft) return "soft";
   return health == Health::kUp ? "up" : "checking";

@@ -101,6 +101,8 @@ struct Member : MemberSettings {
   Health health_that_counts() const { return standing == Standing::kHeld ? last_good : health; }
   /// The next hop, if the forwarding of its services can use it; while it is held, the last one it had.
   Reachability way() const;
+  /// Whether there is one, for those who do not ask why.
+  bool has_way() const { return way_fault() == WayFault::kNone; }
   /// The next hop that packets take: while it is held, its last one; null if there is none.
   const NextHop* hop() const;
   /// Whether it can take traffic: enabled, healthy, reachable, and its agent has nothing against it.
@@ -110,6 +112,10 @@ struct Member : MemberSettings {
   std::string_view state() const;
   /// Why it is in that state.
   std::string reason() const;
+
+ private:
+  enum class WayFault : uint8_t { kNone, kNoNextHop, kPort, kGateway, kNoLocal };
+  WayFault way_fault() const;
 };
 
 Address to_wire(const config::IpAddress& address);

@@ -47,7 +47,7 @@ std::string Placement::label() const {
 }
 
 bool Placement::is_like(const Placement& other) const {
-  return pool == other.pool && port == other.port && table_size == other.table_size && in_turn == other.in_turn;
+  return port == other.port && table_size == other.table_size && in_turn == other.in_turn && pool == other.pool;
 }
 
 template <typename Change>
@@ -161,6 +161,7 @@ BoundPort Model::port_out(const Member& member) const {
 }
 
 bool Model::set_admin(size_t member, Admin admin, std::string reason) {
+  if (members_[member].admin == admin && members_[member].admin_reason == reason) return false;
   return change(member, [&](Member& m) {
     m.admin = admin;
     m.admin_reason = std::move(reason);
@@ -185,10 +186,12 @@ bool Model::set_node_leaving(bool leaving) {
 }
 
 bool Model::set_weight_by_hand(size_t member, std::optional<uint32_t> weight) {
+  if (members_[member].weight_by_hand == weight) return false;
   return change(member, [&](Member& m) { m.weight_by_hand = weight; });
 }
 
 bool Model::set_factor(size_t member, Factor Member::* which, Factor factor) {
+  if (members_[member].*which == factor) return false;
   return change(member, [&](Member& m) { m.*which = std::move(factor); });
 }
 
@@ -341,6 +344,8 @@ void Model::judge(Placement& placement) {
 
 Desired Model::desired() const {
   Desired out;
+  out.backends.reserve(members_.size());
+  out.services.reserve(services_.size() + removed_services_.size());
   for (const Member& member : members_) {
     out.backends.push_back(desired_backend(member));
     if (node_leaving_) out.backends.back().flags |= channel::kBackendLeaving;
@@ -370,9 +375,14 @@ std::pair<const Placement*, const RouteState*> Model::way_of(const ServiceState&
   return {&placements_[service.placement], nullptr};
 }
 
+uint64_t Model::new_composition() {
+  static uint64_t latest = 0;
+  return ++latest;
+}
+
 bool Model::is_settled() const {
   return std::all_of(members_.begin(), members_.end(), [](const Member& member) {
-    return member.health == Health::kDown || (member.health != Health::kUnknown && member.way());
+    return member.health == Health::kDown || (member.health != Health::kUnknown && member.has_way());
   });
 }
 

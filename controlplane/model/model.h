@@ -190,6 +190,10 @@ class Model {
   /// What the data plane should know, as of the last refresh.
   Desired desired() const;
 
+  /// Another number as soon as members, placements or services are others than before: what refers to them is no
+  /// longer good. No two models have the same.
+  uint64_t composition() const { return composition_; }
+
   /// Whether every member has a verdict, and a next hop if the verdict is good: nothing is gained by waiting.
   bool is_settled() const;
 
@@ -228,7 +232,10 @@ class Model {
   template <typename Change>
   bool change(size_t member, Change change);
 
+  static uint64_t new_composition();
+
   Journal* journal_;  // never null
+  uint64_t composition_ = new_composition();
   std::string own_zone_;
   bool node_leaving_ = false;
   std::vector<Member> members_;

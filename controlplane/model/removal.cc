@@ -40,6 +40,7 @@ size_t Model::meet(const KnownKeys& known) {
   std::erase_if(removed_services_,
                 [&](const RemovedService& service) { return !known.services.contains(service.key); });
   std::erase_if(members_, [&](const Member& member) { return member.removal && !known.backends.contains(member.key); });
+  composition_ = new_composition();
   size_t count = 0;
   for (Member& member : members_) {
     if (!known.backends.contains(member.key)) continue;
@@ -62,7 +63,9 @@ bool Model::end_removals(const FlowCounts& flows) {
   const size_t members = std::erase_if(members_, [&](Member& member) {
     return member.removal && end("backend", member.label(), *member.removal, flows.of_member(member));
   });
-  return services + members != 0;
+  if (services + members == 0) return false;
+  composition_ = new_composition();
+  return true;
 }
 
 bool Model::tell_removed() {
@@ -77,6 +80,7 @@ bool Model::tell_removed() {
 void Model::forget_idle_removals(const FlowCounts& flows) {
   std::erase_if(removed_services_, [&](const RemovedService& service) { return flows.of_service(service) == 0; });
   std::erase_if(members_, [&](const Member& member) { return member.removal && flows.of_member(member) == 0; });
+  composition_ = new_composition();
 }
 
 std::string Model::id_fault() const {

@@ -44,6 +44,10 @@ std::vector<std::optional<size_t>> matches(const std::vector<Member>& before, co
   for (const auto& [endpoint, now] : wanted) {
     const auto then = known.find(endpoint);
     if (then == known.end()) continue;
+    if (now.size() == 1 && then->second.size() == 1) {
+      out[now.front()] = then->second.front();
+      continue;
+    }
     std::vector<std::tuple<int, size_t, size_t>> pairs;
     for (const size_t a : now) {
       for (const size_t b : then->second) pairs.emplace_back(unlikeness(before[b], after[a]), a, b);

@@ -99,6 +99,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
                [this](const KnownSession& session) {
                  sources_.see(session.record, session.service ? session.service->name : std::string());
                }),
+      turns_(io.get_executor(), [this] { return model_.composition(); }),
       api_{config_, model_, channel_, journal_, dataplane_, journal_.now(), &sampler_.history(), &prober_, [this] {
              something_changed();
            }} {
@@ -115,6 +116,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
   api_.security = &security_;
   api_.announcer = &announcer_;
   api_.records = &records_;
+  api_.turns = &turns_;
   neighbors_.set_on_twin([this](const std::string& twin, bool up) {
     const auto port = std::ranges::find(config_.dataplane.ports, twin, &config::Port::twin);
     if (port == config_.dataplane.ports.end()) return;

@@ -159,6 +159,7 @@ class Controller {
   FlowLister flows_;
   InspectionSessions inspections_;
   SessionRecords records_;
+  Turns turns_;
   ApiContext api_;
   bool out_of_patience_ = false;
   bool published_ = false;

@@ -61,8 +61,12 @@ class Balancer:
         self._wait(self.dataplane, self._twins_exist, timeout_s, "kernel twins")
         self.network.address_twins(*TWINS)
 
-    def start_control(self, timeout_s=15):
+    def spawn_control(self):
+        """Starts control, and waits for nothing."""
         self.control = self._service("sluice-control", "--config", self.config)
+
+    def start_control(self, timeout_s=15):
+        self.spawn_control()
         self._wait(self.control, lambda: self.status(check=False) is not None, timeout_s, "answer to sluicectl status")
 
     def _service(self, name, *args):

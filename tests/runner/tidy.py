@@ -125,6 +125,11 @@ def flags(words):
     return sorted(out)
 
 
+def include_directories(commands):
+    """All that are named in these commands, each once, in their order."""
+    return list(dict.fromkeys(word for words in commands for word in words if word.startswith("-I")))
+
+
 def checks_of(name):
     """The directory whose .clang-tidy holds for a file."""
     return next(str(parent) for parent in pathlib.Path(name).parents if (ROOT / parent / ".clang-tidy").exists())
@@ -215,7 +220,9 @@ class Tidy:
 
     def _judge(self, batch):
         directory = pathlib.Path(self._files.name) / str(next(self._written))
-        options = batch.write(ROOT, directory, self._build, self._commands[batch.names[0]])
+        words = self._commands[batch.names[0]]
+        words = words + [more for more in include_directories(self._commands[name] for name in batch.names) if more not in words]
+        options = batch.write(ROOT, directory, self._build, words)
         done = subprocess.run(["nice", "-n", "19", PROGRAM, "--quiet", *self._options, *options], cwd=ROOT, text=True,
                               capture_output=True, stdin=subprocess.DEVNULL)
         said = batch.named(done.stdout or done.stderr)

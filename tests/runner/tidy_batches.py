@@ -57,7 +57,7 @@ class Batch:
         return self.names[at], line - self._starts[at] + 1
 
     def write(self, root, directory, build, words):
-        """The text, its place in the tree and its compile command, for clang-tidy. `words`: the first file's command. Returns the
+        """The text, its place in the tree and its compile command, for clang-tidy. `words`: the first file's command, with all that the others include. Returns the
         options and the name of the file."""
         directory.mkdir()
         (directory / "text.cc").write_text(self.text)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are judged as one: who may share a batch, and that each file's findings are told as its own, by the real clang-tidy."""
 import json
+import pathlib
 import subprocess
 
 import pytest
@@ -63,10 +64,11 @@ def judge(tmp_path, monkeypatch):
         (root / ".clang-tidy").write_text(f"Checks: '-*,{checks}'\nWarningsAsErrors: '*'\nHeaderFilterRegex: '.*'\n")
         (root / "one.h").write_text("#pragma once\nint four();\n")
         for name, text in texts.items():
+            (root / name).parent.mkdir(exist_ok=True)
             (root / name).write_text(text)
         (root / "build/compile_commands.json").write_text(json.dumps(
-            [{"directory": str(root / "build"), "file": f"../{name}", "command": f"g++ -I.. -o {name}.o -c ../{name}"}
-             for name in texts if name.endswith(".cc")]))
+            [{"directory": str(root / "build"), "file": f"../{name}",
+              "command": f"g++ -I.. -I../{pathlib.Path(name).stem} -o {name}.o -c ../{name}"} for name in texts if name.endswith(".cc")]))
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
         for module in (tidy, shell):
             monkeypatch.setattr(module, "ROOT", root)
@@ -86,6 +88,11 @@ def test_files_that_do_not_go_together_after_all_are_judged_apart(judge):
     # By the names alone they would: the one that clashes is made by a macro.
     made = "#define MAKE(name) namespace { struct name {}; } int use_##name() { return sizeof(name); }\n"
     assert judge({"a.cc": made + "MAKE(x)\n", "b.cc": made.replace("use_", "try_") + "MAKE(x)\n"}) == ([], 2)
+
+
+def test_files_that_look_for_headers_in_different_places_go_together(judge):
+    assert judge({"a.cc": CLEAN, "b/own.h": "#pragma once\ninline int* none() { return 0; }\n",
+                  "b.cc": "#include <own.h>\nint seven() {\n  return none() != nullptr;\n}\n"})[0] == ["a.cc", "b.cc"]
 
 
 def test_a_finding_in_a_header_is_of_all_that_include_it(judge):

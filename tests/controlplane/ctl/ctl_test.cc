@@ -172,7 +172,8 @@ class StatusView : public testing::Test {
     model.refresh();
     const control::ChannelClient channel(io, "/nonexistent", {}, {});
     const control::DataplaneState dataplane;
-    return control::status_json({config_, model, channel, journal, dataplane, journal.now()});
+    const control::ApiContext context{config_, model, channel, journal, dataplane, journal.now()};
+    return nlohmann::json::parse(control::status_answer(context).whole().body);
   }
   config::Config config_;
 };

@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <utility>
 
 #include "tests/controlplane/support/metrics_fixture.h"
@@ -183,11 +184,8 @@ TEST_F(Metrics, ShowAPoolOnceWhateverTablesItHas) {
 
 TEST_F(Metrics, ShowWhatTheChecksFound) {
   start();
-  MetricsWriter writer;
-  const std::vector<BackendRow> rows{{model_->members()[0], 0.25, std::nullopt, checked()},
-                                     {model_->members()[1], 0, std::nullopt, std::nullopt}};
-  write_backends(writer, rows);
-  const Page page(writer.take());
+  const Page page(page_of(std::vector<BackendRow>{{model_->members()[0], 0.25, std::nullopt, checked()},
+                                                  {model_->members()[1], 0, std::nullopt, std::nullopt}}));
   EXPECT_EQ(page[R"(sluice_backend_checks_total{pool="mta",backend="mta1",port="25",result="passed"})"], 7);
   EXPECT_EQ(page[R"(sluice_backend_checks_total{pool="mta",backend="mta1",port="25",result="failed"})"], 2);
   EXPECT_EQ(page[R"(sluice_backend_check_result{pool="mta",backend="mta1",port="25",result="healthy"})"], 1);
@@ -252,13 +250,13 @@ TEST_F(Metrics, TellOfVipsWhatTheNetworkIsTold) {
 TEST_F(Metrics, TellWhatEachLimitHasRefused) {
   start();
   connect();
-  EXPECT_FALSE(metrics_text(*context_).contains("sluice_source_limit"));
+  EXPECT_FALSE(text_of(metrics_answer(*context_, std::make_shared<size_t>(0))).contains("sluice_source_limit"));
   config_.sources.limits = {{.of = config::LimitOf::kAddress, .connections = 5},
                             {.of = config::LimitOf::kPrefix, .per_second = 5, .action = config::LimitAction::kDrop}};
   worker(0).limits[0] = {1, 2, 3, 4};
   worker(1).limits[0] = {10, 20, 30, 40};
   worker(1).limits[1].refused_rate = 7;
-  const std::string text = metrics_text(*context_);
+  const std::string text = text_of(metrics_answer(*context_, std::make_shared<size_t>(0)));
   for (const char* line : {R"(sluice_source_limit_refused_total{rule="1",action="421",why="connections"} 11)",
                            R"(sluice_source_limit_refused_total{rule="1",action="421",why="rate"} 22)",
                            R"(sluice_source_limit_refused_total{rule="1",action="421",why="handshakes"} 33)",
@@ -266,6 +264,14 @@ TEST_F(Metrics, TellWhatEachLimitHasRefused) {
                            R"(sluice_source_limit_uncounted_total{rule="1",action="421"} 44)"}) {
     EXPECT_TRUE(text.contains(line)) << line << "\n" << text;
   }
+}
+
+TEST_F(Metrics, MakeRoomForWhatTheLastPageTook) {
+  start();
+  const auto bytes = std::make_shared<size_t>(0);
+  const std::string text = text_of(metrics_answer(*context_, bytes));
+  EXPECT_EQ(*bytes, text.size());
+  EXPECT_GE(text_of(metrics_answer(*context_, bytes)).capacity(), text.size());
 }
 
 }  // namespace

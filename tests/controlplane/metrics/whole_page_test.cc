@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <utility>
@@ -63,10 +64,8 @@ TEST(SecurityMetrics, GiveEachBackendOneSeriesForEachQuestion) {
 
 /// A page with a sample of every family there is.
 std::string whole_page(const ApiContext& context, const Model& model) {
-  MetricsWriter writer;
-  write_backends(writer, std::vector<BackendRow>{{model.members()[0], 0.25, std::nullopt, checked()}});
-  const std::string checks = writer.take();
-  std::string out = metrics_text(context) + security_page();
+  const std::string checks = page_of(std::vector<BackendRow>{{model.members()[0], 0.25, std::nullopt, checked()}});
+  std::string out = text_of(metrics_answer(context, std::make_shared<size_t>(0))) + security_page();
   for (const std::string_view family :
        {"checks_total", "check_result", "check_seconds", "certificate_expiry_timestamp"}) {
     const size_t from = checks.find(fmt::format("# HELP sluice_backend_{}", family));
@@ -134,10 +133,8 @@ TEST_F(Metrics, StayWithinTheirBoundsWithAThousandBackends) {
     members[i].name = fmt::format("mta{}", i);
     rows.push_back({members[i], 0.001, *figures, checked()});
   }
-  MetricsWriter writer;
   const auto began = std::chrono::steady_clock::now();
-  write_backends(writer, rows);
-  const std::string text = writer.take();
+  const std::string text = page_of(rows);
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
   const Page page(text);
   std::printf("1000 backends: %zu series, %zu bytes, %lld ms\n", page.samples.size(), text.size(),
@@ -146,9 +143,9 @@ TEST_F(Metrics, StayWithinTheirBoundsWithAThousandBackends) {
   EXPECT_GT(page.samples.size(), 1000 * kSeriesPerBackend / 2) << "the bound says little";
   EXPECT_LT(took, 5s);
 
-  const ServiceRow one{model_->services()[0], model_->placements()[0], ServiceFigures{}};
-  write_services(writer, std::vector<ServiceRow>{one});
-  EXPECT_LE(Page(writer.take()).samples.size(), kSeriesPerService);
+  const std::string one =
+      page_of(std::vector<ServiceRow>{{model_->services()[0], model_->placements()[0], ServiceFigures{}}});
+  EXPECT_LE(Page(one).samples.size(), kSeriesPerService);
 }
 
 }  // namespace

@@ -13,6 +13,8 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "controlplane/announce/announcer.h"
@@ -24,6 +26,24 @@
 #include "tests/controlplane/support/model_fixture.h"
 
 namespace sluice::control {
+
+inline std::string text_of(LongAnswer answer) {
+  return std::move(answer).whole().body;
+}
+
+/// What the page says of these services or backends.
+template <typename Row>
+std::string page_of(std::vector<Row> of) {
+  const auto rows = std::make_shared<LabelledRows<Row>>();
+  for (Row& row : of) rows->add(std::move(row));
+  MetricsPage page;
+  if constexpr (std::is_same_v<Row, ServiceRow>) {
+    add_services(page, rows, of.size());
+  } else {
+    add_backends(page, rows, of.size());
+  }
+  return text_of(std::move(page).take(std::make_shared<size_t>(0)));
+}
 
 /// A page taken apart: what is declared, and each sample's value by its name and labels.
 struct Page {
@@ -128,7 +148,7 @@ class Metrics : public ModelTest {
   channel::WorkerStats& worker(uint32_t index) { return fake_->stats_of(index); }
   channel::ServiceId service_id(size_t i) { return client_->publisher()->service_id(model_->services()[i].key); }
   channel::BackendId backend_id(size_t i) { return client_->publisher()->backend_id(model_->members()[i].key); }
-  Page page() { return Page(metrics_text(*context_)); }
+  Page page() { return Page(text_of(metrics_answer(*context_, std::make_shared<size_t>(0)))); }
 
   std::string directory_;
   boost::asio::io_context io_;
