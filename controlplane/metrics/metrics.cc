@@ -258,7 +258,8 @@ LongAnswer metrics_answer(const ApiContext& context, std::shared_ptr<size_t> byt
 }
 
 void add_metrics_routes(Router& router, const ApiContext& context) {
-  const auto bytes = std::make_shared<size_t>(0);
+  constexpr size_t kBytesPerBackend = 9000;
+  const auto bytes = std::make_shared<size_t>(context.model.members().size() * kBytesPerBackend);
   router.add_later(boost::beast::http::verb::get, "/metrics", [&context, bytes](const ApiRequest&, const Reply& reply) {
     context.answer_in_turns([&context, bytes] { return metrics_answer(context, bytes); }, reply);
   });

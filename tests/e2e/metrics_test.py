@@ -71,7 +71,9 @@ def test_the_indicator_agrees_with_what_clients_met(lab, prometheus):
     watcher.wait('sluice_service_flows_established_total{service="relay"}', lambda value: value == len(mailer.ended))
     # The rate takes in what was scraped last only when the rule is next evaluated: wait until it holds still.
     indicator = wait_until(lambda: settled(watcher, 'sluice:handshake_errors:ratio_rate5m{service="relay"}'), 30, "indicator")
-    assert abs(indicator - truth) < 0.001, f"indicator {indicator:.5f}, clients {truth:.5f} ({outcomes}, {late} late)"
+    # Who waited for about as long as the bound is on either side of it: the two look from different places.
+    unsure = sum(abs(event["waited_s"] - BOUND_S) < 0.1 for event in mailer.opened) / len(mailer.ended)
+    assert unsure < 0.02 and abs(indicator - truth) < 0.001 + unsure, f"indicator {indicator:.5f}, clients {truth:.5f} ({outcomes}, {late} late)"
     print(f"errors: indicator {indicator:.5f}, clients {truth:.5f}, of {len(mailer.ended)}")
 
 
