@@ -69,22 +69,31 @@ std::expected<NodeReport, std::string> report_from(const etcd::Record& record, c
 
 std::vector<Difference> differences(const std::vector<NodeReport>& reports) {
   std::vector<Difference> out;
-  const auto compare = [&](std::string what, auto value_of) {
+  std::vector<const NodeReport*> all;
+  std::map<std::string, std::vector<const NodeReport*>> zones;
+  for (const NodeReport& report : reports) {
+    all.push_back(&report);
+    zones[report.zone].push_back(&report);
+  }
+  const auto compare = [&](const std::vector<const NodeReport*>& nodes, std::string what, auto value_of) {
     Difference found{std::move(what), {}};
-    for (const NodeReport& report : reports) found.who[value_of(report)].push_back(report.node);
+    for (const NodeReport* report : nodes) found.who[value_of(*report)].push_back(report->node);
     if (found.who.size() > 1) out.push_back(std::move(found));
   };
-  compare("version", [](const NodeReport& report) { return report.version; });
-  compare("file", [](const NodeReport& report) { return report.file; });
-  std::set<std::string> pools;
-  for (const NodeReport& report : reports) {
-    for (const auto& [pool, digest] : report.tables) pools.insert(pool);
-  }
-  for (const std::string& pool : pools) {
-    compare("table of " + pool, [&](const NodeReport& report) {
-      const auto found = report.tables.find(pool);
-      return found == report.tables.end() ? std::string() : found->second;
-    });
+  compare(all, "version", [](const NodeReport& report) { return report.version; });
+  compare(all, "file", [](const NodeReport& report) { return report.file; });
+  for (const auto& [zone, nodes] : zones) {
+    std::set<std::string> pools;
+    for (const NodeReport* report : nodes) {
+      for (const auto& [pool, digest] : report->tables) pools.insert(pool);
+    }
+    for (const std::string& pool : pools) {
+      const std::string where = zone.empty() ? "" : " in zone " + zone;
+      compare(nodes, "table of " + pool + where, [&](const NodeReport& report) {
+        const auto found = report.tables.find(pool);
+        return found == report.tables.end() ? std::string() : found->second;
+      });
+    }
   }
   return out;
 }

@@ -33,9 +33,9 @@ std::string to_text(const NodeReport& report);
 /// What one of the keys below `prefix` says. The error names it.
 std::expected<NodeReport, std::string> report_from(const etcd::Record& record, const std::string& prefix);
 
-/// Something that is not the same on all nodes.
+/// Something that is not the same on all nodes; of tables, on all nodes of a zone, as another zone has other ones.
 struct Difference {
-  std::string what;                                     // "version", "file", "table of mta:25"
+  std::string what;                                     // "version", "file", "table of mta:25 in zone a"
   std::map<std::string, std::vector<std::string>> who;  // the nodes, by what it is there; "" = there is none
 
   friend bool operator==(const Difference&, const Difference&) = default;

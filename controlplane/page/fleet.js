@@ -18,8 +18,11 @@ function showValue(cell, text, differs) {
 function showTables(cell, node) {
   if (!cell.firstChild) cell.append(el("ul", {class: "digests", "aria-label": "digests of the tables"}));
   keep(cell.firstChild, node.pools, (pool) => pool, () => el("li"),
-       (item, pool) => showValue(item, `${pool} ${digest(node.tables[pool])}`, node.differs.has(`table of ${pool}`)));
+       (item, pool) => showValue(item, `${pool} ${digest(node.tables[pool])}`, node.differs.has(tableOf(pool, node.zone))));
 }
+
+/** As /api/v1/fleet calls what differs: tables are held against those of the same zone. */
+const tableOf = (pool, zone) => `table of ${pool}${zone && ` in zone ${zone}`}`;
 
 const nodes = new Table("Nodes of the fleet", [
   {title: "Node", header: true, show: (cell, one) => twoLines(cell, one.node + (one.own ? ", this one" : ""),
@@ -41,9 +44,9 @@ const differenceWords = (one) => `${one.what}: ${one.values.map((each) =>
 function showFleet(fleet) {
   byId("fleet-section").hidden = !fleet.etcd;
   if (!fleet.etcd) return;
-  const pools = [...new Set(fleet.nodes.flatMap((one) => Object.keys(one.tables)))].sort();
+  const poolsOf = (zone) => [...new Set(fleet.nodes.filter((one) => one.zone === zone).flatMap((one) => Object.keys(one.tables)))].sort();
   const differs = new Set(fleet.differences.map((one) => one.what));
-  nodes.update(fleet.nodes.map((one) => ({...one, pools, differs, own: one.instance === fleet.self.instance,
+  nodes.update(fleet.nodes.map((one) => ({...one, pools: poolsOf(one.zone), differs, own: one.instance === fleet.self.instance,
                                           ago: `${age(secondsBetween(one.time, fleet.time))} ago`})), (one) => one.node);
   const faults = [fleet.etcd.fault && `What is known stays: ${fleet.etcd.fault}`, fleet.self.rival && rivalWords(fleet.self)];
   keep(differences, [...faults.filter(Boolean), ...fleet.differences.map(differenceWords)], (text) => text, () => el("li"), setText);

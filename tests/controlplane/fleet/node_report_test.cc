@@ -62,10 +62,22 @@ TEST(Differences, AreWhatNodesDoNotHaveInCommon) {
   third.tables = {{"mta:25", "00fe"}, {"other:25", "1"}};
   const std::vector<Difference> wanted{
       {"version", {{"0.1.0", {"edge1", "edge3"}}, {"0.2.0", {"edge2"}}}},
-      {"table of mta:25", {{"00ff", {"edge1", "edge2"}}, {"00fe", {"edge3"}}}},
-      {"table of other:25", {{"", {"edge1", "edge2"}}, {"1", {"edge3"}}}},
+      {"table of mta:25 in zone a", {{"00ff", {"edge1"}}, {"00fe", {"edge3"}}}},
+      {"table of other:25 in zone a", {{"", {"edge1"}}, {"1", {"edge3"}}}},
   };
   EXPECT_EQ(differences({first, second, third}), wanted);
+}
+
+TEST(Differences, OfTablesAreThoseWithinAZone) {
+  NodeReport north = report("north1"), south = report("south1"), other = report("south2");
+  south.zone = other.zone = "b";
+  south.tables = other.tables = {{"mta:25", "00fe"}, {"spare:25", "1"}};
+  EXPECT_TRUE(differences({north, south, other}).empty());
+  other.tables.erase("spare:25");
+  const std::vector<Difference> wanted{{"table of spare:25 in zone b", {{"1", {"south1"}}, {"", {"south2"}}}}};
+  EXPECT_EQ(differences({north, south, other}), wanted);
+  south.zone = other.zone = north.zone = "";  // nobody says where it is
+  EXPECT_EQ(differences({north, south}).at(0).what, "table of mta:25");
 }
 
 }  // namespace
