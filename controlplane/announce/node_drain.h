@@ -26,7 +26,7 @@ class NodeDrain {
   /// Quiet: new sessions have ceased. Empty: and none is open. Out: the deadline is over.
   enum class Phase : uint8_t { kServing, kDraining, kQuiet, kEmpty, kOut };
   struct Flows {
-    uint64_t created = 0;  // since the data plane started
+    uint64_t created = 0;  // since the data plane started; not those that began at another node
     uint64_t open = 0;
   };
 

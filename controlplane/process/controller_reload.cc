@@ -175,6 +175,10 @@ std::optional<NodeDrain::Flows> Controller::node_flows() const {
     });
   };
   if (!add_all(model_.services()) || !add_all(model_.removed_services())) return std::nullopt;
+  if (const ChannelMapping* mapping = channel_.mapping()) {
+    const uint64_t resumed = worker_counters(*mapping)[static_cast<size_t>(channel::Counter::kFlowsResumed)];
+    out.created -= std::min(out.created, resumed);
+  }
   return out;
 }
 
