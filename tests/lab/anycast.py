@@ -6,6 +6,7 @@ import pathlib
 import re
 
 from .balancer import EXAMPLE, ROOT
+from .bird import Bird
 from .frr import Frr
 from .network import BALANCER_FRONT
 from .routers import CLIENT, GATEWAY, Routers
@@ -68,6 +69,7 @@ class Upstream:
         self._directory = lab.directory / "bird"
         self.router = f"{lab.network.wires.removesuffix('-wires')}-router0"
         self.client = None
+        self._birds = {}
 
     def build(self):
         """With BIRD on the node. The balancer runs, as its routes are by its twin."""
@@ -112,15 +114,11 @@ class Upstream:
     def _start(self, name, namespace, text):
         path = self._directory / f"{name}.conf"
         path.write_text(text)
-        run("bird", "-p", "-c", path)
-        command = ["bird", "-f", "-c", path, "-s", self._directory / f"{name}.ctl", "-P", self._directory / f"{name}.pid"]
-        service = Service(f"bird {name}", command, self._directory / f"{name}.log", namespace)
-        self._lab.services.append(service)
-        wait_until(lambda: service.require_running() or (self._directory / f"{name}.ctl").exists(), 15, f"{service.name} listens")
+        self._birds[name] = Bird(self._lab, f"bird {name}", namespace, path)
 
     def say(self, name, words):
         """What that side's BIRD answers."""
-        return run("birdc", "-s", self._directory / f"{name}.ctl", *words.split())
+        return self._birds[name].say(words)
 
     def paths(self, vip):
         """What the router's BIRD knows of a VIP, with every attribute; "" if nothing."""

@@ -27,13 +27,14 @@ class Mailer:
                reset, closed (the server ended it), timeout, tls, unreachable
     attempted  message id -> body hash, of messages begun
     confirmed  message id -> backend that took responsibility for it
+    moments    when each of these was confirmed, in order: (time, backend)
     sums       counts at the end: messages, retried, given_up, open:BACKEND, end:OUTCOME
     """
 
     def __init__(self, namespace, log_path, **plan):
         self.plan = Plan(**plan)
         self.opened, self.held, self.ended = [], [], []
-        self.attempted, self.confirmed = {}, {}
+        self.attempted, self.confirmed, self.moments = {}, {}, []
         self.sums, self.seconds = {}, None
         self._log_path = log_path
         command = [sys.executable, "-m", "lab.mail_client",
@@ -57,6 +58,7 @@ class Mailer:
                     self.attempted[event["id"]] = event["hash"]
                 case "message":
                     self.confirmed[event["id"]] = event["backend"]
+                    self.moments.append((event["time"], event["backend"]))
                 case "end":
                     self.ended.append(event)
                 case "done":

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real name servers in the balancer's namespace: one that has a zone, signed if wanted, and changes it by dynamic updates; and a resolver
 that validates it and that the namespace's programs ask."""
-import pathlib
 import shutil
 
+from .network import own_files
 from .shell import Service, run, wait_until
 
 ZONE = """$TTL 1
@@ -15,10 +15,11 @@ DNS_PORT = 5353
 
 
 class Named:
-    """A BIND of its own directory. `ready`: what its log says when it serves."""
+    """A BIND of its own directory. `ready`: what its log says when it serves. `namespace`: where, if not beside the balancer."""
 
-    def __init__(self, lab, name, ready):
+    def __init__(self, lab, name, ready, namespace=None):
         self.lab, self.name, self.ready = lab, name, ready
+        self.namespace = namespace or lab.network.balancer
         self.directory = lab.directory / name
         self.directory.mkdir(mode=0o755)
         self.service = None
@@ -28,7 +29,7 @@ class Named:
 
     def start(self):
         self.service = Service(self.name, ["named", "-f", "-g", "-c", self.directory / "named.conf", "-u", "root"],
-                               self.lab.directory / f"{self.name}.log", self.lab.network.balancer)
+                               self.lab.directory / f"{self.name}.log", self.namespace)
         self.lab.services.append(self.service)
         wait_until(lambda: self.service.require_running() or self.ready in self.service.log_path.read_text(), 20, f"{self.name} runs")
 
@@ -70,8 +71,7 @@ class Resolver(Named):
     def __init__(self, lab, server):
         super().__init__(lab, "resolver", "running")
         self.server = server
-        self.files = pathlib.Path("/etc/netns") / lab.network.balancer  # `ip netns exec` puts them over those of /etc
-        self.files.mkdir(parents=True)
+        self.files = own_files(lab.network.balancer)
         (self.files / "resolv.conf").write_text("nameserver 127.0.0.1\n")
         self.set_validating(True)
         self.start()

@@ -6,6 +6,7 @@ balancer's devices, carry no address: these belong on the kernel twins, which th
 on every end, so that packets on the wire are as on a real one: whole checksums, no larger than the MTU.
 """
 import pathlib
+import shutil
 
 from .shell import CommandError, run
 
@@ -57,8 +58,8 @@ class Network:
         if pathlib.Path("/proc/sys/net/bridge").exists():
             sysctl(self.wires, *(f"net.bridge.bridge-nf-call-{table}=0" for table in ("iptables", "ip6tables", "arptables")))
         for bridge in ("front", "back"):
-            ip(self.wires, f"link add {bridge} type bridge mcast_snooping 0", f"link set {bridge} up")
-        self._cable_balancer(self.balancer, "")
+            self.add_bridge(bridge)
+        self.cable_balancer(self.balancer)
         for index, namespace in enumerate(self.clients):
             self.cable(namespace, "eth0", "front", f"client{index}")
             self._address_client(namespace, index)
@@ -66,20 +67,29 @@ class Network:
             self.cable(namespace, "eth0", "back", f"mta{index + 1}")
             self._address_backend(namespace, index)
 
-    def _cable_balancer(self, namespace, suffix):
-        for device, bridge, port in (("lb-front", "front", "lbf"), ("lb-back", "back", "lbb")):
-            self.cable(namespace, device, bridge, port + suffix)
+    def cable_balancer(self, namespace, front=("front", "lbf"), back=("back", "lbb")):
+        """A balancer's two devices. `front`, `back`: bridge, and the name of the switch's end."""
+        for device, (bridge, port) in (("lb-front", front), ("lb-back", back)):
+            self.cable(namespace, device, bridge, port)
             sysctl(namespace, f"net.ipv6.conf.{device}.disable_ipv6=1")
 
-    def add_balancer(self):
-        """A namespace for a second balancer, wired as the first is, but by the switch's ends `lbf2` and `lbb2`. Returns its name; it
-        is removed with the others."""
-        namespace = f"{self.wires.removesuffix('-wires')}-lb2"
+    def add_namespace(self, name):
+        """A further one, removed with the others. Returns what it is called."""
+        namespace = f"{self.wires.removesuffix('-wires')}-{name}"
         run("ip", "netns", "add", namespace)
         self._others.append(namespace)
         sysctl(namespace, "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
         ip(namespace, "link set lo up")
-        self._cable_balancer(namespace, "2")
+        return namespace
+
+    def add_bridge(self, name):
+        ip(self.wires, f"link add {name} type bridge mcast_snooping 0", f"link set {name} up")
+
+    def add_balancer(self):
+        """A namespace for a second balancer, wired as the first is, but by the switch's ends `lbf2` and `lbb2`. Returns its name; it
+        is removed with the others."""
+        namespace = self.add_namespace("lb2")
+        self.cable_balancer(namespace, ("front", "lbf2"), ("back", "lbb2"))
         return namespace
 
     def cable(self, namespace, device, bridge, port):
@@ -193,7 +203,15 @@ def signal_processes(namespace, signal):
         run("sh", "-c", f"kill -{signal} {' '.join(pids)} 2>/dev/null; true")
 
 
+def own_files(namespace):
+    """A directory whose files `ip netns exec` puts over those of /etc."""
+    path = pathlib.Path("/etc/netns") / namespace
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def remove_namespace(namespace):
     if namespace_exists(namespace):
         kill_processes(namespace)
         run("ip", "netns", "delete", namespace)
+    shutil.rmtree(pathlib.Path("/etc/netns") / namespace, ignore_errors=True)
