@@ -33,6 +33,33 @@ TEST(Examples, LoadWithoutFaultOrWarning) {
   }
 }
 
+// As docs/regions.md has them laid out on the nodes, with what belongs into /etc/sluice in a directory of ours.
+TEST(Examples, OfTwoRegionsAreRightOnEachNode) {
+  const std::filesystem::path shipped = kSourceRoot / "config/examples/regions/node";
+  for (const std::string region : {"north", "south"}) {
+    for (const std::string number : {"1", "2"}) {
+      const Directory directory;
+      for (const char* name : {"fleet.key", "etcd-ca.pem", "etcd-client.pem", "etcd-client.key", "read.token"}) {
+        const std::filesystem::path secret = directory.write(name, std::string(64, 's'));
+        std::filesystem::permissions(secret, std::filesystem::perms::owner_read);
+      }
+      const auto lay = [&](const std::string& from, const std::string& to) {
+        std::string text = read_file(shipped / from);
+        for (size_t at = 0; (at = text.find("/etc/sluice/", at)) != std::string::npos;)
+          text.replace(at, std::string_view("/etc/sluice/").size(), directory.path(""));
+        return directory.write(to, text);
+      };
+      lay("etcd.cfg", "etcd.cfg");
+      lay(region + ".cfg", "region.cfg");
+      lay(region + number + ".cfg", "node.cfg");
+      const std::string path = lay("edge.cfg", "edge.cfg");
+      std::ostringstream out;
+      EXPECT_EQ(check_command(path, out), 0) << region << number << ": " << out.str();
+      EXPECT_TRUE(out.str().starts_with(path + ": ok: ")) << out.str();
+    }
+  }
+}
+
 // Cut short at every byte, and with a byte left out here and there.
 TEST(Examples, AreEitherRightOrFaultyWithALineWhereverTheyAreDamaged) {
   const Directory directory;

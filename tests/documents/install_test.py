@@ -20,11 +20,17 @@ def test_programs_pages_units_completion_and_examples_are_installed(installed, f
                    "bash-completion/completions/sluicectl", "libexec/sluice/address-twins", "libexec/sluice/prepare-instance",
                    "sysusers.d/sluice.conf", "tmpfiles.d/sluice.conf", "rules.d/60-sluice.rules", "examples/af_xdp.conf",
                    "examples/uio.conf", "examples/announce-address.conf", "libexec/sluice/vip-ready", "libexec/sluice/gobgp-follow", "examples/anycast/gobgpd.toml", "examples/anycast/bird.conf", "examples/anycast/keepalived-reload.conf", "examples/edge.cfg", "examples/edge.addresses",
+                   "regions/node/edge.cfg", "regions/node/north1.addresses", "regions/router/sysctl.conf", "regions/mta/register-south.conf",
+                   "regions/etcd/third.env", "regions/dns/named.conf", "regions/dns/dns-update.timer",
                    "system/sluice-control@.service", "system/sluice-dataplane@.service", "system/sluice-register.service", "sbin/sluice-register", "examples/register.conf",
                    "share/sluice/grafana/sluice.json", "share/sluice/prometheus/alerts.yml"):
         assert find(suffix).stat().st_size > 0
     names = {path.name for path in installed.rglob("*") if path.is_file()}
     assert not names & {"sluicectl-documents", "config-reference", "perf_mail"}, "tools of the build do not belong to an installation"
+
+
+def test_what_keeps_the_name_server_right_can_be_run(find):
+    assert os.access(find("regions/dns/dns-update"), os.X_OK)
 
 
 def test_installed_examples_pass_the_check(find):

@@ -22,6 +22,8 @@ END_TO_END = {
     "dataplane/smtp/": ["looking_test.py"],
     "dataplane/device/": ["twin_test.py"],
     "dataplane/": ["forwarding_test.py"],
+    "config/examples/regions/": ["regions_test.py"],
+    "tests/lab/region": ["regions_test.py"],
     "tests/lab/": ["forwarding_test.py"],
     "demo": ["demo_test.py"],
     "perf/blast/": ["blast_test.py"],
