@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from lab.anycast import BFD
 from lab.etcd import REGISTER
 from lab.lab import Lab
 from lab.region_hosts import EXAMPLES, VIP, VIPS
@@ -19,7 +20,7 @@ from lab.shell import run, wait_until
 @pytest.fixture
 def world():
     with Lab(backends=0, clients=0) as lab:
-        made = World(lab)
+        made = World(lab, BFD)
         made.build()
         made.start()
         yield made
@@ -58,7 +59,7 @@ def test_a_node_dies_and_then_a_region(world):
 def test_all_that_the_demo_does_costs_nobody_a_session():
     said = io.StringIO()
     with Lab(backends=0, clients=0) as lab:
-        assert Show(Screen(said)).run(lab), said.getvalue()
+        assert Show(Screen(said)).run(lab, BFD), said.getvalue()
     assert "Sessions ended with their own mail servers and with nothing else." in said.getvalue()
 
 

@@ -72,7 +72,7 @@ class Host:
 
     def start_bird(self, own, common):
         """BIRD with its own file and what that includes."""
-        self.ship(common, TO_STDERR, *([(BFD_SHIPPED, BFD)] if "bfd" in (EXAMPLES / common).read_text() else []))
+        self.ship(common, TO_STDERR, *([(BFD_SHIPPED, self.world.bfd)] if "bfd" in (EXAMPLES / common).read_text() else []))
         self.bird = Bird(self.world.lab, f"bird {self.name}", self.namespace, self.ship(own, to="bird.conf"))
 
     def serve(self, name, argv, **options):
@@ -194,7 +194,7 @@ class MailServer(Host):
 
 
 class EtcdMember(Host):
-    """Of the third place, beside the name server."""
+    """One of three: in each region, and at the third place."""
 
     def __init__(self, world, place):
         super().__init__(world, f"{place}-etcd")

@@ -13,7 +13,7 @@ import json
 import shutil
 
 from .etcd import PREFIX
-from .region_hosts import (MAIL_SERVERS, NODES, PLACES, REGIONS, SUBMISSION, VIP, VIPS, Clients, EtcdMember, MailServer, NameServer, Node,
+from .region_hosts import (BFD, MAIL_SERVERS, NODES, PLACES, REGIONS, SUBMISSION, VIP, VIPS, Clients, EtcdMember, MailServer, NameServer, Node,
                            Router)
 from .shell import run, wait_until
 
@@ -35,10 +35,10 @@ class Region:
 
 
 class World:
-    """`start()` returns when mail can be sent in both regions."""
+    """`start()` returns when mail can be sent in both regions. `bfd`: how patient it is."""
 
-    def __init__(self, lab):
-        self.lab = lab
+    def __init__(self, lab, bfd=BFD):
+        self.lab, self.bfd = lab, bfd
         self.directory = lab.directory / "world"
         self.etc = self.directory / "etc"
         self.regions, self.clients, self.etcd = {}, {}, {}

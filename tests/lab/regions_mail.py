@@ -44,7 +44,7 @@ class Traffic:
     def start(self):
         for region, clients in self.world.clients.items():
             self._mailers[region] = [clients.mail(target, doors=doors, sessions=NEVER_ENDS, per_second=PER_SECOND, messages=MESSAGES, pause_s=PAUSE_S,
-                                                  size=4000, attempts=60, retry_s=0.7, timeout_s=30) for _, target, doors in STREAMS]
+                                                  size=4000, attempts=60, retry_s=0.7, timeout_s=45) for _, target, doors in STREAMS]
 
     @property
     def mailers(self):

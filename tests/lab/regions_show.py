@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`./demo --regions`: the world of lab.regions with mail in it, what is done to it, and what every client saw."""
 from .lab import Lab
-from .region_hosts import VIP, VIPS
+from .region_hosts import BFD, VIP, VIPS
 from .regions import World
 from .regions_mail import Traffic
 from .screen import BOLD, DIM, GREEN, RED, YELLOW
@@ -90,11 +90,11 @@ class Show:
     def __init__(self, screen):
         self._screen = screen
 
-    def run(self, lab):
+    def run(self, lab, bfd=BFD):
         """The whole of it. Returns whether nothing was lost that should not have been."""
         screen = self._screen
         screen.say(screen.paint(PICTURE, DIM))
-        world = World(lab)
+        world = World(lab, bfd)
         with screen.step("27 machines, with config/examples/regions"):
             world.build()
             world.start()
