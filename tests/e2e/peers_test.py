@@ -54,6 +54,24 @@ def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor):
     assert f"edge{2 - survivor}" in shown and "taken over: " in shown, shown
 
 
+def test_what_another_node_began_is_no_new_session_of_one_that_drains(lab, fleet):
+    lab.start_greeters()
+    fleet.start()
+    draining = fleet.nodes[0]
+    mailer = mail(lab, fleet, sessions=100_000, per_second=10, messages=0)
+    wait_until(lambda: draining.counters()["flows_established"] > 0, 60, "it has clients, too, and knows the way to them")
+    fleet.lead_clients(1)
+    before = draining.counters()["flows_resumed"]
+    wait_until(lambda: draining.counters()["flows_resumed"] > before + 5, 60, "it gets answers to clients of the other")
+    said = draining.ctl("node", "drain", "--wait")
+    assert "new sessions have ceased" in said, said
+    before = draining.counters()["flows_resumed"]
+    wait_until(lambda: draining.counters()["flows_resumed"] > before, 60, "and does so still")
+    mailer.stop()
+    mailer.wait()
+    assert set(mailer.outcomes) == {"delivered"}, mailer.summary()
+
+
 class Wire:
     """The nodes' own network as someone sees it who has got into it."""
 

@@ -105,13 +105,19 @@ class Fleet:
         for node in self.nodes:
             node.stop()
 
+    def lead_clients(self, *nodes):
+        """The router spreads connections over these nodes."""
+        ip(self._router, f"route replace {VIP}/32 {_hops(FRONT, nodes)}")
+
     def _lead(self, *nodes):
-        """The router and the mail servers spread connections over these nodes."""
-        def hops(addresses):
-            return " ".join(f"nexthop via {addresses[node]}" for node in nodes)
-        ip(self._router, f"route replace {VIP}/32 {hops(FRONT)}")
+        """So do the mail servers, with what they answer."""
+        self.lead_clients(*nodes)
         for namespace in self._lab.network.backends:
-            ip(namespace, f"route replace default {hops(BACK)}")
+            ip(namespace, f"route replace default {_hops(BACK, nodes)}")
+
+
+def _hops(addresses, nodes):
+    return " ".join(f"nexthop via {addresses[node]}" for node in nodes)
 
 
 def _addresses(index, front, back):
