@@ -5,6 +5,8 @@
     client0      192.0.2.0/24          lb         10.0.1.0/24       mta1, mta2, mta3
                  2001:db8:25::/64                 fd00:1::/64
 
+Two regions, with routers, two balancers each, etcd and a name server: lab.regions.
+
 Everything carries the lab's own identity, so labs run side by side, and `clean` removes what a killed
 one left. Needs root, and nothing but Python's standard library.
 
