@@ -15,6 +15,7 @@ inline constexpr size_t kMaxPorts = 16;
 inline constexpr int64_t kMaxWorkers = 64;
 inline constexpr int64_t kMaxBurst = 64;
 inline constexpr size_t kMaxPeers = 16;
+inline constexpr size_t kMaxPeerAddresses = 16;
 
 inline constexpr size_t kMaxPools = 4096;
 inline constexpr size_t kMaxChecks = 1024;

@@ -313,7 +313,8 @@ struct Records {
 struct Peers {
   std::optional<SocketAddress> listen;  // none: no exchange
   std::vector<SocketAddress> to;
-  std::string key_file;  // a secret that all of them share
+  std::string key_file;              // a secret that all of them share
+  std::vector<IpAddress> addresses;  // from which the others speak with backends by fullnat
 
   friend bool operator==(const Peers&, const Peers&) = default;
 };

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "config/bounds.h"
 
@@ -141,14 +142,26 @@ void check_etcd(const Etcd& etcd, Findings& findings) {
                                    etcd.cert_file.empty() ? "key_file" : "cert_file"));
 }
 
+void check_peer_addresses(const Config& config, Findings& findings) {
+  std::set<IpAddress> seen;
+  for (const IpAddress& address : config.fleet.peers.addresses) {
+    const auto add = [&](std::string_view what) {
+      findings.add("fleet.peers.addresses", fmt::format("{} {}", address.to_string(), what));
+    };
+    if (!seen.insert(address).second) add("stands twice; allowed: each address once");
+    if (std::ranges::any_of(config.services, [&](const Service& service) { return service.vip == address; }))
+      add("is a VIP; allowed: what the other nodes have on their networks with mail servers");
+  }
+}
+
 }  // namespace
 
 void check_fleet(const Config& config, Findings& findings) {
   if (config.fleet.etcd) check_etcd(*config.fleet.etcd, findings);
   const Peers& peers = config.fleet.peers;
   const std::string path = "fleet.peers";
-  const bool wanted =
-      findings.given(path + ".listen") || findings.given(path + ".to") || findings.given(path + ".key_file");
+  const bool wanted = findings.given(path + ".listen") || findings.given(path + ".to") ||
+                      findings.given(path + ".key_file") || findings.given(path + ".addresses");
   if (!wanted || !findings.sound(path + ".listen") || !findings.sound(path + ".to")) return;
   if (!peers.listen) return findings.add(path, "has no `listen`; allowed: with `listen`, `to` and `key_file`");
   if (peers.to.empty()) return findings.add(path, "has nobody in `to`; allowed: the addresses of the other nodes");
@@ -167,6 +180,7 @@ void check_fleet(const Config& config, Findings& findings) {
         peers.to.begin() + static_cast<ptrdiff_t>(i))
       findings.add(at, fmt::format("{} stands twice; allowed: each node once", to.to_string()));
   }
+  check_peer_addresses(config, findings);
 }
 
 void check_rules(const Config& config, Findings& findings) {

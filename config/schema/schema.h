@@ -232,6 +232,23 @@ Field<T> address(std::string name, IpAddress T::* member, std::string help) {
   return out;
 }
 
+/// An array of them.
+template <class T>
+Field<T> addresses(std::string name, std::vector<IpAddress> T::* member, size_t most, std::string help) {
+  const std::string allowed = fmt::format("at most {} unicast IPv4 or IPv6 addresses", most);
+  Field<T> out{{std::move(name), "array of strings", allowed, "[]", std::move(help)}, {}};
+  out.read = [=](const Value& value, T& into) {
+    for (const std::string& each : read_strings(value, most, allowed)) {
+      const std::string wrong = address_fault(each);
+      if (wrong.empty())
+        (into.*member).push_back(*IpAddress::parse(each));
+      else
+        value.fault(fmt::format("\"{}\" {}; allowed: {}, such as \"10.0.1.2\"", each, wrong, allowed));
+    }
+  };
+  return out;
+}
+
 /// A unicast address and a port.
 template <class T>
 Field<T> socket_address(std::string name, std::optional<SocketAddress> T::* member, std::string help) {

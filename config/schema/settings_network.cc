@@ -15,6 +15,8 @@ Group<Peers> peers_settings() {
                        "where the other nodes listen; it is from there that they send, too"),
       text("key_file", &Peers::key_file, file_rule(),
            "the secret that all of them share: 32 bytes or more, readable by its owner and group alone"),
+      addresses("addresses", &Peers::addresses, kMaxPeerAddresses,
+                "from which the other nodes speak with mail servers by fullnat: their sessions go on from these"),
   };
 }
 

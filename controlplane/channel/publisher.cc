@@ -156,6 +156,7 @@ void Publisher::put_locals(std::vector<Command>& out) {
     message.address = local.address;
     message.generation = id->generation;
     message.port_index = local.port_index;
+    message.flags = local.of_peer ? channel::kLocalOfPeer : 0;
     out.emplace_back(message);
     locals_.emplace(local.key, *id);
   }

@@ -33,6 +33,7 @@ void LocalAddresses::follow(const config::Config& config) {
   }
   for (const config::Service& service : config.services) vips_.push_back(service.vip);
   std::ranges::sort(vips_);
+  of_peers_ = {config.fleet.peers.addresses.begin(), config.fleet.peers.addresses.end()};
   survey();
 }
 
@@ -70,8 +71,10 @@ void LocalAddresses::survey() {
     const auto* found = std::get_if<netlink::InterfaceAddress>(&message);
     if (found == nullptr || !found->usable || std::ranges::binary_search(vips_, found->address)) continue;
     const auto twin = twin_by_link.find(found->link);
-    if (twin != twin_by_link.end()) present.insert({twin->second, found->address});
+    if (twin != twin_by_link.end() && !of_peers_.contains(found->address))
+      present.insert({twin->second, found->address});
   }
+  for (const config::IpAddress& address : of_peers_) present.insert({"", address});
   for (auto& [address, missed] : known_) {
     if (present.erase(address) != 0) {
       missed.reset();

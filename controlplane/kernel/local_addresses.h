@@ -23,10 +23,12 @@
 
 namespace sluice::control {
 
-/// An address of ours towards the backends behind the port with that twin.
+/// An address of ours towards the backends behind the port with that twin, or one of another node's.
 struct LocalAddress {
-  std::string twin;
+  std::string twin;  // "" of another node's, whether the kernel has it for now or not
   config::IpAddress address;
+
+  bool is_of_peer() const { return twin.empty(); }
   friend auto operator<=>(const LocalAddress&, const LocalAddress&) = default;
 };
 
@@ -54,6 +56,7 @@ class LocalAddresses {
 
   std::set<std::string> twins_;          // of ports that face backends
   std::vector<config::IpAddress> vips_;  // sorted
+  std::set<config::IpAddress> of_peers_;
   Changed changed_;
   NetlinkSocket queries_;
   NetlinkSocket notifications_;

@@ -71,6 +71,7 @@ struct DesiredLocal {
   uint64_t key = 0;
   Address address;
   uint8_t port_index = 0;
+  bool of_peer = false;
 
   friend bool operator==(const DesiredLocal&, const DesiredLocal&) = default;
 };

@@ -360,9 +360,10 @@ Desired Model::desired() const {
     out.routes.push_back({route.service, route.sources, placements_[route.placement].table});
   for (const LocalAddress& local : local_addresses_) {
     const BoundPort* port = find_by_twin(ports_, local.twin);
-    if (port == nullptr || !port->index) continue;
+    const bool of_peer = local.is_of_peer();  // it goes with no port: backends are reached by their own
+    if (!of_peer && (port == nullptr || !port->index)) continue;
     const Address address = to_wire(local.address);
-    out.locals.push_back({local_key(address, local.twin), address, *port->index});
+    out.locals.push_back({local_key(address, local.twin), address, of_peer ? uint8_t{0} : *port->index, of_peer});
   }
   return out;
 }

@@ -129,7 +129,12 @@ struct PutLocal {
   Address address;
   uint16_t generation;  // differs from every earlier use of this index
   uint8_t port_index;   // backends behind this port are reached from it
-  uint8_t reserved;
+  uint8_t flags;        // LocalFlags
+};
+
+/// Bits of `PutLocal::flags`.
+enum LocalFlags : uint8_t {
+  kLocalOfPeer = 1,  // another node's: flows that it has told of go on from it, and no new one begins
 };
 
 inline constexpr uint16_t kFirstLocalPort = 1024;

@@ -55,6 +55,7 @@ void tidy_backend(Backend& backend, const PortMap& ports) {
 
 void tidy_local(Local& local, const PortMap& ports) {
   tidy_flag(local.in_use);
+  tidy_flag(local.of_peer);
   const uint8_t port = ports[local.port_index];
   if (port == PortMap::kGone) local.in_use = false;
   local.port_index = port == PortMap::kGone ? 0 : port;

@@ -65,13 +65,14 @@ struct alignas(64) Backend {
 
 static_assert(offsetof(Backend, generation) == 20 && offsetof(Backend, flags) == 22 && offsetof(Backend, in_use) == 23);
 
-/// One of our own addresses towards backends.
+/// One of our own addresses towards backends, or of another node's whose flows may have to go on from here.
 struct alignas(32) Local {
   Address address;
   uint16_t address_sum;
   uint16_t generation;
   uint8_t port_index;
   bool in_use;
+  bool of_peer;  // channel::kLocalOfPeer
   uint64_t key;
 };
 

@@ -123,10 +123,12 @@ void ForwardingState::list_locals() noexcept {
   all_locals_ = LocalList{};
   for (auto& families : locals_at_) families.fill(LocalList{});
   for (uint8_t id = 0; id < channel::kMaxLocals; id++) {
-    if (!locals_[id].in_use) continue;
-    for (LocalList* list : {&all_locals_, &locals_at_[locals_[id].port_index][locals_[id].address.is_v4() ? 0 : 1]}) {
-      list->index[list->count++] = id;
-    }
+    const Local& local = locals_[id];
+    if (!local.in_use) continue;
+    all_locals_.index[all_locals_.count++] = id;
+    if (local.of_peer) continue;
+    LocalList& list = locals_at_[local.port_index][local.address.is_v4() ? 0 : 1];
+    list.index[list.count++] = id;
   }
 }
 
@@ -278,7 +280,13 @@ std::optional<RejectReason> ForwardingState::put_local(const channel::PutLocal& 
   if (local.in_use && (local.address != message.address || local.port_index != message.port_index)) {
     return RejectReason::kLocalIndexTaken;
   }
-  local = {message.address, address_sum(message.address), message.generation, message.port_index, true, message.key};
+  local = {.address = message.address,
+           .address_sum = address_sum(message.address),
+           .generation = message.generation,
+           .port_index = message.port_index,
+           .in_use = true,
+           .of_peer = (message.flags & channel::kLocalOfPeer) != 0,
+           .key = message.key};
   stats_.local_ids[id] = {message.key, message.generation, {}};
   local_named_[id] = true;
   list_locals();

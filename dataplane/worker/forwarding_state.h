@@ -119,7 +119,7 @@ class ForwardingState {
 
   const Local& local(uint32_t index) const noexcept { return locals_[index]; }
 
-  /// Indices of our addresses of one family behind a port, ascending.
+  /// Indices of our own addresses of one family behind a port, ascending.
   std::span<const uint8_t> locals_at(uint32_t port, bool v4) const noexcept {
     const LocalList& list = locals_at_[port][v4 ? 0 : 1];
     return {list.index.data(), list.count};
@@ -131,10 +131,10 @@ class ForwardingState {
     return indices.empty() ? nullptr : &locals_[indices.front()];
   }
 
-  /// Whether there are addresses of ours towards backends.
+  /// Whether there are addresses of ours, or of peers, towards backends.
   bool has_locals() const noexcept { return all_locals_.count != 0; }
 
-  /// Which of our addresses this is; kMaxLocals if none.
+  /// Which of our addresses, or of peers', this is; kMaxLocals if none.
   uint32_t find_local(const Address& address) const noexcept {
     for (uint32_t i = 0; i < all_locals_.count; i++) {
       if (locals_[all_locals_.index[i]].address == address) return all_locals_.index[i];

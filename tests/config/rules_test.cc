@@ -270,6 +270,18 @@ TEST(Rules, NameContradictions) {
         "all",
         "13: fleet.peers.to: [fd00::2]:2526 stands twice; allowed: each node once"}},
       {"top",
+       R"(fleet: { peers = { listen = "10.9.0.1:2526"; to = ["10.9.0.2:2526"]; key_file = "/k"; addresses = ["10.0.1.2"]; }; };)",
+       {}},
+      {"top",
+       R"(fleet: { peers = { addresses = ["10.0.1.2"]; }; };)",
+       {"13: fleet.peers: has no `listen`; allowed: with `listen`, `to` and `key_file`"}},
+      {"top",
+       R"(fleet: { peers = { listen = "10.9.0.1:2526"; to = ["10.9.0.2:2526"]; key_file = "/k"; addresses = ["10.0.1.2", "10.0.1.2", "192.0.2.25"]; }; };)",
+       {"13: fleet.peers.addresses: 10.0.1.2 stands twice; allowed: each address once",
+        "13: fleet.peers.addresses: 192.0.2.25 is a VIP; allowed: what the other nodes have on their networks with "
+        "mail "
+        "servers"}},
+      {"top",
        R"(fleet: { etcd = { endpoints = ["https://10.9.0.9:2379"]; cert_file = "/c"; key_file = "/k"; }; };)",
        {}},
       {"top",

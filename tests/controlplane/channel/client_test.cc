@@ -75,6 +75,7 @@ TEST_F(Channel, PublishesOurOwnAddressesAndKeepsTheirIds) {
   const auto& put = dataplane_->worker(0).locals.at(static_cast<uint16_t>(second));
   EXPECT_EQ(put.address, local(22, 2).address);
   EXPECT_EQ(put.port_index, 2);
+  EXPECT_EQ(put.flags, 0);
 
   // One goes, one comes; what stays keeps its id, over a reconnect too.
   desired.locals = {local(22, 2), local(23, 1)};

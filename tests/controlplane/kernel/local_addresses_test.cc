@@ -27,7 +27,7 @@ class LocalAddressesTest : public testing::Test {
   }
   void SetUp() override {
     if (!ready_) GTEST_SKIP() << "needs root and iproute2";
-    config::Config config;
+    config::Config& config = config_;
     config::Port front, back;
     front.faces = config::Faces::kClients;
     front.twin = "slf0";
@@ -40,8 +40,8 @@ class LocalAddressesTest : public testing::Test {
     addresses_ = std::make_unique<LocalAddresses>(io_, [this](const std::vector<LocalAddress>& now) {
       last_.clear();
       for (const LocalAddress& each : now) {
-        EXPECT_EQ(each.twin, "slb0");
-        last_.push_back(each.address.to_string());
+        EXPECT_EQ(each.twin, each.is_of_peer() ? "" : "slb0");
+        last_.push_back(each.address.to_string() + (each.is_of_peer() ? " of a peer" : ""));
       }
     });
     addresses_->follow(config);
@@ -62,6 +62,7 @@ class LocalAddressesTest : public testing::Test {
   }
 
   static bool ready_;
+  config::Config config_;
   boost::asio::io_context io_;
   std::unique_ptr<LocalAddresses> addresses_;
   std::vector<std::string> last_;
@@ -77,6 +78,16 @@ TEST_F(LocalAddressesTest, AreThoseOfTwinsThatFaceBackendsWithoutVipsAndLinkLoca
   wait_for({"10.9.1.1", "10.9.1.2", "fd00:1::1"});
   ASSERT_TRUE(run("ip addr del 10.9.1.2/24 dev slb0; ip -6 addr del fd00:1::1/64 dev slb0"));
   wait_for({"10.9.1.1"});
+}
+
+TEST_F(LocalAddressesTest, APeersAddressIsItsOwnWhereverItIs) {
+  config_.fleet.peers.addresses = {ip("10.9.1.7")};
+  addresses_->follow(config_);
+  wait_for({"10.9.1.7 of a peer", "10.9.1.1"});
+  ASSERT_TRUE(run("ip addr add 10.9.1.7/32 dev slb0; ip addr add 10.9.1.8/32 dev slb0"));
+  wait_for({"10.9.1.7 of a peer", "10.9.1.1", "10.9.1.8"});
+  ASSERT_TRUE(run("ip addr del 10.9.1.7/32 dev slb0; ip addr del 10.9.1.8/32 dev slb0"));
+  wait_for({"10.9.1.7 of a peer", "10.9.1.1"});
 }
 
 TEST_F(LocalAddressesTest, OneThatVanishesForAMomentStays) {

@@ -116,6 +116,19 @@ TEST_F(ModelPorts, NothingIsSentThroughAPortThatIsRefused) {
   EXPECT_EQ(model.members()[0].state(), "up");
 }
 
+TEST_F(ModelPorts, AnotherNodesAddressIsKeptForItsSessionsAlone) {
+  config_.services[0].forwarding = config::Forwarding::kFullnat;
+  Model model = this->model();
+  bring_up(model);
+  EXPECT_TRUE(model.set_local_addresses({{"", ip("10.0.1.9")}}));
+  model.refresh();
+  EXPECT_EQ(model.members()[0].state(), "unreachable") << "no new session begins from it";
+  const Desired desired = model.desired();
+  ASSERT_EQ(desired.locals.size(), 1u);
+  EXPECT_TRUE(desired.locals[0].of_peer);
+  EXPECT_EQ(desired.locals[0].address, to_wire(ip("10.0.1.9")));
+}
+
 TEST_F(ModelPorts, AReloadedModelKeepsThemAndANewBackendOfAKnownAddressHasThem) {
   Model before = this->model();
   bring_up(before);

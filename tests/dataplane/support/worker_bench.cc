@@ -290,13 +290,14 @@ void WorkerBench::put_limits(const channel::LimitRules& rules, uint32_t count, u
   command(channel::Command(message));
 }
 
-void WorkerBench::put_local(uint16_t id, const Address& address) {
+void WorkerBench::put_local(uint16_t id, const Address& address, uint8_t flags) {
   channel::PutLocal message{};
   message.header = {channel::CommandType::kPutLocal, 0, id, 0};
   message.key = 5000U + id;
   message.address = address;
   message.generation = 1;
   message.port_index = kBack;
+  message.flags = flags;
   command(channel::Command(message));
 }
 

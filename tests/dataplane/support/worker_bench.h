@@ -65,7 +65,8 @@ class WorkerBench {
   void put_service(uint16_t id, const Endpoint& vip, const std::vector<uint16_t>& table, channel::PutService message);
   void put_backend(uint16_t id, const Endpoint& endpoint, uint16_t weight, uint32_t max_connections);
   /// An address of ours towards backends, behind the back port.
-  void put_local(uint16_t id, const Address& address);
+  /// `flags`: channel::LocalFlags.
+  void put_local(uint16_t id, const Address& address, uint8_t flags = 0);
   /// Blocks the ranges between IPv4 borders, and between IPv6 borders given as the upper halves of addresses.
   void put_sources(const std::vector<uint32_t>& v4_borders, const std::vector<uint64_t>& v6_borders = {}) {
     put_list(channel::kBlockedSources, v4_borders, v6_borders);
