@@ -20,6 +20,7 @@ namespace {
 
 constexpr uint32_t kReceivesPerTurn = 256, kTellsPerTurn = 4096, kTellBurst = 64;
 constexpr uint32_t kRefreshedPerTurn = 256;  // entries: at most some 5 MB in a second, to each peer
+constexpr uint32_t kPassedOnPerTurn = 1024;  // entries likewise, few of them told
 constexpr uint32_t kSweepMs = 60'000;        // for the whole table
 constexpr uint64_t kHelloEveryMs = 1000, kAnswerEveryMs = 100;
 constexpr uint32_t kMsPerS = 1000;
@@ -111,6 +112,7 @@ void Exchange::turn(int wait_ms) {
   drain_tells();
   refresh_some(now_ms);
   for (uint32_t peer = 0; peer < peers_.size(); peer++) {
+    pass_on_some(peer, now_ms);
     flush(peer);
     if (now_ms - peers_[peer].hello_ms >= kHelloEveryMs) greet(peer, 0, now_ms);
   }
@@ -161,6 +163,7 @@ void Exchange::take(uint32_t index, std::span<const uint8_t> datagram, uint64_t 
   if (opened.begins) {
     if (was_known) add(status.forgotten_after_restart);
     peer.began_ms = now_ms;
+    peer.passed_on = 0;
     greet(index, 0, now_ms);
     refreshed_ms_ = refresh_worker_ = refresh_flow_ = 0;  // all over: it knows nothing
   }
@@ -178,7 +181,9 @@ void Exchange::learn(uint32_t peer, std::span<const uint8_t> flows, uint64_t now
       continue;
     }
     add(status.flows_learned);
-    const ToldTable::Put put = table_.put(*flow, peer, static_cast<uint32_t>(now_ms / kMsPerS));
+    const bool hearsay = flow->stage == FlowStage::kHearsay;
+    if (hearsay && table_.from_client(flow->client, flow->vip)) continue;  // its own node's word counts more
+    const ToldTable::Put put = table_.put(*flow, hearsay ? kHearsay : peer, static_cast<uint32_t>(now_ms / kMsPerS));
     if (put == ToldTable::Put::kDisplaced || put == ToldTable::Put::kNoRoom) add(status_.displaced);
   }
 }
@@ -192,7 +197,10 @@ void Exchange::drain_tells() {
       if (n == 0) break;
       taken += n;
       for (unsigned i = 0; i < n; i++) {
-        if (const auto flow = worker.flows.at(flows[i])) tell(*flow);
+        const auto flow = worker.flows.at(flows[i]);
+        if (!flow) continue;
+        if (flow->stage == FlowStage::kEnded) table_.erase(flow->client, flow->vip);  // whoever had it before
+        tell(*flow);
       }
     }
   }
@@ -233,20 +241,34 @@ void Exchange::expire_some(uint64_t now_ms) {
   swept_ = swept_ + count >= table_.capacity() ? 0 : swept_ + count;
 }
 
+/// What a peer that has just begun knew itself, and what was told by nodes that are away: nobody else will say it.
+void Exchange::pass_on_some(uint32_t index, uint64_t now_ms) {
+  Peer& peer = peers_[index];
+  if (!peer.link.is_open() || peer.began_ms == 0 || peer.passed_on >= table_.capacity()) return;
+  table_.visit(peer.passed_on, kPassedOnPerTurn, [&](const ToldFlow& flow, uint32_t teller) {
+    if (flow.stage != FlowStage::kOpen || (teller != index && !is_away(teller, now_ms))) return;
+    ToldFlow hearsay = flow;
+    hearsay.stage = FlowStage::kHearsay;
+    if (tell(index, hearsay)) add(status_.flows_told);
+  });
+  peer.passed_on += kPassedOnPerTurn;
+}
+
 void Exchange::tell(const ToldFlow& flow) {
-  if (flow.forwarding == channel::Forwarding::kFullnat) return;  // our endpoint towards the backend is no other node's
   bool told = false;
-  for (uint32_t i = 0; i < peers_.size(); i++) {
-    Peer& peer = peers_[i];
-    if (!peer.link.is_open()) continue;
-    told = true;
-    if (peer.used == 0) peer.used = peer.link.write_flows_header(peer.text.data());
-    if (append_flow(peer.text, peer.used, flow)) continue;
-    flush(i);
-    peer.used = peer.link.write_flows_header(peer.text.data());
-    append_flow(peer.text, peer.used, flow);
-  }
+  for (uint32_t i = 0; i < peers_.size(); i++) told |= tell(i, flow);
   if (told) add(flow.stage == FlowStage::kEnded ? status_.ends_told : status_.flows_told);
+}
+
+/// False if nothing that it is told is believed yet.
+bool Exchange::tell(uint32_t index, const ToldFlow& flow) {
+  Peer& peer = peers_[index];
+  if (!peer.link.is_open()) return false;
+  if (peer.used == 0) peer.used = peer.link.write_flows_header(peer.text.data());
+  if (append_flow(peer.text, peer.used, flow)) return true;
+  flush(index);
+  peer.used = peer.link.write_flows_header(peer.text.data());
+  return append_flow(peer.text, peer.used, flow);
 }
 
 void Exchange::flush(uint32_t index) {

@@ -2,7 +2,8 @@
 //
 // The exchange with the other nodes: what the workers say of their flows goes to every peer, and what peers say goes
 // into the table. Best effort: what is lost on the way is told again with the next refresh, within a minute. A peer
-// that is new, or has begun anew, is told of all flows at once. Runs on a thread of its own, which is no worker's.
+// that is new, or has begun anew, is told of all flows at once: our own, and what nodes have told that are away. Runs
+// on a thread of its own, which is no worker's.
 #pragma once
 
 #include <rte_ring.h>
@@ -42,6 +43,9 @@ class Exchange {
   static constexpr uint32_t kRefreshS = 60;       // between two tellings of a flow that stays as it is
   static constexpr uint32_t kForgetAfterS = 200;  // what a peer that is well has not told again for so long is over
   static constexpr uint32_t kPeerAwayMs = 5000;
+  /// Whose a flow is that came by hearsay. That of a peer only if there are as many as there can be: then what it is
+  /// said to have told is forgotten sooner.
+  static constexpr uint32_t kHearsay = channel::kMaxPeers - 1;
 
   /// Opens the socket. Throws SetupError. `table` and `status` have to stay.
   Exchange(ExchangeOptions options, std::vector<TellingWorker> workers, ToldTable& table, channel::PeersStatus& status);
@@ -58,6 +62,7 @@ class Exchange {
     uint64_t hello_ms = 0;     // when the last hello went
     uint64_t answered_ms = 0;  // likewise to a greeting
     uint64_t began_ms = 0;     // since when its session is known
+    size_t passed_on = 0;      // of the table's entries: how far it has been told of others' flows
   };
 
   void receive(uint64_t now_ms);
@@ -66,7 +71,9 @@ class Exchange {
   void drain_tells();
   void refresh_some(uint64_t now_ms);
   void expire_some(uint64_t now_ms);
+  void pass_on_some(uint32_t peer, uint64_t now_ms);
   void tell(const ToldFlow& flow);
+  bool tell(uint32_t peer, const ToldFlow& flow);
   void flush(uint32_t peer);
   void greet(uint32_t peer, uint64_t echo, uint64_t now_ms);
   void send(uint32_t peer, std::span<const uint8_t> text);

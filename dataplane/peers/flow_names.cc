@@ -25,13 +25,21 @@ T copy_of(const T& entry) {
 bool is_same(const Flow& a, const Flow& b) {
   return a.is_of(b.client_endpoint()) && a.service == b.service && a.backend == b.backend && a.mode == b.mode &&
          a.backend_generation == b.backend_generation && a.proxy_bytes == b.proxy_bytes && a.spliced == b.spliced &&
-         a.state == b.state;
+         a.local_port == b.local_port && a.state == b.state;
 }
 bool is_same(const Service& a, const Service& b) {
   return a.vip == b.vip && a.in_use == b.in_use;
 }
 bool is_same(const Backend& a, const Backend& b) {
   return a.endpoint == b.endpoint && a.in_use == b.in_use && a.generation == b.generation;
+}
+
+bool is_same(const Local& a, const Local& b) {
+  return a.address == b.address && a.in_use == b.in_use;
+}
+bool is_same(const Splice& a, const Splice& b) {
+  return a.sequence == b.sequence && a.timestamp == b.timestamp && a.client_scale == b.client_scale &&
+         a.server_scale == b.server_scale && a.timestamps == b.timestamps;
 }
 
 /// An entry of which two readings agree.
@@ -61,13 +69,13 @@ FlowStage stage_of(TcpState state) {
 
 std::optional<ToldFlow> FlowNames::at(FlowIndex index) const noexcept {
   const auto flow = read(index);
-  return flow ? name(*flow) : std::nullopt;
+  return flow ? name(index, *flow) : std::nullopt;
 }
 
 std::optional<ToldFlow> FlowNames::established_at(FlowIndex index) const noexcept {
   const auto flow = read(index);
   const bool established = flow && flow->state >= TcpState::kEstablished && !is_over(flow->state);
-  return established ? name(*flow) : std::nullopt;
+  return established ? name(index, *flow) : std::nullopt;
 }
 
 std::optional<Flow> FlowNames::read(FlowIndex index) const noexcept {
@@ -78,8 +86,26 @@ std::optional<Flow> FlowNames::read(FlowIndex index) const noexcept {
   return flow;
 }
 
-std::optional<ToldFlow> FlowNames::name(const Flow& flow) const noexcept {
-  if (flow.spliced) return std::nullopt;  // its numbers would have to be told too
+/// What is to be said of a flow that is more than NAT. False if it cannot be said.
+bool FlowNames::name_special(FlowIndex index, const Flow& flow, ToldFlow& out) const noexcept {
+  if (flow.forwarding() == channel::Forwarding::kFullnat) {
+    const auto local = read_steady(array_at<Local>(memory_, kLocalsOffset)[flow.local_index()]);
+    if (!local || !local->in_use || flow.local_port.raw == 0) return false;
+    out.local = {local->address, flow.local_port};
+  }
+  if (!flow.spliced) return true;
+  const auto splice = read_steady(array_at<Splice>(memory_, splices_offset(capacity_))[index]);
+  // Before its backend has answered, both handshakes are this node's alone.
+  if (!splice || out.stage == FlowStage::kPlaced) return false;
+  out.splice = {.sequence = splice->sequence,
+                .timestamp = splice->timestamp,
+                .client_scale = static_cast<uint8_t>(splice->client_scale),
+                .server_scale = static_cast<uint8_t>(splice->server_scale),
+                .timestamps = splice->timestamps != 0};
+  return true;
+}
+
+std::optional<ToldFlow> FlowNames::name(FlowIndex index, const Flow& flow) const noexcept {
   const auto service = read_steady(array_at<Service>(memory_, kServicesOffset)[flow.service]);
   if (!service || !service->in_use) return std::nullopt;
   ToldFlow out;
@@ -92,7 +118,7 @@ std::optional<ToldFlow> FlowNames::name(const Flow& flow) const noexcept {
   if (!backend || !backend->in_use || backend->generation != flow.backend_generation) return std::nullopt;
   out.backend = backend->endpoint;
   out.proxy_bytes = flow.proxy_bytes;
-  return out;
+  return name_special(index, flow, out) ? std::optional(out) : std::nullopt;
 }
 
 uint32_t FlowNames::used() const noexcept {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "dataplane/contract/address.h"
 #include "dataplane/contract/messages.h"
@@ -15,15 +16,30 @@ enum class FlowStage : uint8_t {
   kPlaced = 0,  // its SYN went to the backend
   kOpen,
   kEnded,
+  kHearsay,  // open, as a node had told that is away now; said by another to one that is new
+};
+
+/// How the halves of a flow differ whose client's SYN was answered by the balancer (flow/splice.h): by how much the
+/// client counts the backend's numbers further.
+struct ToldSplice {
+  uint32_t sequence = 0;
+  uint32_t timestamp = 0;
+  uint8_t client_scale = 0;  // of windows, at most 15: none
+  uint8_t server_scale = 0;
+  bool timestamps = false;
+
+  friend bool operator==(const ToldSplice&, const ToldSplice&) = default;
 };
 
 struct ToldFlow {
   Endpoint client;
   Endpoint vip;
   Endpoint backend;  // none in kEnded
+  Endpoint local;    // fullnat alone: the endpoint from which its node speaks with the backend
   channel::Forwarding forwarding = channel::Forwarding::kNat;
   FlowStage stage = FlowStage::kPlaced;
-  uint8_t proxy_bytes = 0;  // by which the backend counts the client's stream further
+  uint8_t proxy_bytes = 0;  // at most 127, by which the backend counts the client's stream further
+  std::optional<ToldSplice> splice;
 
   friend bool operator==(const ToldFlow&, const ToldFlow&) = default;
 };

@@ -30,6 +30,12 @@ class FlowFinder {
   FlowIndex from_backend(FlowPlace place, const Packet& packet) const noexcept;
   FlowIndex from_backend(const Packet& packet) const noexcept { return from_backend(place_of_reply(packet), packet); }
 
+  /// The fullnat flow of a backend's packet to our address `local`.
+  FlowIndex from_local(uint8_t local, const Packet& packet) const noexcept {
+    return flows_.find(flows_.place(flows_.hash_local(local, packet.destination.port)),
+                       [&](const Flow& flow) { return is_from_backend_to_local(flow, packet); });
+  }
+
   /// Where the flow of a packet from a backend is indexed.
   FlowPlace place_of_reply(const Packet& packet) const noexcept;
 

@@ -24,7 +24,7 @@ FlowLifecycle::FlowLifecycle(const Context& context, SmtpObserver& observer, Pro
       proxy_(proxy),
       resets_(resets),
       records_(records),
-      teller_(context),
+      teller_(context.clock, context.counters, context.setup.tells),
       limits_(limits),
       ring_(context.flows) {}
 

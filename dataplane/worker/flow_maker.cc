@@ -5,10 +5,9 @@
 
 namespace sluice {
 
-FlowIndex FlowMaker::make(FlowPlace place, const Flow& filled, Counter& refusal) noexcept {
+FlowIndex FlowMaker::make(FlowPlace place, const Flow& filled, Counter& refusal, LocalPort local) noexcept {
   const channel::Forwarding forwarding = state_.service(filled.service).forwarding;
-  LocalPort local;
-  if (forwarding == channel::Forwarding::kFullnat) [[unlikely]] {
+  if (forwarding == channel::Forwarding::kFullnat && local.port.raw == 0) [[unlikely]] {
     local = fullnat_ports_.take(state_.backend(filled.backend));
     if (local.port.raw == 0) return refusal = Counter::kDropNoLocalPort, kNoFlow;
   }

@@ -16,8 +16,9 @@ class FlowMaker {
       : flows_(context.flows), state_(context.state), room_(room), fullnat_ports_(fullnat_ports), finder_(finder) {}
 
   /// A flow with all that `filled` says, of its service's forwarding; `place` is of its client. It has yet to begin
-  /// (FlowLifecycle). kNoFlow if there is no room; `refusal` says of what.
-  FlowIndex make(FlowPlace place, const Flow& filled, Counter& refusal) noexcept;
+  /// (FlowLifecycle). kNoFlow if there is no room; `refusal` says of what. `local`: with fullnat the endpoint that it
+  /// goes on from; else one is taken.
+  FlowIndex make(FlowPlace place, const Flow& filled, Counter& refusal, LocalPort local = {}) noexcept;
 
  private:
   bool set_mode(FlowIndex index, channel::Forwarding forwarding, LocalPort local) noexcept;

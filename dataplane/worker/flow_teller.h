@@ -7,7 +7,8 @@
 #include <rte_ring_elem.h>
 
 #include "dataplane/base/token_bucket.h"
-#include "dataplane/worker/context.h"
+#include "dataplane/worker/counters.h"
+#include "dataplane/worker/poll_clock.h"
 
 namespace sluice {
 
@@ -16,11 +17,12 @@ class FlowTeller {
   /// Flows that begin, of each worker: what a flood of SYNs may take of the way to the other nodes.
   static constexpr uint32_t kBeginningsPerSecond = 100'000;
 
-  explicit FlowTeller(const Context& context) noexcept
-      : clock_(context.clock),
-        counters_(context.counters),
-        tells_(context.setup.tells),
-        beginnings_(kBeginningsPerSecond, kBeginningsPerSecond / 10, context.clock.now_ms()) {}
+  /// `tells`: the ring, of FlowIndex; null = there is nobody to tell.
+  FlowTeller(const PollClock& clock, Counters& counters, rte_ring* tells) noexcept
+      : clock_(clock),
+        counters_(counters),
+        tells_(tells),
+        beginnings_(kBeginningsPerSecond, kBeginningsPerSecond / 10, clock.now_ms()) {}
 
   void begins(FlowIndex index) noexcept {
     if (tells_ != nullptr && beginnings_.take(clock_.now_ms())) changed(index);

@@ -2,6 +2,7 @@
 #include "dataplane/worker/fullnat_ports.h"
 
 #include "dataplane/flow/local_ports.h"
+#include "dataplane/peers/told_table.h"
 
 namespace sluice {
 namespace {
@@ -16,6 +17,12 @@ bool FullnatPorts::may_reuse(const Flow& flow) const noexcept {
   if (flow.state != TcpState::kClosed) return false;
   const uint32_t left_ms = flow.deadline_ms - clock_.now32_ms();
   return static_cast<int32_t>(left_ms + kReuseAfterMs - setup_.timers.closing_ms) <= 0;
+}
+
+bool FullnatPorts::is_with_peer(LocalPort local, const Backend& backend) const noexcept {
+  if (setup_.told == nullptr) return false;
+  const auto told = setup_.told->from_local({state_.local(local.index).address, local.port}, backend.endpoint);
+  return told && told->stage == FlowStage::kOpen;
 }
 
 LocalPort FullnatPorts::take(const Backend& backend) noexcept {
@@ -44,6 +51,8 @@ LocalPort FullnatPorts::take(const Backend& backend) noexcept {
     if (other != kNoFlow) {
       const TcpState state = flows_[other].state;
       if (state == TcpState::kSynSent || state == TcpState::kSynReceived) unfinished = other;
+    } else if (is_with_peer(candidate, backend)) {
+      continue;
     } else if (sharing == 0) {
       return candidate;
     } else if (sharing < shared_by) {

@@ -2,7 +2,8 @@
 //
 // fullnat gives a flow an endpoint of ours towards its backend, under which replies find it. Ports are drawn from those
 // of this worker, first such as no other flow has; then such as flows to other backends have; at last one of an
-// unfinished handshake. Thread safety: none; one worker owns it.
+// unfinished handshake. A flow of this node's that has gone on at another keeps its port. Thread safety: none; one
+// worker owns it.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,7 @@ class FullnatPorts {
 
  private:
   bool may_reuse(const Flow& flow) const noexcept;
+  bool is_with_peer(LocalPort local, const Backend& backend) const noexcept;
 
   const WorkerSetup& setup_;
   const PollClock& clock_;

@@ -21,6 +21,22 @@ Packet answering_segment(const IcmpError& error) {
   return answer;
 }
 
+/// What there is to be known of a flow of another node, but for its mode and the way back.
+Flow flow_of(const Resumption& told) {
+  Flow out{};
+  out.client = told.client.address;
+  out.client_port = told.client.port;
+  out.service = told.service;
+  out.backend = told.backend;
+  out.proxy_bytes = told.proxy_bytes & kMostProxyBytes;
+  out.local_port = told.local.port;
+  return out;
+}
+
+uint32_t shift_of(const Resumption& told) {
+  return told.splice ? told.splice->sequence : 0;
+}
+
 }  // namespace
 
 void IcmpRelay::pass(ExceptionFrame& frame) noexcept {
@@ -43,14 +59,16 @@ bool IcmpRelay::pass_without_flow(ExceptionFrame& frame, const IcmpError& error)
   const Packet answer = answering_segment(error);
   const channel::ServiceId id = state_.find_service(error.source);
   const Service& service = state_.service(id);
-  // A backend of fullnat knows an endpoint of the node's own.
-  if (!state_.has_snapshot() || service.forwarding == channel::Forwarding::kFullnat) return false;
+  if (!state_.has_snapshot()) return false;
   const FlowPlace place = flows_.place(flows_.hash(answer.source));
+  const Resumption told = told_.of_client(answer, id, place);
+  // A backend of fullnat knows an endpoint of the node's own; and behind a header not known the quoted numbers differ.
+  const bool by_hash =
+      service.forwarding != channel::Forwarding::kFullnat && service.proxy == channel::ProxyHeader::kNone;
   Flow flow{};
-  if (const Resumption told = told_.of_client(answer, id, place)) {
-    flow.backend = told.backend;
-    flow.proxy_bytes = told.proxy_bytes;
-  } else if (service.proxy == channel::ProxyHeader::kNone) {  // else the quoted numbers differ by a header not known
+  if (told) {
+    flow = flow_of(told);
+  } else if (by_hash) {
     Counter refusal = Counter::kDropNoBackend;
     flow.backend = placement_.choose(id, answer, place, false, refusal);
   } else {
@@ -61,8 +79,21 @@ bool IcmpRelay::pass_without_flow(ExceptionFrame& frame, const IcmpError& error)
   flow.client = answer.source.address;
   flow.client_port = answer.source.port;
   flow.service = id;
-  flow.set_mode(service.forwarding);
-  send_to_backend(frame, error, flow);
+  flow.set_mode(service.forwarding, told.local.index);
+  send_to_backend(frame, error, flow, shift_of(told));
+  return true;
+}
+
+/// Likewise of a backend, whose client believes it or not.
+bool IcmpRelay::pass_to_client_without_flow(ExceptionFrame& frame, const IcmpError& error) noexcept {
+  const Resumption told = told_.of_reply(answering_segment(error));
+  const auto path = told ? setup_.routers->towards(told.client.address.is_v4()) : std::nullopt;
+  if (!path) return false;
+  if (!absent_.take(clock_.now_ms())) return egress_.drop(frame.mbuf, Counter::kDropIcmp), true;
+  Flow flow = flow_of(told);
+  flow.client_mac = path->mac;
+  flow.vlan_and_port = static_cast<uint16_t>(path->vlan | path->port << 12);
+  send_to_client(frame, error, flow, shift_of(told));
   return true;
 }
 
@@ -77,10 +108,11 @@ void IcmpRelay::pass_to_backend(ExceptionFrame& frame, const IcmpError& error) n
   if ((flow.flags & kFlowCut) != 0 || state_.is_lost(flow)) return egress_.drop(mbuf, Counter::kDropNoFlow);
   const uint32_t unseen = sees_both_ways(flow) ? 0 : kUnseenInFlight;
   if (!believable_quote(flow.server_next + unseen, error.sequence)) return egress_.drop(mbuf, Counter::kDropIcmp);
-  send_to_backend(frame, error, flow);
+  send_to_backend(frame, error, flow, flows_.server_shift(flow));
 }
 
-void IcmpRelay::send_to_backend(ExceptionFrame& frame, const IcmpError& error, const Flow& flow) noexcept {
+void IcmpRelay::send_to_backend(ExceptionFrame& frame, const IcmpError& error, const Flow& flow,
+                                uint32_t server_shift) noexcept {
   rte_mbuf* mbuf = frame.mbuf;
   const Backend& backend = state_.backend(flow.backend);
   if ((backend.flags & channel::kBackendReachable) == 0) return egress_.drop(mbuf, Counter::kDropBackendUnreachable);
@@ -94,7 +126,7 @@ void IcmpRelay::send_to_backend(ExceptionFrame& frame, const IcmpError& error, c
                      {.source = by_local ? client.address : frame.packet.source.address,
                       .quoted_source = backend.endpoint,
                       .quoted_destination = client,
-                      .sequence_shift = 0U - flows_.server_shift(flow),
+                      .sequence_shift = 0U - server_shift,
                       .ack_shift = flow.proxy_bytes});
   write_ethernet(*mbuf, frame.packet, backend.next_hop, egress_.mac_word(backend.port_index), backend.vlan);
   egress_.send(backend.port_index, mbuf);
@@ -104,7 +136,7 @@ void IcmpRelay::pass_to_client(ExceptionFrame& frame, const IcmpError& error) no
   rte_mbuf* mbuf = frame.mbuf;
   const FlowIndex index = finder_.from_backend(answering_segment(error));
   if (index == kNoFlow) {
-    if (!ask_others(frame)) punt_.punt(frame.port, mbuf);
+    if (!ask_others(frame) && !pass_to_client_without_flow(frame, error)) punt_.punt(frame.port, mbuf);
     return;
   }
   const Flow& flow = flows_[index];
@@ -112,6 +144,12 @@ void IcmpRelay::pass_to_client(ExceptionFrame& frame, const IcmpError& error) no
   if (!believable_quote(flow.client_next + flow.proxy_bytes, error.sequence)) {
     return egress_.drop(mbuf, Counter::kDropIcmp);
   }
+  send_to_client(frame, error, flow, flows_.server_shift(flow));
+}
+
+void IcmpRelay::send_to_client(ExceptionFrame& frame, const IcmpError& error, const Flow& flow,
+                               uint32_t server_shift) noexcept {
+  rte_mbuf* mbuf = frame.mbuf;
   if (hop_limit(*mbuf, frame.packet) <= 1) return egress_.drop(mbuf, Counter::kDropTtlExpired);
   const Endpoint& vip = state_.service(flow.service).vip;
   const Address& sender = frame.packet.source.address;
@@ -121,7 +159,7 @@ void IcmpRelay::pass_to_client(ExceptionFrame& frame, const IcmpError& error) no
                       .quoted_source = flow.client_endpoint(),
                       .quoted_destination = vip,
                       .sequence_shift = 0U - flow.proxy_bytes,
-                      .ack_shift = flows_.server_shift(flow)});
+                      .ack_shift = server_shift});
   counters_.count(Counter::kIcmpPassedOn);
   const uint32_t out_port = flow.vlan_and_port >> 12;
   write_ethernet(*mbuf, frame.packet, flow.client_mac, egress_.mac_word(out_port), flow.vlan_and_port & 0x0fff);

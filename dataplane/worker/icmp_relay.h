@@ -4,7 +4,8 @@
 // 5508 section 4): path MTU discovery works through the balancer. One that quotes numbers far from the flow's is
 // dropped. What is about a client's flow that is not here may be of a flow that is at another node, as routers spread
 // errors by who sent them: it goes to the backend that the node has told, or else to whom the hash leads. What is about
-// nothing of ours is punted.
+// a backend's flow that is at another node goes to the client that it has told. What is about nothing of ours is
+// punted.
 #pragma once
 
 #include "dataplane/base/token_bucket.h"
@@ -48,9 +49,12 @@ class IcmpRelay {
   void pass_to_client(ExceptionFrame& frame, const IcmpError& error) noexcept;
   void pass_of_tunnel(ExceptionFrame& frame) noexcept;
   bool hand_over_of_tunnel(const ExceptionFrame& frame, const Endpoint& client) noexcept;
-  void send_to_backend(ExceptionFrame& frame, const IcmpError& error, const Flow& flow) noexcept;
+  /// `server_shift`: by how much the client counts the backend's numbers further (FlowTable::server_shift()).
+  void send_to_backend(ExceptionFrame& frame, const IcmpError& error, const Flow& flow, uint32_t server_shift) noexcept;
+  void send_to_client(ExceptionFrame& frame, const IcmpError& error, const Flow& flow, uint32_t server_shift) noexcept;
   bool ask_others(const ExceptionFrame& frame) noexcept;
   bool pass_without_flow(ExceptionFrame& frame, const IcmpError& error) noexcept;
+  bool pass_to_client_without_flow(ExceptionFrame& frame, const IcmpError& error) noexcept;
 
   const WorkerSetup& setup_;
   const PollClock& clock_;

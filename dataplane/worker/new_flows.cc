@@ -84,11 +84,12 @@ bool NewFlows::is_from_backend(const Burst& burst, uint32_t i) const noexcept {
 bool NewFlows::meet_reply(Burst& burst, uint32_t i) noexcept {
   const Packet& packet = burst.packet[i];
   const channel::BackendId id = state_.find_backend(packet.source);
-  if (id == channel::kNoBackend || !may_be_reply(id, packet)) return false;
+  if (id == channel::kNoBackend) return false;
   if (const Resumption told = parts_.told.of_reply(packet)) {
     adopt_from_backend(burst, i, told, true);
     return true;
   }
+  if (!may_be_reply(id, packet)) return false;
   const bool stranger = strangers_.find(stranger_key(packet.destination), clock_.now_ms()) != nullptr;
   if ((packet.tcp_flags & kTcpSyn) != 0) {
     // The SYN may have gone by another node, which is about to say so.
@@ -100,7 +101,7 @@ bool NewFlows::meet_reply(Burst& burst, uint32_t i) noexcept {
   if (stranger) return false;
   const channel::ServiceId service = state_.backend(id).sole_service;
   if (service != channel::kNoService && state_.service(service).in_use) {
-    adopt_from_backend(burst, i, {.backend = id, .service = service}, false);
+    adopt_from_backend(burst, i, {.backend = id, .service = service, .client = packet.destination}, false);
   } else {
     egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
   }
@@ -124,10 +125,10 @@ bool NewFlows::may_be_reply(channel::BackendId id, const Packet& packet) const n
 void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as, bool told) noexcept {
   const Packet& packet = burst.packet[i];
   const Backend& backend = state_.backend(as.backend);
-  const std::optional<ReturnPath> path = setup_.routers->towards(packet.destination.address.is_v4());
-  const FlowPlace place = flows_.place(flows_.hash(packet.destination));
-  FlowIndex other = flows_.find(
-      place, [&](const Flow& flow) { return flow.is_of(packet.destination) && flow.service == as.service; });
+  const std::optional<ReturnPath> path = setup_.routers->towards(as.client.address.is_v4());
+  const FlowPlace place = flows_.place(flows_.hash(as.client));
+  FlowIndex other =
+      flows_.find(place, [&](const Flow& flow) { return flow.is_of(as.client) && flow.service == as.service; });
   if (told && other != kNoFlow && is_over(flows_[other].state)) {
     parts_.lifecycle.forget(other);
     other = kNoFlow;
@@ -136,8 +137,8 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   if (!speaks || !path || other != kNoFlow) return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
   if (!told && !take_adoption()) return egress_.drop(burst.mbuf[i], Counter::kDropAdoptQuota);
   Flow filled{};
-  filled.client = packet.destination.address;
-  filled.client_port = packet.destination.port;
+  filled.client = as.client.address;
+  filled.client_port = as.client.port;
   filled.service = as.service;
   filled.backend = as.backend;
   filled.backend_generation = backend.generation;
@@ -147,12 +148,13 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   filled.client_mac = path->mac;
   filled.vlan_and_port = static_cast<uint16_t>(path->vlan | path->port << 12);
   Counter refusal = Counter::kDropTableFull;
-  const FlowIndex index = parts_.maker.make(place, filled, refusal);
+  const FlowIndex index = parts_.maker.make(place, filled, refusal, as.local);
   if (index == kNoFlow) return egress_.drop(burst.mbuf[i], refusal);
   Flow& flow = flows_[index];
   parts_.proxy.prepare(flow, false);
-  if (told) resume(flow, as);
+  if (told) resume(index, as);
   flow.client_next = packet.ack - flow.proxy_bytes;
+  flow.server_next += flows_.server_shift(flow);
   parts_.lifecycle.begin(index, false, channel::PlacedBy::kAdopted);
   if (told) parts_.lifecycle.tell(index);  // where the client's packets go, the server's answer is waited for
   burst.flow[i] = index;
@@ -214,14 +216,14 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
   }
   filled.server_next = packet.ack;
   Counter no_room = Counter::kDropTableFull;
-  const FlowIndex index = parts_.maker.make(burst.place[i], filled, no_room);
+  const FlowIndex index = parts_.maker.make(burst.place[i], filled, no_room, told.local);
   if (index == kNoFlow) {
     return no_room == Counter::kDropTableFull ? meet_full_table(burst, i, service_id)
                                               : refuse(burst, i, service_id, no_room);
   }
   Flow& flow = flows_[index];
   parts_.proxy.prepare(flow, opening || recalled);
-  if (told) resume(flow, told);
+  if (told) resume(index, told);
   const channel::PlacedBy rule = told ? channel::PlacedBy::kAdopted : parts_.placement.rule();
   parts_.lifecycle.begin(index, opening, recalled ? channel::PlacedBy::kCount : rule);
   if (recalled) revive(flow);
@@ -244,8 +246,23 @@ void NewFlows::revive(Flow& flow) noexcept {
 }
 
 /// An adopted flow is as another node has told it.
-void NewFlows::resume(Flow& flow, const Resumption& told) noexcept {
+void NewFlows::resume(FlowIndex index, const Resumption& told) noexcept {
+  Flow& flow = flows_[index];
   counters_.count(Counter::kFlowsResumed);
+  if (told.splice) {
+    flow.spliced = true;
+    flow.flags |= kFlowSpecial;
+    flows_.splice(index) = {.sequence = told.splice->sequence,
+                            .timestamp = told.splice->timestamp,
+                            .client_timestamp = 0,
+                            .pending = Splice::kNotPending,
+                            .client_scale = told.splice->client_scale & 0x0fU,
+                            .server_scale = told.splice->server_scale & 0x0fU,
+                            .mss_class = 0,
+                            .sack = 0,
+                            .timestamps = told.splice->timestamps ? 1U : 0U,
+                            .moved = 0};
+  }
   if (!told.open) return;  // its header may be on the way
   flow.proxy_bytes = told.proxy_bytes & kMostProxyBytes;
   if (told.proxy_bytes != 0) flow.flags |= kFlowSpecial;

@@ -71,7 +71,7 @@ class NewFlows {
   void place_one(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
   channel::BackendId recall(const Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
   void revive(Flow& flow) noexcept;
-  void resume(Flow& flow, const Resumption& told) noexcept;
+  void resume(FlowIndex index, const Resumption& told) noexcept;
   bool may_adopt(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
   bool take_adoption() noexcept;
   void tell_of_router(const Burst& burst, uint32_t i) noexcept;

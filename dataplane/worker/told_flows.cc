@@ -1,13 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/worker/told_flows.h"
 
+#include "dataplane/flow/local_ports.h"
+
 namespace sluice {
 
 Resumption ToldFlows::resume(const ToldFlow& told, channel::ServiceId service) const noexcept {
   const bool fits = service != channel::kNoService && told.forwarding == state_.service(service).forwarding;
-  const channel::BackendId backend =
-      fits ? state_.find_backend_of(service, told.backend) : channel::BackendId{channel::kNoBackend};
-  return {backend, service, told.stage == FlowStage::kOpen, told.proxy_bytes};
+  if (!fits) return {};
+  Resumption out{.backend = state_.find_backend_of(service, told.backend),
+                 .service = service,
+                 .client = told.client,
+                 .local = {},
+                 .open = told.stage == FlowStage::kOpen,
+                 .proxy_bytes = told.proxy_bytes,
+                 .splice = told.splice};
+  if (told.forwarding != channel::Forwarding::kFullnat) return out;
+  const uint32_t local = state_.find_local(told.local.address);
+  out.local = {static_cast<uint8_t>(local), told.local.port};
+  return local != channel::kMaxLocals && may_speak_from(out, told) ? out : Resumption{};
+}
+
+/// Whether no flow of another client is at the same endpoint here: the backend could not tell them apart.
+bool ToldFlows::may_speak_from(const Resumption& flow, const ToldFlow& told) const noexcept {
+  if (!is_local_port(told.local.port) || told.local.address.is_v4() != told.backend.address.is_v4()) return false;
+  Packet reply;
+  reply.source = told.backend;
+  reply.destination = told.local;
+  const FlowIndex other = finder_.from_local(flow.local.index, reply);
+  return other == kNoFlow;
 }
 
 Resumption ToldFlows::of_client(const Packet& packet, channel::ServiceId service, FlowPlace place) noexcept {
@@ -18,9 +39,12 @@ Resumption ToldFlows::of_client(const Packet& packet, channel::ServiceId service
   return found && placement_.may_keep(service, packet, place, found.backend) ? found : Resumption{};
 }
 
-Resumption ToldFlows::of_reply(const Packet& packet) noexcept {
+Resumption ToldFlows::of_reply(const Packet& packet) const noexcept {
   if (table_ == nullptr) return {};
-  const auto told = table_->from_backend(packet.destination, packet.source);
+  const bool to_local =
+      is_local_port(packet.destination.port) && state_.find_local(packet.destination.address) != channel::kMaxLocals;
+  const auto told = to_local ? table_->from_local(packet.destination, packet.source)
+                             : table_->from_backend(packet.destination, packet.source);
   return told ? resume(*told, state_.find_service(told->vip)) : Resumption{};
 }
 

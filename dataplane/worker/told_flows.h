@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dataplane/peers/told_table.h"
+#include "dataplane/worker/fullnat_ports.h"
 #include "dataplane/worker/placement.h"
 
 namespace sluice {
@@ -14,21 +15,28 @@ namespace sluice {
 struct Resumption {
   channel::BackendId backend = channel::kNoBackend;
   channel::ServiceId service = channel::kNoService;
+  Endpoint client;
+  LocalPort local;    // fullnat: from which the backend is spoken with
   bool open = false;  // else it may still be in its handshake
   uint8_t proxy_bytes = 0;
+  std::optional<ToldSplice> splice;
 
   explicit operator bool() const noexcept { return backend != channel::kNoBackend; }
 };
 
 class ToldFlows {
  public:
-  ToldFlows(const Context& context, FlowLifecycle& lifecycle, Placement& placement) noexcept
-      : table_(context.setup.told), state_(context.state), lifecycle_(lifecycle), placement_(placement) {}
+  ToldFlows(const Context& context, const FlowFinder& finder, FlowLifecycle& lifecycle, Placement& placement) noexcept
+      : table_(context.setup.told),
+        state_(context.state),
+        finder_(finder),
+        lifecycle_(lifecycle),
+        placement_(placement) {}
 
   /// The flow of a client's packet in mid-stream to `service`. `place`: of the client.
   Resumption of_client(const Packet& packet, channel::ServiceId service, FlowPlace place) noexcept;
-  /// The flow of a backend's packet.
-  Resumption of_reply(const Packet& packet) noexcept;
+  /// The flow of a backend's packet, to the client itself or to an endpoint of a node's own.
+  Resumption of_reply(const Packet& packet) const noexcept;
 
   /// A client's segment comes to a flow of which only the SYN is known. If another node tells that it has the server's
   /// answer, the flow goes on as one that was met in mid-stream.
@@ -36,9 +44,11 @@ class ToldFlows {
 
  private:
   Resumption resume(const ToldFlow& told, channel::ServiceId service) const noexcept;
+  bool may_speak_from(const Resumption& flow, const ToldFlow& told) const noexcept;
 
   const ToldTable* table_;  // null: there are no other nodes
   const ForwardingState& state_;
+  const FlowFinder& finder_;
   FlowLifecycle& lifecycle_;
   Placement& placement_;
 };

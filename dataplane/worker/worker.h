@@ -155,7 +155,7 @@ class Worker {
   TableRoom room_{context_, lifecycle_, expiry_, placement_, random_};
   FullnatPorts fullnat_ports_{context_, lifecycle_, resets_, random_};
   StatelessForwarding stateless_;
-  ToldFlows told_{context_, lifecycle_, placement_};
+  ToldFlows told_{context_, finder_, lifecycle_, placement_};
   HeldReplies held_{context_};
   FlowMaker maker_{context_, room_, fullnat_ports_, finder_};
   ProvenClients proven_{context_, {maker_, lifecycle_, placement_, proxy_, resets_, responder_, records_, syn_proxy_}};

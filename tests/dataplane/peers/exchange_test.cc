@@ -143,7 +143,7 @@ TEST(Exchange, DropsWhatIsForgedReplayedOrOfStrangers) {
   turn_until(a, b, [&] { return b.table.size() == 1; });
 }
 
-TEST(Exchange, FullnatFlowsAreNotTold) {
+TEST(Exchange, TellsFromWhichEndpointFullnatSpeaks) {
   const Pair at;
   Node a(at.here, at.there), b(at.there, at.here);
   channel::PutService fullnat{};
@@ -152,10 +152,47 @@ TEST(Exchange, FullnatFlowsAreNotTold) {
   a.bench.put_local(0, address("10.0.1.2"));
   a.bench.put_service(1, vip, {0}, fullnat);
   a.bench.turn();
-  a.bench.client_to_backend(Frame().from(client(1)).to(vip).syn().seq(1));
-  ASSERT_TRUE(a.bench.establish(client(2), kVip));
-  turn_until(a, b, [&] { return b.table.size() == 1; });
-  EXPECT_FALSE(b.table.from_client(client(1), vip));
+  turn_until(a, b, [&] { return a.status->peer[0].datagrams > 1 && b.status->peer[0].datagrams > 1; });
+  const auto syn = a.bench.client_to_backend(Frame().from(client(1)).to(vip).syn().seq(1));
+  ASSERT_TRUE(syn);
+  turn_until(a, b, [&] { return b.table.from_client(client(1), vip).has_value(); });
+  EXPECT_EQ(b.table.from_client(client(1), vip)->local, syn->source);
+  EXPECT_EQ(b.table.from_local(syn->source, kBackend)->client, client(1));
+}
+
+TEST(Exchange, AFlowThatWentOnHereAndEndedIsNotKeptForTheOtherNode) {
+  const Pair at;
+  Node b(at.there, at.here);
+  ToldFlow of_other{
+      .client = client(1), .vip = kVip, .backend = kBackend, .local = {}, .stage = FlowStage::kOpen, .splice = {}};
+  b.table.put(of_other, 0, 1);
+  ASSERT_TRUE(b.bench.establish(client(1), kVip));
+  b.exchange->turn(0);
+  EXPECT_TRUE(b.table.from_client(client(1), kVip));
+  b.bench.client_to_backend(Frame().from(client(1)).to(kVip).rst().seq(1001));
+  b.exchange->turn(0);
+  EXPECT_FALSE(b.table.from_client(client(1), kVip));
+}
+
+TEST(Exchange, ANodeThatBeginsAnewHearsWhatItHasTold) {
+  const Pair at;
+  Node b(at.there, at.here);
+  {
+    Node a(at.here, at.there);
+    for (uint16_t port = 1; port <= 20; port++) ASSERT_TRUE(a.bench.establish(client(port), kVip));
+    turn_until(a, b, [&] {
+      uint32_t open = 0;
+      for (uint16_t port = 1; port <= 20; port++) {
+        const auto told = b.table.from_client(client(port), kVip);
+        open += told && told->stage == FlowStage::kOpen ? 1 : 0;
+      }
+      return open == 20;
+    });
+  }
+  Node again(at.here, at.there);
+  turn_until(again, b, [&] { return again.table.size() == 20; });
+  EXPECT_EQ(again.table.from_client(client(7), kVip)->backend, kBackend);
+  EXPECT_EQ(b.table.size(), 20u);
 }
 
 TEST(Exchange, SaysWhyItCannotListen) {

@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "tests/dataplane/support/frame.h"
 
@@ -18,7 +20,12 @@ const Endpoint kVip = endpoint("192.0.2.25", 25);
 const Endpoint kBackend = endpoint("10.0.1.10", 2525);
 
 ToldFlow flow_of(uint16_t port, FlowStage stage = FlowStage::kOpen) {
-  return {.client = endpoint("198.51.100.7", port), .vip = kVip, .backend = kBackend, .stage = stage};
+  return {.client = endpoint("198.51.100.7", port),
+          .vip = kVip,
+          .backend = kBackend,
+          .local = {},
+          .stage = stage,
+          .splice = {}};
 }
 
 class ToldTableTest : public ::testing::Test {
@@ -47,6 +54,69 @@ TEST_F(ToldTableTest, OfAnotherModeKnowsNothingFromTheBackendsSide) {
   table_.put(told, 0, 100);
   EXPECT_EQ(table_.from_client(told.client, kVip), told);
   EXPECT_EQ(table_.from_backend(told.client, kBackend), std::nullopt);
+}
+
+ToldFlow fullnat_flow(uint16_t port) {
+  ToldFlow out = flow_of(port);
+  out.forwarding = channel::Forwarding::kFullnat;
+  out.local = endpoint("10.0.1.2", static_cast<uint16_t>(port + 1));
+  return out;
+}
+
+TEST_F(ToldTableTest, FindsAFullnatFlowFromBothSides) {
+  const ToldFlow told = fullnat_flow(1000);
+  EXPECT_EQ(table_.put(told, 3, 100), ToldTable::Put::kNew);
+  EXPECT_EQ(table_.from_client(told.client, kVip), told);
+  EXPECT_EQ(table_.from_local(told.local, kBackend), told);
+  EXPECT_EQ(table_.from_local(told.local, kVip), std::nullopt);
+  EXPECT_EQ(table_.from_local(fullnat_flow(1001).local, kBackend), std::nullopt);
+  EXPECT_EQ(table_.from_backend(told.client, kBackend), std::nullopt);
+  EXPECT_EQ(table_.size(), 1u);
+  EXPECT_TRUE(table_.erase(told.client, kVip));
+  EXPECT_EQ(table_.from_local(told.local, kBackend), std::nullopt);
+  EXPECT_EQ(table_.size(), 0u);
+}
+
+TEST_F(ToldTableTest, AFullnatFlowIsWhereItWasToldLast) {
+  const ToldFlow first = fullnat_flow(1000);
+  ToldFlow next = first;
+  next.backend = endpoint("10.0.1.11", 2525);
+  table_.put(first, 0, 100);
+  table_.put(next, 0, 101);
+  EXPECT_EQ(table_.from_client(first.client, kVip), next);
+  EXPECT_EQ(table_.from_local(first.local, first.backend), std::nullopt);
+  ToldFlow moved = next;
+  moved.local.port = Be16::of(7);
+  table_.put(moved, 0, 102);
+  EXPECT_EQ(table_.from_local(next.local, next.backend), std::nullopt);
+  EXPECT_EQ(table_.from_local(moved.local, next.backend), moved);
+  EXPECT_EQ(table_.size(), 1u);
+}
+
+TEST_F(ToldTableTest, KeepsHowTheHalvesOfAFlowDiffer) {
+  ToldFlow told = fullnat_flow(1000);
+  told.proxy_bytes = 127;
+  told.splice =
+      ToldSplice{.sequence = 0xfffffffe, .timestamp = 77, .client_scale = 15, .server_scale = 9, .timestamps = true};
+  table_.put(told, 3, 100);
+  EXPECT_EQ(table_.from_client(told.client, kVip), told);
+  EXPECT_EQ(table_.from_local(told.local, kBackend), told);
+  told.splice.reset();
+  table_.put(told, 3, 101);
+  EXPECT_EQ(table_.from_client(told.client, kVip), told) << "another session of the same client";
+  EXPECT_EQ(table_.size(), 1u);
+}
+
+TEST_F(ToldTableTest, VisitsEachFlowOnceWithWhoToldIt) {
+  table_.put(flow_of(1), 2, 100);
+  table_.put(fullnat_flow(2), 5, 100);
+  std::vector<uint32_t> tellers;
+  table_.visit(0, table_.capacity(), [&](const ToldFlow& flow, uint32_t peer) {
+    EXPECT_EQ(flow, peer == 2 ? flow_of(1) : fullnat_flow(2));
+    tellers.push_back(peer);
+  });
+  std::ranges::sort(tellers);
+  EXPECT_EQ(tellers, (std::vector<uint32_t>{2, 5}));
 }
 
 TEST_F(ToldTableTest, ReplacesWhatWasToldBeforeAndForgetsWhatHasEnded) {
@@ -87,7 +157,7 @@ TEST_F(ToldTableTest, AReaderNeverSeesHalfOfAFlow) {
   std::atomic<bool> done{false};
   ToldFlow a = flow_of(1000), b = flow_of(1000);
   b.backend = endpoint("2001:db8::ffff", 65535);
-  b.proxy_bytes = 255;
+  b.proxy_bytes = 127;
   b.stage = FlowStage::kPlaced;
   table_.put(a, 0, 1);
   std::thread writer([&] {

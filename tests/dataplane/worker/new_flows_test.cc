@@ -56,7 +56,7 @@ class NewFlowsTest : public FlowPartsTest {
   TableRoom room_{context_, *lifecycle_, expiry_, placement_, random_};
   FullnatPorts fullnat_ports_{context_, *lifecycle_, resets_, random_};
   StatelessForwarding stateless_{context_, placement_, icmp_errors_, one_way_, 0x5eed};
-  ToldFlows told_{context_, *lifecycle_, placement_};
+  ToldFlows told_{context_, finder_, *lifecycle_, placement_};
   HeldReplies held_{context_};
   std::unique_ptr<SynProxy> syn_proxy_ = std::make_unique<SynProxy>(context_);
   FlowMaker maker_{context_, room_, fullnat_ports_, finder_};

@@ -3,84 +3,15 @@
 // What a worker does with packets whose flow another node has told of, and what it tells itself.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <cstring>
-#include <memory>
-#include <vector>
-
-#include "dataplane/contract/placement.h"
-#include "dataplane/peers/told_table.h"
 #include "dataplane/worker/icmp_relay.h"
 #include "tests/dataplane/support/icmp_frame.h"
-#include "tests/dataplane/support/worker_bench.h"
+#include "tests/dataplane/support/told_node.h"
 
 namespace sluice::testing {
 namespace {
 
 using channel::Counter;
-
-const Endpoint kVip = endpoint("192.0.2.25", 25);
-const Endpoint kClient = endpoint("198.51.100.7", 40000);
-const Endpoint kNear = endpoint("198.51.100.9", 1);  // by whom the worker knows the way to clients
-const Endpoint kBackends[] = {endpoint("10.0.1.10", 2525), endpoint("10.0.1.11", 2525), endpoint("10.0.1.12", 2525)};
-
-struct Memory {
-  Memory() { std::memset(bytes.get(), 0, ToldTable::bytes_for(64)); }
-
-  std::unique_ptr<std::byte, decltype(&free)> bytes{
-      static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for(64))), &free};
-  ToldTable table{bytes.get(), 64, 1};
-};
-
-rte_ring* tell_ring() {
-  start_eal();
-  static int next = 0;
-  const std::string name = "tells" + std::to_string(next++);
-  return rte_ring_create_elem(name.c_str(), sizeof(FlowIndex), 64, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-}
-
-/// A worker with three backends, of which the hash leads `kClient` to `by_hash`.
-struct Node : private Memory, WorkerBench {
-  explicit Node(const channel::PutService& service = {}) : Node(tell_ring(), service) {}
-  Node(rte_ring* ring, const channel::PutService& service) : WorkerBench({.tells = ring, .told = &table}), tells(ring) {
-    for (uint16_t id = 0; id < 3; id++) put_sole_backend(id, kBackends[id], 0);
-    put_service(0, kVip, {0, 1, 2}, service);
-    turn();
-    EXPECT_TRUE(client_to_backend(Frame().from(kNear).to(kVip).syn().seq(1)));
-    told();
-    const uint64_t hash = placement_hash(kClient, kVip, channel::HashOn::kConnection);
-    by_hash = static_cast<uint16_t>(table_index(hash, 3));
-    other = by_hash == 0 ? 1 : 0;
-  }
-
-  void tell(uint16_t backend, FlowStage stage = FlowStage::kOpen, uint8_t proxy_bytes = 0,
-            channel::Forwarding forwarding = channel::Forwarding::kNat) {
-    table.put({.client = kClient,
-               .vip = kVip,
-               .backend = kBackends[backend],
-               .forwarding = forwarding,
-               .stage = stage,
-               .proxy_bytes = proxy_bytes},
-              0, 1);
-  }
-  /// The flows of which the worker has told since the last call.
-  std::vector<FlowIndex> told() {
-    std::vector<FlowIndex> out(64);
-    out.resize(rte_ring_sc_dequeue_burst_elem(tells, out.data(), sizeof(FlowIndex), 64, nullptr));
-    return out;
-  }
-
-  rte_ring* tells;
-  uint16_t by_hash = 0;
-  uint16_t other = 0;
-};
-
-Frame from_client() {
-  return Frame().from(kClient).to(kVip).seq(700).ack(900).psh().payload("RCPT\r\n");
-}
-Frame from_backend(uint16_t backend) {
-  return Frame().from(kBackends[backend]).to(kClient).seq(900).ack(706).psh().payload("250 ok\r\n");
-}
+using Node = ToldNode;
 
 TEST(ToldFlows, AClientsPacketGoesToTheBackendThatItsNodeHasTold) {
   Node node;
@@ -280,6 +211,42 @@ TEST(ToldFlows, AnErrorOfWhichNobodyHasToldGoesWhereTheHashLeads) {
 TEST(ToldFlows, AnErrorBehindAHeaderOfUnknownLengthGoesToNoBackend) {
   Node node({.proxy = channel::ProxyHeader::kV2});
   EXPECT_EQ(passed_to(node), std::nullopt);
+}
+
+IcmpFrame too_big_for_backend(uint16_t backend) {
+  IcmpFrame out;
+  out.source = address("10.0.1.254");
+  out.destination = kClient.address;
+  out.destination_mac = WorkerBench::back_mac();
+  out.type = 3;
+  out.code = 4;
+  out.rest = 1400;
+  out.quoted = ip_packet(Frame().from(kClient).to(kBackends[backend]).seq(700).ack(900).payload("RCPT").bytes());
+  return out;
+}
+
+TEST(ToldFlows, AnErrorFromTheBackendsSideGoesToTheClientThatItsNodeHasTold) {
+  Node node;
+  node.tell(node.other);
+  node.back().arrive(too_big_for_backend(node.other).bytes());
+  node.turn();
+  const auto out = node.front().take();
+  ASSERT_EQ(out.size(), 1u);
+  const auto error = read_icmp(out[0]);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->destination, kClient.address);
+  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), 1u);
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u) << "an error makes no flow";
+  node.expect_counter_law();
+}
+
+TEST(ToldFlows, AnErrorFromTheBackendsSideOfWhichNobodyHasToldGoesNowhere) {
+  Node node;
+  node.tell(node.other);
+  node.back().arrive(too_big_for_backend(node.by_hash).bytes());
+  node.turn();
+  EXPECT_TRUE(node.front().take().empty());
+  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), 0u);
 }
 
 TEST(ToldFlows, ErrorsWithoutAFlowAreLimitedInRate) {

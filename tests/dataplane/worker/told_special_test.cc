@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Flows of other nodes that need more than a backend to go on: fullnat's endpoint towards it, and numbers that differ
+// on both sides.
+#include <gtest/gtest.h>
+
+#include "tests/dataplane/support/told_node.h"
+
+namespace sluice::testing {
+namespace {
+
+using channel::Counter;
+
+const Endpoint kLocal{kPeersAddress, Be16::of(2000)};
+
+/// A node whose service is of fullnat.
+struct FullnatNode : ToldNode {
+  explicit FullnatNode(uint64_t flows = 64, uint32_t workers = 1)
+      : ToldNode({.forwarding = channel::Forwarding::kFullnat}, flows, workers) {}
+
+  void tell_from(const Endpoint& local, FlowStage stage = FlowStage::kOpen, const Endpoint& client = kClient) {
+    ToldFlow flow = flow_with(other);
+    flow.client = client;
+    flow.forwarding = channel::Forwarding::kFullnat;
+    flow.local = local;
+    flow.stage = stage;
+    tell(flow);
+  }
+  Frame reply(const Endpoint& local = kLocal) const {
+    return Frame().from(kBackends[other]).to(local).seq(900).ack(706).psh().payload("250 ok\r\n");
+  }
+};
+
+TEST(ToldFullnat, AClientsPacketGoesOnFromItsNodesEndpoint) {
+  FullnatNode node;
+  node.tell_from(kLocal);
+  const auto sent = node.client_to_backend(from_client());
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->source, kLocal);
+  EXPECT_EQ(sent->destination, kBackends[node.other]);
+  const auto answer = node.backend_to_client(node.reply());  // the address is here now
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->source, kVip);
+  EXPECT_EQ(answer->destination, kClient);
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 1u);
+  node.expect_counter_law();
+}
+
+TEST(ToldFullnat, AReplyFindsItsClientWhoeverSpeaksFirst) {
+  FullnatNode node;
+  node.tell_from(kLocal);
+  const auto answer = node.backend_to_client(node.reply());
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->source, kVip);
+  EXPECT_EQ(answer->destination, kClient);
+  EXPECT_EQ(node.told().size(), 2u) << "it goes on here, and is established";
+  const auto sent = node.client_to_backend(from_client().seq(706).ack(908));
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->source, kLocal);
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 1u);
+}
+
+TEST(ToldFullnat, AnEndpointThatIsNoNodesIsNotSpokenFrom) {
+  for (const Endpoint& local : {endpoint("10.0.1.77", 2000), endpoint("10.0.1.2", 40000), endpoint("fd00::2", 2000)}) {
+    FullnatNode node;
+    node.tell_from(local);
+    const auto sent = node.client_to_backend(from_client());
+    EXPECT_FALSE(sent);
+    EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u);
+  }
+}
+
+TEST(ToldFullnat, TwoClientsAreNotMixedAtOneEndpoint) {
+  FullnatNode node;
+  node.tell_from(kLocal);
+  ASSERT_TRUE(node.client_to_backend(from_client()));
+  const Endpoint second = endpoint("198.51.100.8", 40000);
+  node.tell_from(kLocal, FlowStage::kOpen, second);
+  EXPECT_FALSE(node.client_to_backend(from_client().from(second)));
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 1u);
+}
+
+TEST(ToldFullnat, NoNewFlowBeginsFromAPeersAddress) {
+  FullnatNode node;
+  for (uint16_t port = 1; port <= 100; port++) {
+    const auto syn = node.client_to_backend(Frame().from(endpoint("198.51.100.8", port)).to(kVip).syn().seq(1));
+    ASSERT_TRUE(syn);
+    EXPECT_EQ(syn->source.address, kOurAddress);
+  }
+}
+
+TEST(ToldFullnat, AnEndpointOfOursThatAFlowHasAtAnotherNodeIsNotTaken) {
+  FullnatNode node(1 << 20);
+  const auto is_even = [](uint32_t port) { return port % 2 == 0; };
+  for (uint32_t port = channel::kFirstLocalPort; port <= channel::kLastLocalPort; port++) {
+    if (!is_even(port)) continue;
+    ToldFlow flow = ToldNode::flow_with(0);
+    flow.forwarding = channel::Forwarding::kFullnat;
+    for (uint8_t i = 0; i < 3; i++) {
+      flow.client = endpoint("198.51.100.6" + std::to_string(i), static_cast<uint16_t>(port));
+      flow.backend = kBackends[i];
+      flow.local = {kOurAddress, Be16::of(static_cast<uint16_t>(port))};
+      node.tell(flow);
+    }
+  }
+  for (uint16_t port = 1; port <= 50; port++) {
+    const auto syn = node.client_to_backend(Frame().from(endpoint("198.51.100.8", port)).to(kVip).syn().seq(1));
+    ASSERT_TRUE(syn);
+    EXPECT_FALSE(is_even(syn->source.port.host())) << "the backend would end the other's session";
+  }
+}
+
+TEST(ToldFullnat, RepliesMayBelongToAnotherWorkerThanTheClientsPackets) {
+  for (const uint16_t port : {uint16_t{2000}, uint16_t{2001}}) {  // the one worker's, and the other's
+    FullnatNode node(64, 2);
+    const Endpoint local{kPeersAddress, Be16::of(port)};
+    node.tell_from(local);
+    const auto sent = node.client_to_backend(from_client());
+    ASSERT_TRUE(sent);
+    EXPECT_EQ(sent->source, local);
+    const auto answer = node.backend_to_client(node.reply(local));
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->destination, kClient);
+    EXPECT_EQ(answer->source, kVip);
+    node.expect_counter_law();
+  }
+}
+
+TEST(ToldFullnat, AFlowInItsHandshakeGoesOnToo) {
+  FullnatNode node;
+  node.tell_from(kLocal, FlowStage::kPlaced);
+  const auto answer = node.backend_to_client(Frame().from(kBackends[node.other]).to(kLocal).syn().seq(900).ack(701));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->source, kVip);
+  EXPECT_EQ(answer->destination, kClient);
+}
+
+/// The flow of kClient as a node tells it that has answered the SYN itself.
+ToldFlow spliced(const ToldNode& node) {
+  ToldFlow out = ToldNode::flow_with(node.other);
+  out.splice =
+      ToldSplice{.sequence = 5000, .timestamp = 70000, .client_scale = 7, .server_scale = 9, .timestamps = true};
+  return out;
+}
+
+TEST(ToldSplice, BothHalvesGoOnWithTheirOwnNumbers) {
+  ToldNode node;
+  node.tell(spliced(node));
+  const auto sent = node.client_to_backend(from_client().window(100));
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->destination, kBackends[node.other]);
+  EXPECT_EQ(sent->seq, 700u);
+  EXPECT_EQ(sent->ack, 900u - 5000u);
+  const auto answer = node.backend_to_client(from_backend(node.other).seq(900 - 5000).window(10));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->seq, 900u);
+  EXPECT_EQ(answer->ack, 706u);
+  EXPECT_EQ(answer->window, 10u << (9 - 7)) << "the client knows no other scale than ours";
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 1u);
+  EXPECT_EQ(node.counter(Counter::kSegmentsNotBelieved), 0u);
+  node.expect_counter_law();
+}
+
+TEST(ToldSplice, ABackendsWordMayComeFirst) {
+  ToldNode node;
+  node.tell(spliced(node));
+  const auto answer = node.backend_to_client(from_backend(node.other).seq(900 - 5000));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->seq, 900u);
+  const auto sent = node.client_to_backend(from_client().seq(706).ack(908));
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->ack, 908u - 5000u);
+  EXPECT_EQ(node.counter(Counter::kSegmentsNotBelieved), 0u);
+}
+
+}  // namespace
+}  // namespace sluice::testing
