@@ -13,12 +13,15 @@ from lab.shell import run, wait_until
 
 SESSIONS = 120
 ETH_P_ALL, IP_HEADER, UDP_HEADER = 0x0003, 20, 8  # a bridge takes what is of one protocol before a socket sees it
+FULLNAT = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; forwarding = "fullnat"; scheduler = "least_conn";')
+COOKIES = ('scheduler = "least_conn";', 'scheduler = "least_conn"; syn_proxy = "always";')
+NOTHING_KEPT = ("flow_capacity = 65536;", 'flow_capacity = 65536; flow_store = "";')  # as on a machine that was rebooted
 LEAST_CONN = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler = "least_conn";')
 
 
 @pytest.fixture
-def fleet(lab):
-    made = Fleet(lab)
+def fleet(lab, request):
+    made = Fleet(lab, moving=bool(request.node.get_closest_marker("moving")))
     made.build()
     yield made
     made.stop()
@@ -70,6 +73,95 @@ def test_what_another_node_began_is_no_new_session_of_one_that_drains(lab, fleet
     mailer.stop()
     mailer.wait()
     assert set(mailer.outcomes) == {"delivered"}, mailer.summary()
+
+
+def placed_by(forwarding, scheduler):
+    """A service of that mode and scheduler, and the short case of its kind, where it is not one."""
+    marks = [pytest.mark.moving] if forwarding == "fullnat" else []
+    if (forwarding, scheduler) not in (("nat", "wrr"), ("fullnat", "source"), ("dsr", "least_conn")):
+        marks.append(pytest.mark.long)
+    return pytest.param(forwarding, scheduler, marks=marks, id=f"{forwarding}-{scheduler}")
+
+
+@pytest.mark.parametrize("forwarding, scheduler", [placed_by(forwarding, scheduler)
+                                                   for forwarding in ("nat", "fullnat", "dsr", "ipip", "gue")
+                                                   for scheduler in ("maglev", "wrr", "least_conn", "source")])
+def test_sessions_outlive_their_node_while_weights_move_and_a_server_is_drained(lab, fleet, forwarding, scheduler):
+    if forwarding not in ("nat", "fullnat"):
+        fleet.answer_directly()
+        lab.start_decapsulators()
+    lab.start_backends()
+    mode = f'port = 25;  pool = "mta"; forwarding = "{forwarding}"; scheduler = "{scheduler}";'
+    fleet.start(True, ('port = 25;  pool = "mta";', mode))
+    mailer = mail(lab, fleet, hold="half_sent")
+    mailer.wait_held(SESSIONS)
+    wait_known(fleet, SESSIONS // 4)
+    for node in fleet.nodes:
+        node.ctl("weight", "mta/mta1", "30")
+        node.ctl("drain", "mta/mta2")
+    fleet.kill(1)
+    mailer.go()
+    mailer.wait()
+    assert mailer.outcomes == {"delivered": SESSIONS}, mailer.summary()
+    lab.wait_delivered()
+    assert lab.tally().clean, lab.tally()
+    assert fleet.nodes[0].counters()["flows_resumed"] > 0
+    fleet.nodes[0].require_counter_law()
+
+
+@pytest.mark.moving
+@pytest.mark.parametrize("survivor, also", [(0, ()), (1, ()), (0, (COOKIES,))], ids=["first", "second", "syn-cookies"])
+def test_fullnat_sessions_outlive_their_node(lab, fleet, survivor, also):
+    lab.start_backends()
+    fleet.start(True, FULLNAT, *also)
+    mailer = mail(lab, fleet, hold="half_sent")
+    mailer.wait_held(SESSIONS)
+    wait_known(fleet, SESSIONS // 4)
+    fleet.kill(1 - survivor)
+    mailer.go()
+    mailer.wait()
+    assert mailer.outcomes == {"delivered": SESSIONS}, mailer.summary()
+    lab.wait_delivered()
+    assert lab.tally().clean, lab.tally()
+    counters = fleet.nodes[survivor].counters()
+    assert counters["flows_resumed"] > 0
+    assert counters["syn_cookies_accepted"] > 0 or not also
+    fleet.nodes[survivor].require_counter_law()
+
+
+@pytest.mark.moving
+def test_fullnat_sessions_go_on_by_another_node_while_theirs_lives(lab, fleet):
+    lab.start_backends()
+    fleet.start(True, FULLNAT)
+    mailer = mail(lab, fleet, hold="half_sent")
+    mailer.wait_held(SESSIONS)
+    wait_known(fleet, SESSIONS // 4)
+    fleet.lead(1)
+    mailer.go()
+    mailer.wait()
+    assert mailer.outcomes == {"delivered": SESSIONS}, mailer.summary()
+    lab.wait_delivered()
+    assert lab.tally().clean, lab.tally()
+    assert fleet.nodes[1].counters()["flows_resumed"] > 0, "replies went to the node whose address it is"
+
+
+@pytest.mark.moving
+@pytest.mark.parametrize("mode", [FULLNAT, LEAST_CONN], ids=["fullnat", "nat"])
+def test_silent_sessions_outlive_a_node_that_comes_back_with_nothing(lab, fleet, mode):
+    lab.start_greeters()
+    fleet.start(True, mode, NOTHING_KEPT)
+    held = mail(lab, fleet, messages=0, hold="greeted")
+    held.wait_open(SESSIONS)
+    wait_known(fleet, SESSIONS // 4)
+    fleet.kill(0)
+    fleet.revive(0)
+    wait_until(lambda: fleet.exchange(fleet.nodes[0])["known_now"] >= SESSIONS * 3 // 4, 60, "it hears of all")
+    held.go()
+    held.wait()
+    assert held.outcomes == {"delivered": SESSIONS}, held.summary()
+    assert fleet.nodes[0].counters()["flows_resumed"] > 0
+    for node in fleet.nodes:
+        node.require_counter_law()
 
 
 class Wire:

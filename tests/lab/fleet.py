@@ -7,6 +7,7 @@ import pathlib
 import signal
 
 from .balancer import EXAMPLE, Balancer
+from .moving_addresses import ADDRESSES, MovingAddresses
 from .network import BACK4, BACK6, FRONT4, FRONT6, ip, sysctl
 from .routers import CLIENT, GATEWAY, INNER4, INNER_GATEWAY
 from .shell import run, wait_until
@@ -20,10 +21,13 @@ BY_CONNECTION = "net.ipv4.fib_multipath_hash_policy=1"
 
 
 class Fleet:
-    """`nodes` are two balancers, `client` is the number of the client behind the router, for `lab.mailer`."""
+    """`nodes` are two balancers, `client` is the number of the client behind the router, for `lab.mailer`. `moving`: their
+    addresses towards the mail servers move to the survivor."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, moving=False):
         self._lab = lab
+        self._moving = moving
+        self.addresses = None
         self._prefix = lab.network.wires.removesuffix("-wires")
         self._router, self._far = f"{self._prefix}-router", f"{self._prefix}-far"
         self.namespaces = ()
@@ -52,7 +56,8 @@ class Fleet:
         ip(self._far, f"address add {CLIENT[0]}/24 dev eth0", f"route add default via {INNER_GATEWAY[0]}")
         for namespace in network.backends:
             sysctl(namespace, BY_CONNECTION)
-        self._lead(0, 1)
+        self.lead(0, 1)
+        self.addresses = MovingAddresses(self._lab, self.namespaces) if self._moving else None
         self.key.write_bytes(b"a secret of the lab, and no other" * 2)
         self.key.chmod(0o600)
 
@@ -61,9 +66,11 @@ class Fleet:
         for index in range(2):
             self.nodes.append(self._node(index, fleet, replacements))
         self._lab.balancer = self.nodes[0]
-        for index, node in enumerate(self.nodes):
-            node.start_dataplane()
-            ip(self.namespaces[index], f"route add {INNER4}.0/24 via {GATEWAY[0]}")
+        for index in range(2):
+            self._start_dataplane(index)
+        if self.addresses:
+            self.addresses.wait_home()
+        for node in self.nodes:
             node.start_control()
         for node in self.nodes:
             node.wait_healthy(60)
@@ -71,12 +78,19 @@ class Fleet:
             for node in self.nodes:
                 wait_until(lambda n=node: self.heard(n) is not None, 30, "the nodes hear each other")
 
+    def _start_dataplane(self, index):
+        self.nodes[index].start_dataplane()
+        ip(self.namespaces[index], f"route add {INNER4}.0/24 via {GATEWAY[0]}")
+        if self.addresses:
+            self.addresses.start(index)
+
     def _node(self, index, fleet, replacements):
         network = copy.copy(self._lab.network)
         network.balancer = self.namespaces[index]
-        network.address_twins = lambda front, back: ip(network.balancer, *_addresses(index, front, back))
+        network.address_twins = lambda front, back: ip(network.balancer, *_addresses(index, front, back, self._moving))
+        others = f'addresses = ["{ADDRESSES[1 - index]}"]; ' if self._moving else ""
         peers = (f'fleet: {{ node = "edge{index + 1}"; peers = {{ listen = "{PEERS[index]}:{PORT}"; '
-                 f'to = ["{PEERS[1 - index]}:{PORT}"]; key_file = "{self.key}"; }}; }};\n\n' if fleet else "")
+                 f'to = ["{PEERS[1 - index]}:{PORT}"]; key_file = "{self.key}"; {others}}}; }};\n\n' if fleet else "")
         text = EXAMPLE.read_text().replace("192.0.2.25", VIP)
         for old, new in (("checks:", f"{peers}checks:"), *replacements):
             assert old in text, f"{EXAMPLE.name} no longer holds {old!r}"
@@ -99,7 +113,22 @@ class Fleet:
         """A node dies, and routers take its routes away."""
         for service in (self.nodes[index].dataplane, self.nodes[index].control):
             service.stop(signal.SIGKILL)
-        self._lead(1 - index)
+        self.lead(1 - index)
+
+    def revive(self, index):
+        """It comes back, and routers lead to both again."""
+        self._start_dataplane(index)
+        self.nodes[index].start_control()
+        self.nodes[index].wait_healthy(60)
+        if self.addresses:
+            self.addresses.wait_home()
+        self.lead(0, 1)
+
+    def answer_directly(self):
+        """The mail servers have the VIP, and a way of their own to the client: what dsr and tunnels need."""
+        self._lab.network.answer_directly()
+        for namespace in self._lab.network.backends:
+            ip(namespace, f"address add {VIP}/32 dev lo", f"route add {INNER4}.0/24 via {GATEWAY[0]}")
 
     def stop(self):
         for node in self.nodes:
@@ -109,7 +138,7 @@ class Fleet:
         """The router spreads connections over these nodes."""
         ip(self._router, f"route replace {VIP}/32 {_hops(FRONT, nodes)}")
 
-    def _lead(self, *nodes):
+    def lead(self, *nodes):
         """So do the mail servers, with what they answer."""
         self.lead_clients(*nodes)
         for namespace in self._lab.network.backends:
@@ -120,11 +149,12 @@ def _hops(addresses, nodes):
     return " ".join(f"nexthop via {addresses[node]}" for node in nodes)
 
 
-def _addresses(index, front, back):
+def _addresses(index, front, back, moving):
     """Arguments for `ip`: a node's addresses on its twins, and the twins up."""
     yield f"address add {FRONT[index]}/24 dev {front}"
     yield f"address add {FRONT6}:{2 + index}/64 dev {front} nodad"
-    yield f"address add {BACK[index]}/24 dev {back}"
+    if not moving:
+        yield f"address add {BACK[index]}/24 dev {back}"
     yield f"address add {BACK6}:{1 + index}/64 dev {back} nodad"
     yield f"link set {front} up"
     yield f"link set {back} up"
