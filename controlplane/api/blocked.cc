@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <variant>
+#include <vector>
 
 #include "controlplane/api/api.h"
 #include "controlplane/api/status_json.h"
@@ -20,6 +23,7 @@ namespace {
 constexpr int64_t kLongestS = 366 * 86400;
 constexpr size_t kMostShown = 100;
 constexpr size_t kMostOffenders = 1000;  // of all that are listed
+constexpr uint64_t kMostNewest = 1000;
 constexpr std::string_view kPrefixAllowed = "allowed: a prefix such as 192.0.2.0/24 or 2001:db8::/32, or an address";
 
 json time_or_null(const std::optional<SystemTime>& time) {
@@ -41,10 +45,18 @@ json entry_json(const config::IpPrefix& prefix, const FleetBlock& said) {
   return out;
 }
 
+json entry_json(const config::IpPrefix& prefix, const Offender& offender) {
+  return entry_json(prefix, name_of(offender.offence), offender.since, offender.until);
+}
+
+json entry_json(const config::IpPrefix& prefix, const Block& by_hand) {
+  return entry_json(prefix, "hand", by_hand.since, by_hand.until);
+}
+
 json entry_json(const BlockedBy& by) {
   if (by.on_all_nodes) return entry_json(by.prefix, *by.on_all_nodes);
-  if (by.offender) return entry_json(by.prefix, name_of(by.offender->offence), by.offender->since, by.offender->until);
-  if (by.by_hand) return entry_json(by.prefix, "hand", by.by_hand->since, by.by_hand->until);
+  if (by.offender) return entry_json(by.prefix, *by.offender);
+  if (by.by_hand) return entry_json(by.prefix, *by.by_hand);
   return entry_json(by.prefix, "file", {}, {});
 }
 
@@ -54,19 +66,44 @@ json allow_json(const Sources& sources) {
   return out;
 }
 
-/// What is blocked as a whole.
-json everything(const Sources& sources) {
-  json blocked = json::array();
-  for (const auto& [prefix, block] : sources.by_hand()) blocked.push_back(entry_json({prefix, block, {}, {}}));
-  for (const auto& [prefix, block] : sources.on_all_nodes().entries()) blocked.push_back(entry_json(prefix, block));
-  size_t shown = 0;
+/// One of those that are blocked as a whole. It lives as long as what it points to.
+struct Listed {
+  const config::IpPrefix* prefix;
+  SystemTime since;
+  std::variant<const Block*, const FleetBlock*, const Offender*> why;
+};
+
+/// By hand, on all nodes, and for an offence: at most `most_offenders` of these.
+std::vector<Listed> listed(const Sources& sources, size_t most_offenders) {
+  std::vector<Listed> out;
+  for (const auto& [prefix, block] : sources.by_hand()) out.push_back({&prefix, block.since, &block});
+  for (const auto& [prefix, said] : sources.on_all_nodes().entries()) out.push_back({&prefix, said.block.since, &said});
   for (const auto& [source, offender] : sources.offenders().entries()) {
-    if (shown++ == kMostOffenders) break;
-    blocked.push_back(entry_json({source, {}, offender, {}}));
+    if (most_offenders-- == 0) break;
+    out.push_back({&source, offender.since, &offender});
   }
+  return out;
+}
+
+/// What is blocked as a whole; the `newest` of it, if that is said.
+json everything(const Sources& sources, std::optional<uint64_t> newest) {
+  const Offenders& offenders = sources.offenders();
+  std::vector<Listed> entries = listed(sources, newest ? Offenders::kMost : kMostOffenders);
+  if (newest) {
+    const auto shown = static_cast<ptrdiff_t>(std::min<uint64_t>(entries.size(), *newest));
+    std::ranges::partial_sort(entries, entries.begin() + shown, [](const Listed& a, const Listed& b) {
+      return a.since != b.since ? a.since > b.since : *a.prefix < *b.prefix;
+    });
+    entries.resize(static_cast<size_t>(shown));
+  }
+  json blocked = json::array();
+  for (const Listed& one : entries)
+    blocked.push_back(std::visit([&](const auto* why) { return entry_json(*one.prefix, *why); }, one.why));
   return {{"file", block_file_json(sources)},
           {"blocked", std::move(blocked)},
-          {"offenders", sources.offenders().entries().size()},
+          {"by_hand", sources.by_hand().size() + sources.on_all_nodes().entries().size()},
+          {"offenders", offenders.entries().size()},
+          {"offences", {{"early_talkers", offenders.early_talkers()}, {"auth_failures", offenders.auth_failures()}}},
           {"allow", allow_json(sources)}};
 }
 
@@ -89,10 +126,14 @@ json one(const Sources& sources, const config::IpPrefix& prefix) {
 }
 
 ApiResponse show(const Sources& sources, const ApiRequest& request) {
-  const auto query = Query::parse(request.query, {"of"});
+  const auto query = Query::parse(request.query, {"of", "newest"});
   if (!query) return ApiResponse::error(http::status::bad_request, query.error());
+  const auto newest = query->number("newest", 0, {1, kMostNewest});
+  if (!newest) return ApiResponse::error(http::status::bad_request, newest.error());
   const auto of = query->text("of");
-  if (!of) return ApiResponse::json(everything(sources));
+  if (of && *newest != 0)
+    return ApiResponse::error(http::status::bad_request, "\"newest\" and \"of\": allowed: one of them");
+  if (!of) return ApiResponse::json(everything(sources, *newest == 0 ? std::nullopt : std::optional(*newest)));
   const auto prefix = config::IpPrefix::parse(*of);
   if (!prefix) {
     return ApiResponse::error(http::status::bad_request,

@@ -292,8 +292,8 @@ let paused = false, status = null, history = null, historyAt = 0, answeredAt = 0
 async function look() {
   const now = performance.now();
   const wantsHistory = history === null || now - historyAt >= HISTORY_POLL_MS;
-  const [newStatus, list, fleet, mailSecurity, newHistory] = await Promise.all(
-    [ask("status"), ask(`events?limit=${EVENTS_SHOWN}`), ask("fleet"), ask("security"),
+  const [newStatus, list, fleet, mailSecurity, limited, blocked, newHistory] = await Promise.all(
+    [ask("status"), ask(`events?limit=${EVENTS_SHOWN}`), ask("fleet"), ask("security"), ask(`limits?top=${SOURCES_SHOWN}`), ask(`blocked?newest=${BLOCKED_SHOWN}`),
      wantsHistory ? ask("history").then(readHistory, () => history) : history]);
   status = newStatus;
   if (wantsHistory) historyAt = now;
@@ -311,6 +311,7 @@ async function look() {
   showVips(status);
   showFleet(fleet);
   showSecurity(mailSecurity.pools);
+  showRefused(limited, blocked, status.counters);
   events.update(list.events, (one) => `${one.time} ${one.subject} ${one.text}`);
   announce(list.events);
 }
@@ -338,6 +339,7 @@ function setUp() {
   byId("vips").append(el("div", {class: "card"}, vips.element));
   byId("fleet").append(el("div", {class: "card"}, nodes.element, differences));
   byId("security").append(el("div", {class: "card"}, security.element));
+  setUpRefused();
   byId("events").append(el("div", {class: "card"}, events.element));
   byId("filter").addEventListener("input", () => status && showPools(status));
   byId("pause").addEventListener("click", (event) => {

@@ -2,6 +2,7 @@
 """Sources that give offence: who guesses passwords is blocked, who speaks before the greeting is told 421, and both are let in again."""
 import json
 
+from lab import early_talker
 from lab.network import VIP4, client_addresses
 from lab.shell import run, wait_until
 
@@ -15,17 +16,6 @@ import smtplib, sys
 with smtplib.SMTP(sys.argv[1], int(sys.argv[2]), source_address=(sys.argv[3], 0), timeout=10) as session:
     session.ehlo("guess")
     print([session.docmd("AUTH", "PLAIN AGEAYg==")[0] for _ in range(int(sys.argv[4]))])
-"""
-# The handshake's last segment waits for what is to be said, and brings it along: before any greeting, on any machine.
-TALK_EARLY = """
-import socket, sys
-with socket.socket() as session:
-    session.settimeout(10)
-    session.bind((sys.argv[2], 0))
-    session.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
-    session.connect((sys.argv[1], 25))
-    session.sendall(b"EHLO early\\r\\n")
-    print(session.recv(500))
 """
 GREETING = """
 import socket, sys
@@ -63,7 +53,7 @@ def test_who_gives_offence_is_kept_out_for_a_time(lab, config):
     assert python(lab, GREETING, VIP4, 587, honest) == "220"
     assert "guesses passwords: 8 AUTH commands refused within a minute" in lab.balancer.ctl("events")
 
-    python(lab, TALK_EARLY, VIP4, talker)
+    run(*early_talker.command(VIP4, talker), namespace=lab.network.clients[0])
     wait_until(lambda: blocked(lab).get(f"{talker}/32") == "early_talker", 10, "the early talker remembered")
     wait_until(lambda: python(lab, GREETING, VIP4, 25, talker) == "421", 20, "it is told 421")
     explained = lab.balancer.ctl("explain", f"{talker}:40000", "relay")

@@ -6,11 +6,12 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from lab import early_talker
 from lab.browser import browser, console, view
 from lab.etcd import PREFIX, Etcd
-from lab.network import VIP4, VIP6
+from lab.network import VIP4, VIP6, client_addresses
 from lab.prometheus import HTTP
-from lab.shell import wait_until
+from lab.shell import run, wait_until
 
 EVIL = "220 mta ESMTP <script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 PATIENCE_S = 60  # a loaded machine draws slowly
@@ -182,6 +183,45 @@ def test_the_page_shows_the_nodes_side_by_side(lab, config, chromium):
         assert is_as_wide_as_the_screen(driver), f"{width} px: one has to scroll sideways"
     etcd.ctl("del", f"{PREFIX}/nodes/edge2")
     wait_until(lambda: len(texts(driver, "#fleet tbody tr")) == 1 and not texts(driver, "#fleet .notes li"), PATIENCE_S, "alone again")
+    assert console(driver) == []
+
+
+def test_the_page_shows_who_is_refused_and_why(lab, config, chromium):
+    lab.start_greeters()
+    greedy, talker, guest = client_addresses(0)[0][:3]
+    path = config(("checks:", f'''sources: {{ allow = ["{guest}"]; early_talkers = {{ then = "421"; }};
+        limits = ( {{ of = "address"; connections = 2; services = ["relay"]; }} ); }};
+
+checks:'''))
+    lab.start_balancer(path)
+    driver = chromium()
+    wait_until(lambda: driver.find_element(By.ID, "refused-limits").is_displayed(), PATIENCE_S, "the limit")
+    assert not driver.find_element(By.ID, "refused-limited").is_displayed() and not driver.find_element(By.ID, "refused-blocked").is_displayed()
+    assert "2 connections of each address to relay: 421" in texts(driver, "#refused-limits tbody tr")[0]
+
+    held = lab.mailer(target=VIP4, sources=[greedy], doors=[[25, "plain"]], sessions=2, messages=0, hold="greeted", timeout_s=120)
+    held.wait_open(2)
+    over = lab.mailer(target=VIP4, sources=[greedy], doors=[[25, "plain"]], sessions=3, messages=0, timeout_s=30).wait()
+    assert over.outcomes == {"refused": 3}, over.summary()
+    row_of = lambda part, source: next((text for text in texts(driver, f"#{part} tbody tr") if text.startswith(source)), "")  # noqa: E731
+    wait_until(lambda: "too many open" in row_of("refused-limited", greedy), PATIENCE_S, "the source at its limit")
+    assert "3" in row_of("refused-limited", greedy).split(), row_of("refused-limited", greedy)
+    held.go()
+    held.wait()
+    wait_until(lambda: "let in" in row_of("refused-limited", greedy), PATIENCE_S, "the source below its limit")
+
+    lab.balancer.ctl("block", "203.0.113.0/24", "--for", "10m")
+    wait_until(lambda: "blocked by hand" in row_of("refused-blocked", "203.0.113.0/24"), PATIENCE_S, "the prefix")
+    run(*early_talker.command(VIP4, talker), namespace=lab.network.clients[0])
+    wait_until(lambda: "spoke before the greeting" in row_of("refused-blocked", talker), PATIENCE_S, "the early talker")
+    assert texts(driver, "#refused-blocked tbody tr")[0].startswith(talker), "the newest first"
+    notes = texts(driver, "#refused .notes li")
+    assert any(text.startswith("1 blocked by hand, 1 for an offence") for text in notes) and f"exempt: {guest}/32" in notes, notes
+    for width in (380, 1280):
+        view(driver, width, 800)
+        assert is_as_wide_as_the_screen(driver), f"{width} px: one has to scroll sideways"
+    lab.balancer.ctl("unblock", "203.0.113.0/24")
+    wait_until(lambda: not row_of("refused-blocked", "203.0.113.0/24"), PATIENCE_S, "the prefix is free")
     assert console(driver) == []
 
 
