@@ -7,11 +7,23 @@ namespace sluice::control {
 
 using channel::Counter;
 
+namespace {
+
+uint64_t count(const WorkerCounters& counters, Counter counter) {
+  return counters[static_cast<size_t>(counter)];
+}
+
+}  // namespace
+
 void SynWatch::tick(const std::optional<WorkerCounters>& counters) {
   if (!counters) return;
-  const auto count = [&](Counter counter) { return (*counters)[static_cast<size_t>(counter)]; };
-  const uint64_t workers = count(Counter::kSynProxyNow);
-  const Counted now{count(Counter::kSynCookiesSent), count(Counter::kSynCookiesAccepted)};
+  tick_answering(*counters);
+  tick_shedding(*counters);
+}
+
+void SynWatch::tick_answering(const WorkerCounters& counters) {
+  const uint64_t workers = count(counters, Counter::kSynProxyNow);
+  const Counted now{count(counters, Counter::kSynCookiesSent), count(counters, Counter::kSynCookiesAccepted)};
   if (workers != 0 && !before_) {
     before_ = now;
     journal_.record(Severity::kWarning, "dataplane", "syn_proxy",
@@ -25,6 +37,23 @@ void SynWatch::tick(const std::optional<WorkerCounters>& counters) {
                     "from clients that were there",
                     now.sent - before_->sent, now.accepted - before_->accepted));
     before_.reset();
+  }
+}
+
+void SynWatch::tick_shedding(const WorkerCounters& counters) {
+  const uint64_t workers = count(counters, Counter::kShedsSynsNow);
+  const uint64_t dropped = count(counters, Counter::kDropSynShed);
+  if (workers != 0 && !dropped_before_) {
+    dropped_before_ = dropped;
+    journal_.record(
+        Severity::kWarning, "dataplane", "syn_shed",
+        fmt::format("packets come faster than {} can carry: some SYNs are dropped, so that open sessions keep up",
+                    workers == 1 ? "a worker" : fmt::format("{} workers", workers)));
+  } else if (workers == 0 && dropped_before_) {
+    if (dropped < *dropped_before_) dropped_before_ = 0;  // the data plane counts from the beginning
+    journal_.record(Severity::kInfo, "dataplane", "syn_shed",
+                    fmt::format("workers keep up again; {} SYNs were dropped meanwhile", dropped - *dropped_before_));
+    dropped_before_.reset();
   }
 }
 

@@ -56,6 +56,7 @@ enum class Counter : uint16_t {
   kDropPolicy,
   kDropLimited,
   kDropSynProxyPending,
+  kDropSynShed,
   // Packets we made.
   kFromTwin,
   kDropFromTwin,
@@ -69,6 +70,7 @@ enum class Counter : uint16_t {
   kRefusalsAcknowledged,
   kAnswersHeldBack,
   kClientsAsked,
+  kSynAcksResent,
   kSynCookiesSent,
   kSynCookiesAccepted,
   kSynProxyRetried,
@@ -104,6 +106,7 @@ enum class Counter : uint16_t {
   kFlowsClosingNow,
   kFlowCapacity,
   kSynProxyNow,
+  kShedsSynsNow,
   // The loop.
   kLoops,
   kLoopsIdle,
@@ -131,7 +134,7 @@ enum class Counter : uint16_t {
 inline constexpr size_t kCounterCount = static_cast<size_t>(Counter::kCount);
 inline constexpr uint32_t kStageSampling = 64;
 inline constexpr Counter kFirstDrop = Counter::kDropTruncated;
-inline constexpr Counter kLastDrop = Counter::kDropSynProxyPending;
+inline constexpr Counter kLastDrop = Counter::kDropSynShed;
 
 /// Name (as shown, logged and exported) and one line of help, in the order of `Counter`.
 struct CounterInfo {
@@ -183,6 +186,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"drop_policy", "refused by source policy"},
     {"drop_limited", "new connections of a source that is at a limit, unless they are answered"},
     {"drop_syn_proxy_pending", "from clients whose SYN was answered in a backend's place, which has not answered yet"},
+    {"drop_syn_shed", "SYNs of new connections, as the worker was behind with its packets"},
     {"from_twin", "packets sent for the kernel twin"},
     {"drop_from_twin", "packets of the kernel twin that found no room"},
     {"drop_made", "packets made by the balancer that found no room"},
@@ -196,6 +200,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"answers_held_back",
      "segments that would have been sent to clients that are told 421, but for the limit on these"},
     {"clients_asked", "keep-alives to silent clients of backends that leave, before they are told 421"},
+    {"syn_acks_resent", "answers to SYNs that were sent again, as nothing was heard of their client"},
     {"syn_cookies_sent", "SYNs answered in the backend's place, with nothing kept of them"},
     {"syn_cookies_accepted", "clients that acknowledged such an answer, for whom a backend was asked"},
     {"syn_proxy_retried", "SYNs to backends sent again, as no answer came"},
@@ -230,6 +235,8 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"flows_closing_now", "flows closing or closed, until their timer ends", true},
     {"flow_capacity", "flows the table can hold", true},
     {"syn_proxy_now", "1 while SYNs of services with syn_proxy = \"auto\" are answered in the backends' place", true},
+    {"sheds_syns_now", "1 while a worker is behind with its packets, and drops some SYNs so that open sessions keep up",
+     true},
     {"loops", "poll iterations of the worker"},
     {"loops_idle", "poll iterations that found nothing to do"},
     {"busy_cycles", "TSC cycles in poll iterations that did something"},

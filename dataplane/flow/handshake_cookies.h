@@ -5,7 +5,7 @@
 // the time. What it announced comes back in the number itself, so it holds for clients without timestamps too. Where
 // the client sends timestamps, ours has to come back as well, and a guess is right once in 2^55; where it does not,
 // once in 2^23, and wins no more than a SYN would. The time counts in periods, so an answer is good for one to two of
-// these.
+// these. One bit of the number says whether its period is even or odd: so one hash says whether it is right.
 #pragma once
 
 #include <array>
@@ -50,7 +50,6 @@ struct HandshakeCookie {
 enum class CookiePurpose : uint8_t {
   kBackend,  // a backend is asked for who acknowledges it
   kRefusal,  // who does is told 421
-  kTarpit,   // likewise, after a while
 };
 
 class HandshakeCookies {
@@ -72,14 +71,16 @@ class HandshakeCookies {
   std::optional<CookieOptions> read(uint32_t sequence, std::optional<uint32_t> echo, const Endpoint& client,
                                     const Endpoint& server, uint32_t client_isn, uint64_t now_ms) const noexcept {
     const auto options = static_cast<uint8_t>(sequence);
-    for (uint64_t age = 0; age < 2; age++) {
-      const HandshakeCookie ours = in_period(client, server, client_isn, options, (now_ms >> kPeriodBits) - age);
-      if (ours.sequence == sequence && (!echo || *echo == ours.timestamp)) return CookieOptions::of(options);
-    }
-    return std::nullopt;
+    const uint64_t now = now_ms >> kPeriodBits;
+    const uint64_t age = (now ^ sequence >> kOptionBits) & 1;
+    const HandshakeCookie ours = in_period(client, server, client_isn, options, now - age);
+    if (ours.sequence != sequence || (echo && *echo != ours.timestamp)) return std::nullopt;
+    return CookieOptions::of(options);
   }
 
  private:
+  static constexpr uint32_t kOptionBits = 8;
+
   HandshakeCookie in_period(const Endpoint& client, const Endpoint& server, uint32_t client_isn, uint8_t options,
                             uint64_t period) const noexcept {
     FastSipState state(key_);
@@ -95,9 +96,10 @@ class HandshakeCookies {
       for (const uint64_t word : addresses) state.add(word);
     }
     state.add(uint64_t{client.port.raw} << 48 | uint64_t{server.port.raw} << 32 | client_isn);
-    state.add(period << 8 | options);
+    const auto told = static_cast<uint32_t>((period & 1) << kOptionBits | options);
+    state.add(period << kOptionBits | options);
     const uint64_t hash = state.end();
-    return {static_cast<uint32_t>(hash & 0xffffff00) | options, static_cast<uint32_t>(hash >> 32)};
+    return {static_cast<uint32_t>(hash & 0xfffffe00) | told, static_cast<uint32_t>(hash >> 32)};
   }
 
   SipKey key_;

@@ -330,7 +330,8 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
                      .mac = devices_[i]->mac(),
                      .sender = static_cast<uint8_t>(first_worker(i)),
                      .has_own_frames = sends && devices_[i]->has_own_frames(),
-                     .extra_macs = options_.ports[i].extra_macs};
+                     .extra_macs = options_.ports[i].extra_macs,
+                     .receive_descriptors = devices_[i]->queue_demand().receive_descriptors};
   }
   setup.to_main = relay_.to_main[worker];
   setup.from_main = relay_.from_main[worker];

@@ -32,6 +32,7 @@ bool Worker::receive(uint32_t port) noexcept {
   const uint16_t received = rte_eth_rx_burst(attached.device, attached.receive_queue, burst_.mbuf.data() + burst_.count,
                                              static_cast<uint16_t>(setup_.burst));
   timer_.end_stage(Counter::kStageReceive);
+  shedder_.took(port, received, setup_.burst);
   if (received == 0) return false;
   counters_.count(Counter::kReceived, received);
   if (timer_.sampled()) counters_.count(Counter::kSampledPackets, received);
@@ -47,7 +48,7 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
   // Which side a port faces is known beforehand, but for one-armed set-ups; under RSS all that comes is ours, but for
   // what may be to an address of ours.
   const bool rss = setup_.spread == Spread::kRss;
-  if (how.faces == Faces::kClients && (how.mine || rss)) {
+  if (how.faces == Faces::kClients && (how.mine || rss) && !shedder_.is_on()) {
     burst_.count = enter_all<true>(burst_.count, how, mbufs, received);
   } else if (how.faces == Faces::kBackends && !finder_.has_fullnat() && (how.mine || (rss && !state_.has_locals()))) {
     burst_.count = enter_all<false>(burst_.count, how, mbufs, received);
@@ -98,6 +99,9 @@ uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, u
   const Endpoint destination = fast ? end_of_fast(*mbuf, false) : packet.destination;
   const bool from_client = how.faces == Faces::kClients ||
                            (how.faces == Faces::kBoth && state_.find_service(destination) != channel::kNoService);
+  if (shedder_.is_on() && from_client && is_opening(packet)) [[unlikely]] {
+    if (is_shed(destination)) return drop_at_once(how.port, mbuf, Counter::kDropSynShed), kept;
+  }
   const uint64_t hash = flows_.hash(from_client ? source : destination);
   if (!how.mine) {
     const uint32_t owner = from_client ? ownership_.of_client(hash) : ownership_.of_reply(packet.destination, hash);
@@ -146,6 +150,12 @@ bool Worker::meet_exception(Arrival how, rte_mbuf* mbuf, const Packet& packet, P
   return false;
 }
 
+/// Of a new connection to an address of ours, which is for the kernel, nothing is dropped here: it may be the
+/// operator's.
+bool Worker::is_shed(const Endpoint& destination) noexcept {
+  return state_.find_service(destination) != channel::kNoService && shedder_.takes_next();
+}
+
 /// Hands an ICMP error to the owner of the flow that it is about. False if it is none, or is ours.
 bool Worker::hand_over_quoted(uint32_t port, rte_mbuf* mbuf, const Packet& packet) noexcept {
   IcmpError error;
@@ -168,6 +178,7 @@ bool Worker::receive_handed() noexcept {
   for (uint32_t worker = 0; worker < setup_.workers; worker++) {
     std::array<void*, kMaxBurst> mbufs;
     const uint32_t n = handover_.take(worker, mbufs);
+    shedder_.took(SynShedder::of_worker(worker), n, kMaxBurst);
     if (n == 0) continue;
     any = true;
     for (uint32_t i = 0; i < n; i++) rte_prefetch0(mbufs[i]);

@@ -51,4 +51,13 @@ void Worker::punt_or_drop(uint32_t port, rte_mbuf* mbuf, ParseVerdict verdict) n
   inspector_.end(notes, inspections);
 }
 
+void Worker::drop_at_once(uint32_t port, rte_mbuf* mbuf, Counter reason) noexcept {
+  const uint8_t inspections = inspector_.any() ? inspector_.wanting(*mbuf) : uint8_t{0};
+  if (inspections == 0) return egress_.drop(mbuf, reason);
+  Inspector::Notes notes;
+  inspector_.begin(notes, inspections, port, *mbuf);
+  egress_.drop(mbuf, reason);
+  inspector_.end(notes, inspections);
+}
+
 }  // namespace sluice

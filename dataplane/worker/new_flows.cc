@@ -326,7 +326,7 @@ void NewFlows::refuse_over_limit(Burst& burst, uint32_t i, channel::ServiceId se
     case channel::LimitAction::k421:
       return parts_.responder.answer_syn(burst, i, Counter::kDropLimited);
     case channel::LimitAction::kTarpit:
-      return parts_.responder.answer_syn(burst, i, Counter::kDropLimited, CookiePurpose::kTarpit);
+      return parts_.responder.answer_syn(burst, i, Counter::kDropLimited, Responder::Told::kAfterTarpit);
     case channel::LimitAction::kReset:
       return parts_.resets.answer(burst, i, Counter::kDropLimited);
     case channel::LimitAction::kDrop:

@@ -14,19 +14,22 @@ void learn_return_path(RefusalDialogue& dialogue, const Burst& burst, uint32_t i
   dialogue.vlan_and_port = static_cast<uint16_t>(burst.packet[i].vlan | burst.port[i] << 12);
 }
 
+/// What our number brings back: who is to be told, when. Nothing is kept of what the SYN announced.
+constexpr CookieOptions kTellAtOnce{.sack = false}, kTellAfterTarpit{.sack = true};
+
 uint16_t window_of(const rte_mbuf& mbuf, const Packet& packet) {
   return load<Be16>(rte_pktmbuf_mtod(&mbuf, const uint8_t*) + packet.l4_offset + tcp::kWindow).host();
 }
 
 }  // namespace
 
-Responder::Responder(const Context& context) noexcept
+Responder::Responder(const Context& context, AnsweredSyns& answered) noexcept
     : clock_(context.clock),
       counters_(context.counters),
       state_(context.state),
       egress_(context.egress),
+      answered_(answered),
       cookies_(context.setup.hash_seed, CookiePurpose::kRefusal),
-      tarpit_cookies_(context.setup.hash_seed, CookiePurpose::kTarpit),
       table_(context.setup.hash_seed),
       segments_(kSegmentsPerSecond, kSegmentsPerSecond, context.clock.now_ms()),
       swept_ms_(context.clock.now_ms()) {}
@@ -37,13 +40,13 @@ bool Responder::may_send() noexcept {
   return false;
 }
 
-void Responder::answer_syn(Burst& burst, uint32_t i, Counter reason, CookiePurpose purpose) noexcept {
+void Responder::answer_syn(Burst& burst, uint32_t i, Counter reason, Told when) noexcept {
   const Packet& packet = burst.packet[i];
   if (!may_send()) return egress_.drop(burst.mbuf[i], reason);
   MadeSegment out = reset_answering(*burst.mbuf[i], packet);
   out.flags = kTcpSyn | kTcpAck;
-  const HandshakeCookies& cookies = purpose == CookiePurpose::kTarpit ? tarpit_cookies_ : cookies_;
-  out.sequence = cookies.make(packet.source, packet.destination, packet.sequence, {}, clock_.now_ms()).sequence;
+  const CookieOptions told = when == Told::kAtOnce ? kTellAtOnce : kTellAfterTarpit;
+  out.sequence = cookies_.make(packet.source, packet.destination, packet.sequence, told, clock_.now_ms()).sequence;
   out.ack = packet.sequence + 1;  // not of what it may carry: that comes again
   out.window = Be16::of(RefusalDialogue::kWindow);
   constexpr uint8_t kMss = 2, kMssBytes = 4;
@@ -54,6 +57,7 @@ void Responder::answer_syn(Burst& burst, uint32_t i, Counter reason, CookiePurpo
   out.options = option;
   answering_until_ms_ = clock_.now_ms() + 2 * HandshakeCookies::kPeriodMs;
   write_segment(*burst.mbuf[i], out);
+  answered_.keep(burst.port[i], *burst.mbuf[i], packet, out.sequence);
   counters_.count(Counter::kAnswered);
   counters_.count(Counter::kSynAcksSent);
   egress_.send_made(burst.port[i], burst.mbuf[i]);
@@ -82,13 +86,11 @@ bool Responder::meet(Burst& burst, uint32_t i, channel::ServiceId service) noexc
 /// A dialogue, if the segment acknowledges a SYN-ACK of ours.
 RefusalDialogue* Responder::begin(const Packet& packet, channel::ServiceId service) noexcept {
   if ((packet.tcp_flags & (kTcpAck | kTcpSyn | kTcpRst)) != kTcpAck) return nullptr;
-  const auto is_answer_of = [&](const HandshakeCookies& cookies) {
-    return cookies
-        .read(packet.ack - 1, std::nullopt, packet.source, packet.destination, packet.sequence - 1, clock_.now_ms())
-        .has_value();
-  };
-  const bool tarpit = is_answer_of(tarpit_cookies_);
-  if (!tarpit && !is_answer_of(cookies_)) return nullptr;
+  const auto told = cookies_.read(packet.ack - 1, std::nullopt, packet.source, packet.destination, packet.sequence - 1,
+                                  clock_.now_ms());
+  if (!told) return nullptr;
+  const bool tarpit = told->byte() == kTellAfterTarpit.byte();
+  answered_.heard(packet.ack - 1);
   forget(packet);
   RefusalDialogue& out = table_.take(packet.source);
   out.client = packet.source;

@@ -16,8 +16,7 @@
 #include "dataplane/flow/refusal_table.h"
 #include "dataplane/packet/reset.h"
 #include "dataplane/packet/tcp_options.h"
-#include "dataplane/worker/burst.h"
-#include "dataplane/worker/context.h"
+#include "dataplane/worker/answered_syns.h"
 
 namespace sluice {
 
@@ -29,11 +28,13 @@ class Responder {
   static constexpr uint32_t kLingerMs = 10'000;  // for what the client has yet to say, or says again
   static constexpr uint32_t kTarpitMs = 30'000;  // before a client in the tarpit is told
 
-  explicit Responder(const Context& context) noexcept;
+  Responder(const Context& context, AnsweredSyns& answered) noexcept;
 
-  /// Answers a SYN that no backend can take; `reason` says why, and is counted if there is no answer. `purpose`: not
-  /// kBackend.
-  void answer_syn(Burst& burst, uint32_t i, Counter reason, CookiePurpose purpose = CookiePurpose::kRefusal) noexcept;
+  /// When a client hears that it is refused.
+  enum class Told : uint8_t { kAtOnce, kAfterTarpit };
+
+  /// Answers a SYN that no backend can take; `reason` says why, and is counted if there is no answer.
+  void answer_syn(Burst& burst, uint32_t i, Counter reason, Told when = Told::kAtOnce) noexcept;
 
   /// Whether a segment to a service, no SYN, is of a client that is to be told 421. It has been dealt with then.
   bool take(Burst& burst, uint32_t i, channel::ServiceId service) noexcept {
@@ -70,8 +71,8 @@ class Responder {
   Counters& counters_;
   const ForwardingState& state_;
   Egress& egress_;
+  AnsweredSyns& answered_;
   HandshakeCookies cookies_;
-  HandshakeCookies tarpit_cookies_;
   RefusalTable table_;
   TokenBucket segments_;
   uint64_t answering_until_ms_ = 0;  // no cookie is good any more from then on

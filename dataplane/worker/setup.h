@@ -63,6 +63,7 @@ struct WorkerPort {
   // The driver has frames of its own to send, and does so when asked to transmit, if only nothing.
   bool has_own_frames = false;
   std::vector<MacAddress> extra_macs;  // to which frames for us may come as well
+  uint32_t receive_descriptors = 0;    // packets that the receive queue holds; 0 = not known
 };
 
 /// One connection of control: a mapped channel segment. Made by the main lcore, handed to every worker through

@@ -44,12 +44,13 @@ uint32_t write_options(uint8_t* out, uint16_t mss, bool sack, const TcpTimestamp
 
 }  // namespace
 
-SynProxy::SynProxy(const Context& context) noexcept
+SynProxy::SynProxy(const Context& context, AnsweredSyns& answered) noexcept
     : clock_(context.clock),
       counters_(context.counters),
       flows_(context.flows),
       state_(context.state),
       egress_(context.egress),
+      answered_(answered),
       handshake_ms_(context.setup.timers.handshake_ms),
       cookies_(context.setup.hash_seed, CookiePurpose::kBackend),
       pressure_(context) {}
@@ -83,13 +84,14 @@ void SynProxy::answer_syn(Burst& burst, uint32_t i, channel::ServiceId service) 
   answer.options_bytes = write_options(answer.options.data(), mss, announced.sack, timed ? &timestamps : nullptr,
                                        announced.window_scale ? std::optional(Splice::kOurScale) : std::nullopt);
   turn_into_syn_ack(mbuf, packet, answer);
+  answered_.keep(burst.port[i], mbuf, packet, cookie.sequence);
   answering_until_ms_ = clock_.now_ms() + 2 * HandshakeCookies::kPeriodMs;
   counters_.count(Counter::kAnswered);
   counters_.count(Counter::kSynCookiesSent);
   egress_.send_made(burst.port[i], burst.mbuf[i]);
 }
 
-std::optional<ProvenClient> SynProxy::read_cookie(const rte_mbuf& mbuf, const Packet& packet) const noexcept {
+std::optional<ProvenClient> SynProxy::read_cookie(const rte_mbuf& mbuf, const Packet& packet) noexcept {
   if ((packet.tcp_flags & (kTcpAck | kTcpSyn | kTcpRst)) != kTcpAck) return std::nullopt;
   const uint8_t* header = tcp_header(mbuf, packet);
   const std::optional<TcpTimestamps> timestamps = find_timestamps(header, packet.tcp_header_bytes);
@@ -98,6 +100,7 @@ std::optional<ProvenClient> SynProxy::read_cookie(const rte_mbuf& mbuf, const Pa
   const auto kept =
       cookies_.read(packet.ack - 1, echo, packet.source, packet.destination, packet.sequence - 1, clock_.now_ms());
   if (!kept) return std::nullopt;
+  answered_.heard(packet.ack - 1);
   Splice splice{};
   splice.sequence = packet.ack - 1;
   splice.timestamp = echo.value_or(0);

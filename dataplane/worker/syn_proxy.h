@@ -16,7 +16,7 @@
 #include "dataplane/flow/retry_queues.h"
 #include "dataplane/packet/reset.h"
 #include "dataplane/packet/tcp_options.h"
-#include "dataplane/worker/burst.h"
+#include "dataplane/worker/answered_syns.h"
 #include "dataplane/worker/proxy_injector.h"
 #include "dataplane/worker/syn_pressure.h"
 
@@ -42,7 +42,7 @@ class SynProxy {
   /// A backend that has no timestamps, although it was offered some, is taken to have none for so long.
   static constexpr uint64_t kNoTimestampsMs = 600'000;
 
-  explicit SynProxy(const Context& context) noexcept;
+  SynProxy(const Context& context, AnsweredSyns& answered) noexcept;
 
   void set_room(uint32_t handshakes) noexcept;
   void begin_poll() noexcept {
@@ -105,7 +105,7 @@ class SynProxy {
   bool is_nearly_full() const noexcept {
     return flows_.size() + room_for_proven_ >= flows_.capacity() + counters_[Counter::kFlowsEmbryonicNow];
   }
-  std::optional<ProvenClient> read_cookie(const rte_mbuf& mbuf, const Packet& packet) const noexcept;
+  std::optional<ProvenClient> read_cookie(const rte_mbuf& mbuf, const Packet& packet) noexcept;
   uint16_t most_mss(uint32_t port, bool v6) const noexcept;
   static Be16 window_for_backend(const Splice& splice, uint16_t window) noexcept;
   void send_syn(FlowIndex index) noexcept;
@@ -115,6 +115,7 @@ class SynProxy {
   FlowTable& flows_;
   const ForwardingState& state_;
   Egress& egress_;
+  AnsweredSyns& answered_;
   const uint32_t handshake_ms_;
   uint32_t room_for_proven_ = 0;  // for those who have our answer already
   HandshakeCookies cookies_;

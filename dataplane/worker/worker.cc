@@ -28,6 +28,7 @@ bool Worker::poll(uint64_t now_ms) noexcept {
   resets_.begin_poll();
   proxy_.begin_poll();
   syn_proxy_.begin_poll();
+  shedder_.begin_poll();
   timer_.begin_poll();
   bool busy = commands_.poll();
   if (busy && state_.take_backends_lost()) expiry_.hurry();
@@ -46,6 +47,7 @@ bool Worker::poll(uint64_t now_ms) noexcept {
   for (FlowIndex vain; (vain = syn_proxy_.ask_again()) != kNoFlow;)
     proven_.ask_another(vain, Counter::kDropBackendDown);
   busy |= responder_.sweep();
+  busy |= answered_.sweep();
   busy |= expiry_.sweep();
   busy |= router_moves_.sweep();
   timer_.end_stage(Counter::kStageExpireSome);

@@ -11,7 +11,7 @@
 // 1. command_channel.h takes control's commands and applies them to forwarding_state.h: services, backends, tables.
 // 2. ingress.cc receives from devices and from other workers (handover.h) and parses. A segment of a flow that another
 //    worker owns (ownership.h) is handed over; one of our own enters the burst (burst.h). Frames that are no whole TCP
-//    segments wait for exception_path.h.
+//    segments wait for exception_path.h. While the worker is behind, some SYNs go no further (syn_shedder.h).
 // 3. fast_path.cc takes the burst's packets in order. Most are segments in mid-connection of an established flow, and
 //    are translated and queued right there, while the flow of one a little behind comes from memory: fetched all at
 //    once, flows would be more than a core can have under way.
@@ -43,6 +43,7 @@
 #include "dataplane/worker/setup.h"
 #include "dataplane/worker/slow_path.h"
 #include "dataplane/worker/stage_timer.h"
+#include "dataplane/worker/syn_shedder.h"
 
 namespace sluice {
 
@@ -90,6 +91,7 @@ class Worker {
   uint32_t enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept;
   /// For a frame that is no TCP segment; true if it goes on as one.
   bool meet_exception(Arrival how, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept;
+  bool is_shed(const Endpoint& destination) noexcept;
   bool hand_over_quoted(uint32_t port, rte_mbuf* mbuf, const Packet& packet) noexcept;
   bool is_burst_full() const noexcept { return burst_.count + exceptions_.waiting() > Burst::kSize - kMaxBurst; }
 
@@ -119,6 +121,7 @@ class Worker {
   void inspect(uint32_t i, uint8_t inspections) noexcept;
   void inspect_exception(ExceptionFrame& frame) noexcept;
   void punt_or_drop(uint32_t port, rte_mbuf* mbuf, ParseVerdict verdict) noexcept;
+  void drop_at_once(uint32_t port, rte_mbuf* mbuf, Counter reason) noexcept;
 
   // What the parts share.
   const WorkerSetup setup_;
@@ -135,16 +138,18 @@ class Worker {
 
   // The parts, each built from those before it.
   const Context context_{setup_, clock_, counters_, flows_, state_, egress_};
+  SynShedder shedder_{context_};
   SmtpWatch watch_{context_, observer_};
   FlowFinder finder_{flows_, state_};
   Ownership ownership_{setup_, flows_, state_};
   Punt punt_{context_};
   OneWay one_way_{context_};
   Resets resets_{context_, one_way_};
-  Responder responder_{context_};
+  AnsweredSyns answered_{context_};
+  Responder responder_{context_, answered_};
   IcmpErrors icmp_errors_{context_};
   ProxyInjector proxy_{context_};
-  SynProxy syn_proxy_{context_};
+  SynProxy syn_proxy_{context_, answered_};
   SessionRecorder records_{context_};
   SourceLimits limits_{context_};
   FlowLifecycle lifecycle_{context_, observer_, proxy_, resets_, records_, limits_};

@@ -107,6 +107,40 @@ def test_a_server_that_is_not_there_is_followed_by_another(lab, config, verdict)
     assert counters["syn_proxy_moved"] > 3 and counters["syn_proxy_failed"] == 0, counters
 
 
+def lose_first_acks(lab):
+    """Clients' kernels lose the first ACK of each connection to port 25, the one that ends the handshake."""
+    for namespace in lab.network.clients:
+        run("nft", "-f", "-", namespace=namespace, stdin="table inet lossy {\n  set met { type inet_service; flags dynamic; size 65535; }\n"
+            "  chain leaving { type filter hook output priority 0;\n"
+            "    tcp dport 25 tcp flags & (fin | syn | rst | ack) == ack tcp sport != @met add @met { tcp sport } counter drop\n  }\n}\n")
+
+
+def test_a_client_whose_ack_is_lost_is_greeted_all_the_same(lab, config):
+    """It waits for the server to speak, and nobody but us could remind it."""
+    lab.start_greeters()
+    lab.start_balancer(config(*ALWAYS))
+    lose_first_acks(lab)
+    for target in (VIP4, VIP6):
+        mailer = lab.mailer(target=target, doors=[[25, "plain"]], sessions=20, messages=0, timeout_s=30).wait()
+        assert mailer.outcomes == {"delivered": 20}, mailer.summary()
+    counters = lab.balancer.require_counter_law()
+    assert counters["syn_acks_resent"] >= 40 and counters["syn_proxy_failed"] == 0, counters
+
+
+def test_a_client_whose_ack_is_lost_is_told_421_all_the_same(lab, config):
+    lab.start_greeters()
+    lab.start_balancer(config())
+    for pool in ("mta", "mta6"):
+        lab.balancer.ctl("pool", pool, "drain")
+    wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 10, "in use")
+    lose_first_acks(lab)
+    for target in (VIP4, VIP6):
+        mailer = lab.mailer(target=target, doors=[[25, "plain"]], sessions=20, messages=0, timeout_s=30).wait()
+        assert mailer.outcomes == {"refused": 20}, mailer.summary()
+    counters = lab.balancer.require_counter_law()
+    assert counters["syn_acks_resent"] >= 40 and counters["flows_created"] == 0, counters
+
+
 def test_sessions_outlive_a_restart_of_the_data_plane(lab, config):
     lab.start_backends()
     lab.start_balancer(config(*ALWAYS))

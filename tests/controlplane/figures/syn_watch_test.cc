@@ -16,6 +16,15 @@ class SynWatchTest : public testing::Test {
     counters[static_cast<size_t>(Counter::kSynProxyNow)] = workers;
     counters[static_cast<size_t>(Counter::kSynCookiesSent)] = sent;
     counters[static_cast<size_t>(Counter::kSynCookiesAccepted)] = accepted;
+    return second(counters);
+  }
+  std::vector<std::string> shedding(uint64_t workers, uint64_t dropped) {
+    WorkerCounters counters{};
+    counters[static_cast<size_t>(Counter::kShedsSynsNow)] = workers;
+    counters[static_cast<size_t>(Counter::kDropSynShed)] = dropped;
+    return second(counters);
+  }
+  std::vector<std::string> second(const WorkerCounters& counters) {
     const size_t before = journal_.entries().size();
     watch_.tick(counters);
     std::vector<std::string> out;
@@ -46,6 +55,18 @@ TEST_F(SynWatchTest, TakesARestartOfTheDataPlaneForWhatItIs) {
   const auto ended = second(0, 7, 1);
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_NE(ended[0].find("of 7 that were answered in their place, 1 came"), std::string::npos) << ended[0];
+}
+
+TEST_F(SynWatchTest, TellsWhenSynsAreDroppedBecauseAWorkerIsBehind) {
+  EXPECT_TRUE(shedding(0, 7).empty());
+  EXPECT_EQ(shedding(1, 10), std::vector<std::string>{"packets come faster than a worker can carry: some SYNs are "
+                                                      "dropped, so that open sessions keep up"});
+  EXPECT_TRUE(shedding(2, 500).empty());
+  EXPECT_EQ(shedding(0, 1010), std::vector<std::string>{"workers keep up again; 1000 SYNs were dropped meanwhile"});
+  EXPECT_TRUE(shedding(0, 1010).empty());
+  EXPECT_EQ(shedding(3, 1010).size(), 1u);
+  EXPECT_EQ(shedding(0, 4), std::vector<std::string>{"workers keep up again; 4 SYNs were dropped meanwhile"})
+      << "the data plane was restarted";
 }
 
 }  // namespace

@@ -102,6 +102,7 @@ void WorkerBench::set_up(OfWorker& of, uint32_t index, const BenchOptions& optio
   setup.port[kFront].extra_macs = options.front_extra_macs;
   setup.port[kBack] = {back_.device(), back_queue, back_queue, options.back_mtu, 0,
                        options.back,   back_mac(), back_worker};
+  for (const uint32_t port : {kFront, kBack}) setup.port[port].receive_descriptors = options.receive_descriptors;
   setup.to_main = to_main_;
   setup.pool = pool_;
   setup.stats = of.stats.get();

@@ -267,7 +267,7 @@ TEST_F(SynProxyTest, LearnsThatAServerHasNoTimestamps) {
   auto answer = syn(other);
   ASSERT_TRUE(answer);
   EXPECT_FALSE(stamp_of(*answer)) << "the next are promised none";
-  turns(SynProxy::kNoTimestampsMs);
+  after_turns(SynProxy::kNoTimestampsMs);
   answer = syn(other);
   ASSERT_TRUE(answer);
   EXPECT_TRUE(stamp_of(*answer));

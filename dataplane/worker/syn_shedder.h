@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whether the worker is behind with its packets, and which SYNs it drops then, so that open sessions keep up. A worker
+// that polls knows it for certain: it is behind at a queue that had a full burst each time, until all that the queue
+// holds has gone by several times. A burst of SYNs that meets an idle worker never takes so long: the queue is empty
+// before. Of the SYNs to services a share is dropped, as they come in; the share grows while a queue stays full and
+// shrinks while none does, so no more are dropped than has to be. ACKs are never dropped: who acknowledges a cookie is
+// there. Thread safety: none; one worker owns it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "dataplane/worker/context.h"
+
+namespace sluice {
+
+class SynShedder {
+ public:
+  /// A queue is behind that was never found short while so much went by: this many times what it holds, and this long.
+  static constexpr uint32_t kTurnovers = 4;
+  static constexpr uint64_t kBehindMs = 20;
+  /// Shares are in 256ths. How often the share is judged, and how it changes.
+  static constexpr uint64_t kJudgeMs = 10;
+  static constexpr uint32_t kStep = 16;
+  static constexpr uint32_t kBack = 4;
+  static constexpr uint32_t kMost = 240;  // one in sixteen always gets through
+  /// It ends when for so long none had to be dropped.
+  static constexpr uint64_t kQuietMs = 5000;
+
+  explicit SynShedder(const Context& context) noexcept : clock_(context.clock), counters_(context.counters) {
+    for (uint32_t port = 0; port < channel::kMaxPorts; port++) {
+      queues_[port].room = context.setup.port[port].receive_descriptors;
+    }
+    for (uint32_t worker = 0; worker < channel::kMaxWorkers; worker++) {
+      queues_[of_worker(worker)].room = kHandoverRingEntries;
+    }
+  }
+
+  /// The queue that another worker hands packets over through; a port's has the port's index.
+  static constexpr uint32_t of_worker(uint32_t worker) { return channel::kMaxPorts + worker; }
+
+  /// So many packets came from a queue, of `asked_for`.
+  void took(uint32_t queue, uint32_t packets, uint32_t asked_for) noexcept {
+    Queue& of = queues_[queue];
+    if (packets < asked_for) [[likely]] {
+      of.packets = 0;
+      return;
+    }
+    if (of.packets == 0) of.full_since_ms = clock_.now_ms();
+    of.packets = std::min(of.packets + packets, kManyPackets);
+    if (!on_ && is_behind(of)) begin();
+  }
+
+  /// To be called once in each poll iteration, before packets come in.
+  void begin_poll() noexcept {
+    if (on_ && clock_.now_ms() - judged_ms_ >= kJudgeMs) [[unlikely]]
+      judge();
+  }
+
+  bool is_on() const noexcept { return on_; }
+
+  /// Whether the next SYN to a service is dropped: as many as the share says, evenly.
+  bool takes_next() noexcept {
+    sum_ += share_;
+    const bool takes = sum_ >= kWhole;
+    sum_ %= kWhole;
+    return takes;
+  }
+
+ private:
+  static constexpr uint32_t kWhole = 256;
+  static constexpr uint32_t kManyPackets = 1U << 30;
+
+  struct Queue {
+    uint32_t room = 0;     // packets that it holds; 0 = not known: it is never behind
+    uint32_t packets = 0;  // since a burst was not full
+    uint64_t full_since_ms = 0;
+  };
+
+  bool is_behind(const Queue& queue) const noexcept {
+    return queue.room != 0 && queue.packets / kTurnovers >= queue.room &&
+           clock_.now_ms() - queue.full_since_ms >= kBehindMs;
+  }
+
+  void begin() noexcept {
+    on_ = true;
+    share_ = kStep;
+    judged_ms_ = behind_ms_ = clock_.now_ms();
+    counters_.set_gauge(Counter::kShedsSynsNow, 1);
+  }
+
+  void judge() noexcept {
+    // A queue that has been full ever since the last judgement.
+    const bool behind = std::ranges::any_of(
+        queues_, [&](const Queue& of) { return of.room != 0 && of.packets != 0 && of.full_since_ms <= judged_ms_; });
+    share_ = behind ? std::min(share_ + kStep, kMost) : share_ - std::min(share_, kBack);
+    judged_ms_ = clock_.now_ms();
+    if (share_ != 0) behind_ms_ = judged_ms_;
+    if (judged_ms_ - behind_ms_ < kQuietMs) return;
+    on_ = false;
+    counters_.set_gauge(Counter::kShedsSynsNow, 0);
+  }
+
+  const PollClock& clock_;
+  Counters& counters_;
+  std::array<Queue, channel::kMaxPorts + channel::kMaxWorkers> queues_{};
+  bool on_ = false;
+  uint32_t share_ = 0;  // of the SYNs, in 256ths
+  uint32_t sum_ = 0;
+  uint64_t judged_ms_ = 0;
+  uint64_t behind_ms_ = 0;
+};
+
+}  // namespace sluice
