@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Whether a source is blocked, in lists of so many scattered prefixes (the argument): /32 and /24 of IPv4, /64 and /128
-// of IPv6. Half of the sources asked for are blocked. Beside it a binary search over the same borders. And how long
-// control takes to build such a list.
+// of IPv6. Half of the sources asked for are blocked. One after the other, and several at once, as a worker asks for
+// the SYNs of a burst; beside these a binary search over the same borders, and the bare lines of memory. And how long
+// control takes to build such a list. With --benchmark_enable_random_interleaving and repetitions, disturbances meet
+// all alike.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "controlplane/tables/source_list.h"
@@ -68,6 +72,47 @@ void look_up(benchmark::State& state, bool v4, unsigned bits) {
   state.counters["bytes"] = static_cast<double>(list->image().size());
 }
 
+/// As a worker asks for the SYNs of a burst.
+void look_up_at_once(benchmark::State& state, bool v4, unsigned bits) {
+  const auto blocked = prefixes(static_cast<size_t>(state.range(0)), v4, bits);
+  const auto list = SourceList::of(blocked, {});
+  const auto sources = asked(blocked, v4);
+  const channel::SourceListView view{list->layout(), list->image().data()};
+  constexpr size_t kAtOnce = channel::SourceListView::kAtOnce;
+  static_assert(kAsked % kAtOnce == 0);
+  uint64_t sum = 0;
+  for (auto _ : state) {
+    for (size_t i = 0; i < kAsked; i += kAtOnce) {
+      std::array<const Address*, kAtOnce> some;
+      std::array<bool, kAtOnce> found;
+      for (size_t k = 0; k < kAtOnce; k++) some[k] = &sources[i + k];
+      view.contains(some, found);
+      for (const bool one : found) sum += one ? 1 : 0;
+    }
+    benchmark::DoNotOptimize(sum);
+  }
+  report(state);
+}
+
+/// What any list of that size has to pay: two random lines of it for each source, prefetched and not used.
+void bare_lines(benchmark::State& state, bool v4, unsigned bits) {
+  const auto list = SourceList::of(prefixes(static_cast<size_t>(state.range(0)), v4, bits), {});
+  const std::span<const std::byte> image = list->image();
+  constexpr size_t kLines = 2 * kAsked, kAhead = 32, kLineBytes = 64;
+  std::minstd_rand random(kSeed);
+  std::vector<uint32_t> lines(kLines + kAhead);
+  for (uint32_t& line : lines) line = static_cast<uint32_t>(random() % (image.size() / kLineBytes));
+  uint64_t sum = 0;
+  for (auto _ : state) {
+    for (size_t i = 0; i < kLines; i++) {
+      __builtin_prefetch(image.data() + size_t{lines[i + kAhead]} * kLineBytes);
+      sum += static_cast<uint64_t>(image[size_t{lines[i]} * kLineBytes]);
+    }
+    benchmark::DoNotOptimize(sum);
+  }
+  report(state);
+}
+
 void binary_search(benchmark::State& state) {
   const auto blocked = prefixes(static_cast<size_t>(state.range(0)), true, 32);
   const auto list = SourceList::of(blocked, {});
@@ -92,6 +137,12 @@ BENCHMARK_CAPTURE(look_up, v4_32, true, 32)->Name("sources/sluice_v4_32")->Arg(1
 BENCHMARK_CAPTURE(look_up, v4_24, true, 24)->Name("sources/sluice_v4_24")->Arg(1000)->Arg(1000000);
 BENCHMARK_CAPTURE(look_up, v6_64, false, 64)->Name("sources/sluice_v6_64")->Arg(1000)->Arg(1000000);
 BENCHMARK_CAPTURE(look_up, v6_128, false, 128)->Name("sources/sluice_v6_128")->Arg(1000)->Arg(1000000);
+BENCHMARK_CAPTURE(look_up_at_once, v4_32, true, 32)->Name("sources/at_once_v4_32")->Arg(1000)->Arg(1000000);
+BENCHMARK_CAPTURE(look_up_at_once, v4_24, true, 24)->Name("sources/at_once_v4_24")->Arg(1000)->Arg(1000000);
+BENCHMARK_CAPTURE(look_up_at_once, v6_64, false, 64)->Name("sources/at_once_v6_64")->Arg(1000)->Arg(1000000);
+BENCHMARK_CAPTURE(look_up_at_once, v6_128, false, 128)->Name("sources/at_once_v6_128")->Arg(1000)->Arg(1000000);
+BENCHMARK_CAPTURE(bare_lines, v4_32, true, 32)->Name("sources/bound_v4_32")->Arg(1000)->Arg(1000000);
+BENCHMARK_CAPTURE(bare_lines, v6_128, false, 128)->Name("sources/bound_v6_128")->Arg(1000)->Arg(1000000);
 BENCHMARK(binary_search)->Name("sources/binary_search_v4_32")->Arg(1000)->Arg(1000000);
 BENCHMARK_CAPTURE(build, v4_32, true, 32)
     ->Name("build_sources/sluice_v4_32")

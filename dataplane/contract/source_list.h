@@ -16,7 +16,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <limits>
+#include <span>
 
 #include "dataplane/contract/address.h"
 
@@ -35,6 +37,7 @@ template <typename Key>
 struct SourceTree {
   static constexpr uint32_t kFan = 64 / sizeof(Key);  // keys of a node
   static constexpr uint32_t kLayersMax = 8;
+  static constexpr size_t kAtOnce = 16;
   static constexpr Key kLast = std::numeric_limits<Key>::max();
 
   uint32_t keys = 0;
@@ -82,6 +85,23 @@ struct SourceTree {
       node = std::min(node * (kFan + 1) + child, last[layer - 1]);
     }
     return std::min(node * kFan + count_in(tree + size_t{node} * kFan, key), keys);
+  }
+
+  /// The same of several keys at once, at most kAtOnce: what one waits for from memory is fetched while others are
+  /// looked up. In `found`, which may not be `wanted`'s.
+  void count_to(const Key* tree, std::span<const Key> wanted, std::span<uint32_t> found) const noexcept {
+    const size_t n = wanted.size();
+    std::fill_n(found.begin(), n, 0U);
+    if (layers == 0) return;
+    for (uint32_t layer = layers - 1; layer > 0; layer--) {
+      for (size_t i = 0; i < n; i++) {
+        const uint32_t child = count_in(tree + size_t{first[layer] + found[i]} * kFan, wanted[i]);
+        found[i] = std::min(found[i] * (kFan + 1) + child, last[layer - 1]);
+        __builtin_prefetch(tree + size_t{first[layer - 1] + found[i]} * kFan);
+      }
+    }
+    for (size_t i = 0; i < n; i++)
+      found[i] = std::min(found[i] * kFan + count_in(tree + size_t{found[i]} * kFan, wanted[i]), keys);
   }
 
  private:
@@ -135,22 +155,61 @@ struct SourceListView {
     if (source.is_v4()) {
       return (layout.v4.count_to(reinterpret_cast<const uint32_t*>(base), source.v4_part().host()) & 1) != 0;
     }
-    std::array<uint64_t, 2> halves;
-    std::memcpy(halves.data(), source.bytes.data(), sizeof halves);
-    return (count_to(__builtin_bswap64(halves[0]), __builtin_bswap64(halves[1])) & 1) != 0;
+    const V6 of = halves(source);
+    const uint32_t below = of.high == 0 ? 0 : layout.v6.count_to(highs(), of.high - 1);
+    return (count_from(below, of) & 1) != 0;
   }
+
+  /// The same of several sources at once, all of one family and at most kAtOnce: in `found`.
+  void contains(std::span<const Address* const> sources, std::span<bool> found) const noexcept {
+    const size_t n = sources.size();
+    std::fill_n(found.begin(), n, false);
+    if (base == nullptr || n == 0) return;
+    std::array<uint32_t, kAtOnce> counts;
+    if (sources[0]->is_v4()) {
+      std::array<uint32_t, kAtOnce> keys;
+      for (size_t i = 0; i < n; i++) keys[i] = sources[i]->v4_part().host();
+      layout.v4.count_to(reinterpret_cast<const uint32_t*>(base), std::span(keys).first(n), counts);
+      for (size_t i = 0; i < n; i++) found[i] = (counts[i] & 1) != 0;
+      return;
+    }
+    std::array<uint64_t, kAtOnce> keys;
+    for (size_t i = 0; i < n; i++) keys[i] = halves(*sources[i]).high - 1;
+    layout.v6.count_to(highs(), std::span(keys).first(n), counts);
+    for (size_t i = 0; i < n; i++) {
+      __builtin_prefetch(highs() + counts[i]);
+      __builtin_prefetch(lows() + counts[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+      const V6 of = halves(*sources[i]);
+      found[i] = (count_from(of.high == 0 ? 0 : counts[i], of) & 1) != 0;
+    }
+  }
+  static constexpr size_t kAtOnce = SourceTree<uint32_t>::kAtOnce;
 
  private:
   static constexpr uint32_t kFewHosts = 8;  // borders in one /64 that are looked at one after the other
 
-  /// How many IPv6 borders are not above an address: those with a lower upper half, and of those with the same the ones
-  /// whose lower half is not above its own.
-  uint32_t count_to(uint64_t high, uint64_t low) const noexcept {
-    const auto* highs = reinterpret_cast<const uint64_t*>(base + layout.v6_offset());
-    uint32_t begin = high == 0 ? 0 : layout.v6.count_to(highs, high - 1);
+  /// The halves of an IPv6 address, in host order.
+  struct V6 {
+    uint64_t high, low;
+  };
+  static V6 halves(const Address& source) noexcept {
+    std::array<uint64_t, 2> words;
+    std::memcpy(words.data(), source.bytes.data(), sizeof words);
+    return {__builtin_bswap64(words[0]), __builtin_bswap64(words[1])};
+  }
+  const uint64_t* highs() const noexcept { return reinterpret_cast<const uint64_t*>(base + layout.v6_offset()); }
+  const uint64_t* lows() const noexcept { return reinterpret_cast<const uint64_t*>(base + layout.lows_offset()); }
+
+  /// How many IPv6 borders are not above an address: those with a lower upper half, `begin` of them, and of those with
+  /// the same the ones whose lower half is not above its own.
+  uint32_t count_from(uint32_t begin, V6 of) const noexcept {
+    const auto [high, low] = of;
+    const uint64_t* const highs = this->highs();
     if (begin == layout.v6.keys || highs[begin] != high) [[likely]]
       return begin;
-    const auto* lows = reinterpret_cast<const uint64_t*>(base + layout.lows_offset());
+    const uint64_t* const lows = this->lows();
     for (const uint32_t near = begin + kFewHosts; begin < near; begin++) {
       if (begin == layout.v6.keys || highs[begin] != high || lows[begin] > low) return begin;
     }

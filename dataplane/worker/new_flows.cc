@@ -32,7 +32,7 @@ void NewFlows::place(Burst& burst, uint32_t i) noexcept {
     const FlowIndex last = index;
     index = kNoFlow;
     // Who may begin no other ends none by trying.
-    if (state_.sources().is_blocked(packet.source.address)) return egress_.drop(burst.mbuf[i], Counter::kDropPolicy);
+    if (is_blocked(burst, i)) return egress_.drop(burst.mbuf[i], Counter::kDropPolicy);
     if (state_.sources().is_refused(packet.source.address)) return refuse(burst, i, flow.service, Counter::kDropPolicy);
     if (const auto action = parts_.limits.refuses(packet.source.address, flow.service)) {
       return refuse_over_limit(burst, i, flow.service, *action);
@@ -56,6 +56,26 @@ void NewFlows::place(Burst& burst, uint32_t i) noexcept {
   if (!is_opening(packet) || !parts_.syn_proxy.answers(state_.service(service)))
     index = parts_.finder.from_client(burst.place[i], packet);
   if (index == kNoFlow) place_one(burst, i, service);
+}
+
+/// Whether the source of packet `i` is blocked, and those of the SYNs behind it: what one look-up waits for from
+/// memory, others wait for in the same time.
+void NewFlows::ask_of_sources(Burst& burst, uint32_t i) noexcept {
+  std::array<uint32_t, SourceRules::kAtOnce> which;
+  std::array<const Address*, SourceRules::kAtOnce> sources;
+  std::array<bool, SourceRules::kAtOnce> blocked;
+  uint32_t n = 0;
+  for (uint32_t next = i; next < burst.count && n < SourceRules::kAtOnce; next++) {
+    const Packet& packet = burst.packet[next];
+    if (next != i && (!is_opening(packet) || packet.v6 != burst.packet[i].v6)) continue;
+    which[n] = next;
+    sources[n++] = &packet.source.address;
+  }
+  state_.sources().are_blocked(std::span(sources).first(n), blocked);
+  for (uint32_t k = 0; k < n; k++) {
+    burst.source_asked.add(which[k]);
+    if (blocked[k]) burst.source_blocked.add(which[k]);
+  }
 }
 
 void NewFlows::pass_stranger(Burst& burst, uint32_t i) noexcept {
@@ -172,7 +192,7 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
     return parts_.proven.begin(burst, i, service_id, *proven);
   }
   // Without room, what is no SYN may be of a session that is open without an entry.
-  if ((opening || flows_.available() != 0) && state_.sources().is_blocked(packet.source.address)) {
+  if ((opening || flows_.available() != 0) && is_blocked(burst, i)) {
     if (opening) parts_.records.refuse(packet, service_id, Counter::kDropPolicy);
     return egress_.drop(burst.mbuf[i], Counter::kDropPolicy);
   }

@@ -63,6 +63,12 @@ class NewFlows {
   static constexpr uint64_t kAdoptBurst = 20'000;
 
   void place(Burst& burst, uint32_t i) noexcept;
+  bool is_blocked(Burst& burst, uint32_t i) noexcept {
+    if (!state_.sources().has_blocked()) return false;
+    if (!burst.source_asked.has(i)) ask_of_sources(burst, i);
+    return burst.source_blocked.has(i);
+  }
+  void ask_of_sources(Burst& burst, uint32_t i) noexcept;
   void pass_stranger(Burst& burst, uint32_t i) noexcept;
   bool is_from_backend(const Burst& burst, uint32_t i) const noexcept;
   bool meet_reply(Burst& burst, uint32_t i) noexcept;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "dataplane/contract/limits.h"
 #include "dataplane/worker/channel_arena.h"
@@ -19,9 +20,15 @@ class SourceRules {
  public:
   using Refused = std::optional<channel::RejectReason>;
 
-  /// Whether control has said that this source may not begin sessions.
-  bool is_blocked(const Address& source) const noexcept { return lists(channel::kBlockedSources, source); }
-  /// Likewise, and that it is to hear so.
+  static constexpr size_t kAtOnce = channel::SourceListView::kAtOnce;
+
+  bool has_blocked() const noexcept { return sources_[channel::kBlockedSources].list.base != nullptr; }
+  /// Whether control has said that these sources may not begin sessions: in `blocked`. All are of one family, at most
+  /// kAtOnce.
+  void are_blocked(std::span<const Address* const> sources, std::span<bool> blocked) const noexcept {
+    sources_[channel::kBlockedSources].list.contains(sources, blocked);
+  }
+  /// Whether control has said that this source may not begin sessions, and that it is to hear so.
   bool is_refused(const Address& source) const noexcept { return lists(channel::kRefusedSources, source); }
   /// Whether no limit holds for this source.
   bool is_exempt(const Address& source) const noexcept { return lists(channel::kExemptSources, source); }

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 
+#include <array>
 #include <random>
 #include <span>
 #include <string>
@@ -137,6 +138,38 @@ TEST(SourceList, AgreesWithALoopOverThePrefixes) {
   }
 }
 
+TEST(SourceList, SaysTheSameOfSeveralAtOnce) {
+  const uint64_t seed = test_seed();
+  std::mt19937 random(seed);
+  SCOPED_TRACE(how_to_repeat(seed));
+  for (const size_t count : {0, 1, 16, 17, 300, 5000}) {
+    for (const bool v4 : {true, false}) {
+      const auto draw = [&] {
+        Address out{};
+        if (v4) return Address::v4(Be32::of(static_cast<uint32_t>(random() % 20'000)));
+        out.bytes = {0x20, 1};
+        for (const size_t i : {6, 7, 15}) out.bytes[i] = static_cast<uint8_t>(random() % 64);
+        return out;
+      };
+      std::vector<config::IpPrefix> blocked;
+      for (size_t i = 0; i < count; i++) blocked.push_back({{draw().bytes}, 128});
+      blocked.push_back({{Address{}.bytes}, 128});  // the very first of IPv6
+      const auto built = SourceList::of(blocked, {});
+      const channel::SourceListView view{built->layout(), built->image().data()};
+      for (size_t n = 0; n <= channel::SourceListView::kAtOnce; n++) {
+        std::vector<Address> asked;
+        for (size_t i = 0; i < n; i++) asked.push_back(v4 || i != 3 ? draw() : Address{});
+        std::array<const Address*, channel::SourceListView::kAtOnce> some{};
+        std::array<bool, channel::SourceListView::kAtOnce> found{};
+        for (size_t i = 0; i < n; i++) some[i] = &asked[i];
+        view.contains(std::span(some).first(n), found);
+        for (size_t i = 0; i < n; i++)
+          ASSERT_EQ(found[i], view.contains(asked[i])) << count << ": " << i << " of " << n;
+      }
+    }
+  }
+}
+
 /// A list that control spoils while it is looked into gives a wrong answer, and that is all: nothing beyond it is read
 /// (AddressSanitizer says so).
 TEST(SourceList, StaysWithinAListOfGarbage) {
@@ -157,6 +190,9 @@ TEST(SourceList, StaysWithinAListOfGarbage) {
       std::memcpy(asked.bytes.data(), words, sizeof words);
       (void)view.contains(asked);
       (void)view.contains(Address::v4(Be32::of(static_cast<uint32_t>(random()))));
+      bool found = false;
+      const Address* const one = &asked;
+      view.contains(std::span(&one, 1), std::span(&found, 1));
     }
   }
 }

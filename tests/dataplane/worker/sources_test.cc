@@ -3,6 +3,10 @@
 // Sources that may not begin sessions: whom the list stops, whom it leaves alone, and lists that are refused.
 #include <gtest/gtest.h>
 
+#include <string>
+#include <tuple>
+#include <vector>
+
 #include "tests/dataplane/support/worker_fixture.h"
 
 namespace sluice::testing {
@@ -31,6 +35,32 @@ TEST_F(Sources, BlockedOnesBeginNoSession) {
   EXPECT_TRUE(bench_.establish(endpoint("198.51.101.0", 40000), kVip));
   EXPECT_TRUE(bench_.establish(endpoint("2001:db8:2::7", 40000), kVip6));
   EXPECT_EQ(bench_.worker().flows().size(), 2u);
+}
+
+TEST_F(Sources, EachOfABurstIsJudgedByItself) {
+  const auto open = bench_.establish(kClient, kVip);
+  ASSERT_TRUE(open);
+  bench_.put_sources(kClientsNet, kClientsNet6);
+  bench_.turn();
+  std::vector<Endpoint> free;
+  for (uint16_t n = 0; n < 20; n++) {
+    const std::string host = std::to_string(n + 10);
+    for (const auto& [who, vip, blocked] : {std::tuple(endpoint("198.51.100." + host, 1), kVip, true),
+                                            {endpoint("198.51.101." + host, 1), kVip, false},
+                                            {endpoint("2001:db8:1::" + host, 1), kVip6, true},
+                                            {endpoint("2001:db8:2::" + host, 1), kVip6, false}}) {
+      bench_.client_sends(Frame().from(who).to(vip).syn().seq(1));
+      if (!blocked) free.push_back(who);
+    }
+    bench_.client_sends(Frame().from(kClient).to(kVip).seq(1001).ack(5001));
+  }
+  for (int turn = 0; turn < 5; turn++) bench_.turn();
+  std::vector<Endpoint> let_in;
+  for (const ReadFrame& frame : bench_.to_backends()) {
+    if ((frame.flags & kTcpSyn) != 0) let_in.push_back(frame.source);
+  }
+  EXPECT_EQ(let_in, free);
+  EXPECT_EQ(bench_.counter(Counter::kDropPolicy), 40u);
 }
 
 TEST_F(Sources, RefusedOnesHearSo) {
