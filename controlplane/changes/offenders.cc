@@ -34,6 +34,12 @@ std::string_view name_of(Offence offence) {
   return offence == Offence::kAuthFailures ? "auth_failures" : "early_talker";
 }
 
+void Offenders::restore(const std::map<config::IpPrefix, Offender>& known) {
+  for (const auto& [source, offender] : known) {
+    if (offender.until > journal_.now()) offenders_.put(source, offender);
+  }
+}
+
 void Offenders::follow(const config::Sources& config) {
   config_ = config;
   const bool talkers_are_let_in =

@@ -44,6 +44,8 @@ class Offenders {
   /// The journal outlives this.
   explicit Offenders(Journal& journal) : journal_(journal) {}
 
+  /// Takes up what an earlier process knew, as far as its time is not up; before follow().
+  void restore(const std::map<config::IpPrefix, Offender>& known);
   void follow(const config::Sources& config);
   /// A session has ended, of the service of that name. Whom `allow` exempts gives no offence.
   void see(const channel::SessionRecord& record, std::string_view service);

@@ -7,14 +7,16 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "controlplane/base/kept_state.h"
 #include "controlplane/base/state_file.h"
+#include "controlplane/changes/offender_file.h"
 
 namespace sluice::control {
 
 namespace {
 
 constexpr size_t kSmall = 4096;                  // so many prefixes are put together in a millisecond
-constexpr int kOffendersShare = 20;              // of the time, at most one part goes into lists for offenders
+constexpr int kOffendersShare = 20;              // of the time, at most one part goes into what follows from offenders
 constexpr std::string_view kCopyHead = "# of ";  // the path that the copy was made from, on its first line
 
 /// What was good the last time, if it was of the same file.
@@ -35,6 +37,8 @@ struct Sources::Job {
   std::shared_ptr<const Prefixes> file;
   Prefixes by_hand;
   Prefixes allow;
+  std::optional<OffenderEntries> offenders;  // to be kept
+  std::string offenders_path;
 };
 
 struct Sources::Done {
@@ -43,6 +47,7 @@ struct Sources::Done {
   bool has_read = false;
   std::string fault;
   std::string copy_fault;
+  std::optional<std::string> offenders_fault;  // where they were to be kept; "" = they are
   std::shared_ptr<const SourceList> list;
   std::chrono::milliseconds took{};
 };
@@ -55,12 +60,15 @@ Sources::Sources(boost::asio::io_context& io, Journal& journal, const std::strin
       blocks_(journal, state_directory),
       fleet_blocks_(journal, state_directory),
       offenders_(journal),
-      copy_path_(state_directory + "/block-list.txt") {}
+      copy_path_(state_directory + "/block-list.txt"),
+      offenders_path_(state_directory + "/offenders.json") {}
 
 void Sources::start(const config::Sources& config) {
   blocks_.restore();
   blocks_.tick();  // what expired meanwhile
   fleet_blocks_.restore();
+  if (const auto known = kept_state(journal_, offenders_path_, offender_file_from, "who gave offence is forgotten"))
+    offenders_.restore(*known);
   take_up(config);
   reads_file_ = true;
   is_starting_ = true;
@@ -100,7 +108,10 @@ std::expected<std::string, std::string> Sources::block(const config::IpPrefix& p
 
 std::expected<std::string, std::string> Sources::unblock(const config::IpPrefix& prefix) {
   auto done = blocks_.unblock(prefix);
-  if (offenders_.forget(prefix) && !done) done = "";
+  if (offenders_.forget(prefix)) {
+    offenders_changed_ = true;
+    if (!done) done = "";
+  }
   if (done) begin();
   return done;
 }
@@ -124,7 +135,10 @@ void Sources::begin() {
     if (!offender.hears) job.by_hand.push_back(source);
   }
   list_refused();
-  offenders_changed_ = false;
+  if (std::exchange(offenders_changed_, false)) {
+    job.offenders = offenders_.entries();
+    job.offenders_path = offenders_path_;
+  }
   if (std::exchange(reads_file_, false)) {
     job.read = config_.block_file;
     job.takes_copy = list_ == nullptr;
@@ -170,6 +184,10 @@ Sources::Done Sources::carry_out(const Job& job) {
       }
     }
   }
+  if (job.offenders) {
+    const auto kept = save_state(job.offenders_path, offender_file_text(*job.offenders));
+    out.offenders_fault = kept ? "" : kept.error();
+  }
   Prefixes blocked = *out.file;
   blocked.insert(blocked.end(), job.by_hand.begin(), job.by_hand.end());
   out.list = SourceList::of(blocked, job.allow);
@@ -182,6 +200,11 @@ void Sources::finish(Done done) {
   file_ = std::move(done.file);
   list_ = std::move(done.list);
   offenders_due_ = journal_.now() + kOffendersShare * done.took;
+  if (done.offenders_fault) {
+    if (!done.offenders_fault->empty() && *done.offenders_fault != offenders_fault_)
+      journal_.record(Severity::kWarning, "control", "state", *done.offenders_fault);
+    offenders_fault_ = std::move(*done.offenders_fault);
+  }
   if (done.has_read) {
     stamp_ = done.stamp;
     if (done.fault.empty()) {

@@ -103,6 +103,8 @@ class Sources {
   FleetBlocks fleet_blocks_;
   Offenders offenders_;
   std::string copy_path_;
+  std::string offenders_path_;
+  std::string offenders_fault_;  // why they could not be kept the last time; "" = they were
   config::Sources config_;
   std::shared_ptr<const Prefixes> file_ = std::make_shared<Prefixes>();
   std::optional<FileStamp> stamp_;  // of the file when it was read

@@ -43,7 +43,7 @@ function blockedWords(answer, shown) {
   return [
     file.path && `${count(file.prefixes)} prefixes in ${file.path}${file.fault ? `: ${file.fault}` : ""}`,
     `${count(answer.by_hand)} blocked by hand, ${count(answer.offenders)} for an offence${hidden > 0 ? `; ${count(hidden)} older ones are not shown` : ""}`,
-    `${count(offences.early_talkers)} sessions spoke before the greeting, ${count(offences.auth_failures)} AUTH commands were refused`,
+    `sessions that spoke before the greeting: ${count(offences.early_talkers)}; AUTH commands that were refused: ${count(offences.auth_failures)}`,
     answer.allow.length > 0 && `exempt: ${answer.allow.slice(0, ALLOW_SHOWN).join(", ")}${answer.allow.length > ALLOW_SHOWN ? " and more" : ""}`,
   ].filter(Boolean);
 }

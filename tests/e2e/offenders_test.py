@@ -66,3 +66,22 @@ def test_who_gives_offence_is_kept_out_for_a_time(lab, config):
     held.wait()
     assert held.outcomes == {"delivered": 5}, held.summary()
     assert lab.balancer.require_counter_law()["drop_policy"] > 0
+
+
+def test_they_are_kept_out_over_a_restart_of_control(lab, config):
+    lab.start_backends()
+    path = config()
+    path.write_text(path.read_text() + SOURCES.replace("block_for = 20", "block_for = 900"))
+    lab.start_balancer(path)
+    guesser = client_addresses(0)[0][0]
+    for _ in range(2):
+        python(lab, GUESS, VIP4, 587, guesser, 4)
+    wait_until(lambda: blocked(lab).get(f"{guesser}/32") == "auth_failures", 30, "the guesser blocked")
+    wait_until(lambda: python(lab, GREETING, VIP4, 587, guesser) == "silence", 30, "its connections dropped")
+    lab.balancer.kill_control()
+    lab.balancer.start_control()
+    assert blocked(lab).get(f"{guesser}/32") == "auth_failures"
+    wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 30, "in use")
+    assert python(lab, GREETING, VIP4, 587, guesser) == "silence"
+    lab.balancer.ctl("unblock", f"{guesser}/32")
+    wait_until(lambda: python(lab, GREETING, VIP4, 587, guesser) == "220", 30, "forgiven")

@@ -250,6 +250,58 @@ TEST_F(SourcesTest, AStateFileThatMakesNoSenseIsSetAside) {
   EXPECT_TRUE(std::filesystem::exists(directory_.path() + "/blocks.json.unreadable"));
 }
 
+TEST_F(SourcesTest, WhoGaveOffenceIsKeptOutOverAStart) {
+  config::Sources config;
+  config.auth_failures = config::AuthFailures{.per_minute = 2, .block_for = 900, .services = {}};
+  config.early_talkers = config::EarlyTalkers{.remember = 60, .then = config::ThenOnOffence::k421};
+  const auto see = [&](const std::string& client, uint8_t failures) {
+    channel::SessionRecord record{};
+    record.client.address.bytes = config::IpAddress::parse(client).value().bytes;
+    record.notes.refused[channel::SessionNotes::place_of(channel::SmtpStep::kAuth)] = failures;
+    record.notes.flags = failures == 0 ? uint32_t{channel::kSessionEarly} : 0;
+    sources_->see(record, "submission");
+  };
+  sources_->start(config);
+  see("192.0.2.7", 3);
+  see("2001:db8::7", 3);
+  see("192.0.2.8", 0);
+  after([&] { sources_->tick(); });
+  const auto before = sources_->offenders().entries();
+  ASSERT_EQ(before.size(), 3u);
+  make();
+  sources_->start(config);
+  EXPECT_EQ(sources_->offenders().entries(), before);
+  EXPECT_TRUE(is_blocked("192.0.2.7"));
+  EXPECT_TRUE(is_blocked("2001:db8::1"));
+  EXPECT_TRUE(sources_->refused()->contains(prefix("192.0.2.8").address));
+  now_ += 61s;
+  make();
+  sources_->start(config);
+  EXPECT_EQ(sources_->offenders().entries().size(), 2u) << "the early talker's time was up";
+  after([&] { EXPECT_TRUE(sources_->unblock(prefix("192.0.2.7"))); });
+  make();
+  config.auth_failures->services = {"relay"};
+  sources_->start(config);
+  EXPECT_TRUE(is_blocked("2001:db8::1"));
+  EXPECT_FALSE(is_blocked("192.0.2.7")) << "forgiven is forgiven";
+  make();
+  sources_->start({});
+  EXPECT_TRUE(sources_->offenders().entries().empty()) << "no rule keeps them out any more";
+}
+
+TEST_F(SourcesTest, OffendersThatMakeNoSenseAreSetAside) {
+  for (const char* text :
+       {R"({"version":1,"blocks":{"192.0.2.7/32":{"since_ms":1,"until_ms":2,"offence":"rudeness","hears":true}}})",
+        R"({"version":1,"blocks":{"192.0.2.7/32":{"since_ms":1,"offence":"early_talker","hears":true}}})", "[]"}) {
+    std::filesystem::remove(directory_.path() + "/offenders.json.unreadable");
+    std::ofstream(directory_.path() + "/offenders.json") << text;
+    make();
+    sources_->start({});
+    EXPECT_TRUE(sources_->offenders().entries().empty());
+    EXPECT_TRUE(std::filesystem::exists(directory_.path() + "/offenders.json.unreadable")) << text;
+  }
+}
+
 TEST_F(SourcesTest, SaysWhatBlocksAPrefix) {
   write("192.0.0.0/16\n192.0.2.0/25\n198.51.100.0/24\n");
   after([&] { sources_->start(config({"192.0.3.0/24"})); });
