@@ -88,6 +88,15 @@ double new_block(WorkerRig& rig, uint32_t& next_client, uint32_t iterations) {
   return static_cast<double>(cycles) / (1.0 * iterations * WorkerRig::kBurst);
 }
 
+/// Until the worker is behind, and drops as many SYNs as it ever does.
+void fall_behind(WorkerRig& rig, uint32_t& next_client) {
+  constexpr uint32_t kRounds = 2 * SynShedder::kMost / SynShedder::kStep;
+  for (uint32_t round = 0; round < kRounds; round++) {
+    new_block(rig, next_client, 8);
+    rig.set_time_ms(rig.time_ms() + SynShedder::kJudgeMs);
+  }
+}
+
 /// Whole connections: SYN, SYN-ACK, ACK, data, FIN, FIN, ACK. Returns cycles per packet; 7 packets a connection.
 double lifecycle_block(WorkerRig& rig, uint32_t& next_client, uint32_t iterations) {
   uint64_t cycles = 0;
@@ -149,6 +158,7 @@ Figures measure(const Options& options, uint32_t flows) {
   rig_options.frame_bytes = options.frame_bytes;
   rig_options.v6 = options.v6;
   if (options.mix == "cookies") rig_options.syn_proxy = channel::SynProxy::kAlways;
+  if (options.mix == "shed") rig_options.receive_descriptors = WorkerRig::kBurst;
   rig_options.flow_capacity = std::max(flows + flows / 16, 1U << 16);
   WorkerRig rig(rig_options);
   FlowChooser chooser(flows, options.zipf, 7);
@@ -157,6 +167,7 @@ Figures measure(const Options& options, uint32_t flows) {
     fprintf(stderr, "%u flows: establishing\n", flows);
     establish(rig, flows);
   }
+  if (options.mix == "shed") fall_behind(rig, next_client);
   const Stages stages(rig);
   MemoryBound memory(rig.flow_memory(), kLinesAhead);
   std::vector<double> floor, worker, bound;
@@ -165,7 +176,7 @@ Figures measure(const Options& options, uint32_t flows) {
     bound.push_back(2 * memory.cycles_per_line(options.iterations * WorkerRig::kBurst));
     if (options.mix == "established") {
       worker.push_back(established_block(rig, chooser, options.iterations));
-    } else if (options.mix == "new" || options.mix == "cookies") {
+    } else if (options.mix == "new" || options.mix == "cookies" || options.mix == "shed") {
       worker.push_back(new_block(rig, next_client, options.iterations));
     } else {
       worker.push_back(lifecycle_block(rig, next_client, options.iterations));
@@ -179,6 +190,10 @@ Figures measure(const Options& options, uint32_t flows) {
     fprintf(stderr, "error: not every SYN was answered, the figures mean nothing\n");
     exit(1);
   }
+  if (options.mix == "shed" && rig.counter(channel::Counter::kDropSynShed) == 0) {
+    fprintf(stderr, "error: no SYN was dropped, the figures mean nothing\n");
+    exit(1);
+  }
   if (options.mix == "established" && drops != 0) {
     fprintf(stderr, "error: %.0f packets were not forwarded, the figures mean nothing\n", drops);
     exit(1);
@@ -187,7 +202,8 @@ Figures measure(const Options& options, uint32_t flows) {
               quantile(worker, 0.75), quantile(bound, 0.5),  0,
               stages.since()};
   const auto hz = static_cast<double>(rte_get_tsc_hz());
-  if (options.mix == "new" || options.mix == "cookies") out.connections = hz / out.worker_cycles;
+  if (options.mix == "new" || options.mix == "cookies" || options.mix == "shed")
+    out.connections = hz / out.worker_cycles;
   if (options.mix == "lifecycle") out.connections = hz / (7 * out.worker_cycles);
   return out;
 }
@@ -337,7 +353,8 @@ int main(int argc, char** argv) try {
   sluice::perf::Options options;
   CLI::App app{"Measures a Sluice worker on synthetic traffic, without a NIC."};
   app.add_option("--flows", options.flows, "flow counts to measure at");
-  app.add_option("--mix", options.mix, "traffic")->check(CLI::IsMember({"established", "new", "cookies", "lifecycle"}));
+  app.add_option("--mix", options.mix, "traffic")
+      ->check(CLI::IsMember({"established", "new", "cookies", "shed", "lifecycle"}));
   app.add_option("--frame-bytes", options.frame_bytes, "frame without its check sequence")->check(CLI::Range(60, 1514));
   app.add_flag("--v6", options.v6, "IPv6");
   app.add_flag("--zipf", options.zipf, "popularity of flows by Zipf's law instead of uniform");

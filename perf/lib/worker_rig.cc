@@ -152,6 +152,7 @@ std::unique_ptr<WorkerRig::Seat> WorkerRig::make_seat(uint32_t index) {
   const auto queue = static_cast<uint16_t>(index);
   setup.port[0] = {front_.device, queue, queue, 1500, 0, Faces::kClients, kFrontMac, false};
   setup.port[1] = {back_.device, queue, queue, 1500, 0, Faces::kBackends, kBackMac, false};
+  for (uint32_t port = 0; port < 2; port++) setup.port[port].receive_descriptors = options_.receive_descriptors;
   setup.timers = options_.timers;
   for (auto& port : setup.to_main) port.fill(seat->to_main);
   setup.pool = pool_;

@@ -37,6 +37,7 @@ struct RigOptions {
   bool v6 = false;
   FlowTimers timers;
   channel::SynProxy syn_proxy = channel::SynProxy::kOff;
+  uint32_t receive_descriptors = 0;  // of a port, as workers are told; 0 = not: they are never behind
 };
 
 class WorkerRig {
