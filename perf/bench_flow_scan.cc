@@ -26,16 +26,18 @@ constexpr size_t kStep = 1024;  // as FlowLister
 /// `count` live flows in memory of its own, in huge pages where there are any.
 class Table {
  public:
-  explicit Table(size_t count) : bytes_((count * sizeof(Flow) + (2U << 20) - 1) >> 21 << 21) {
+  explicit Table(size_t count)
+      : bytes_((count * (sizeof(Flow) + sizeof(channel::SessionNotes)) + (2U << 20) - 1) >> 21 << 21) {
     void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) std::abort();
     madvise(memory, bytes_, MADV_HUGEPAGE);
     flows_ = {static_cast<Flow*>(memory), count};
+    notes_ = {reinterpret_cast<channel::SessionNotes*>(flows_.data() + count), count};
     for (uint32_t i = 0; i < count; i++) {
       Flow& flow = flows_[i];
       flow.client = Address::v4(Be32::of(0x0a000000 + i));
       flow.client_port = Be16::of(static_cast<uint16_t>(i));
-      flow.first_seen_ms = i * 2654435761U % 1'000'000;
+      notes_[i].begun_ms = i * 2654435761U % 1'000'000;
       flow.state = TcpState::kEstablished;
     }
   }
@@ -43,11 +45,12 @@ class Table {
   Table(const Table&) = delete;
   Table& operator=(const Table&) = delete;
 
-  std::span<Flow> flows() { return flows_; }
+  FlowEntries entries() const { return {flows_, notes_}; }
 
  private:
   size_t bytes_;
   std::span<Flow> flows_;
+  std::span<channel::SessionNotes> notes_;
 };
 
 Table& table_of(int64_t flows) {
@@ -58,13 +61,13 @@ Table& table_of(int64_t flows) {
 }
 
 /// Reads the whole table, and returns the longest step in seconds.
-double scan_all(std::span<const Flow> flows, size_t limit) {
+double scan_all(const FlowEntries& flows, size_t limit) {
   using Clock = std::chrono::steady_clock;
   double longest = 0;
   FlowScan scan({}, limit, 1'000'000);
   for (size_t i = 0; i < flows.size(); i += kStep) {
     const auto begin = Clock::now();
-    scan.look_at(flows.subspan(i, std::min(kStep, flows.size() - i)), 0);
+    scan.look_at(flows.part(i, std::min(kStep, flows.size() - i)), 0);
     longest = std::max(longest, std::chrono::duration<double>(Clock::now() - begin).count());
   }
   if (scan.matched() != flows.size()) std::abort();
@@ -75,7 +78,7 @@ double scan_all(std::span<const Flow> flows, size_t limit) {
 void sluice_scan(benchmark::State& state) {
   Table& table = table_of(state.range(0));
   double longest = 0;
-  for (auto _ : state) longest = std::max(longest, scan_all(table.flows(), 100));
+  for (auto _ : state) longest = std::max(longest, scan_all(table.entries(), 100));
   state.counters["longest_step_s"] = longest;
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
@@ -84,8 +87,8 @@ void copy_scan(benchmark::State& state) {
   Table& table = table_of(state.range(0));
   std::vector<Flow> copy(kStep);
   for (auto _ : state) {
-    for (size_t i = 0; i < table.flows().size(); i += kStep) {
-      const auto part = table.flows().subspan(i, std::min(kStep, table.flows().size() - i));
+    for (size_t i = 0; i < table.entries().size(); i += kStep) {
+      const auto part = table.entries().subspan(i, std::min(kStep, table.entries().size() - i));
       std::copy(part.begin(), part.end(), copy.begin());
       benchmark::DoNotOptimize(copy.data());
       benchmark::ClobberMemory();
@@ -100,10 +103,10 @@ void worker(benchmark::State& state, bool scanned) {
   std::thread scanner;
   if (scanned) {
     scanner = std::thread([&] {
-      while (!stop.load(std::memory_order_relaxed)) scan_all(table.flows(), 100);
+      while (!stop.load(std::memory_order_relaxed)) scan_all(table.entries(), 100);
     });
   }
-  const std::span<Flow> flows = table.flows();
+  const std::span<Flow> flows = table.entries();
   uint64_t random = 88172645463325252;
   for (auto _ : state) {
     random ^= random << 13, random ^= random >> 7, random ^= random << 17;

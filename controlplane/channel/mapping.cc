@@ -47,6 +47,9 @@ std::expected<void, std::string> check_segment(const Mapping& mapping) {
     if (!has_size(*channel::session_ring(mapping.data(), header.workers, worker), channel::kSessionRingEntries)) {
       return wrong(fmt::format("channel's session ring {} has another size", worker));
     }
+    if (!has_size(*channel::hello_ring(mapping.data(), header.workers, worker), channel::kHelloRingEntries)) {
+      return wrong(fmt::format("channel's ring of hellos {} has another size", worker));
+    }
   }
   return {};
 }

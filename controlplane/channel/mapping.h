@@ -50,6 +50,7 @@ class ChannelMapping {
   rte_ring* event_ring(uint32_t worker) const { return channel::event_ring(segment_.data(), worker); }
   rte_ring* trace_ring(uint32_t worker) const { return channel::trace_ring(segment_.data(), worker); }
   rte_ring* session_ring(uint32_t worker) const { return channel::session_ring(segment_.data(), workers_, worker); }
+  rte_ring* hello_ring(uint32_t worker) const { return channel::hello_ring(segment_.data(), workers_, worker); }
   rte_ring* main_ring() const { return channel::main_ring(segment_.data(), workers_); }
   /// Flow memory of `worker`. Its header is to be checked before use: the worker writes it as it starts.
   std::span<const std::byte> flow_memory(uint32_t worker) const {

@@ -55,7 +55,7 @@ void FlowLister::next_slice(const std::shared_ptr<Job>& job) {
       continue;
     }
     const size_t n = std::min(kEntriesPerStep, flows->size() - job->next);
-    job->found.scan.look_at(flows->subspan(job->next, n), job->worker);
+    job->found.scan.look_at(flows->part(job->next, n), job->worker);
     job->next += n;
     if (Clock::now() - begin >= kSlice) {
       rest = true;

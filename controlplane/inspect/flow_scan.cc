@@ -30,6 +30,15 @@ bool is_older(const SeenFlow& a, const SeenFlow& b) {
   return a.age_ms > b.age_ms;
 }
 
+/// `count` of them at an offset that is not trusted.
+template <typename T>
+std::optional<std::span<const T>> entries_at(std::span<const std::byte> memory, uint64_t offset, uint64_t count) {
+  if (offset % alignof(T) != 0 || offset > memory.size() || count > (memory.size() - offset) / sizeof(T)) {
+    return std::nullopt;
+  }
+  return std::span(reinterpret_cast<const T*>(memory.data() + offset), count);
+}
+
 }  // namespace
 
 bool is_in_prefix(const Address& address, const Address& prefix, uint32_t bits) {
@@ -47,17 +56,16 @@ bool FlowFilter::matches(const Flow& flow) const {
   return found != backends->end() && found->second == flow.backend_generation;
 }
 
-std::optional<std::span<const Flow>> flows_in(std::span<const std::byte> memory) {
+std::optional<FlowEntries> flows_in(std::span<const std::byte> memory) {
   if (memory.size() < sizeof(FlowMemoryHeader)) return std::nullopt;
   const auto& header = *reinterpret_cast<const FlowMemoryHeader*>(memory.data());
   // Pairs with the worker's release store when it has laid the memory out.
   if (__atomic_load_n(&header.magic, __ATOMIC_ACQUIRE) != kFlowMemoryMagic) return std::nullopt;
-  const uint64_t offset = header.flows_offset;
   const uint64_t used = __atomic_load_n(&header.flows_used, __ATOMIC_RELAXED);
-  if (offset % alignof(Flow) != 0 || offset > memory.size() || used > (memory.size() - offset) / sizeof(Flow)) {
-    return std::nullopt;
-  }
-  return std::span(reinterpret_cast<const Flow*>(memory.data() + offset), used);
+  const auto flows = entries_at<Flow>(memory, header.flows_offset, used);
+  const auto notes = entries_at<channel::SessionNotes>(memory, header.notes_offset, used);
+  if (!flows || !notes) return std::nullopt;
+  return FlowEntries{*flows, *notes};
 }
 
 std::optional<Flow> read_flow(const Flow& entry, bool& torn) {
@@ -81,16 +89,16 @@ std::optional<Flow> read_flow(const Flow& entry, bool& torn) {
 FlowScan::FlowScan(FlowFilter filter, size_t limit, uint32_t now_ms)
     : filter_(std::move(filter)), limit_(limit), now_ms_(now_ms) {}
 
-void FlowScan::look_at(std::span<const Flow> entries, uint32_t worker) {
+void FlowScan::look_at(const FlowEntries& entries, uint32_t worker) {
   looked_at_ += entries.size();
-  for (const Flow& entry : entries) {
+  for (size_t i = 0; i < entries.size(); i++) {
     bool torn = false;
-    const auto flow = read_flow(entry, torn);
+    const auto flow = read_flow(entries.flows[i], torn);
     torn_ += torn;
     if (!flow || !filter_.matches(*flow)) continue;
     matched_++;
     states_[flow->state]++;
-    const auto age = static_cast<int32_t>(now_ms_ - flow->first_seen_ms);
+    const auto age = static_cast<int32_t>(now_ms_ - __atomic_load_n(&entries.notes[i].begun_ms, __ATOMIC_RELAXED));
     const SeenFlow seen{*flow, worker, age < 0 ? 0 : static_cast<uint32_t>(age)};  // placed since the scan began
     if (oldest_.size() == limit_) {
       if (limit_ == 0 || !is_older(seen, oldest_.front())) continue;

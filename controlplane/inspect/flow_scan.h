@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dataplane/contract/flow.h"
+#include "dataplane/contract/session.h"
 
 namespace sluice::control {
 
@@ -36,9 +37,19 @@ struct SeenFlow {
   uint32_t age_ms = 0;
 };
 
-/// What a flow table holds of flows; `std::nullopt` while its worker has not laid it out, or if it is not laid out as
-/// we know it.
-std::optional<std::span<const Flow>> flows_in(std::span<const std::byte> memory);
+/// What a flow table holds of flows, and the notes beside each.
+struct FlowEntries {
+  std::span<const Flow> flows;
+  std::span<const channel::SessionNotes> notes;  // as many
+
+  size_t size() const { return flows.size(); }
+  FlowEntries part(size_t first, size_t count) const {
+    return {flows.subspan(first, count), notes.subspan(first, count)};
+  }
+};
+
+/// `std::nullopt` while its worker has not laid it out, or if it is not laid out as we know it.
+std::optional<FlowEntries> flows_in(std::span<const std::byte> memory);
 
 /// A copy of an entry that is of one flow; nothing if it is free. `torn` is set if it changed hands all the time.
 std::optional<Flow> read_flow(const Flow& entry, bool& torn);
@@ -49,7 +60,7 @@ class FlowScan {
   FlowScan(FlowFilter filter, size_t limit, uint32_t now_ms);
 
   /// Looks at these entries of `worker`'s table.
-  void look_at(std::span<const Flow> entries, uint32_t worker);
+  void look_at(const FlowEntries& entries, uint32_t worker);
 
   uint64_t matched() const { return matched_; }
   uint64_t looked_at() const { return looked_at_; }

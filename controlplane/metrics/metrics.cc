@@ -187,6 +187,14 @@ void write_records(MetricsWriter& writer, const SessionRecords* records) {
   writer.begin("sluice_session_records_sampled_out_total", MetricType::kCounter,
                "ordinary sessions that were not written, as records.share says");
   writer.add(to, figures.sampled_out);
+  const Hellos::Figures& hellos = records->hello_figures();
+  writer.begin("sluice_tls_hellos_total", MetricType::kCounter,
+               "ClientHellos that were handed to control, by what became of them");
+  writer.add(label("result", "read"), hellos.read);
+  writer.add(label("result", "unreadable"), hellos.unreadable);
+  writer.begin("sluice_tls_hellos_forgotten_total", MetricType::kCounter,
+               "ClientHellos that others displaced before their session ended");
+  writer.add("", hellos.forgotten);
   write_gauge(writer, "sluice_session_records_failing", "1 while records of sessions cannot be written",
               figures.failing ? 1 : 0);
 }

@@ -9,111 +9,14 @@
 #include <utility>
 
 #include "config/model.h"
+#include "controlplane/records/ipfix_elements.h"
+#include "controlplane/records/ja4.h"
 
 namespace sluice::control {
 
 namespace {
 
 using channel::SessionEnd;
-
-// No enterprise number is ours: this one is that of examples (RFC 5612).
-constexpr uint32_t kEnterprise = 32473;
-constexpr uint16_t kTemplate4 = 256, kTemplate6 = 257, kDescription = 258, kInternal = 300, kInternalDescription = 301;
-constexpr size_t kMostBytes = 1420;                            // of a message, so that it fits into an Ethernet frame
-constexpr uint32_t kOnly4 = 1, kOnly6 = 2, kOnlyInternal = 4;  // flags of fields, and of what takes them
-
-/// What libfixbuf reads a record from: fields in the order of `kFields`, without gaps.
-struct Fields {
-  uint64_t begun_ms, ended_ms;
-  uint64_t bytes_up, bytes_down;
-  std::array<uint8_t, 16> client6, vip6, backend6;
-  uint32_t client4, vip4, backend4;
-  uint32_t greeting_ms;
-  uint16_t client_port, vip_port, backend_port;
-  uint16_t greeting, accepted, temporary, permanent, last_refusal;
-  uint8_t protocol, end_reason;
-  uint8_t failed, established;  // 1 = true, 2 = false (RFC 7011 section 6.1.5)
-  std::array<uint8_t, 4> padding;
-  fbVarfield_t node, service, pool, backend, end, by, cause, furthest, last_refusal_step, last_refusal_enhanced;
-};
-
-struct Field {
-  const char* name;
-  uint16_t bytes;  // 0 = as long as it is
-  uint32_t flags;
-};
-constexpr std::array kFields{std::to_array<Field>({
-    {"flowStartMilliseconds", 8, 0},
-    {"flowEndMilliseconds", 8, 0},
-    {"initiatorOctets", 8, 0},
-    {"responderOctets", 8, 0},
-    {"sourceIPv6Address", 16, kOnly6},
-    {"destinationIPv6Address", 16, kOnly6},
-    {"postNATDestinationIPv6Address", 16, kOnly6},
-    {"sourceIPv4Address", 4, kOnly4},
-    {"destinationIPv4Address", 4, kOnly4},
-    {"postNATDestinationIPv4Address", 4, kOnly4},
-    {"smtpGreetingMilliseconds", 4, 0},
-    {"sourceTransportPort", 2, 0},
-    {"destinationTransportPort", 2, 0},
-    {"postNAPTDestinationTransportPort", 2, 0},
-    {"smtpGreetingCode", 2, 0},
-    {"smtpMessagesAccepted", 2, 0},
-    {"smtpMessagesTemporary", 2, 0},
-    {"smtpMessagesPermanent", 2, 0},
-    {"smtpLastRefusalCode", 2, 0},
-    {"protocolIdentifier", 1, 0},
-    {"flowEndReason", 1, 0},
-    {"sessionFailed", 1, 0},
-    {"sessionEstablished", 1, 0},
-    {"paddingOctets", 4, kOnlyInternal},
-    {"nodeName", 0, 0},
-    {"serviceName", 0, 0},
-    {"poolName", 0, 0},
-    {"backendName", 0, 0},
-    {"sessionEnd", 0, 0},
-    {"sessionEndedBy", 0, 0},
-    {"sessionCause", 0, 0},
-    {"smtpFurthestStep", 0, 0},
-    {"smtpLastRefusalStep", 0, 0},
-    {"smtpLastRefusalEnhanced", 0, 0},
-})};
-
-/// How many bytes libfixbuf takes a record to have.
-constexpr size_t bytes_of_fields() {
-  size_t out = 0;
-  for (const Field& field : kFields) out += field.bytes == 0 ? sizeof(fbVarfield_t) : field.bytes;
-  return out;
-}
-static_assert(bytes_of_fields() == sizeof(Fields));
-
-/// An element of ours.
-struct Element {
-  const char* name;
-  uint16_t number;
-  uint16_t bytes;
-  uint8_t type;
-};
-constexpr std::array kElements{std::to_array<Element>({
-    {"nodeName", 1, FB_IE_VARLEN, FB_STRING},
-    {"serviceName", 2, FB_IE_VARLEN, FB_STRING},
-    {"poolName", 3, FB_IE_VARLEN, FB_STRING},
-    {"backendName", 4, FB_IE_VARLEN, FB_STRING},
-    {"sessionEnd", 5, FB_IE_VARLEN, FB_STRING},
-    {"sessionEndedBy", 6, FB_IE_VARLEN, FB_STRING},
-    {"sessionCause", 7, FB_IE_VARLEN, FB_STRING},
-    {"sessionFailed", 8, 1, FB_BOOL},
-    {"sessionEstablished", 9, 1, FB_BOOL},
-    {"smtpGreetingCode", 10, 2, FB_UINT_16},
-    {"smtpGreetingMilliseconds", 11, 4, FB_UINT_32},
-    {"smtpFurthestStep", 12, FB_IE_VARLEN, FB_STRING},
-    {"smtpMessagesAccepted", 13, 2, FB_UINT_16},
-    {"smtpMessagesTemporary", 14, 2, FB_UINT_16},
-    {"smtpMessagesPermanent", 15, 2, FB_UINT_16},
-    {"smtpLastRefusalCode", 16, 2, FB_UINT_16},
-    {"smtpLastRefusalStep", 17, FB_IE_VARLEN, FB_STRING},
-    {"smtpLastRefusalEnhanced", 18, FB_IE_VARLEN, FB_STRING},
-})};
 
 /// An error of libfixbuf.
 class Fault {
@@ -136,7 +39,7 @@ class Fault {
 
 fbTemplate_t* make_template(fbInfoModel_t* model, uint32_t flags, Fault& fault) {
   fbTemplate_t* made = fbTemplateAlloc(model);
-  for (const Field& field : kFields) {
+  for (const IpfixField& field : kFields) {
     // It does not write there, in spite of its type.
     fbInfoElementSpec_t spec{const_cast<char*>(field.name), field.bytes, field.flags};
     if (fbTemplateAppendSpec(made, &spec, flags, fault.out()) == 0) {
@@ -178,7 +81,7 @@ Address address_of(const std::string& text) {
   return out;
 }
 
-void set_path(Fields& out, const KnownSession& session) {
+void set_path(IpfixFields& out, const KnownSession& session) {
   const Endpoint& client = session.record.client;
   out.client6 = client.address.bytes;
   out.client4 = v4_of(client.address);
@@ -225,7 +128,7 @@ class IpfixExport {
   uint64_t waiting() const { return waiting_; }
 
  private:
-  void set_fields(Fields& out, const KnownSession& session, const LineStyle& style);
+  void set_fields(IpfixFields& out, const KnownSession& session, const LineStyle& style);
   /// Puts something into the message by libfixbuf; `put` returns whether there was room.
   template <typename Put>
   std::string add(Put put);
@@ -238,13 +141,13 @@ class IpfixExport {
   std::array<uint8_t, kMostBytes> message_{};
   bool is_empty_ = true;  // the message
   uint64_t waiting_ = 0;
-  std::string enhanced_;
+  std::string enhanced_, tls_offered_, ja4_;
 };
 
 std::string IpfixExport::open() {
   Fault fault;
   model_ = fbInfoModelAlloc();
-  for (const Element& each : kElements) {
+  for (const IpfixElement& each : kElements) {
     const uint32_t flags = each.bytes == FB_IE_VARLEN ? FB_IE_DEFAULT : FB_IE_F_ENDIAN;
     fbInfoElement_t element FB_IE_INIT_FULL(each.name, kEnterprise, each.number, each.bytes, flags, 0, 0, each.type,
                                             nullptr);
@@ -285,7 +188,7 @@ std::string IpfixExport::send_templates() {
     if (reason.empty())
       reason = add([&](Fault& fault) { return fbSessionExportTemplate(session_, id, fault.out()) != 0; });
   }
-  for (const Element& each : kElements) {
+  for (const IpfixElement& each : kElements) {
     const fbInfoElement_t* element = fbInfoModelGetElementByName(model_, each.name);
     if (!reason.empty()) break;
     reason = add([&](Fault& fault) {
@@ -295,7 +198,7 @@ std::string IpfixExport::send_templates() {
   return reason.empty() ? send() : reason;
 }
 
-void IpfixExport::set_fields(Fields& out, const KnownSession& session, const LineStyle& style) {
+void IpfixExport::set_fields(IpfixFields& out, const KnownSession& session, const LineStyle& style) {
   const channel::SessionRecord& record = session.record;
   const channel::SessionNotes& notes = record.notes;
   const SessionTimes times = times_of(record, style.wall_offset_ms);
@@ -304,6 +207,10 @@ void IpfixExport::set_fields(Fields& out, const KnownSession& session, const Lin
   out.ended_ms = static_cast<uint64_t>(times.ended_ms);
   out.bytes_up = record.bytes_up;
   out.bytes_down = record.bytes_down;
+  out.packets_up = record.packets_up;
+  out.packets_down = record.packets_down;
+  out.again_up = static_cast<uint8_t>(notes.sent_again(true));
+  out.again_down = static_cast<uint8_t>(notes.sent_again(false));
   set_path(out, session);
   out.protocol = IPPROTO_TCP;
   out.end_reason = end_reason(record.end);
@@ -323,10 +230,16 @@ void IpfixExport::set_fields(Fields& out, const KnownSession& session, const Lin
   enhanced_ = enhanced_code(last);
   out.last_refusal_enhanced = text_field(enhanced_);
   out.last_refusal_step = text_field(last.code == 0 ? "" : step_word(last.step));
+  if (session.hello == nullptr) return;
+  tls_offered_ = version_text(session.hello->version);
+  ja4_ = ja4(*session.hello);
+  out.server_name = text_field(session.hello->server_name);
+  out.tls_offered = text_field(tls_offered_);
+  out.ja4 = text_field(ja4_);
 }
 
 std::string IpfixExport::append(const KnownSession& session, const LineStyle& style) {
-  Fields fields{};
+  IpfixFields fields{};
   set_fields(fields, session, style);
   const uint16_t wire = session.record.client.address.is_v4() ? kTemplate4 : kTemplate6;
   std::string reason = add([&](Fault& fault) {

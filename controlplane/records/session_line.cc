@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "config/model.h"
+#include "controlplane/records/ja4.h"
 
 namespace sluice::control {
 
@@ -110,7 +111,7 @@ void add_times(Members& out, const SessionRecord& record, int64_t wall_offset_ms
     out.number("connect_ms", record.notes.answered_after_ms);
   }
   if (!has(record, channel::kSessionWatched)) return;
-  out.number("handshake_ms", record.established_ms - record.notes.begun_ms);
+  out.number("handshake_ms", record.notes.established_after_ms);
   if (record.notes.greeting_code != 0) out.number("greeting_ms", record.notes.greeted_after_ms);
 }
 
@@ -153,7 +154,23 @@ void add_tls(Members& out, const SessionRecord& record) {
   }
 }
 
-void add_dialogue(Members& out, const SessionRecord& record) {
+void add_hello(Members& out, const ClientHello& hello) {
+  if (!hello.server_name.empty()) out.text("sni", hello.server_name);
+  out.text("tls_offered", version_text(hello.version));
+  out.text("ja4", ja4(hello));
+}
+
+void add_packets(Members& out, const SessionRecord& record) {
+  out.number("bytes_from_client", record.bytes_up);
+  if (!record.one_way) out.number("bytes_from_backend", record.bytes_down);
+  out.number("packets_from_client", record.packets_up);
+  if (!record.one_way) out.number("packets_from_backend", record.packets_down);
+  if (const uint32_t n = record.notes.sent_again(true); n != 0) out.number("sent_again_by_client", n);
+  if (const uint32_t n = record.notes.sent_again(false); n != 0) out.number("sent_again_by_backend", n);
+}
+
+void add_dialogue(Members& out, const KnownSession& session) {
+  const SessionRecord& record = session.record;
   const SessionNotes& notes = record.notes;
   if (notes.greeting_code != 0) out.number("greeting", notes.greeting_code);
   if (const auto furthest = furthest_word(notes); !furthest.empty()) out.text("furthest", furthest);
@@ -164,6 +181,7 @@ void add_dialogue(Members& out, const SessionRecord& record) {
   messages.close();
   add_refusals(out, notes);
   add_tls(out, record);
+  if (session.hello != nullptr) add_hello(out, *session.hello);
   out.truth("quit", record.quit);
   if (has(record, channel::kSessionAuthAccepted)) out.truth("authenticated", true);
   if (has(record, channel::kSessionEarly)) out.truth("early_talker", true);
@@ -183,10 +201,9 @@ void append_json(fmt::memory_buffer& out, const KnownSession& session, const Lin
   add_names(members, session);
   if (const auto rule = rule_word(record); !rule.empty()) members.text("placed_by", rule);
   add_times(members, record, style.wall_offset_ms);
-  members.number("bytes_from_client", record.bytes_up);
-  if (!record.one_way) members.number("bytes_from_backend", record.bytes_down);
+  add_packets(members, record);
   add_end(members, record);
-  if (has(record, channel::kSessionWatched)) add_dialogue(members, record);
+  if (has(record, channel::kSessionWatched)) add_dialogue(members, session);
   if (style.share < 1 && !went_wrong(record)) members.share("share", style.share);
   members.close();
 }

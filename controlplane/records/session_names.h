@@ -12,6 +12,7 @@
 
 #include "controlplane/channel/client.h"
 #include "controlplane/model/model.h"
+#include "controlplane/records/client_hello.h"
 #include "dataplane/contract/session.h"
 
 namespace sluice::control {
@@ -29,12 +30,13 @@ struct BackendNames {
   uint16_t port = 0;
 };
 
-/// A record with names; null where none is known.
+/// A record with names, and what its client said when it began TLS; null where that is not known.
 struct KnownSession {
   channel::SessionRecord record;
   uint32_t worker = 0;
   std::shared_ptr<const ServiceNames> service;
   std::shared_ptr<const BackendNames> backend;
+  std::shared_ptr<const ClientHello> hello;
 };
 
 class SessionNames {

@@ -17,13 +17,25 @@ namespace {
 
 // A ring holds the records of 80 ms at 200,000 a second.
 constexpr auto kShortestPause = 10ms, kLongestPause = 40ms;
-constexpr size_t kAtOnce = 256;
+constexpr size_t kAtOnce = 64;
 
 int64_t wall_offset_ms() {
   const auto in_ms = [](auto time) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
   };
   return in_ms(std::chrono::system_clock::now()) - in_ms(std::chrono::steady_clock::now());
+}
+
+/// Gives `use` what is in a ring, but at most what that holds: the worker goes on writing meanwhile.
+template <typename T, typename Take, typename Use>
+void take_all(uint32_t ring_entries, Take take, Use use) {
+  std::array<T, kAtOnce> some;
+  for (uint32_t taken = 0; taken < ring_entries;) {
+    const unsigned n = take(std::span(some));
+    for (unsigned i = 0; i < n; i++) use(some[i]);
+    taken += n;
+    if (n < kAtOnce) break;
+  }
 }
 
 }  // namespace
@@ -74,28 +86,48 @@ bool SessionRecords::drain() {
   names_.begin_turn();
   auto batch = std::make_shared<SessionBatch>();
   batch->wall_offset_ms = wall_offset_ms();
-  std::array<channel::SessionRecord, kAtOnce> records;
-  for (uint32_t worker = 0; worker < mapping->workers(); worker++) {
-    rte_ring* ring = mapping->session_ring(worker);
-    // At most what a ring holds: the worker goes on writing meanwhile.
-    for (uint32_t taken = 0; taken < channel::kSessionRingEntries;) {
-      const unsigned n = channel::take_sessions(ring, records);
-      for (unsigned i = 0; i < n; i++) {
-        const channel::SessionRecord& record = records[i];
-        batch->sessions.push_back({record, worker, names_.service(worker, record.service),
-                                   names_.backend(worker, record.backend, record.backend_generation)});
-      }
-      taken += n;
-      if (n < kAtOnce) break;
-    }
+  const bool any_ended = take_sessions(*mapping, *batch);
+  // Only now: a worker hands a session's hello on before its record.
+  const bool any_hello = take_hellos(*mapping);
+  if (!any_ended) return any_hello;
+  for (KnownSession& session : batch->sessions) {
+    if (has(session.record, channel::kSessionTlsBegun)) session.hello = hellos_.of(session.worker, session.record);
   }
-  if (batch->sessions.empty()) return false;
   if (watcher_) {
     for (const KnownSession& session : batch->sessions) watcher_(session);
   }
   if (!config_.to.empty()) writer_.write(batch);
   keep(std::move(batch));
   return true;
+}
+
+/// Returns whether there were any.
+bool SessionRecords::take_sessions(const ChannelMapping& mapping, SessionBatch& batch) {
+  for (uint32_t worker = 0; worker < mapping.workers(); worker++) {
+    const auto take = [&](std::span<channel::SessionRecord> out) {
+      return channel::take_sessions(mapping.session_ring(worker), out);
+    };
+    take_all<channel::SessionRecord>(channel::kSessionRingEntries, take, [&](const channel::SessionRecord& record) {
+      batch.sessions.push_back({record, worker, names_.service(worker, record.service),
+                                names_.backend(worker, record.backend, record.backend_generation), nullptr});
+    });
+  }
+  return !batch.sessions.empty();
+}
+
+/// Likewise.
+bool SessionRecords::take_hellos(const ChannelMapping& mapping) {
+  bool any = false;
+  for (uint32_t worker = 0; worker < mapping.workers(); worker++) {
+    const auto take = [&](std::span<channel::HelloPiece> out) {
+      return channel::take_hellos(mapping.hello_ring(worker), out);
+    };
+    take_all<channel::HelloPiece>(channel::kHelloRingEntries, take, [&](const channel::HelloPiece& piece) {
+      hellos_.take(worker, piece);
+      any = true;
+    });
+  }
+  return any;
 }
 
 void SessionRecords::keep(std::shared_ptr<const SessionBatch> batch) {

@@ -15,6 +15,7 @@
 
 #include "controlplane/base/journal.h"
 #include "controlplane/inspect/client_filter.h"
+#include "controlplane/records/hellos.h"
 #include "controlplane/records/session_writer.h"
 
 namespace sluice::control {
@@ -53,11 +54,14 @@ class SessionRecords {
   };
   Seen see(const SessionFilter& filter, std::optional<uint64_t> after, size_t most) const;
   SessionWriter::Figures figures() const { return writer_.figures(); }
+  const Hellos::Figures& hello_figures() const { return hellos_.figures(); }
   /// Where they go: "file", "unix_datagram" or "none".
   std::string_view output() const { return kind_of(config_); }
 
  private:
   void tick();
+  bool take_sessions(const ChannelMapping& mapping, SessionBatch& batch);
+  bool take_hellos(const ChannelMapping& mapping);
   std::string json_of(const KnownSession& session, const SessionBatch& batch) const;
   Seen see_newest(const SessionFilter& filter, size_t most) const;
   Seen see_from(const SessionFilter& filter, uint64_t after, size_t most) const;
@@ -69,6 +73,7 @@ class SessionRecords {
   std::string node_;
   config::Records config_;
   SessionNames names_;
+  Hellos hellos_;
   boost::asio::steady_timer timer_;
   Watcher watcher_;
   std::chrono::milliseconds pause_{};

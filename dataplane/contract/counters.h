@@ -128,6 +128,7 @@ enum class Counter : uint16_t {
   kSessionRecords,
   kSessionRecordsLost,
   kSessionRecordsHeldBack,
+  kTlsHellosLost,
   kCount
 };
 
@@ -258,6 +259,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"session_records", "records of sessions that ended or were refused, handed to control"},
     {"session_records_lost", "records that found no control, or more waiting than there is room for"},
     {"session_records_held_back", "refused or unfinished sessions that left no record, as too many did at once"},
+    {"tls_hellos_lost", "ClientHellos that found no control, or more waiting than there is room for"},
 }};
 
 /// Per worker and backend.

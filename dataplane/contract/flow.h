@@ -101,7 +101,8 @@ struct alignas(64) Flow {
   channel::BackendId backend;
   uint16_t backend_generation;  // must equal the backend's, or the backend is another one by now
   uint32_t deadline_ms;         // low 32 bits of CLOCK_MONOTONIC milliseconds
-  uint32_t first_seen_ms;       // of the first packet; once established, of the end of the handshake
+  uint16_t packets_up;          // believed segments from the client, saturating
+  uint16_t packets_down;        // likewise from the backend
   uint32_t client_next;         // sequence number that the client will use next, as the client counts
   uint32_t server_next;
   uint32_t bytes_up;       // TCP payload from the client, saturating; while embryonic: place in the embryonic ring
@@ -224,7 +225,9 @@ struct alignas(64) FlowMemoryHeader {
   PortIdentity port[channel::kMaxPorts];  // that the indices in flows, backends and own addresses mean
   uint64_t started_ms;                    // CLOCK_MONOTONIC of the last start with this memory
   uint32_t short_runs;                    // runs in a row, before that one, that ended soon and not in order
-  uint32_t reserved[13];
+  uint32_t reserved;
+  uint64_t notes_offset;  // of the first of flow_capacity channel::SessionNotes
+  uint32_t more_reserved[10];
 };
 
 static_assert(sizeof(FlowMemoryHeader) == 384 && sizeof(PortIdentity) == 16);

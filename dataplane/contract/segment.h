@@ -51,7 +51,7 @@ struct alignas(64) SegmentHeader {
   uint32_t workers;
   uint64_t segment_bytes;
   uint64_t rings_offset;  // workers x (command, event and trace ring), main's commands; each ring_stride bytes; then
-                          // sessions'
+                          // sessions' and hellos'
   uint64_t ring_stride;
   uint64_t arena_offset;
   uint64_t arena_bytes;
@@ -153,12 +153,20 @@ inline constexpr size_t kRingsPerWorker = 3;
 inline constexpr size_t kSessionRingStride =
     align_up(sizeof(rte_ring) + size_t{kSessionRingEntries} * sizeof(SessionRecord), 4096);
 
+/// And of a ring of pieces of hellos, behind those.
+inline constexpr size_t kHelloRingStride =
+    align_up(sizeof(rte_ring) + size_t{kHelloRingEntries} * sizeof(HelloPiece), 4096);
+
 inline constexpr size_t session_rings_offset(uint32_t workers) {
   return kRingsOffset + (size_t{workers} * kRingsPerWorker + 1) * kRingStride;
 }
 
-inline constexpr size_t arena_offset(uint32_t workers) {
+inline constexpr size_t hello_rings_offset(uint32_t workers) {
   return session_rings_offset(workers) + workers * kSessionRingStride;
+}
+
+inline constexpr size_t arena_offset(uint32_t workers) {
+  return hello_rings_offset(workers) + workers * kHelloRingStride;
 }
 
 inline constexpr size_t segment_bytes(uint32_t workers) {
@@ -204,6 +212,12 @@ inline rte_ring* trace_ring(void* base, uint32_t worker) {
 inline rte_ring* session_ring(void* base, uint32_t workers, uint32_t worker) {
   return reinterpret_cast<rte_ring*>(static_cast<std::byte*>(base) + session_rings_offset(workers) +
                                      worker * kSessionRingStride);
+}
+
+/// Likewise of pieces of its clients' hellos.
+inline rte_ring* hello_ring(void* base, uint32_t workers, uint32_t worker) {
+  return reinterpret_cast<rte_ring*>(static_cast<std::byte*>(base) + hello_rings_offset(workers) +
+                                     worker * kHelloRingStride);
 }
 
 /// The ring of commands to the main lcore of a data plane with `workers`.

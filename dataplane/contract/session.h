@@ -3,7 +3,7 @@
 // What a session leaves behind. A worker notes beside each flow what is known of its session, and writes a record when
 // the session ends, into a ring that control drains. It never waits: a record that finds no room is lost, and counted.
 // Sessions that were refused, or never came about, leave a record too, up to so many a second. Codes, counts and times
-// only: no address of mail, no name and nothing of what was said.
+// only: no address of mail, and nothing of what was said but the ClientHello, which is handed on beside it.
 #pragma once
 
 #include <rte_ring.h>
@@ -39,6 +39,7 @@ enum SessionFlags : uint32_t {
   kSessionServerFin = 1U << 13,  // whose FIN was the first
   kSessionRecorded = 1U << 14,
   kSessionTransaction = 1U << 15,  // MAIL was accepted, and what it began is not over (RFC 5321 section 3.3)
+  // Above: SessionNotes::sent_again(), and the step of its last_refusal().
 };
 
 /// A count that stays at the most that it can hold.
@@ -59,13 +60,16 @@ struct LastRefusal {
 /// What is known of a flow's session: in flow memory, beside the flow.
 struct SessionNotes {
   static constexpr uint32_t kSteps = 7;  // that have a count of refusals: SmtpStep's from kEhlo to kData, and others
+  static constexpr uint32_t kMostGreetedAfterMs = (1U << 22) - 1;
+  static constexpr uint32_t kMostSentAgain = 63;
 
-  uint32_t begun_ms;          // low 32 bits of CLOCK_MONOTONIC milliseconds: the first packet
-  uint32_t greeted_after_ms;  // from the end of the handshake
-  uint32_t refusal;           // see last_refusal()
-  uint32_t flags;             // SessionFlags
-  uint16_t answered_after_ms;
-  uint16_t greeting_code;  // 0: none came
+  uint32_t begun_ms;               // low 32 bits of CLOCK_MONOTONIC milliseconds: the first packet
+  uint32_t greeted_after_ms : 22;  // from the end of the handshake, saturating
+  uint32_t greeting_code : 10;     // 0: none came
+  uint32_t refusal;                // see last_refusal()
+  uint32_t flags;                  // SessionFlags
+  uint16_t answered_after_ms;      // from the first packet to the SYN-ACK, saturating
+  uint16_t established_after_ms;   // likewise to the end of the handshake, where the dialogue is watched
   uint16_t messages_accepted;
   uint8_t messages_temporary;  // refused with 4xx
   uint8_t messages_permanent;
@@ -80,6 +84,11 @@ struct SessionNotes {
     if (step < SmtpStep::kOther && furthest() <= static_cast<uint8_t>(step)) {
       step_and_rule = static_cast<uint8_t>((step_and_rule & 0xf0) | (static_cast<uint8_t>(step) + 1));
     }
+  }
+  /// Segments that brought what had come before, up to kMostSentAgain.
+  uint32_t sent_again(bool from_client) const { return flags >> again_shift(from_client) & kMostSentAgain; }
+  void count_sent_again(bool from_client) {
+    if (sent_again(from_client) != kMostSentAgain) flags += 1U << again_shift(from_client);
   }
   static constexpr uint32_t place_of(SmtpStep step) {
     return step <= SmtpStep::kData ? static_cast<uint32_t>(step) - 1 : kSteps - 1;
@@ -96,6 +105,9 @@ struct SessionNotes {
             .enhanced = (refusal >> 30 & 1) != 0,
             .step = static_cast<uint8_t>(flags >> 28)};
   }
+
+ private:
+  static constexpr uint32_t again_shift(bool from_client) { return from_client ? 16 : 22; }
 };
 
 static_assert(sizeof(SessionNotes) == 32 && std::is_trivially_copyable_v<SessionNotes>);
@@ -123,8 +135,9 @@ struct alignas(64) SessionRecord {
   ServiceId service;
   BackendId backend;            // kNoBackend: it never had one
   uint16_t backend_generation;  // of `backend`, as in `Identity`
-  uint32_t established_ms;      // low 32 bits, as in notes
-  uint32_t bytes_up;            // TCP payload, saturating
+  uint16_t packets_up;          // saturating
+  uint16_t packets_down;
+  uint32_t bytes_up;  // TCP payload, saturating
   uint32_t bytes_down;
   SessionEnd end;
   SessionParty by;
@@ -140,7 +153,28 @@ static_assert(sizeof(SessionRecord) == 128 && std::is_trivially_copyable_v<Sessi
 
 inline constexpr uint32_t kSessionRingEntries = 16384;  // of each worker; usable: one less
 
-/// Takes up to `out.size()`. Single consumer. Returns the count taken.
+/// A piece of the first record that a client sends under TLS, as it lies in a ring of its own: what is in it is read by
+/// control. Pieces of one session come in order and without gaps, `at` from 0 on; there may be no more of them.
+struct alignas(64) HelloPiece {
+  static constexpr uint32_t kBytes = 484;
+
+  Endpoint client;    // with `begun_ms`: which session, as its record names it
+  uint16_t at;        // of the record's content: where this piece lies
+  uint32_t begun_ms;  // SessionNotes::begun_ms
+  uint16_t bytes;     // at most kBytes
+  uint16_t reserved;
+  uint8_t content[kBytes];
+};
+
+static_assert(sizeof(HelloPiece) == 512 && std::is_trivially_copyable_v<HelloPiece>);
+
+inline constexpr uint32_t kHelloRingEntries = 4096;  // likewise
+
+/// These take up to `out.size()`. Single consumer. They return the count taken.
+inline unsigned take_hellos(rte_ring* ring, std::span<HelloPiece> out) {
+  return rte_ring_sc_dequeue_burst_elem(ring, out.data(), sizeof(HelloPiece), static_cast<unsigned>(out.size()),
+                                        nullptr);
+}
 inline unsigned take_sessions(rte_ring* ring, std::span<SessionRecord> out) {
   return rte_ring_sc_dequeue_burst_elem(ring, out.data(), sizeof(SessionRecord), static_cast<unsigned>(out.size()),
                                         nullptr);

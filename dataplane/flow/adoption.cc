@@ -122,8 +122,8 @@ KeptFlaw flaw_of(const FlowMemoryHeader& header, size_t bytes, uint64_t boot_id)
   const uint32_t capacity = header.flow_capacity;
   const bool whole = capacity != 0 && capacity < (1U << 31) && flow_memory_bytes(capacity) <= bytes &&
                      header.bucket_count == bucket_count(capacity) && header.flows_offset == flows_offset(capacity) &&
-                     header.workers != 0 && header.workers <= channel::kMaxWorkers &&
-                     header.ports <= channel::kMaxPorts;
+                     header.notes_offset == notes_offset(capacity) && header.workers != 0 &&
+                     header.workers <= channel::kMaxWorkers && header.ports <= channel::kMaxPorts;
   if (!whole) return KeptFlaw::kDamaged;
   if (header.boot_id != boot_id) return KeptFlaw::kBoot;
   return header.short_runs >= kMaxShortRuns ? KeptFlaw::kShortRuns : KeptFlaw::kNone;

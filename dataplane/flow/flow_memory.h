@@ -17,7 +17,7 @@
 
 namespace sluice {
 
-inline constexpr uint32_t kFlowMemoryVersion = 12;  // raise with any change of layout or meaning
+inline constexpr uint32_t kFlowMemoryVersion = 13;  // raise with any change of layout or meaning
 
 /// A service as a worker keeps it. Tables of backends lie in the channel's arena and are not part of this.
 struct alignas(64) Service {

@@ -44,6 +44,7 @@ void FlowTable::format(uint64_t hash_seed, uint64_t boot_id, uint32_t workers) n
   header_->flows_used = 0;
   header_->short_runs = 0;
   header_->flows_offset = flows_offset(capacity_);
+  header_->notes_offset = notes_offset(capacity_);
   header_->hash_seed = hash_seed;
   header_->boot_id = boot_id;
   seed_ = hash_seed;

@@ -43,6 +43,12 @@ inline uint32_t end_of(const Packet& packet) {
   return packet.sequence + packet.sequence_length();
 }
 
+/// Whether a segment brings what its sender had sent before, or what others have overtaken; `next`: the number that it
+/// was to use next.
+inline bool is_sent_again(const Packet& packet, uint32_t next) {
+  return packet.sequence_length() != 0 && sequence_before(packet.sequence, next);
+}
+
 /// Whether a number is at most `window` before or behind another.
 inline bool is_within(uint32_t number, uint32_t other, uint32_t window) {
   return number - other + window <= 2 * window;

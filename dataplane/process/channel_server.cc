@@ -59,6 +59,7 @@ void lay_out_segment(std::byte* base, uint32_t workers) {
     rte_ring_init(channel::event_ring(base, worker), "events", channel::kRingEntries, kFlags);
     rte_ring_init(channel::trace_ring(base, worker), "trace", channel::kRingEntries, kFlags);
     rte_ring_init(channel::session_ring(base, workers, worker), "sessions", channel::kSessionRingEntries, kFlags);
+    rte_ring_init(channel::hello_ring(base, workers, worker), "hellos", channel::kHelloRingEntries, kFlags);
   }
   rte_ring_init(channel::main_ring(base, workers), "main", channel::kRingEntries, kFlags);
   *reinterpret_cast<channel::SegmentHeader*>(base) = {.magic = channel::kSegmentMagic,

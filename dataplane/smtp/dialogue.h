@@ -11,6 +11,7 @@
 
 #include "dataplane/contract/flow.h"
 #include "dataplane/smtp/command.h"
+#include "dataplane/smtp/hello_teller.h"
 #include "dataplane/smtp/reply.h"
 #include "dataplane/smtp/tls_record.h"
 
@@ -62,6 +63,7 @@ struct alignas(64) Dialogue {
   ReplyLine reply;          // the line that the server is in
   TlsStream client_tls;
   TlsStream server_tls;
+  HelloProgress hello;   // while the client is in its first TLS record
   CommandQueue waiting;  // behind the one in Flow::smtp_detail
 
   bool is_idle() const {

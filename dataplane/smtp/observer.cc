@@ -94,7 +94,7 @@ void SmtpObserver::from_client(FlowIndex index, Flow& flow, const Service& servi
                                uint64_t now_ms) noexcept {
   SmtpSession session(memory_, index, flow, now_ms);
   if (!session.open()) return;
-  if (session.phase() < SmtpPhase::kCommands) begin(session, flow, service, now_ms, Speaker::kClient);
+  if (session.phase() < SmtpPhase::kCommands) begin(session, flow, service, Speaker::kClient);
   const NewBytes bytes = new_bytes(segment);
   if (bytes.any) session.client_says(bytes.begin, bytes.end, bytes.gap);
   if (is_over(flow.state)) {
@@ -109,7 +109,7 @@ void SmtpObserver::from_backend(FlowIndex index, Flow& flow, const Service& serv
   if (!session.open()) return;
   const NewBytes bytes = new_bytes(segment);
   const Speaker speaker = bytes.any ? Speaker::kBackend : Speaker::kSilentBackend;
-  if (session.phase() < SmtpPhase::kCommands) begin(session, flow, service, now_ms, speaker);
+  if (session.phase() < SmtpPhase::kCommands) begin(session, flow, service, speaker);
   if (bytes.any) session.server_says(bytes.begin, bytes.end, bytes.gap);
   if (is_over(flow.state)) {
     end(session, flow.state == TcpState::kReset ? SmtpCounter::kEndedResetByServer : how_it_closed(session));
@@ -144,8 +144,8 @@ void SmtpObserver::forget(FlowIndex index, Flow& flow) noexcept {
 }
 
 /// The dialogue begins.
-void SmtpObserver::start(SmtpSession& session, Flow& flow, Opening opening, uint64_t now_ms) noexcept {
-  flow.first_seen_ms = static_cast<uint32_t>(now_ms);
+void SmtpObserver::start(SmtpSession& session, Opening opening) noexcept {
+  session.note_established();
   session.note(channel::kSessionWatched);
   constexpr auto kGreeting = static_cast<uint8_t>(SmtpCommand::kConnect);
   if (!session.has(kSmtpEarly)) {
@@ -160,8 +160,7 @@ void SmtpObserver::start(SmtpSession& session, Flow& flow, Opening opening, uint
 }
 
 /// Follows the handshake.
-void SmtpObserver::begin(SmtpSession& session, Flow& flow, const Service& service, uint64_t now_ms,
-                         Speaker speaker) noexcept {
+void SmtpObserver::begin(SmtpSession& session, Flow& flow, const Service& service, Speaker speaker) noexcept {
   const Opening opening = opening_of(service);
   if (opening == Opening::kUnwatched) return session.enter(SmtpPhase::kOff);
   const bool answered = session.phase() == SmtpPhase::kAnswered;
@@ -169,14 +168,14 @@ void SmtpObserver::begin(SmtpSession& session, Flow& flow, const Service& servic
     case TcpState::kSynSent:
       return;
     case TcpState::kSynReceived:
-      if (answered && speaker == Speaker::kBackend) return start(session, flow, opening, now_ms);
+      if (answered && speaker == Speaker::kBackend) return start(session, opening);
       if (answered) return;
       session.add_lasted(&channel::SmtpCounters::connect);
       return session.enter(SmtpPhase::kAnswered);
     case TcpState::kEstablished:
     case TcpState::kClientFin:
       if (!answered) break;
-      return start(session, flow, opening, now_ms);
+      return start(session, opening);
     case TcpState::kReset:
       if (!answered && speaker != Speaker::kClient) session.count(SmtpCounter::kConnectRefused);
       return session.enter(SmtpPhase::kEnded);

@@ -47,7 +47,8 @@ Opening opening_of(const Service& service) noexcept;
 class SmtpObserver {
  public:
   /// `notes`: of each flow's session, by its index.
-  SmtpObserver(channel::WorkerStats& stats, channel::SessionNotes* notes) noexcept : memory_{stats, notes} {}
+  SmtpObserver(channel::WorkerStats& stats, channel::SessionNotes* notes) noexcept
+      : memory_{stats, notes, HelloTeller(stats)} {}
 
   /// Whether a packet can matter in its flow's phase; most cannot. To be asked before from_client or from_backend.
   static bool client_matters(const Flow& flow, const Packet& packet) {
@@ -76,6 +77,9 @@ class SmtpObserver {
 
   /// The flow's place is about to be freed.
   void forget(FlowIndex index, Flow& flow) noexcept;
+
+  /// A new connection of control: where ClientHellos go from now on.
+  void attach(rte_ring* hellos) noexcept { memory_.hellos.attach(hellos); }
 
   uint32_t dialogues_in_use() const noexcept { return memory_.dialogues.in_use(); }
 
@@ -122,8 +126,8 @@ class SmtpObserver {
 
   enum class Speaker : uint8_t { kClient, kBackend, kSilentBackend };
 
-  void begin(SmtpSession& session, Flow& flow, const Service& service, uint64_t now_ms, Speaker speaker) noexcept;
-  static void start(SmtpSession& session, Flow& flow, Opening opening, uint64_t now_ms) noexcept;
+  static void begin(SmtpSession& session, Flow& flow, const Service& service, Speaker speaker) noexcept;
+  static void start(SmtpSession& session, Opening opening) noexcept;
 
   SmtpMemory memory_;
 };

@@ -320,8 +320,9 @@ void SmtpSession::note_reply(SmtpCommand command, const ReplyLine& line) noexcep
   channel::SessionNotes& notes = this->notes();
   const channel::SmtpStep step = step_of(command);
   if (command == SmtpCommand::kConnect) {
-    notes.greeting_code = line.code;
-    notes.greeted_after_ms = lasted_ms();
+    notes.greeting_code = line.code & 0x3ff;
+    notes.greeted_after_ms =
+        std::min(lasted_ms(), channel::SessionNotes::kMostGreetedAfterMs) & channel::SessionNotes::kMostGreetedAfterMs;
   }
   if (line.code < 400) {
     notes.reach(step);

@@ -13,10 +13,12 @@
 // Thread safety: none; one worker's.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "dataplane/contract/segment.h"
 #include "dataplane/smtp/dialogue.h"
+#include "dataplane/smtp/hello_teller.h"
 #include "dataplane/smtp/refusal_reason.h"
 
 namespace sluice {
@@ -25,6 +27,7 @@ namespace sluice {
 struct SmtpMemory {
   channel::WorkerStats& stats;
   channel::SessionNotes* notes;  // by flow index
+  HelloTeller hellos;
   RefusalReasons reasons{};
   DialogueTable dialogues{};
 };
@@ -60,7 +63,13 @@ class SmtpSession {
     memory_.stats.backend_smtp[flow_.backend][counter]++;
   }
   /// Since the flow's first packet, or, once it is established, since then.
-  uint32_t lasted_ms() const noexcept { return now_ms_ - flow_.first_seen_ms; }
+  uint32_t lasted_ms() const noexcept {
+    const channel::SessionNotes& known = memory_.notes[index_];
+    return now_ms_ - known.begun_ms - known.established_after_ms;
+  }
+  void note_established() noexcept {
+    notes().established_after_ms = static_cast<uint16_t>(std::min(lasted_ms(), uint32_t{UINT16_MAX}));
+  }
   /// Adds that to a histogram.
   template <typename Histogram>
   void add_lasted(Histogram channel::SmtpCounters::* histogram) noexcept {
@@ -102,6 +111,7 @@ class SmtpSession {
   void close(bool after_quit) noexcept;
   void begin_message() noexcept;
   void begin_tls() noexcept;
+  void tell_hello(HelloProgress& hello, const TlsStream& stream, const uint8_t* at, const uint8_t* end) noexcept;
   void read_client_records(const uint8_t* at, const uint8_t* end) noexcept;
   void read_server_records(const uint8_t* at, const uint8_t* end) noexcept;
 

@@ -16,7 +16,12 @@ void SmtpSession::begin_tls() noexcept {
 
 void SmtpSession::read_client_records(const uint8_t* at, const uint8_t* end) noexcept {
   TlsStream stream;
-  if (dialogue_ != nullptr) stream = dialogue_->client_tls;
+  HelloProgress progress;
+  if (dialogue_ != nullptr) {
+    stream = dialogue_->client_tls;
+    progress = dialogue_->hello;
+  }
+  tell_hello(progress, stream, at, end);
   while (at != end) {
     const TlsResult result = read_record(at, end, stream);
     if (result == TlsResult::kIncomplete) break;
@@ -33,13 +38,26 @@ void SmtpSession::read_client_records(const uint8_t* at, const uint8_t* end) noe
       count(SmtpCounter::kTlsBegun);
       note(channel::kSessionTlsBegun);
       enter(SmtpPhase::kTlsHandshake);
+      progress.open = true;
+      tell_hello(progress, stream, at, end);
     } else if (stream.content == TlsContent::kApplicationData) {
       if (dialogue_ != nullptr) dialogue_->client_tls = TlsStream{};
       return enter(SmtpPhase::kTlsConfirm);
     }
   }
   if (stream.begun() && take_dialogue() == nullptr) return lose();
-  if (dialogue_ != nullptr) dialogue_->client_tls = stream;
+  if (dialogue_ == nullptr) return;
+  dialogue_->client_tls = stream;
+  dialogue_->hello = progress;
+}
+
+/// Hands on what [at, end) has of the client's first record, in whose content `stream` is.
+void SmtpSession::tell_hello(HelloProgress& hello, const TlsStream& stream, const uint8_t* at,
+                             const uint8_t* end) noexcept {
+  if (!hello.open) return;
+  const uint32_t bytes = std::min<uint32_t>(stream.left, static_cast<uint32_t>(end - at));
+  memory_.hellos.tell(flow_, notes().begun_ms, hello, {at, bytes});
+  if (bytes == stream.left) hello.open = false;
 }
 
 void SmtpSession::read_server_records(const uint8_t* at, const uint8_t* end) noexcept {

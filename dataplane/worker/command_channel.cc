@@ -32,6 +32,7 @@ void CommandChannel::attach(const ChannelAttachment& attachment) noexcept {
   commands_ = channel::command_ring(attachment.base, setup_.index);
   events_ = channel::event_ring(attachment.base, setup_.index);
   inspector_.attach(channel::trace_ring(attachment.base, setup_.index));
+  observer_.attach(channel::hello_ring(attachment.base, setup_.workers, setup_.index));
   records_.attach(channel::session_ring(attachment.base, setup_.workers, setup_.index));
   state_.attach(attachment);
   __atomic_store_n(&setup_.stats->applied_sequence, 0, __ATOMIC_RELAXED);

@@ -17,13 +17,15 @@ namespace sluice {
 class CommandChannel {
  public:
   CommandChannel(const WorkerSetup& setup, const PollClock& clock, Counters& counters, ForwardingState& state,
-                 Inspector& inspector, RouterMoves& router_moves, SessionRecorder& records) noexcept
+                 Inspector& inspector, RouterMoves& router_moves, SmtpObserver& observer,
+                 SessionRecorder& records) noexcept
       : setup_(setup),
         clock_(clock),
         counters_(counters),
         state_(state),
         inspector_(inspector),
         router_moves_(router_moves),
+        observer_(observer),
         records_(records) {}
 
   /// Moves to a new connection if there is one, and applies some commands. Returns whether there were any.
@@ -42,6 +44,7 @@ class CommandChannel {
   ForwardingState& state_;
   Inspector& inspector_;
   RouterMoves& router_moves_;
+  SmtpObserver& observer_;
   SessionRecorder& records_;
   uint64_t epoch_ = 0;
   rte_ring* commands_ = nullptr;

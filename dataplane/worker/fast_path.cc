@@ -77,8 +77,10 @@ void write_addresses(uint8_t* data, const MacAddress& destination, uint64_t sour
   if (!is_next && !believes_client(flow, packet.sequence, packet.ack)) return false;
 
   const uint32_t expected = flow.client_next;
+  if (!is_next) note_if_sent_again(i, true, expected);
   flow.client_next = sequence_max(expected, packet.sequence + packet.payload_bytes);
   add_saturating(flow.bytes_up, packet.payload_bytes);
+  channel::count_up(flow.packets_up);
   flow.deadline_ms = clock_.now32_ms() + service.idle_timeout_ms;
   watch_.client_segment(burst_, i, flow, expected);
   store(flow.client_mac.bytes.data(),
@@ -109,8 +111,12 @@ void write_addresses(uint8_t* data, const MacAddress& destination, uint64_t sour
 
   const uint32_t expected = flow.server_next;
   flow.server_next = sequence_max(expected, packet.sequence + packet.payload_bytes);
-  if (!is_next) flow.client_next = sequence_max(flow.client_next, packet.ack);
+  if (!is_next) {
+    note_if_sent_again(i, false, expected);
+    flow.client_next = sequence_max(flow.client_next, packet.ack);
+  }
   add_saturating(flow.bytes_down, packet.payload_bytes);
+  channel::count_up(flow.packets_down);
   flow.deadline_ms = clock_.now32_ms() + service.idle_timeout_ms;
   watch_.backend_segment(burst_, i, flow, expected);
   counters_.packet_to_client(flow, packet.ip_bytes);

@@ -85,7 +85,7 @@ void FlowLifecycle::join_ring(FlowIndex index) noexcept {
 
 bool FlowLifecycle::displace_handshake(uint32_t min_age_ms) noexcept {
   const FlowIndex oldest = ring_.oldest();
-  if (oldest == kNoFlow || clock_.now32_ms() - flows_[oldest].first_seen_ms < min_age_ms) return false;
+  if (oldest == kNoFlow || clock_.now32_ms() - flows_.notes()[oldest].begun_ms < min_age_ms) return false;
   displace(oldest);
   return true;
 }

@@ -141,7 +141,7 @@ void Inspector::trace_flow(Notes& notes, const Burst& burst, uint32_t i) noexcep
   record->flow = {.service = flow.service,
                   .backend = flow.backend,
                   .index = index,
-                  .age_ms = clock_.now32_ms() - flow.first_seen_ms,
+                  .age_ms = clock_.now32_ms() - flows_.notes()[index].begun_ms,
                   .state = flow.state,
                   .smtp_phase = static_cast<SmtpPhase>(flow.smtp_phase),
                   .flow_flags = static_cast<uint8_t>(flow.flags & ~kFlowWindow),

@@ -162,7 +162,6 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   filled.service = as.service;
   filled.backend = as.backend;
   filled.backend_generation = backend.generation;
-  filled.first_seen_ms = clock_.now32_ms();
   filled.deadline_ms = clock_.deadline_ms(TcpState::kAdopted, state_.service(as.service).idle_timeout_ms);
   filled.server_next = packet.sequence;
   filled.client_mac = path->mac;
@@ -226,7 +225,6 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
   filled.service = service_id;
   filled.backend = backend_id;
   filled.backend_generation = state_.backend(backend_id).generation;
-  filled.first_seen_ms = clock_.now32_ms();
   filled.deadline_ms = clock_.deadline_ms(TcpState::kSynSent);
   filled.client_next = packet.sequence;
   if (opening) {

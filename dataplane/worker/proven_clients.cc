@@ -47,7 +47,6 @@ bool ProvenClients::ask(const Flow& client, const ProvenClient& proven, channel:
   filled.backend = parts_.placement.choose(client.service, syn_of(client), place, true, refusal, avoid);
   if (filled.backend == channel::kNoBackend) return false;
   filled.backend_generation = state_.backend(filled.backend).generation;
-  filled.first_seen_ms = clock_.now32_ms();
   filled.deadline_ms = clock_.deadline_ms(TcpState::kSynSent);
   const FlowIndex index = parts_.maker.make(place, filled, refusal);
   if (index == kNoFlow) return false;

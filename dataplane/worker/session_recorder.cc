@@ -68,7 +68,8 @@ void SessionRecorder::write(channel::SessionRecord& record, const Flow& flow) co
   record.service = flow.service;
   record.backend = flow.backend;
   record.backend_generation = flow.backend_generation;
-  record.established_ms = flow.first_seen_ms;
+  record.packets_up = flow.packets_up;
+  record.packets_down = flow.packets_down;
   record.bytes_up = counts_bytes ? flow.bytes_up : 0;
   record.bytes_down = counts_bytes ? flow.bytes_down : 0;
   record.quit = (flow.smtp_detail & kSmtpQuit) != 0;

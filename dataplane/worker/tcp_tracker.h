@@ -17,10 +17,11 @@ namespace sluice {
 class TcpTracker {
  public:
   TcpTracker(const Context& context, FlowLifecycle& lifecycle) noexcept
-      : counters_(context.counters), lifecycle_(lifecycle) {}
+      : counters_(context.counters), flows_(context.flows), lifecycle_(lifecycle) {}
 
   bool client_segment(Flow& flow, const Packet& packet, const rte_mbuf& mbuf) noexcept {
     if (!enters(flow, judge_client(flow, packet))) return false;
+    count_packet(flow, packet, flow.packets_up, flow.client_next, true);
     if ((packet.tcp_flags & kTcpSyn) != 0) {
       note_syn(flow, packet, window_scale(mbuf, packet).shift);
     } else if ((packet.tcp_flags & kTcpRst) == 0) {
@@ -33,6 +34,7 @@ class TcpTracker {
   bool server_segment(Flow& flow, const Packet& packet, const rte_mbuf& mbuf) noexcept {
     const TcpState before = flow.state;
     if (!enters(flow, judge_backend(flow, packet))) return false;
+    count_packet(flow, packet, flow.packets_down, flow.server_next, false);
     if ((packet.tcp_flags & kTcpSyn) != 0) {
       // Windows are scaled if both have announced it.
       const WindowScale scale = window_scale(mbuf, packet);
@@ -59,6 +61,7 @@ class TcpTracker {
       if (is_embryonic(judgement.next) && note_dialogue(flow, packet)) judgement.next = TcpState::kEstablished;
     }
     if (!enters(flow, judgement)) return false;
+    count_packet(flow, packet, flow.packets_up, flow.client_next, true);
     if (is_embryonic(before) && !is_embryonic(flow.state)) {
       flow.bytes_up = said_in_dialogue(flow);
       flow.bytes_down = 0;
@@ -83,7 +86,16 @@ class TcpTracker {
     return true;
   }
 
+  /// `next`: the number that its sender was to use next; there is none before its first packet.
+  void count_packet(const Flow& flow, const Packet& packet, uint16_t& packets, uint32_t next,
+                    bool from_client) noexcept {
+    if (packets != 0 && flow.state != TcpState::kAdopted && is_sent_again(packet, next)) [[unlikely]]
+      flows_.notes()[flows_.index_of(flow)].count_sent_again(from_client);
+    channel::count_up(packets);
+  }
+
   Counters& counters_;
+  FlowTable& flows_;
   FlowLifecycle& lifecycle_;
 };
 

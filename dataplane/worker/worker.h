@@ -115,6 +115,11 @@ class Worker {
   bool fast_path_from_client(uint32_t i) noexcept;
   bool fast_path_from_backend(uint32_t i) noexcept;
   void slow_path(uint32_t i) noexcept;
+  /// Of a segment in mid-connection; `expected`: the number that its sender was to use next.
+  void note_if_sent_again(uint32_t i, bool from_client, uint32_t expected) noexcept {
+    if (is_sent_again(burst_.packet[i], expected)) [[unlikely]]
+      flows_.notes()[burst_.flow[i]].count_sent_again(from_client);
+  }
 
   // inspected.cc: the same while there are inspections.
   void process_inspected() noexcept;
@@ -175,7 +180,7 @@ class Worker {
   ExceptionPath exceptions_{egress_, punt_, icmp_relay_, fragment_relay_};
   Inspector inspector_{context_, placement_};
   RouterMoves router_moves_{context_};
-  CommandChannel commands_{setup_, clock_, counters_, state_, inspector_, router_moves_, records_};
+  CommandChannel commands_{setup_, clock_, counters_, state_, inspector_, router_moves_, observer_, records_};
 };
 
 }  // namespace sluice

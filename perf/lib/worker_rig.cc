@@ -142,6 +142,8 @@ std::unique_ptr<WorkerRig::Seat> WorkerRig::make_seat(uint32_t index) {
   }
   rte_ring_init(channel::session_ring(segment_, options_.workers, index), "rig", channel::kSessionRingEntries,
                 RING_F_SP_ENQ | RING_F_SC_DEQ);
+  rte_ring_init(channel::hello_ring(segment_, options_.workers, index), "rig", channel::kHelloRingEntries,
+                RING_F_SP_ENQ | RING_F_SC_DEQ);
   auto seat = std::make_unique<Seat>();
   seat->to_main = make_ring("main", kRingEntries);
   WorkerSetup& setup = seat->setup;
@@ -294,7 +296,7 @@ uint64_t WorkerRig::swap_macs() {
   return rte_rdtsc_precise() - begin;
 }
 
-uint32_t WorkerRig::clear(uint32_t worker) {
+void WorkerRig::clear_records(uint32_t worker) {
   // As if control had read them, on another core: their bytes stay out of this one's cache.
   rte_ring* sessions = channel::session_ring(segment_, options_.workers, worker);
   rte_ring_zc_data read;
@@ -302,6 +304,10 @@ uint32_t WorkerRig::clear(uint32_t worker) {
              rte_ring_dequeue_zc_burst_elem_start(sessions, sizeof(channel::SessionRecord), kBurst, &read, nullptr)) {
     rte_ring_dequeue_zc_elem_finish(sessions, n);
   }
+}
+
+uint32_t WorkerRig::clear(uint32_t worker) {
+  if (!leave_records_) clear_records(worker);
   std::array<void*, 256> items;
   uint32_t cleared = 0;
   for (rte_ring* ring : {front_.transmit[worker], back_.transmit[worker], seats_[worker]->to_main,

@@ -57,6 +57,8 @@ class WorkerRig {
   uint64_t swap_macs();
   /// Takes away what a worker sent or punted, or did not receive. Returns how many frames.
   uint32_t clear(uint32_t worker = 0);
+  /// Whether clear() leaves records of sessions where they are, as if control had died; until then it takes them.
+  void leave_records(bool leave) { leave_records_ = leave; }
 
   uint32_t workers() const { return options_.workers; }
   /// The worker that has the flows of client `n`.
@@ -92,6 +94,7 @@ class WorkerRig {
   std::unique_ptr<Seat> make_seat(uint32_t index);
   void connect_seats();
   void push_configuration();
+  void clear_records(uint32_t worker);
   Endpoint backend_of(const Endpoint& client) const;
   void arrive(rte_ring* queue, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to, uint8_t flags,
               uint32_t sequence, uint32_t ack);
@@ -108,6 +111,7 @@ class WorkerRig {
   std::vector<std::unique_ptr<Seat>> seats_;
   std::vector<rte_ring*> handover_rings_;
   uint64_t now_ms_ = 1'000'000;
+  bool leave_records_ = false;
   Endpoint vip_;
   std::vector<Endpoint> backends_;
   std::vector<uint16_t> table_;

@@ -16,6 +16,9 @@ SESSIONS = [
     {"time": "2026-12-01T10:00:01.000Z", "client": "198.51.100.7", "backend": "mta3", "end": "closed", "by": "server", "failed": True,
      "greeting": 554, "greeting_ms": 7, "messages": {"accepted": 0, "temporary": 0, "permanent": 0},
      "last_refusal": {"step": "connect", "code": 554, "enhanced": "5.7.1"}},
+    {"time": "2026-12-01T10:00:01.500Z", "client": "198.51.100.8", "backend": "mta1", "end": "closed", "by": "client", "failed": False,
+     "greeting": 220, "greeting_ms": 9, "tls": "established", "sni": "mx.example.net", "tls_offered": "1.3",
+     "ja4": "t13d181100_85036bcba153_d41ae481755e"},
     {"time": "2026-12-01T10:00:02.000Z", "client": "203.0.113.9", "end": "refused", "by": "balancer", "cause": "blocked", "failed": True},
 ]
 

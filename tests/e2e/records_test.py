@@ -9,12 +9,14 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 
 import pytest
 
 from lab.api import Api, within
+from lab.hello import fingerprint, hello_of
 from lab.mailer import TESTS
 from lab.messages import DOMAIN
 from lab.network import VIP4, VIP6, backend_addresses, client_addresses
@@ -29,6 +31,7 @@ smtpd_delay_reject = no
 smtpd_client_restrictions = check_client_access inline:{{ {{ {UNWELCOME} = 554 5.7.1 go away }}, {{ {BUSY} = 421 4.3.2 too busy }} }}
 smtpd_recipient_restrictions = check_recipient_access inline:{{ {{ nobody@{DOMAIN} = 550 5.1.1 no such user }}, {{ later@{DOMAIN} = 450 4.2.0 later }} }}
 """
+CLOSING = 4  # segments that a side sends after the last that it means to: FINs, their ACKs, what is sent again of them
 DISCONNECT = re.compile(r"disconnect from unknown\[([0-9.]+)\]:(\d+) (.*)")
 
 
@@ -101,6 +104,16 @@ def numbers(word):
     return int(good), int(total or good)
 
 
+def require_segments(told, record, context):
+    """That packets are those that the client's kernel counted before it closed, and the few that closing takes."""
+    if told["segments"] is None or told["fate"] == "reset":
+        return
+    sent, received, again = told["segments"]
+    assert 0 <= record["packets_from_client"] - sent <= CLOSING, context
+    assert 0 <= record["packets_from_backend"] - received <= CLOSING, context
+    assert record.get("sent_again_by_client", 0) <= again + CLOSING, context
+
+
 def require_agreement(told, record, logged):
     """That a record says what the client saw and what Postfix wrote."""
     fate = told["fate"]
@@ -122,6 +135,9 @@ def require_agreement(told, record, logged):
         assert record["by"] == ("client" if fate == "drop" else "server"), context
     if fate != "reset":  # what is in flight then the client does not count; elsewhere, what is sent again counts again
         assert record["bytes_from_client"] >= told["sent"] and record["bytes_from_backend"] >= told["received"], context
+    require_segments(told, record, context)
+    assert (record.get("sni"), record.get("ja4")) == (told.get("sni"), told.get("ja4")), context
+    assert record.get("tls_offered") == ("1.3" if fate == "starttls" else None), context
     messages = 0 if fate == "starttls" else told["accepted"]
     assert record["messages"] == {"accepted": messages, "temporary": 0, "permanent": 0}, context
     assert record.get("refused", {}).get("rcpt", 0) == told["refused"], context
@@ -152,7 +168,8 @@ def run_and_compare(lab, directory, count, concurrency=60):
         wait_until(lambda t=turn: metric(lab, "sluice_session_records_written_total") >= count * (t + 1) // 5, 600, "some records written")
         os.rename(directory / "sessions.jsonl", directory / f"sessions.jsonl.moved-{turn}")
         lab.balancer.control.process.send_signal(signal.SIGUSR1)
-        wait_until((directory / "sessions.jsonl").exists, 30, "a new file")
+        wait_until(lambda: (directory / "sessions.jsonl").exists() or metric(lab, "sluice_session_records_written_total") >= fates.count,
+                   60, "a new file, or nothing more to write")
     told = fates.told()
     records, logged = wait_recorded(lab, directory, told), postfix_says(lab)
     assert metric(lab, "sluice_session_records_lost_total") == 0
@@ -210,6 +227,37 @@ def test_records_say_what_clients_saw_and_what_postfix_wrote(lab, config):
     assert f"{BUSY}:" in line and "FAILED" in line, line
     follower.terminate()
     follower.wait()
+
+
+def test_records_say_how_clients_begin_tls(lab, config):
+    """At once on 465; a hello in one segment, and one that takes two."""
+    directory = lab.directory / "records"
+    directory.mkdir()
+    lab.start_backends()
+    lab.start_balancer(config(records_setting(f"file:{directory}/sessions.jsonl")))
+    name = f"smtp.{DOMAIN}"
+    plain, long, old = (ssl.create_default_context(cafile=str(lab.authority.certificate)) for _ in range(3))
+    long.set_alpn_protocols([f"{i:0>100}" for i in range(20)])
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    assert len(hello_of(long, name)) > 1460
+
+    def talk(context):
+        with socket.create_connection((VIP4, 465), timeout=60) as raw:
+            endpoint = raw.getsockname()
+            with context.wrap_socket(raw, server_hostname=name) as tls:
+                assert tls.recv(1000).startswith(b"220")
+                tls.sendall(b"QUIT\r\n")
+                assert tls.recv(1000).startswith(b"221")
+        return endpoint
+    for context, offered in ((plain, "1.3"), (long, "1.3"), (old, "1.2")):
+        endpoint = within(lab.network.clients[0], lambda of=context: talk(of))
+        (record,) = wait_until(lambda of=endpoint: read_records(directory)[of], 60, "the record")
+        assert (record["sni"], record["tls_offered"], record["tls"]) == (name, offered, "established"), record
+        assert record["ja4"] == fingerprint(hello_of(context, name)), record
+    assert metric(lab, 'sluice_tls_hellos_total{result="read"}') == 3
+    assert metric(lab, "sluice_worker_tls_hellos_lost_total") == 0
+    shown = lab.balancer.ctl("sessions", "--verbose")
+    assert name in shown and fingerprint(hello_of(plain, name)) in shown, shown
 
 
 def refused_records(directory, source):

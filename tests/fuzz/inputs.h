@@ -20,6 +20,10 @@ inline std::string text_of(FuzzInput bytes) {
 /// of a run with another number of them, and the rest of the bytes is played as traffic. The laws are the worker's.
 void play_adoption(FuzzInput bytes);
 
+/// What a client sends as its first TLS record. What is read of it does not depend on how it was cut, can be printed,
+/// and has a fingerprint.
+void play_client_hello(FuzzInput bytes);
+
 /// A configuration file. It is taken, the same way each time, or its faults are told, each in a line.
 void play_config(FuzzInput bytes);
 

@@ -5,7 +5,8 @@
 
 PLAN is a line of JSON: {"target", "port", "sessions": [[fate, source address], ...], "concurrency", "ca_file"}. Prints one JSON object a
 session: fate, client and port, what was sent and received in bytes, the greeting's code, who greeted, messages accepted, recipients
-refused, whether QUIT was said in the clear, how the connection ended as the client saw it. Fates:
+refused, whether QUIT was said in the clear, how the connection ended as the client saw it, what its kernel counted before it closed
+("segments": out, in, sent again), and of STARTTLS the name that was asked for and the JA4 fingerprint. Fates:
 
     accepted   a message, QUIT
     two        two messages, QUIT
@@ -25,10 +26,14 @@ import ssl
 import struct
 import sys
 
+from .hello import fingerprint, hello_of
 from .messages import DOMAIN
 
 MESSAGE = "Subject: a fate\r\n\r\n" + "as it comes\r\n" * 40 + ".\r\n"
 NOBODY, LATER, SOMEBODY = (f"{name}@{DOMAIN}" for name in ("nobody", "later", "somebody"))
+
+
+TCP_INFO_BYTES, RETRANSMITTED_AT, SEGMENTS_AT = 256, 100, 136  # of struct tcp_info: tcpi_total_retrans; tcpi_segs_out, tcpi_segs_in
 
 
 class Over(Exception):
@@ -47,14 +52,24 @@ class Session:
         except ConnectionRefusedError:
             self.told["end"] = "refused"
             return self.told
+        self.socket = self.writer.get_extra_info("socket")
         self.told["port"] = self.writer.get_extra_info("sockname")[1]
         try:
             await getattr(self, self.fate)()
         except Over as over:
             self.told["end"] = str(over)
         finally:
+            self.told["segments"] = self.segments()
             self.writer.close()
         return self.told
+
+    def segments(self):
+        """Out, in, sent again, as the kernel has counted them; None if it has forgotten."""
+        try:
+            info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+        except OSError:
+            return None
+        return [*struct.unpack_from("II", info, SEGMENTS_AT), *struct.unpack_from("I", info, RETRANSMITTED_AT)]
 
     async def say(self, text, counted=True):
         self.writer.write(text.encode())
@@ -149,8 +164,9 @@ class Session:
     async def starttls(self):
         await self.greet()
         assert await self.ask("STARTTLS") == 220
-        context = ssl.create_default_context(cafile=self.plan["ca_file"])
-        await self.writer.start_tls(context, server_hostname=f"smtp.{DOMAIN}")
+        context, name = ssl.create_default_context(cafile=self.plan["ca_file"]), f"smtp.{DOMAIN}"
+        self.told.update(sni=name, ja4=fingerprint(hello_of(context, name)))
+        await self.writer.start_tls(context, server_hostname=name)
         await self.ask("EHLO client.lab.test", counted=False)
         await self.message(SOMEBODY, counted=False)
         await self.quit(counted=False)

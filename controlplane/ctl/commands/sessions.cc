@@ -52,12 +52,39 @@ std::string accepted_of(const json& session) {
   return messages == session.end() ? "-" : text_of(*messages, "accepted");
 }
 
+/// From the client and from the backend.
+std::string both_of(const json& session, const char* from_client, const char* from_backend) {
+  return text_of(session, from_client) + "/" + text_of(session, from_backend);
+}
+
 /// A line for each, as they come.
-std::string line_of(const json& session) {
-  return fmt::format("{} {} {} > {}  {} ms, {} accepted, {}; {}{}\n", text_of(session, "time"),
+std::string line_of(const json& session, bool verbose) {
+  std::string more;
+  if (verbose) {
+    more = fmt::format("; packets {}, again {}, sni {}, tls {}, ja4 {}",
+                       both_of(session, "packets_from_client", "packets_from_backend"),
+                       both_of(session, "sent_again_by_client", "sent_again_by_backend"), text_of(session, "sni"),
+                       text_of(session, "tls_offered"), text_of(session, "ja4"));
+  }
+  return fmt::format("{} {} {} > {}  {} ms, {} accepted, {}; {}{}{}\n", text_of(session, "time"),
                      text_of(session, "service"), endpoint_of(session, "client", "client_port"),
                      text_of(session, "backend"), text_of(session, "duration_ms"), accepted_of(session),
-                     dialogue_of(session), end_of(session), session.at("failed").get<bool>() ? "  FAILED" : "");
+                     dialogue_of(session), end_of(session), more, session.at("failed").get<bool>() ? "  FAILED" : "");
+}
+
+/// What goes over the wire, and what the client said when it began TLS.
+std::string view_of_wire(const json& answer, bool colours) {
+  TextTable table({"ENDED", "CLIENT", "BACKEND", ">BYTES", ">PACKETS", ">AGAIN", "SNI", "TLS", "JA4", "END"});
+  for (const json& session : answer.at("sessions")) {
+    const bool failed = session.at("failed").get<bool>();
+    table.add({text_of(session, "time"), endpoint_of(session, "client", "client_port"), text_of(session, "backend"),
+               both_of(session, "bytes_from_client", "bytes_from_backend"),
+               both_of(session, "packets_from_client", "packets_from_backend"),
+               both_of(session, "sent_again_by_client", "sent_again_by_backend"), text_of(session, "sni"),
+               text_of(session, "tls_offered"), text_of(session, "ja4"),
+               Cell{end_of(session), failed ? Colour::kBad : Colour::kNone}});
+  }
+  return table.to_string(colours);
 }
 
 std::string view_of_sessions(const json& answer, bool colours) {
@@ -87,7 +114,7 @@ Outcome follow(const Invocation& invocation, const Client& client) {
     answer = client.get(fmt::format("{}&after={}", path, answer->at("next").get<uint64_t>()));
     if (!answer) break;
     for (const json& session : answer->at("sessions")) {
-      invocation.out() << (invocation.json ? session.dump() + "\n" : line_of(session));
+      invocation.out() << (invocation.json ? session.dump() + "\n" : line_of(session, invocation.has("verbose")));
     }
     const auto missed = answer->at("missed").get<uint64_t>();
     if (missed != 0 && !invocation.json) invocation.out() << fmt::format("{} came too fast to be shown\n", missed);
@@ -101,8 +128,10 @@ Outcome sessions(const Invocation& invocation) {
   const auto limit = invocation.number("limit", 50, 1, kMostSessions);
   if (!limit) return std::unexpected(limit.error());
   if (!invocation.has("follow")) {
-    return show(invocation, path_of(invocation, *limit),
-                [&](const json& answer) { return view_of_sessions(answer, invocation.colours); });
+    return show(invocation, path_of(invocation, *limit), [&](const json& answer) {
+      return invocation.has("verbose") ? view_of_wire(answer, invocation.colours)
+                                       : view_of_sessions(answer, invocation.colours);
+    });
   }
   const auto client = invocation.client();
   if (!client) return std::unexpected(client.error());
@@ -124,6 +153,9 @@ Command sessions_command() {
           .options = {{"follow", "", "Those that end from now on, as they do"},
                       {"client", "PREFIX", "Of this client: ADDRESS, ADDRESS:PORT or PREFIX/LENGTH"},
                       {"failed", "", "Only those in which something went wrong"},
+                      {"verbose", "",
+                       "Bytes, packets and what was sent again, from the client and from the backend; the name, TLS "
+                       "version and JA4 fingerprint of the ClientHello"},
                       {"limit", "N", "The newest N (default 50, at most 2000)"}},
           .run = sessions};
 }

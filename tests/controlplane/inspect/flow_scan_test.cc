@@ -28,21 +28,33 @@ Address address(uint32_t v4) {
   return Address::v4(Be32::of(v4));
 }
 
-Flow flow(uint32_t client, uint32_t age_ms, TcpState state = TcpState::kEstablished) {
+Flow flow(uint32_t client, TcpState state = TcpState::kEstablished) {
   Flow out{};
   out.client = address(client);
   out.client_port = Be16::of(40000);
   out.service = 1;
   out.backend = 7;
   out.backend_generation = 3;
-  out.first_seen_ms = kNow - age_ms;
   out.state = state;
   return out;
 }
 
+/// Flows, and when each began.
+struct Flows {
+  void add(const Flow& flow, uint32_t begun_ms) {
+    flows.push_back(flow);
+    notes.push_back({.begun_ms = begun_ms});
+  }
+  FlowEntries entries() const { return {flows, notes}; }
+
+  std::vector<Flow> flows;
+  std::vector<channel::SessionNotes> notes;
+};
+
 /// Memory as a worker lays it out, with room for `capacity` flows.
 struct Table {
-  explicit Table(uint32_t capacity) : memory(flow_memory_header(0, 1).flows_offset / sizeof(Line) + capacity) {
+  explicit Table(uint32_t capacity)
+      : memory(flow_memory_header(capacity, 1).notes_offset / sizeof(Line) + capacity / 2) {
     header() = flow_memory_header(capacity, 1);
   }
   FlowMemoryHeader& header() { return *reinterpret_cast<FlowMemoryHeader*>(memory.data()); }
@@ -68,6 +80,9 @@ TEST(FlowsIn, TrustsNoHeader) {
       {"flows beyond the end", [](FlowMemoryHeader& header) { header.flows_offset = 1 << 20; }, false},
       {"flows at no cache line", [](FlowMemoryHeader& header) { header.flows_offset = 65; }, false},
       {"an offset that wraps", [](FlowMemoryHeader& header) { header.flows_offset = UINT64_MAX - 63; }, false},
+      {"notes beyond the end", [](FlowMemoryHeader& header) { header.flows_used = 10, header.notes_offset += 32; },
+       false},
+      {"notes at no word", [](FlowMemoryHeader& header) { header.notes_offset--; }, false},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.description);
@@ -102,13 +117,15 @@ TEST(FlowScan, TakesWhatTheFilterNames) {
       {"a backend of several ids", [](FlowFilter& f) { f.backends = Ids{{6, 3}, {7, 3}}; }, true},
       {"no backend", [](FlowFilter& f) { f.backends.emplace(); }, false},
   };
-  const std::vector<Flow> flows{flow(0x0a010203, 100), flow(0x0a010203, 100, TcpState::kFree)};
+  Flows flows;
+  flows.add(flow(0x0a010203), kNow - 100);
+  flows.add(flow(0x0a010203, TcpState::kFree), kNow - 100);
   for (const Case& c : cases) {
     SCOPED_TRACE(c.description);
     FlowFilter filter;
     c.narrow(filter);
     FlowScan scan(filter, 10, kNow);
-    scan.look_at(flows, 4);
+    scan.look_at(flows.entries(), 4);
     EXPECT_EQ(scan.matched(), c.matches ? 1u : 0u);
     EXPECT_EQ(scan.looked_at(), 2u);
     const auto seen = scan.take_oldest();
@@ -123,16 +140,16 @@ TEST(FlowScan, KeepsTheOldestAndCountsAll) {
   const uint64_t seed = test_seed();
   SCOPED_TRACE(how_to_repeat(seed));
   std::mt19937 random(seed);
-  std::vector<Flow> flows;
+  Flows flows;
   for (uint32_t i = 0; i < 5000; i++)
-    flows.push_back(flow(i, random() % 40'000, i % 5 == 0 ? TcpState::kClosed : TcpState::kEstablished));
+    flows.add(flow(i, i % 5 == 0 ? TcpState::kClosed : TcpState::kEstablished), kNow - random() % 40'000);
   for (const size_t limit : {1U, 17U, 5000U, 10'000U}) {
     FlowScan scan({}, limit, kNow);
-    scan.look_at(flows, 0);
+    scan.look_at(flows.entries(), 0);
     EXPECT_EQ(scan.matched(), 5000u);
     EXPECT_EQ(scan.states(), (std::map<TcpState, uint64_t>{{TcpState::kEstablished, 4000}, {TcpState::kClosed, 1000}}));
     std::vector<uint32_t> wanted, ages;
-    for (const Flow& f : flows) wanted.push_back(kNow - f.first_seen_ms);
+    for (const auto& notes : flows.notes) wanted.push_back(kNow - notes.begun_ms);
     std::ranges::sort(wanted, std::greater<>());
     wanted.resize(std::min(limit, wanted.size()));
     for (const SeenFlow& seen : scan.take_oldest()) ages.push_back(seen.age_ms);
@@ -141,12 +158,12 @@ TEST(FlowScan, KeepsTheOldestAndCountsAll) {
 }
 
 TEST(FlowScan, AgesAndIdleTimesSurviveTheClocksWrap) {
-  Flow old = flow(1, 0);
-  old.first_seen_ms = UINT32_MAX - 999;  // a second before the wrap
-  Flow young = flow(2, 0);
-  young.first_seen_ms = 600;  // placed after the scan began
+  Flow old = flow(1);
+  Flows flows;
+  flows.add(old, UINT32_MAX - 999);  // a second before the wrap
+  flows.add(flow(2), 600);           // placed after the scan began
   FlowScan scan({}, 10, 500);
-  scan.look_at(std::vector{old, young}, 0);
+  scan.look_at(flows.entries(), 0);
   const auto seen = scan.take_oldest();
   ASSERT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen[0].age_ms, 1500u);
@@ -162,7 +179,7 @@ TEST(FlowScan, AgesAndIdleTimesSurviveTheClocksWrap) {
 TEST(ReadFlow, NeverSeesAFlowThatIsHalfAnothers) {
   // A worker that frees the entry and gives it to another flow, over and over, in the order of its stores. Every field
   // of flow n says n.
-  alignas(64) Flow entry = flow(0, 0);
+  alignas(64) Flow entry = flow(0);
   entry.client_port.raw = entry.service = entry.backend = entry.backend_generation = 0;
   std::atomic<bool> stop{false};
   std::thread worker([&] {
@@ -170,7 +187,7 @@ TEST(ReadFlow, NeverSeesAFlowThatIsHalfAnothers) {
     for (uint32_t n = 1; !stop.load(std::memory_order_relaxed); n++) {
       __atomic_store_n(state, static_cast<uint8_t>(TcpState::kFree), __ATOMIC_RELEASE);
       __atomic_thread_fence(__ATOMIC_SEQ_CST);  // x86 keeps stores in order; the compiler is to, too
-      Flow next = flow(n % 0x10000, 0, TcpState::kFree);
+      Flow next = flow(n % 0x10000, TcpState::kFree);
       next.client_port.raw = next.service = next.backend = next.backend_generation = static_cast<uint16_t>(n);
       std::array<uint64_t, 8> words;
       std::memcpy(words.data(), &next, sizeof next);
@@ -199,7 +216,7 @@ TEST(ReadFlow, NeverSeesAFlowThatIsHalfAnothers) {
 }
 
 TEST(ReadFlow, EntryThatKeepsChangingHandsIsLeftOutAndSaid) {
-  Flow entry = flow(1, 0);
+  Flow entry = flow(1);
   bool torn = false;
   EXPECT_TRUE(read_flow(entry, torn));
   EXPECT_FALSE(torn);

@@ -155,7 +155,15 @@ KnownSession refused_over_ipv6() {
 TEST(Ipfix, TellsOfASessionByElementsThatEveryCollectorKnowsAndByOurs) {
   const Receiver receiver;
   IpfixOutput output(receiver.name());
-  const KnownSession good = ordinary_session();
+  KnownSession good = ordinary_session();
+  good.record.notes.count_sent_again(false);
+  good.hello = std::make_shared<const ClientHello>(ClientHello{.server_name = "mx.example.net",
+                                                               .alpn = "",
+                                                               .version = 0x0304,
+                                                               .names_server = true,
+                                                               .ciphers = {},
+                                                               .extensions = {0},
+                                                               .signature_algorithms = {}});
   const KnownSession bad = refused_over_ipv6();
   const KnownSession* sessions[] = {&good, &bad};
   const Written done = output.write(sessions, {.node = "edge1", .wall_offset_ms = 1'700'000'000'000 - 5'000'000'000});
@@ -177,6 +185,8 @@ TEST(Ipfix, TellsOfASessionByElementsThatEveryCollectorKnowsAndByOurs) {
   EXPECT_EQ(number(first, {0, 153}), 1'700'000'001'500u);
   EXPECT_EQ(number(first, {0, 231}), 900u) << "initiatorOctets";
   EXPECT_EQ(number(first, {0, 232}), 300u);
+  EXPECT_EQ(number(first, {0, 298}), 12u) << "initiatorPackets";
+  EXPECT_EQ(number(first, {0, 299}), 10u);
   EXPECT_EQ(number(first, {0, 136}), 3u) << "flowEndReason";
   EXPECT_EQ(first.at({kOurs, 1}), "edge1");
   EXPECT_EQ(first.at({kOurs, 2}), "relay");
@@ -186,6 +196,11 @@ TEST(Ipfix, TellsOfASessionByElementsThatEveryCollectorKnowsAndByOurs) {
   EXPECT_EQ(number(first, {kOurs, 10}), 220u);
   EXPECT_EQ(number(first, {kOurs, 13}), 1u);
   EXPECT_EQ(first.at({kOurs, 17}), "");
+  EXPECT_EQ(number(first, {kOurs, 19}), 0u);
+  EXPECT_EQ(number(first, {kOurs, 20}), 1u);
+  EXPECT_EQ(first.at({kOurs, 21}), "mx.example.net");
+  EXPECT_EQ(first.at({kOurs, 22}), "1.3");
+  EXPECT_EQ(first.at({kOurs, 23}), "t13d000100_000000000000_000000000000");
   const FlowRecord& second = collector.records[1];
   EXPECT_EQ(second.at({0, 27}).substr(0, 4), "\x20\x01\x0d\xb8");
   EXPECT_EQ(second.at({0, 28}).back(), '\x25');
@@ -196,6 +211,7 @@ TEST(Ipfix, TellsOfASessionByElementsThatEveryCollectorKnowsAndByOurs) {
   EXPECT_EQ(number(second, {kOurs, 16}), 550u);
   EXPECT_EQ(second.at({kOurs, 17}), "rcpt");
   EXPECT_EQ(second.at({kOurs, 18}), "5.7.1");
+  EXPECT_EQ(second.at({kOurs, 23}), "") << "no TLS was begun";
 }
 
 TEST(Ipfix, PutsAsManySessionsIntoAMessageAsFit) {

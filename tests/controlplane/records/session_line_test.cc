@@ -30,7 +30,8 @@ TEST(SessionLine, HasAllThatIsKnownOfAnOrdinarySession) {
     "service": "relay", "vip": "192.0.2.25", "port": 25, "client": "198.51.100.7", "client_port": 40000,
     "pool": "mta", "backend": "mta1", "backend_address": "10.0.1.10", "backend_port": 2525, "placed_by": "table",
     "duration_ms": 1500, "connect_ms": 5, "handshake_ms": 7, "greeting_ms": 200,
-    "bytes_from_client": 900, "bytes_from_backend": 300, "end": "closed", "by": "server", "failed": false,
+    "bytes_from_client": 900, "bytes_from_backend": 300, "packets_from_client": 12, "packets_from_backend": 10,
+    "end": "closed", "by": "server", "failed": false,
     "established": true, "greeting": 220, "furthest": "message",
     "messages": {"accepted": 1, "temporary": 0, "permanent": 0},
     "starttls": {"offered": true, "asked": false, "refused": false}, "quit": true})"));
@@ -47,6 +48,32 @@ TEST(SessionLine, TellsRefusalsByStepWithTheLastCode) {
   EXPECT_EQ(line["failed"], true);
 }
 
+TEST(SessionLine, TellsWhatWasSentAgainIfAnythingWas) {
+  KnownSession session = ordinary_session();
+  for (int i = 0; i < 100; i++) session.record.notes.count_sent_again(true);
+  session.record.notes.count_sent_again(false);
+  const json line = line_of(session);
+  EXPECT_EQ(line["sent_again_by_client"], 63) << "no more than it can hold";
+  EXPECT_EQ(line["sent_again_by_backend"], 1);
+}
+
+TEST(SessionLine, TellsHowTheClientBeganTls) {
+  KnownSession session = ordinary_session();
+  session.hello = std::make_shared<const ClientHello>(ClientHello{.server_name = "mx.example.net",
+                                                                  .alpn = "",
+                                                                  .version = 0x0303,
+                                                                  .names_server = true,
+                                                                  .ciphers = {},
+                                                                  .extensions = {0},
+                                                                  .signature_algorithms = {}});
+  const json line = line_of(session);
+  EXPECT_EQ(line["sni"], "mx.example.net");
+  EXPECT_EQ(line["tls_offered"], "1.2");
+  EXPECT_EQ(line["ja4"], "t12d000100_000000000000_000000000000");
+  session.hello = std::make_shared<const ClientHello>();
+  EXPECT_FALSE(line_of(session).contains("sni"));
+}
+
 TEST(SessionLine, SaysNothingOfADialogueThatWasNotWatched) {
   KnownSession session = ordinary_session();
   session.record.notes.flags = channel::kSessionEstablished;
@@ -55,7 +82,7 @@ TEST(SessionLine, SaysNothingOfADialogueThatWasNotWatched) {
   session.backend = nullptr;
   const json line = line_of(session);
   for (const char* name : {"greeting", "messages", "starttls", "quit", "handshake_ms", "greeting_ms", "connect_ms",
-                           "bytes_from_backend", "backend", "pool"}) {
+                           "bytes_from_backend", "packets_from_backend", "backend", "pool", "sni", "ja4"}) {
     EXPECT_FALSE(line.contains(name)) << name;
   }
   EXPECT_EQ(line["failed"], false);

@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "tests/controlplane/support/hello_bytes.h"
+#include "tests/controlplane/support/hello_pieces.h"
 #include "tests/controlplane/support/model_fixture.h"
 #include "tests/controlplane/support/settled_channel.h"
 
@@ -76,6 +78,20 @@ TEST_F(Records, OfAllWorkersAreWrittenWithNames) {
   EXPECT_EQ(lines[0]["client_port"], 1);
   EXPECT_EQ(lines[1]["worker"], 1);
   EXPECT_EQ(records_->output(), "file");
+}
+
+TEST_F(Records, SayHowTheirClientBeganTls) {
+  records_->follow({.to = "file:" + file_});
+  for (const auto& piece : hello_pieces(browsers_hello().message(), 1)) ASSERT_TRUE(dataplane_.say_hello(0, piece));
+  channel::SessionRecord record = session(1);
+  record.client = hello_client(1);
+  record.notes.begun_ms = 1000;
+  record.notes.flags |= channel::kSessionWatched | channel::kSessionTlsBegun;
+  end_session(record);
+  run_until([&] { return done() == 1; });
+  EXPECT_EQ(written().at(0)["sni"], "mx.example.net");
+  EXPECT_EQ(written().at(0)["ja4"], "t13d1516h2_8daaf6152771_e5627efa2ab1");
+  EXPECT_EQ(records_->hello_figures().read, 1u);
 }
 
 TEST_F(Records, KeepTheNameOfABackendThatIsGone) {

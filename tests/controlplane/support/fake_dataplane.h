@@ -75,8 +75,8 @@ class FakeDataplane {
     header.workers = workers;
     hello.flow_memories = workers;
     for (uint32_t w = 0; w < workers; w++) {
-      flows_.push_back(
-          std::make_unique<Memory>("flows", flow_memory_header(kFlows, 0).flows_offset + kFlows * sizeof(Flow)));
+      flows_.push_back(std::make_unique<Memory>("flows", flow_memory_header(kFlows, 0).flows_offset +
+                                                             kFlows * (sizeof(Flow) + sizeof(channel::SessionNotes))));
       auto& flows = *reinterpret_cast<FlowMemoryHeader*>(flows_.back()->data);
       flows = flow_memory_header(kFlows, 0);
     }
@@ -177,6 +177,11 @@ class FakeDataplane {
     return rte_ring_sp_enqueue_elem(channel::session_ring(segments_.back()->data, workers_, w), &record,
                                     sizeof record) == 0;
   }
+  /// A client of worker `w` begins TLS: a piece of what it says.
+  bool say_hello(uint32_t w, channel::HelloPiece piece) {
+    return rte_ring_sp_enqueue_elem(channel::hello_ring(segments_.back()->data, workers_, w), &piece, sizeof piece) ==
+           0;
+  }
   channel::CaptureStatus& capture() { return reinterpret_cast<channel::StatsHeader*>(stats_->data)->capture; }
 
   void reject(uint32_t w, uint32_t sequence, channel::RejectReason reason) {
@@ -219,6 +224,8 @@ class FakeDataplane {
       rte_ring_init(channel::event_ring(base, w), "e", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);
       rte_ring_init(channel::trace_ring(base, w), "t", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);
       rte_ring_init(channel::session_ring(base, workers_, w), "s", channel::kSessionRingEntries,
+                    RING_F_SP_ENQ | RING_F_SC_DEQ);
+      rte_ring_init(channel::hello_ring(base, workers_, w), "h", channel::kHelloRingEntries,
                     RING_F_SP_ENQ | RING_F_SC_DEQ);
     }
     rte_ring_init(channel::main_ring(base, workers_), "m", channel::kRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ);

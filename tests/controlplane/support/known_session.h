@@ -17,7 +17,8 @@ inline KnownSession ordinary_session() {
   record = {};
   record.ended_ms = 5'000'001'500;  // beyond 32 bits
   record.client = {Address::v4(Be32::of(0xc6336407)), Be16::of(40000)};
-  record.established_ms = static_cast<uint32_t>(record.ended_ms - 1493);
+  record.packets_up = 12;
+  record.packets_down = 10;
   record.bytes_up = 900;
   record.bytes_down = 300;
   record.end = SessionEnd::kClosed;
@@ -26,6 +27,7 @@ inline KnownSession ordinary_session() {
   channel::SessionNotes& notes = record.notes;
   notes.begun_ms = static_cast<uint32_t>(record.ended_ms - 1500);
   notes.answered_after_ms = 5;
+  notes.established_after_ms = 7;
   notes.greeted_after_ms = 200;
   notes.greeting_code = 220;
   notes.flags = channel::kSessionEstablished | channel::kSessionWatched | channel::kSessionStartTlsOffered;

@@ -147,6 +147,7 @@ TEST(FlowMemoryFlaw, IsNamed) {
   sound.flow_capacity = kCapacity;
   sound.bucket_count = bucket_count(kCapacity);
   sound.flows_offset = flows_offset(kCapacity);
+  sound.notes_offset = notes_offset(kCapacity);
   sound.workers = 2;
   sound.boot_id = 5;
   const auto flaw_with = [&](auto change) {
@@ -161,6 +162,7 @@ TEST(FlowMemoryFlaw, IsNamed) {
   EXPECT_EQ(flaw_with([](auto& h) { h.flow_capacity *= 2; }), KeptFlaw::kDamaged);
   EXPECT_EQ(flaw_with([](auto& h) { h.flow_capacity = 0xffffffff; }), KeptFlaw::kDamaged);
   EXPECT_EQ(flaw_with([](auto& h) { h.flows_offset++; }), KeptFlaw::kDamaged);
+  EXPECT_EQ(flaw_with([](auto& h) { h.notes_offset++; }), KeptFlaw::kDamaged);
   EXPECT_EQ(flaw_with([](auto& h) { h.workers = 0; }), KeptFlaw::kDamaged);
   EXPECT_EQ(flaw_with([](auto& h) { h.ports = 17; }), KeptFlaw::kDamaged);
   EXPECT_EQ(flaw_with([](auto& h) { h.boot_id++; }), KeptFlaw::kBoot);

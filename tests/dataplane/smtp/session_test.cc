@@ -53,7 +53,7 @@ class SmtpSessionTest : public ::testing::Test {
 
   std::unique_ptr<channel::WorkerStats> stats_ = std::make_unique<channel::WorkerStats>();
   std::array<channel::SessionNotes, kFlow + 1> notes_{};
-  std::unique_ptr<SmtpMemory> memory_{new SmtpMemory{*stats_, notes_.data()}};
+  std::unique_ptr<SmtpMemory> memory_{new SmtpMemory{*stats_, notes_.data(), HelloTeller(*stats_)}};
   Flow flow_{};
 };
 

@@ -21,6 +21,7 @@ class ChannelSegment {
     }
     if (rte_ring_init(sessions(), "sessions", channel::kSessionRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0)
       abort();
+    if (rte_ring_init(hellos(), "hellos", channel::kHelloRingEntries, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) abort();
   }
   ~ChannelSegment() { munmap(attachment_.base, attachment_.bytes); }
   ChannelSegment(const ChannelSegment&) = delete;
@@ -32,6 +33,7 @@ class ChannelSegment {
   rte_ring* commands() const { return channel::command_ring(attachment_.base, 0); }
   rte_ring* events() const { return channel::event_ring(attachment_.base, 0); }
   rte_ring* trace() const { return channel::trace_ring(attachment_.base, 0); }
+  rte_ring* hellos() const { return channel::hello_ring(attachment_.base, 1, 0); }
   rte_ring* sessions() const { return channel::session_ring(attachment_.base, 1, 0); }
 
  private:

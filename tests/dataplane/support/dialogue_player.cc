@@ -52,7 +52,7 @@ void DialoguePlayer::open(uint16_t port) {
   notes_[kFlow] = {};
   flow_.service = kService;
   flow_.backend = kBackend;
-  flow_.first_seen_ms = static_cast<uint32_t>(now_ms_);
+  notes_[kFlow].begun_ms = static_cast<uint32_t>(now_ms_);
   flow_.client_next = 0xffffff00;  // wraps in mid-dialogue
   flow_.server_next = 0xffffffc0;
   flow_.state = TcpState::kSynSent;

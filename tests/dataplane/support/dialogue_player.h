@@ -83,6 +83,7 @@ class DialoguePlayer {
   SmtpObserver& observer() { return *observer_; }
   const channel::SessionNotes& notes() const { return notes_[kFlow]; }
   Flow& flow() { return flow_; }
+  uint64_t lost_hellos() const { return stats_->counters[static_cast<size_t>(channel::Counter::kTlsHellosLost)]; }
   /// How many segments the observer wanted to see.
   uint64_t looked_at() const { return looked_at_; }
 

@@ -95,7 +95,6 @@ class PartsTest : public ::testing::Test {
     flow.client_port = client(n).port;
     flow.backend = backend;
     flow.backend_generation = 1;
-    flow.first_seen_ms = clock_.now32_ms();
     flow.deadline_ms = clock_.deadline_ms(TcpState::kSynSent);
     flow.client_next = 1001;
     flow.server_next = 5001;

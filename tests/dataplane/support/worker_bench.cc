@@ -36,6 +36,8 @@ std::byte* map_segment(uint32_t workers) {
     }
     rte_ring_init(channel::session_ring(base, workers, worker), "bench", channel::kSessionRingEntries,
                   RING_F_SP_ENQ | RING_F_SC_DEQ);
+    rte_ring_init(channel::hello_ring(base, workers, worker), "bench", channel::kHelloRingEntries,
+                  RING_F_SP_ENQ | RING_F_SC_DEQ);
   }
   return static_cast<std::byte*>(base);
 }
@@ -152,6 +154,12 @@ std::vector<channel::TraceRecord> WorkerBench::traced() {
 std::vector<channel::SessionRecord> WorkerBench::sessions(uint32_t worker) {
   std::vector<channel::SessionRecord> out(channel::kSessionRingEntries);
   out.resize(channel::take_sessions(channel::session_ring(segment_, workers(), worker), out));
+  return out;
+}
+
+std::vector<channel::HelloPiece> WorkerBench::hellos() {
+  std::vector<channel::HelloPiece> out(channel::kHelloRingEntries);
+  out.resize(channel::take_hellos(channel::hello_ring(segment_, workers(), 0), out));
   return out;
 }
 

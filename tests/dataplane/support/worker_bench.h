@@ -92,6 +92,8 @@ class WorkerBench {
   std::vector<Bytes> captured();
   /// Records of sessions since the last call.
   std::vector<channel::SessionRecord> sessions(uint32_t worker = 0);
+  /// What the first worker handed on of ClientHellos.
+  std::vector<channel::HelloPiece> hellos();
   /// Control is gone.
   void end_connection();
 

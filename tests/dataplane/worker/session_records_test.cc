@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/dataplane/support/dialogue_player.h"
 #include "tests/dataplane/support/worker_bench.h"
 
 namespace sluice::testing {
@@ -107,10 +108,12 @@ TEST_F(SessionRecordsTest, AMessageAcceptedIsToldWithItsTimesBytesAndSteps) {
   EXPECT_FALSE(record.one_way);
   EXPECT_EQ(record.bytes_up, client_ - 1001);
   EXPECT_EQ(record.bytes_down, server_ - 1 - 5001);
+  EXPECT_EQ(record.packets_up, 10) << "SYN, ACK, seven lines and FIN";
+  EXPECT_EQ(record.packets_down, 10) << "SYN-ACK, eight replies and FIN";
   const channel::SessionNotes& notes = record.notes;
   EXPECT_EQ(notes.begun_ms, begun);
   EXPECT_EQ(notes.answered_after_ms, 5);
-  EXPECT_EQ(record.established_ms, begun + 7);
+  EXPECT_EQ(notes.established_after_ms, 7);
   EXPECT_EQ(notes.greeted_after_ms, 200u);
   EXPECT_EQ(notes.greeting_code, 220);
   EXPECT_EQ(notes.placed_by(), static_cast<uint8_t>(channel::PlacedBy::kTable));
@@ -333,6 +336,43 @@ TEST_F(SessionRecordsTest, ARecordThatFindsNoRoomIsLostAndCounted) {
   EXPECT_EQ(bench_.counter(Counter::kSessionRecords), channel::kSessionRingEntries - 1);
   EXPECT_EQ(bench_.counter(Counter::kSessionRecordsLost), 1u);
   EXPECT_EQ(bench_.sessions().size(), channel::kSessionRingEntries - 1);
+}
+
+TEST_F(SessionRecordsTest, CountsWhatComesAgainEachWay) {
+  bench_.client_sends(Frame().from(kClient).to(kVip).syn().seq(1000));
+  bench_.turn();
+  connect();  // the SYN once more
+  server_says("220 mx\r\n");
+  const Frame line = frame_up().psh().payload("EHLO x\r\n");
+  ASSERT_TRUE(bench_.client_to_backend(line));
+  ASSERT_TRUE(bench_.client_to_backend(line));
+  ASSERT_TRUE(bench_.client_to_backend(line));
+  client_ += 8;
+  const Frame reply = frame_down().psh().payload("250 mx\r\n");
+  ASSERT_TRUE(bench_.backend_to_client(reply));
+  server_ += 8;
+  ASSERT_TRUE(bench_.client_to_backend(frame_up())) << "an ACK without payload comes again as often as it likes";
+  ASSERT_TRUE(bench_.client_to_backend(frame_up()));
+  ASSERT_TRUE(bench_.backend_to_client(reply));
+  server_then_client_finish();
+  const SessionRecord record = the_record();
+  EXPECT_EQ(record.notes.sent_again(true), 3u);
+  EXPECT_EQ(record.notes.sent_again(false), 1u);
+  EXPECT_EQ(record.packets_up, 9);
+  EXPECT_EQ(record.packets_down, 5);
+}
+
+TEST_F(SessionRecordsTest, AClientHelloIsHandedOnBesideTheRecord) {
+  const auto begun = static_cast<uint32_t>(bench_.now_ms());
+  connect(kTlsVip);
+  client_says(tls_record(22, 300));
+  const std::vector<channel::HelloPiece> pieces = bench_.hellos();
+  ASSERT_EQ(pieces.size(), 1u);
+  EXPECT_EQ(pieces[0].bytes, 300);
+  EXPECT_EQ(pieces[0].client, kClient);
+  EXPECT_EQ(pieces[0].begun_ms, begun);
+  ASSERT_TRUE(bench_.client_to_backend(frame_up().rst()));
+  EXPECT_EQ(the_record().notes.begun_ms, begun) << "as the record names it";
 }
 
 }  // namespace

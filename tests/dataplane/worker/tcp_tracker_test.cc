@@ -287,5 +287,23 @@ TEST_F(Attacker, GuessesChangeNoOneWayFlow) {
                          [this](const Packet& packet) { return tracker_.lone_client_segment(flow(), packet); });
 }
 
+TEST_F(TcpTrackerTest, CountsPacketsAndWhatComesAgain) {
+  open();
+  EXPECT_EQ(flow().packets_up, 2);
+  EXPECT_EQ(flow().packets_down, 1);
+  const auto again = [&](bool client) { return flows_.notes()[index_].sent_again(client); };
+  EXPECT_TRUE(from_client(segment(kAckPsh, kClientAt, kServerAt, 100)));
+  EXPECT_EQ(again(true), 0u);
+  EXPECT_TRUE(from_client(segment(kAckPsh, kClientAt + 50, kServerAt, 100))) << "half of it was there";
+  EXPECT_TRUE(from_client(segment(kTcpAck, kClientAt, kServerAt))) << "no payload";
+  EXPECT_TRUE(from_server(segment(kAckPsh, kServerAt + 100, kClientAt + 150, 100)));
+  EXPECT_TRUE(from_server(segment(kAckPsh, kServerAt, kClientAt + 150, 100))) << "overtaken";
+  EXPECT_FALSE(from_client(segment(kAckPsh, kClientAt - (1U << 31), kServerAt, 100))) << "not believed";
+  EXPECT_EQ(again(true), 1u);
+  EXPECT_EQ(again(false), 1u);
+  EXPECT_EQ(flow().packets_up, 5);
+  EXPECT_EQ(flow().packets_down, 3);
+}
+
 }  // namespace
 }  // namespace sluice::testing
