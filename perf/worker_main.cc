@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "perf/lib/handover.h"
+#include "perf/lib/lifecycle.h"
 #include "perf/lib/memory_bound.h"
 #include "perf/lib/quantile.h"
 #include "perf/lib/scaling.h"
@@ -38,6 +39,7 @@ struct Options {
   uint32_t lcore = 1;
   bool handover = false;
   bool scaling = false;
+  bool records = false;
   std::optional<uint32_t> second_lcore;
   bool json = false;
 };
@@ -95,31 +97,6 @@ void fall_behind(WorkerRig& rig, uint32_t& next_client) {
     new_block(rig, next_client, 8);
     rig.set_time_ms(rig.time_ms() + SynShedder::kJudgeMs);
   }
-}
-
-/// Whole connections: SYN, SYN-ACK, ACK, data, FIN, FIN, ACK. Returns cycles per packet; 7 packets a connection.
-double lifecycle_block(WorkerRig& rig, uint32_t& next_client, uint32_t iterations) {
-  uint64_t cycles = 0;
-  uint32_t packets = 0;
-  for (uint32_t done = 0; done < iterations / 7 + 1; done++) {
-    const uint32_t first = next_client;
-    next_client += WorkerRig::kBurst;
-    const auto step = [&](auto send) {
-      for (uint32_t i = first; i < next_client; i++) send(i);
-      cycles += rig.poll();
-      packets += WorkerRig::kBurst;
-      rig.clear();
-    };
-    step([&](uint32_t i) { rig.client_sends(i, kTcpSyn, 1000, 0); });
-    step([&](uint32_t i) { rig.backend_sends(i, kTcpSyn | kTcpAck, 5000, 1001); });
-    step([&](uint32_t i) { rig.client_sends(i, kTcpAck, 1001, 5001); });
-    step([&](uint32_t i) { rig.backend_sends(i, kTcpAck | kTcpPsh, 5001, 1001); });
-    step([&](uint32_t i) { rig.client_sends(i, kTcpFin | kTcpAck, 1001, 5001); });
-    step([&](uint32_t i) { rig.backend_sends(i, kTcpFin | kTcpAck, 5001, 1002); });
-    step([&](uint32_t i) { rig.client_sends(i, kTcpAck, 1002, 5002); });
-    rig.set_time_ms(rig.time_ms() + 1);
-  }
-  return static_cast<double>(cycles) / packets;
 }
 
 /// The worker's own stage counters, of the poll iterations that it timed.
@@ -204,7 +181,7 @@ Figures measure(const Options& options, uint32_t flows) {
   const auto hz = static_cast<double>(rte_get_tsc_hz());
   if (options.mix == "new" || options.mix == "cookies" || options.mix == "shed")
     out.connections = hz / out.worker_cycles;
-  if (options.mix == "lifecycle") out.connections = hz / (7 * out.worker_cycles);
+  if (options.mix == "lifecycle") out.connections = hz / (kPacketsPerConnection * out.worker_cycles);
   return out;
 }
 
@@ -316,8 +293,31 @@ void run_scaling(const Options& options, double ns, nlohmann::json& results) {
   }
 }
 
+void run_records(const Options& options, double ns, nlohmann::json& results) {
+  if (!options.json) {
+    printf("%12s %10s %18s %10s %18s %10s %18s\n", "flows", "lost ns", "(quartiles)", "kept ns", "(quartiles)",
+           "added ns", "(quartiles)");
+  }
+  for (const uint32_t flows : options.flows) {
+    const RecordsFigures f =
+        measure_records({flows, options.frame_bytes, options.v6, options.blocks, options.iterations});
+    results.push_back({{"flows", flows},
+                       {"lost_ns", to_json(f.lost, ns)},
+                       {"recorded_ns", to_json(f.recorded, ns)},
+                       {"added_ns", to_json(f.added, ns)}});
+    if (options.json) continue;
+    printf("%12u", flows);
+    for (const Quartiles& each : {f.lost, f.recorded, f.added}) {
+      printf(" %10.1f   (%6.1f, %6.1f)", each.median * ns, each.low * ns, each.high * ns);
+    }
+    printf("\n");
+    fflush(stdout);
+  }
+}
+
 std::string what_is_measured(const Options& options) {
   if (options.scaling) return "one worker and two at once";
+  if (options.records) return "whole connections with and without records";
   if (!options.handover) return options.mix;
   return options.second_lcore ? "handover between two cores" : "handover on one core";
 }
@@ -340,7 +340,10 @@ int run(const Options& options) {
     printf("%s, %s, %s pages, TSC %.2f GHz\n", mix.c_str(), what_is_sent(options).c_str(), huge ? "2 MiB" : "ordinary",
            1 / ns);
   }
-  const auto measure_all = options.handover ? run_handover : options.scaling ? run_scaling : run_mix;
+  const auto measure_all = options.handover  ? run_handover
+                           : options.scaling ? run_scaling
+                           : options.records ? run_records
+                                             : run_mix;
   measure_all(options, ns, report["results"]);
   if (options.json) printf("%s\n", report.dump(2).c_str());
   return 0;
@@ -369,6 +372,11 @@ int main(int argc, char** argv) try {
                                "has their flow, and by either");
   handover->excludes("--mix");
   scaling->excludes("--mix")->excludes(handover);
+  app.add_flag("--records", options.records,
+               "whole connections: each leaves a record, beside none does as the ring is full; ns are of a connection")
+      ->excludes("--mix")
+      ->excludes(handover)
+      ->excludes(scaling);
   auto* second = app.add_option("--second-lcore", options.second_lcore,
                                 "the second worker's core; with --handover alone: both are on one, in turn");
   scaling->needs(second);
