@@ -21,7 +21,7 @@ void fill_in(Config& config, const Findings& findings) {
       check.certificate_action = CertificateAction::kDown;
   for (Check& check : config.checks) {
     const size_t first_label = check.server_name.find('.');
-    if (check.mta_sts && check.mail_domain.empty() && first_label != std::string::npos)
+    if ((check.mta_sts || check.tlsa) && check.mail_domain.empty() && first_label != std::string::npos)
       check.mail_domain = check.server_name.substr(first_label + 1);
   }
   for (size_t i = 0; i < config.services.size(); i++) {

@@ -79,9 +79,9 @@ Group<Check> check_settings() {
   const auto secure = [](Field<Check> field) {
     return only_with("type", "type = \"starttls\" or \"smtps\"", speaks_tls, std::move(field));
   };
-  const auto with_policy = [](Field<Check> field) {
-    const auto has_policy = [](const Check& check) { return check.mta_sts; };
-    return only_with<Check>("mta_sts", "mta_sts = true", has_policy, std::move(field));
+  const auto of_domain = [](Field<Check> field) {
+    const auto asks_dns = [](const Check& check) { return check.tlsa || check.mta_sts; };
+    return only_with<Check>("mta_sts", "tlsa = true or mta_sts = true", asks_dns, std::move(field));
   };
   const auto shedding = [](Field<Check> field) {
     const auto sheds = [](const Check& check) { return check.on_soft == OnSoft::kShed; };
@@ -128,9 +128,10 @@ Group<Check> check_settings() {
                      "does not agree is reported, and takes nobody out")),
       secure(boolean("mta_sts", &Check::mta_sts,
                      "hold `server_name` and certificates against the MTA-STS policy of `mail_domain`; likewise")),
-      defaults_to("`server_name` without its first label",
-                  with_policy(text("mail_domain", &Check::mail_domain, domain_rule(),
-                                   "the domain whose mail is taken here, as its policy is looked up"))),
+      defaults_to(
+          "`server_name` without its first label",
+          of_domain(text("mail_domain", &Check::mail_domain, domain_rule(),
+                         "the domain whose mail is taken here: whose policy is looked up, and whose MX records"))),
       speaking(
           choice("on_soft", &Check::on_soft,
                  "what follows when the server goes on to answer 4xx: it keeps `soft_weight` of its weight and all "

@@ -4,6 +4,7 @@
 
 #include "controlplane/api/api.h"
 #include "controlplane/base/times.h"
+#include "controlplane/discovery/dns_types.h"
 #include "controlplane/security/mail_security.h"
 
 namespace sluice::control {
@@ -76,6 +77,14 @@ json records_json(const std::string& name, const TlsaKnown& known) {
   return out;
 }
 
+json signed_json(const RecordSet& of, const SignedKnown& known) {
+  return {{"name", of.name},
+          {"type", name_of_wire_type(of.wire_type)},
+          {"state", name_of(known.state)},
+          {"fault", known.fault},
+          {"answered", time_or_null(known.answered)}};
+}
+
 json policy_json(const std::string& domain, const StsKnown& known) {
   const auto& policy = known.policy();
   return {{"domain", domain},
@@ -91,9 +100,11 @@ ApiResponse show(const ApiContext& context) {
   json out{{"time", to_rfc3339(context.journal.now())},
            {"pools", json::array()},
            {"records", json::array()},
+           {"signatures", json::array()},
            {"policies", json::array()}};
   for (const PoolSecurity& pool : context.security->pools()) out["pools"].push_back(pool_json(pool));
   for (const auto& [name, known] : context.security->records()) out["records"].push_back(records_json(name, known));
+  for (const auto& [of, known] : context.security->signatures()) out["signatures"].push_back(signed_json(of, known));
   for (const auto& [key, known] : context.security->policies())
     out["policies"].push_back(policy_json(key.first, *known));
   return ApiResponse::json(out);

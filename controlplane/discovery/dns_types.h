@@ -14,9 +14,22 @@ namespace sluice::control {
 inline constexpr int kTypeTxt = 16;
 inline constexpr int kTypeTlsa = 52;
 
-/// Of those that no configuration names.
+/// Of those that no service's discovery asks for, but for addresses.
 inline std::string_view name_of_wire_type(int type) {
-  return type == kTypeTlsa ? "TLSA" : type == kTypeTxt ? "TXT" : "record";
+  switch (type) {
+    case ns_t_a:
+      return "A";
+    case ns_t_aaaa:
+      return "AAAA";
+    case ns_t_mx:
+      return "MX";
+    case kTypeTxt:
+      return "TXT";
+    case kTypeTlsa:
+      return "TLSA";
+    default:
+      return "record";
+  }
 }
 
 inline ns_type wire_type(config::DnsType type) {

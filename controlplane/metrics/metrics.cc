@@ -117,7 +117,7 @@ void write_fleet(MetricsWriter& writer, const Fleet* fleet) {
 }
 
 SecurityRows rows_of(const MailSecurity& security) {
-  SecurityRows out{security.pools(), security.records(), {}};
+  SecurityRows out{security.pools(), security.records(), security.signatures(), {}};
   for (const auto& [key, known] : security.policies()) out.policies.emplace(key.first, known);
   return out;
 }

@@ -72,6 +72,7 @@ void write_peers(MetricsWriter& writer, const channel::PeersStatus& status, uint
 struct SecurityRows {
   std::vector<PoolSecurity> pools;
   const std::map<std::string, TlsaKnown>& records;
+  const std::map<RecordSet, SignedKnown>& signatures;
   std::map<std::string, const StsKnown*> policies;  // by domain, though several checks may believe it
 };
 void write_security(MetricsWriter& writer, const SecurityRows& rows, SystemTime now);

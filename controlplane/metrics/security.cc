@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What domains publish of mail security, and whether backends agree with it. Nothing is written where no check asks.
+#include "controlplane/discovery/dns_types.h"
 #include "controlplane/metrics/metrics.h"
 
 namespace sluice::control {
@@ -35,6 +36,20 @@ void write_records(MetricsWriter& writer, const SecurityRows& rows, SystemTime n
   for (const auto& [name, known] : rows.records) writer.add(label("name", name), age_s(known.answered, now));
 }
 
+void write_signatures(MetricsWriter& writer, const SecurityRows& rows) {
+  writer.begin("sluice_mail_records_signed", MetricType::kGauge,
+               "always 1; whether the DNS's records that lead to a name of DANE are signed");
+  for (const auto& [of, known] : rows.signatures) {
+    const std::string labels = joined(label("name", of.name), label("type", name_of_wire_type(of.wire_type)));
+    writer.add(joined(labels, label("state", name_of(known.state))), 1.0);
+  }
+  writer.begin("sluice_mail_records_refused", MetricType::kGauge,
+               "1 while the DNS does not answer for these records, and what was known stays");
+  for (const auto& [of, known] : rows.signatures)
+    writer.add(joined(label("name", of.name), label("type", name_of_wire_type(of.wire_type))),
+               known.fault.empty() ? 0.0 : 1.0);
+}
+
 void write_policies(MetricsWriter& writer, const SecurityRows& rows, SystemTime now) {
   writer.begin("sluice_mta_sts_refused", MetricType::kGauge,
                "1 while a domain's MTA-STS policy cannot be had or read, and what was known stays");
@@ -67,6 +82,7 @@ void write_security(MetricsWriter& writer, const SecurityRows& rows, SystemTime 
                  return *backend.offers_starttls ? "offered" : "missing";
                });
   write_records(writer, rows, now);
+  write_signatures(writer, rows);
   write_policies(writer, rows, now);
 }
 

@@ -83,7 +83,7 @@ std::string key_of(const Placement& placement, const std::string& label) {
 
 MailSecurity::MailSecurity(boost::asio::io_context& io, const Model& model, Journal& journal,
                            std::vector<config::SocketAddress> servers)
-    : io_(io), model_(model), journal_(journal), servers_(std::move(servers)) {}
+    : io_(io), model_(model), journal_(journal), servers_(std::move(servers)), signatures_(io, journal, servers_) {}
 
 void MailSecurity::follow(const config::Config& config) {
   checks_.clear();
@@ -92,12 +92,14 @@ void MailSecurity::follow(const config::Config& config) {
   for (auto& [key, judged] : judged_) judged.at = {};  // looked at anew, and told where it is another
   follow_records();
   follow_policies();
+  follow_signatures();
   tick();
 }
 
 void MailSecurity::stop() {
   record_watches_.clear();
   policy_watches_.clear();
+  signatures_.stop();
 }
 
 void MailSecurity::follow_records() {
@@ -116,6 +118,17 @@ void MailSecurity::follow_records() {
         io_, servers_, name, kTypeTlsa,
         [this, name](const Resolver::Message& answer) { return hear_records(name, answer); });
   }
+}
+
+void MailSecurity::follow_signatures() {
+  std::set<RecordSet> wanted;
+  for (const auto& [name, check] : checks_) {
+    if (!check.tlsa) continue;
+    wanted.insert({check.server_name, ns_t_a});
+    wanted.insert({check.server_name, ns_t_aaaa});
+    if (!check.mail_domain.empty()) wanted.insert({check.mail_domain, ns_t_mx});
+  }
+  signatures_.follow(wanted);
 }
 
 void MailSecurity::follow_policies() {

@@ -20,6 +20,7 @@
 #include "controlplane/model/model.h"
 #include "controlplane/security/dane.h"
 #include "controlplane/security/record_watch.h"
+#include "controlplane/security/signatures.h"
 #include "controlplane/security/sts.h"
 #include "controlplane/security/sts_watch.h"
 
@@ -77,6 +78,8 @@ class MailSecurity {
   /// By name: "_25._tcp.mx.example.net".
   const std::map<std::string, TlsaKnown>& records() const { return records_; }
   std::map<PolicyKey, const StsKnown*> policies() const;
+  /// Of what leads to the names of checks that ask for DANE.
+  const std::map<RecordSet, SignedKnown>& signatures() const { return signatures_.known(); }
 
  private:
   /// What a backend was found to be last, and by what.
@@ -91,6 +94,7 @@ class MailSecurity {
 
   void follow_records();
   void follow_policies();
+  void follow_signatures();
   std::chrono::seconds hear_records(const std::string& name, const Resolver::Message& answer);
   using JudgedByKey = std::map<std::string, Judged>;
 
@@ -110,6 +114,7 @@ class MailSecurity {
   std::vector<config::SocketAddress> servers_;
   std::map<std::string, config::Check> checks_;  // those that speak TLS, by name
   std::map<std::string, TlsaKnown> records_;
+  Signatures signatures_;
   std::map<std::string, std::unique_ptr<RecordWatch>> record_watches_;
   std::map<PolicyKey, std::unique_ptr<StsWatch>> policy_watches_;
   JudgedByKey judged_;  // by pool, port, check and member; of checks that ask for something

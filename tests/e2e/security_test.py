@@ -44,6 +44,10 @@ def security(lab):
     return json.loads(lab.balancer.ctl("security", "--json"))
 
 
+def signatures(lab):
+    return {(known["name"], known["type"]): known["state"] for known in security(lab)["signatures"]}
+
+
 def pool_of(lab, port=25):
     (found,) = [pool for pool in security(lab)["pools"] if (pool["pool"], pool["port"]) == ("mta", port)]
     return found
@@ -79,13 +83,19 @@ def test_certificates_are_held_against_the_records_of_a_signed_zone(lab, config,
     server, resolver = dns
     lab.start_backends()
     certificate = lab.authority.directory / "mta.pem"
-    server.update(f"add {TLSA} 1 TLSA 3 1 1 {digest_of(certificate)}")
+    server.update(f"add {TLSA} 1 TLSA 3 1 1 {digest_of(certificate)}", f"add {NAME}. 1 A 192.0.2.25", f"add {DOMAIN}. 1 MX 10 {NAME}.")
     lab.start_balancer(config((POOL, POOL.replace("greeting", "mail")), check("tlsa = true;")))
     wait_states(lab, "dane", "matches")
     assert {backend["dane"]["state"] for backend in pool_of(lab, 587)["backends"]} == {"no_records"}, "each port has its own"
     (records,) = [known for known in security(lab)["records"] if known["name"] + "." == TLSA]
     require_described(lab)
     assert records["authenticated"] and len(records["records"]) == 1 and not records["fault"], records
+
+    # What leads to the name.
+    wanted = {(NAME, "A"): "signed", (NAME, "AAAA"): "none", (DOMAIN, "MX"): "signed"}
+    wait_until(lambda: signatures(lab) == wanted, 60, "the records that lead to the name, signed")
+    require_described(lab)
+    assert f'sluice_mail_records_signed{{name="{DOMAIN}",type="MX",state="signed"}} 1' in metrics(lab)
 
     # A certificate that nobody has published: told, by backend, and no more.
     lab.issue_certificate()
@@ -110,6 +120,8 @@ def test_certificates_are_held_against_the_records_of_a_signed_zone(lab, config,
     resolver.set_validating(False)
     resolver.start()
     wait_states(lab, "dane", "not_authenticated", 90)
+    wait_until(lambda: signatures(lab)[DOMAIN, "MX"] == "not_signed", 90, "the MX records are vouched for no more")
+    assert f"{DOMAIN} MX: not signed" in lab.balancer.ctl("security")
     assert all_up(lab)
     resolver.stop()
     resolver.set_validating(True)

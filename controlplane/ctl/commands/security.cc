@@ -88,6 +88,18 @@ std::string view_of_records(const json& known) {
   return out;
 }
 
+std::string view_of_signature(const json& known) {
+  const std::string state = text_of(known, "state"), fault = printable(text_of(known, "fault"));
+  const std::string words = state == "signed"       ? "signed"
+                            : state == "not_signed" ? "not signed: senders do without DANE"
+                            : state == "none"       ? "no records"
+                            : state == "dns_fails"  ? fault
+                                                    : "not answered yet";
+  const bool stays = !fault.empty() && !known.at("answered").is_null();
+  return fmt::format("{} {}: {}{}\n", printable(text_of(known, "name")), printable(text_of(known, "type")), words,
+                     stays ? "; kept: " + fault : "");
+}
+
 std::string view_of_policy(const json& policy, const std::string& now) {
   std::string out = printable(text_of(policy, "domain")) + ": ";
   if (policy.at("id").is_null()) {
@@ -107,6 +119,7 @@ std::string view_of_security(const json& answer, bool colours) {
   std::string out;
   for (const json& pool : answer.at("pools")) out += view_of_pool(pool, colours);
   for (const json& known : answer.at("records")) out += view_of_records(known);
+  for (const json& known : answer.at("signatures")) out += view_of_signature(known);
   for (const json& policy : answer.at("policies")) out += view_of_policy(policy, text_of(answer, "time"));
   return out;
 }

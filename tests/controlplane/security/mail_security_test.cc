@@ -149,6 +149,38 @@ TEST_F(MailSecurityTest, KeepsTheLastAnswerWhileTheDnsFails) {
   EXPECT_TRUE(journal_says(kOf25, "the last answer stays in use"));
 }
 
+TEST_F(MailSecurityTest, SaysWhetherWhatLeadsToTheNameIsSigned) {
+  config_.checks[0].mail_domain = "example.net";
+  bool authentic = true;
+  answer_ = [&](uint16_t id, const std::string& name, int type) {
+    DnsMessage out(id, name, type);
+    if (type == ns_t_a) out.add(name, ns_t_a, 1, std::string("\x0a\x00\x00\x01", 4));
+    if (type == ns_t_mx) out.add(name, ns_t_mx, 1, std::string("\x00\x0a\x00", 3));
+    if (authentic || type == ns_t_mx) out.set_authentic();
+    return std::optional(out);
+  };
+  start();
+  const RecordSet a{"mx.example.net", ns_t_a}, aaaa{"mx.example.net", ns_t_aaaa}, mx{"example.net", ns_t_mx};
+  const auto state = [&](const RecordSet& of) { return security_->signatures().at(of).state; };
+  EXPECT_EQ(security_->signatures().size(), 3u);
+  EXPECT_EQ(state(a), Signed::kUnknown);
+  run_until(io_, [&] { return state(a) == Signed::kSigned && state(mx) == Signed::kSigned; });
+  run_until(io_, [&] { return state(aaaa) == Signed::kNone; });
+  EXPECT_FALSE(journal_says("mx.example.net", "signed"));
+  authentic = false;
+  run_until(io_, [&] { return state(a) == Signed::kNotSigned; });
+  EXPECT_EQ(state(mx), Signed::kSigned);
+  EXPECT_TRUE(journal_says("mx.example.net", "its A records are not signed"));
+  answer_ = [](uint16_t id, const std::string& name, int type) {
+    return std::optional(DnsMessage(id, name, type, ns_r_servfail));
+  };
+  run_until(io_, [&] { return !security_->signatures().at(a).fault.empty(); });
+  EXPECT_EQ(state(a), Signed::kNotSigned) << "the last answer stays";
+  config_.checks[0].tlsa = false;
+  security_->follow(config_);
+  EXPECT_TRUE(security_->signatures().empty());
+}
+
 TEST_F(MailSecurityTest, AReloadKeepsWhatIsKnownAndDropsWhatIsNotAskedForAnyMore) {
   publish(published_);
   start();
