@@ -8,8 +8,11 @@ const TIMEOUT_MS = 8000;     // after which an answer is given up
 const EVENTS_SHOWN = 50;
 const HISTORY_POLL_MS = 10_000;
 
+const request = (path, headers = {}) =>
+  fetch(`/api/v1/${path}`, {headers, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS)});
+
 async function ask(path) {
-  const answer = await fetch(`/api/v1/${path}`, {cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS)});
+  const answer = await request(path);
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
 }
@@ -314,6 +317,7 @@ async function look() {
   showRefused(limited, blocked, status.counters);
   events.update(list.events, (one) => `${one.time} ${one.subject} ${one.text}`);
   announce(list.events);
+  await lookAtSessions();
 }
 
 function showFreshness(error) {
@@ -341,6 +345,7 @@ function setUp() {
   byId("security").append(el("div", {class: "card"}, security.element));
   setUpRefused();
   byId("events").append(el("div", {class: "card"}, events.element));
+  setUpSessions();
   byId("filter").addEventListener("input", () => status && showPools(status));
   byId("pause").addEventListener("click", (event) => {
     paused = !paused;

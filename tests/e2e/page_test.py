@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page at / in a real Chromium, against a lab in which mail flows and a mail server dies."""
 import json
+import socket
+import struct
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from lab import early_talker
+from lab.api import within
 from lab.browser import browser, console, view
 from lab.etcd import PREFIX, Etcd
 from lab.network import VIP4, VIP6, client_addresses
@@ -14,6 +17,7 @@ from lab.prometheus import HTTP
 from lab.shell import run, wait_until
 
 EVIL = "220 mta ESMTP <script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+TOKEN = "a-token-of-the-lab-0123456789"
 PATIENCE_S = 60  # a loaded machine draws slowly
 
 
@@ -88,6 +92,50 @@ def test_the_page_shows_the_lab_and_follows_it_when_a_mail_server_dies(lab, chro
     wait_until(lambda: "down" not in row(driver, "mta1", "10.0.1.10"), PATIENCE_S, "the backend is back on the page")
     assert console(driver) == []
     mailer.stop()
+
+
+def type_into(driver, element, text):
+    field = driver.find_element(By.ID, element)
+    field.clear()
+    field.send_keys(text, Keys.ENTER)
+
+
+def test_sessions_that_went_wrong_are_shown_to_who_has_the_token_and_followed(lab, config, chromium):
+    token = lab.directory / "token"
+    token.write_text(TOKEN + "\n")
+    token.chmod(0o600)
+    lab.start_greeters()
+    lab.start_balancer(config(('instance = "lab";', f'instance = "lab"; control: {{ token_file = "{token}"; }};')))
+    first, second = client_addresses(0)[0][:2]
+
+    def quarrel(source):
+        """A session that the client resets in mid-dialogue."""
+        with socket.create_connection((VIP4, 25), source_address=(source, 0), timeout=60) as made:
+            assert made.recv(100).startswith(b"220")
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    lab.mailer(target=VIP4, sessions=3, messages=0).wait()
+    within(lab.network.clients[0], lambda: quarrel(first))
+    driver = chromium()
+    rows = lambda: texts(driver, "#sessions tbody tr")  # noqa: E731
+    assert rows() == [] and "control.token_file" in driver.find_element(By.ID, "sessions-note").text
+    type_into(driver, "sessions-token", "not-the-token-at-all")
+    wait_until(lambda: "token" in driver.find_element(By.ID, "sessions-note").text and not rows(), PATIENCE_S, "the token is refused")
+    type_into(driver, "sessions-token", TOKEN)
+    wait_until(lambda: len(rows()) == 1, PATIENCE_S, "the session that went wrong")
+    assert first in rows()[0] and "reset by client" in rows()[0] and "greeted 220" in rows()[0] and "relay" in rows()[0], rows()
+    within(lab.network.clients[0], lambda: quarrel(second))
+    wait_until(lambda: len(rows()) == 2 and second in rows()[0], PATIENCE_S, "the next one, on top")
+    type_into(driver, "sessions-client", f"{first}/32")
+    wait_until(lambda: len(rows()) == 1 and first in rows()[0], PATIENCE_S, "that client's alone")
+    type_into(driver, "sessions-client", "no address")
+    wait_until(lambda: "no address" in driver.find_element(By.ID, "sessions-note").text, PATIENCE_S, "what is wrong with the filter")
+    type_into(driver, "sessions-client", "")
+    driver.find_element(By.ID, "sessions-failed").click()
+    wait_until(lambda: len(rows()) == 5 and sum("closed by" in row for row in rows()) == 3, PATIENCE_S, "all of them")
+    for width in (380, 1280):
+        view(driver, width, 800)
+        assert is_as_wide_as_the_screen(driver), f"{width} px: one has to scroll sideways"
+    assert TOKEN not in driver.page_source
 
 
 def test_what_a_mail_server_says_is_text(lab, chromium):
