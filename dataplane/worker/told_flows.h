@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dataplane/peers/told_table.h"
+#include "dataplane/worker/flow_finder.h"
 #include "dataplane/worker/fullnat_ports.h"
 #include "dataplane/worker/placement.h"
 

@@ -53,9 +53,13 @@ void learn(FuzzInput bytes) {
     const auto found = table.from_client(known.client, known.vip);
     // Of a flow with several entries one may have to give way to another.
     const bool single = known.forwarding != channel::Forwarding::kFullnat && !known.splice;
-    if (put != ToldTable::Put::kNoRoom && (single || found)) ASSERT_EQ(found, known);
+    if (put != ToldTable::Put::kNoRoom && (single || found)) {
+      ASSERT_EQ(found, known);
+    }
     const auto by_local = table.from_local(known.local, known.backend);
-    if (by_local) ASSERT_EQ(table.from_client(by_local->client, by_local->vip), by_local);
+    if (by_local) {
+      ASSERT_EQ(table.from_client(by_local->client, by_local->vip), by_local);
+    }
     ASSERT_LE(table.size(), table.capacity());
   }
 }

@@ -42,8 +42,11 @@ std::string security_page() {
   const std::map<std::string, TlsaKnown> records{
       {"_25._tcp.mx.example.net", {.answer = TlsaAnswer{}, .answered = now - 5s, .fault = "timeout"}},
       {"_587._tcp.mx.example.net", {}}};
+  constexpr int kMx = 15;
+  const std::map<RecordSet, SignedKnown> signatures{
+      {{"example.net", kMx}, {.state = Signed::kNotSigned, .answered = now - 5s, .fault = "timeout"}}};
   MetricsWriter writer;
-  write_security(writer, {{pool}, records, {{"example.net", &policy}}}, now);
+  write_security(writer, {{pool}, records, signatures, {{"example.net", &policy}}}, now);
   return writer.take();
 }
 
@@ -57,6 +60,8 @@ TEST(SecurityMetrics, GiveEachBackendOneSeriesForEachQuestion) {
   EXPECT_EQ(page[R"(sluice_tlsa_refused{name="_25._tcp.mx.example.net"})"], 1);
   EXPECT_EQ(page[R"(sluice_tlsa_age_seconds{name="_25._tcp.mx.example.net"})"], 5);
   EXPECT_EQ(page[R"(sluice_tlsa_age_seconds{name="_587._tcp.mx.example.net"})"], -1);
+  EXPECT_EQ(page[R"(sluice_mail_records_signed{name="example.net",type="MX",state="not_signed"})"], 1);
+  EXPECT_EQ(page[R"(sluice_mail_records_refused{name="example.net",type="MX"})"], 1);
   EXPECT_EQ(page[R"(sluice_mta_sts_refused{domain="example.net"})"], 0);
   EXPECT_EQ(page[R"(sluice_mta_sts_policy_info{domain="example.net",mode="testing"})"], 1);
   EXPECT_EQ(page[R"(sluice_mta_sts_age_seconds{domain="example.net"})"], 60);

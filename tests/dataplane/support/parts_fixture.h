@@ -185,7 +185,8 @@ class FlowPartsTest : public PartsTest {
   SourceLimits limits_{context_};
   std::unique_ptr<FlowLifecycle> lifecycle_ =
       std::make_unique<FlowLifecycle>(context_, *observer_, *proxy_, resets_, records_, limits_);
-  std::unique_ptr<Responder> responder_ = std::make_unique<Responder>(context_);
+  std::unique_ptr<AnsweredSyns> answered_syns_ = std::make_unique<AnsweredSyns>(context_);
+  std::unique_ptr<Responder> responder_ = std::make_unique<Responder>(context_, *answered_syns_);
   Farewell farewell_{context_, *observer_, *lifecycle_, *responder_};
 
   void SetUp() override {

@@ -39,7 +39,7 @@ class CommandChannelTest : public FlowPartsTest {
   std::atomic<uint64_t> oldest_epoch_{0};
   const ChannelSegment segment_{5};
   RouterMoves router_moves_{context_};
-  CommandChannel commands_{setup_, clock_, counters_, state_, inspector_, router_moves_, records_};
+  CommandChannel commands_{setup_, clock_, counters_, state_, inspector_, router_moves_, *observer_, records_};
 };
 
 TEST_F(CommandChannelTest, HasNothingToDoWithoutAConnection) {

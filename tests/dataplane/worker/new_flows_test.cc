@@ -58,7 +58,7 @@ class NewFlowsTest : public FlowPartsTest {
   StatelessForwarding stateless_{context_, placement_, icmp_errors_, one_way_, 0x5eed};
   ToldFlows told_{context_, finder_, *lifecycle_, placement_};
   HeldReplies held_{context_};
-  std::unique_ptr<SynProxy> syn_proxy_ = std::make_unique<SynProxy>(context_);
+  std::unique_ptr<SynProxy> syn_proxy_ = std::make_unique<SynProxy>(context_, *answered_syns_);
   FlowMaker maker_{context_, room_, fullnat_ports_, finder_};
   ProvenClients proven_{context_,
                         {maker_, *lifecycle_, placement_, *proxy_, resets_, *responder_, records_, *syn_proxy_}};
