@@ -72,6 +72,7 @@ async function lookAtSessions() {
 function setUpSessions() {
   byId("sessions").append(el("div", {class: "card"}, el("p", {id: "sessions-note", class: "empty"}), sessions.element));
   const again = () => lookAtSessions().catch(() => {});  // run() tells that there is no answer
+  byId("sessions-form").addEventListener("submit", (event) => event.preventDefault());
   byId("sessions-token").addEventListener("change", (event) => {
     resetSessions({token: event.target.value.trim()});
     again();
