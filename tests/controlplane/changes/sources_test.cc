@@ -252,7 +252,7 @@ TEST_F(SourcesTest, AStateFileThatMakesNoSenseIsSetAside) {
 
 TEST_F(SourcesTest, WhoGaveOffenceIsKeptOutOverAStart) {
   config::Sources config;
-  config.auth_failures = config::AuthFailures{.per_minute = 2, .block_for = 900, .services = {}};
+  config.auth_failures.emplace(config::AuthFailures{.per_minute = 2, .block_for = 900, .services = {}});
   config.early_talkers = config::EarlyTalkers{.remember = 60, .then = config::ThenOnOffence::k421};
   const auto see = [&](const std::string& client, uint8_t failures) {
     channel::SessionRecord record{};
