@@ -38,19 +38,30 @@ def wait_known(fleet, least):
         wait_until(lambda n=node: fleet.exchange(n)["known_now"] >= least, 60, "flows of the other node")
 
 
-@pytest.mark.parametrize("survivor", [0, 1])
-def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor):
-    lab.start_backends()
-    fleet.start(True, LEAST_CONN)
+def in_mid_message(lab, fleet):
+    """Sessions that have sent half of a message and stop there, known to both nodes."""
     mailer = mail(lab, fleet, hold="half_sent")
     mailer.wait_held(SESSIONS)
     wait_known(fleet, SESSIONS // 4)
-    fleet.kill(1 - survivor)
+    return mailer
+
+
+def require_all_delivered(lab, mailer):
+    """They go on: each message arrives, once and as it was."""
     mailer.go()
     mailer.wait()
     assert mailer.outcomes == {"delivered": SESSIONS}, mailer.summary()
     lab.wait_delivered()
     assert lab.tally().clean, lab.tally()
+
+
+@pytest.mark.parametrize("survivor", [0, 1])
+def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor):
+    lab.start_backends()
+    fleet.start(True, LEAST_CONN)
+    mailer = in_mid_message(lab, fleet)
+    fleet.kill(1 - survivor)
+    require_all_delivered(lab, mailer)
     assert fleet.nodes[survivor].counters()["flows_resumed"] > 0
     fleet.nodes[survivor].require_counter_law()
     shown = fleet.nodes[survivor].ctl("peers")
@@ -93,18 +104,12 @@ def test_sessions_outlive_their_node_while_weights_move_and_a_server_is_drained(
     lab.start_backends()
     mode = f'port = 25;  pool = "mta"; forwarding = "{forwarding}"; scheduler = "{scheduler}";'
     fleet.start(True, ('port = 25;  pool = "mta";', mode))
-    mailer = mail(lab, fleet, hold="half_sent")
-    mailer.wait_held(SESSIONS)
-    wait_known(fleet, SESSIONS // 4)
+    mailer = in_mid_message(lab, fleet)
     for node in fleet.nodes:
         node.ctl("weight", "mta/mta1", "30")
         node.ctl("drain", "mta/mta2")
     fleet.kill(1)
-    mailer.go()
-    mailer.wait()
-    assert mailer.outcomes == {"delivered": SESSIONS}, mailer.summary()
-    lab.wait_delivered()
-    assert lab.tally().clean, lab.tally()
+    require_all_delivered(lab, mailer)
     assert fleet.nodes[0].counters()["flows_resumed"] > 0
     fleet.nodes[0].require_counter_law()
 
@@ -114,15 +119,9 @@ def test_sessions_outlive_their_node_while_weights_move_and_a_server_is_drained(
 def test_fullnat_sessions_outlive_their_node(lab, fleet, survivor, also):
     lab.start_backends()
     fleet.start(True, FULLNAT, *also)
-    mailer = mail(lab, fleet, hold="half_sent")
-    mailer.wait_held(SESSIONS)
-    wait_known(fleet, SESSIONS // 4)
+    mailer = in_mid_message(lab, fleet)
     fleet.kill(1 - survivor)
-    mailer.go()
-    mailer.wait()
-    assert mailer.outcomes == {"delivered": SESSIONS}, mailer.summary()
-    lab.wait_delivered()
-    assert lab.tally().clean, lab.tally()
+    require_all_delivered(lab, mailer)
     counters = fleet.nodes[survivor].counters()
     assert counters["flows_resumed"] > 0
     assert counters["syn_cookies_accepted"] > 0 or not also
@@ -133,15 +132,9 @@ def test_fullnat_sessions_outlive_their_node(lab, fleet, survivor, also):
 def test_fullnat_sessions_go_on_by_another_node_while_theirs_lives(lab, fleet):
     lab.start_backends()
     fleet.start(True, FULLNAT)
-    mailer = mail(lab, fleet, hold="half_sent")
-    mailer.wait_held(SESSIONS)
-    wait_known(fleet, SESSIONS // 4)
+    mailer = in_mid_message(lab, fleet)
     fleet.lead(1)
-    mailer.go()
-    mailer.wait()
-    assert mailer.outcomes == {"delivered": SESSIONS}, mailer.summary()
-    lab.wait_delivered()
-    assert lab.tally().clean, lab.tally()
+    require_all_delivered(lab, mailer)
     assert fleet.nodes[1].counters()["flows_resumed"] > 0, "replies went to the node whose address it is"
 
 

@@ -183,6 +183,8 @@ def run_and_compare(lab, directory, count, concurrency=60):
         for session, record in zip(of_client, found):
             require_agreement(session, record, logged.get(key) if len(found) == 1 else None)
     assert sum(map(len, records.values())) == len(told), "records of sessions that nobody had"
+    counted = sum(session.get("segments") is not None for session in told)
+    assert counted > len(told) // 2, f"of {len(told)} sessions the kernel has counted the segments of {counted}"
     plain = [(session, records[key][0]) for key, [session, *more] in sessions.items() if not more and session["fate"] not in ("reset", "starttls")]
     exact = [record for session, record in plain
              if (record["bytes_from_client"], record["bytes_from_backend"]) == (session["sent"], session["received"])]

@@ -6,6 +6,7 @@ A process for each of them would measure how fast Python starts."""
 import dataclasses
 import importlib.machinery
 import importlib.util
+import itertools
 import json
 import sys
 import threading
@@ -34,17 +35,16 @@ def register_module():
     return module
 
 
-def write_others(register, plan, ended):
+def write_others(register, plan):
     etcd = register.Etcd(plan.endpoints, plan.files)
-    number, begun_s = 0, time.monotonic()
-    while not ended.wait(max(begun_s + number / plan.load_per_second - time.monotonic(), 0)):
+    begun_s = time.monotonic()
+    for number in itertools.count():
+        time.sleep(max(begun_s + number / plan.load_per_second - time.monotonic(), 0))
         place = f"{PREFIX}/others" if number % 2 else "/others"
         etcd.ask("/v3/kv/put", {"key": register.base64_of(f"{place}/{number % 50}"), "value": register.base64_of("x" * LOAD_BYTES)})
-        number += 1
-    return number
 
 
-def churn(register, plan, out=sys.stdout):
+def churn(register, plan):
     """They take turns; whoever is away joins, whoever is there leaves. In the end all are there, and stay for as long as this runs."""
     etcd = register.Etcd(plan.endpoints, plan.files)
     present = {}
@@ -53,9 +53,10 @@ def churn(register, plan, out=sys.stdout):
         return register.Registration(etcd, f"{PREFIX}/backends/{plan.pool}/{name}", {"name": name, "address": address})
 
     begun_s = time.monotonic()
-    names = list(plan.members)
+    names, due_s = list(plan.members), begun_s
     for number in range(plan.changes):
-        time.sleep(max(begun_s + number * 60 / plan.per_minute - time.monotonic(), 0))
+        time.sleep(max(due_s - time.monotonic(), 0))
+        due_s = time.monotonic() + 60 / plan.per_minute  # nothing is made up for: each stays, or is away, for as long as it should
         name = names[number % len(names)]
         joins = name not in present
         if joins:
@@ -63,7 +64,7 @@ def churn(register, plan, out=sys.stdout):
             present[name].keep()
         else:
             present.pop(name).leave()
-        print(json.dumps({"name": name, "joins": joins, "time": time.monotonic() - begun_s}), file=out, flush=True)
+        print(json.dumps({"name": name, "joins": joins, "time": time.monotonic() - begun_s}), flush=True)
     for name in names:
         if name not in present:
             present[name] = registration(name, plan.members[name])
@@ -75,9 +76,9 @@ def churn(register, plan, out=sys.stdout):
 
 def main():
     plan = Plan(**json.loads(sys.argv[1]))
-    register, ended = register_module(), threading.Event()
+    register = register_module()
     if plan.load_per_second:
-        threading.Thread(target=write_others, args=(register, plan, ended), daemon=True).start()
+        threading.Thread(target=write_others, args=(register, plan), daemon=True).start()
     churn(register, plan)
 
 

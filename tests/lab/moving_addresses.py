@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Addresses from which nodes speak with mail servers by fullnat: real keepalived, with the shipped configuration, moves each
 to the other node when its own has died, and back."""
-import signal
-import subprocess
-
-from .anycast import EXAMPLES
+from .keepalived import Keepalived, shipped
 from .network import BACK4
-from .shell import Service, in_namespace, run, wait_until
+from .shell import run, wait_until
 
 ADDRESSES = (f"{BACK4}.1", f"{BACK4}.2")  # of the two nodes
 # What of the shipped configuration is the lab's own, and what is the second node's.
@@ -24,23 +21,12 @@ class MovingAddresses:
 
     def start(self, index):
         """On that node, whose data plane runs; or, once it has, after another start of that."""
-        if index in self._keepalived:  # as keepalived-reload.conf does
-            self._keepalived[index].process.send_signal(signal.SIGHUP)
+        if index in self._keepalived:
+            self._keepalived[index].reload()
             return
-        text = (EXAMPLES / "keepalived-fullnat.conf").read_text()
-        for old, new in (*SHIPPED, *(SECOND if index else ())):
-            assert old in text, f"keepalived-fullnat.conf no longer holds {old}"
-            text = text.replace(old, new)
-        base = self._lab.directory / f"keepalived{index}"
-        path = base.with_suffix(".conf")
-        path.write_text(text)
-        namespace = self._namespaces[index]
-        checked = subprocess.run(in_namespace(namespace, ["keepalived", "-t", "-f", path]), text=True, capture_output=True)
-        assert checked.returncode == 0, checked.stderr
-        self._keepalived[index] = Service(
-            f"keepalived {index}", ["keepalived", "--dont-fork", "--log-console", "--vrrp", "-f", path, "-p", f"{base}.pid",
-                                    "-r", f"{base}-vrrp.pid"], f"{base}.log", namespace)
-        self._lab.services.append(self._keepalived[index])
+        text = shipped("keepalived-fullnat.conf", *SHIPPED, *(SECOND if index else ()))
+        self._keepalived[index] = Keepalived(self._lab, f"keepalived {index}", self._namespaces[index],
+                                             self._lab.directory / f"keepalived{index}.conf", text)
 
     def at(self, index):
         """Those that a node has."""

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two nodes in one network, without BGP: real keepalived, with the shipped configuration, moves the VIPs and the mail
 servers' gateway between them by VRRP. Node 0 is the lab's balancer, and has them at first."""
-import signal
-import subprocess
-
 from .anycast import EXAMPLES
 from .balancer import EXAMPLE, Balancer
+from .keepalived import Keepalived, shipped
 from .network import BACK4, BACK6, BALANCER_BACK, FRONT4, FRONT6, VIP4, VIP6, ip, kill_processes, sysctl
-from .shell import Service, in_namespace, run, wait_until
+from .shell import run, wait_until
 
 # What of the shipped configuration is the lab's own.
 SHIPPED = (("/usr/libexec/sluice/vip-ready", str(EXAMPLES / "vip-ready")), ("192.0.2.25", VIP4), ("2001:db8::25", VIP6),
@@ -69,23 +67,12 @@ class Pair:
             node.wait_healthy()
 
     def _start_keepalived(self, number):
-        text = (EXAMPLES / "keepalived.conf").read_text()
-        for old, new in (*SHIPPED, *(SECOND if number else ())):
-            assert old in text, f"keepalived.conf no longer holds {old}"
-            text = text.replace(old, new)
+        text = shipped("keepalived.conf", *SHIPPED, *(SECOND if number else ()))
         if self._virtual_macs:
             before, v4, v6 = text.split(INTERFACE)
             text = INTERFACE_WITH_MAC.format("vips4").join((before, INTERFACE_WITH_MAC.format("vips6").join((v4, v6))))
-        path = self._directory / f"keepalived{number}.conf"
-        path.write_text(text)
-        namespace = self.nodes[number].network.balancer
-        base = self._directory / f"keepalived{number}"
-        checked = subprocess.run(in_namespace(namespace, ["keepalived", "-t", "-f", path]), text=True, capture_output=True)
-        assert checked.returncode == 0, checked.stderr
-        self._keepalived.append(Service(
-            f"keepalived {number}", ["keepalived", "--dont-fork", "--log-console", "--vrrp", "-f", path, "-p", f"{base}.pid", "-r",
-                                     f"{base}-vrrp.pid"], f"{base}.log", namespace))
-        self._lab.services.append(self._keepalived[-1])
+        self._keepalived.append(Keepalived(self._lab, f"keepalived {number}", self.nodes[number].network.balancer,
+                                           self._directory / f"keepalived{number}.conf", text))
 
     def restart_node(self, number):
         """Both processes, as an upgrade does, and what the shipped drop-in of the data plane's unit does then."""
@@ -93,7 +80,7 @@ class Pair:
         for service in (node.control, node.dataplane):
             service.stop()
         node.start_dataplane()
-        self._keepalived[number].process.send_signal(signal.SIGHUP)
+        self._keepalived[number].reload()
         node.start_control()
         node.wait_healthy()
 

@@ -8,6 +8,7 @@ import sys
 from .balancer import ROOT, Balancer
 from .bird import Bird
 from .etcd import REGISTER
+from .fleet import Fleet
 from .lab import FLOW_STORES
 from .name_server import Named
 from .network import ip, kill_processes, own_files, sysctl
@@ -25,6 +26,7 @@ NAME_SERVER = "198.18.0.53"
 CLIENT_ADDRESSES = 8
 ANNOUNCED = 2525  # announce.table
 NAME_UPDATE_S = 2
+HEARD_MS = 3000  # a node that lives says something each second
 # Of the shipped file, what a lab has not got: cards, cores for itself, huge pages.
 DEVICES = (('"0000:3b:00.0"', '"net_af_xdp0,iface=lb-front"'), ('"0000:3b:00.1"', '"net_af_xdp1,iface=lb-back"'),
            ("workers       = 2;", 'workers       = 1;\n  idle          = "sleep";\n  hugepages     = false;'),
@@ -49,6 +51,7 @@ class Host:
         self.directory = world.directory / name
         self.directory.mkdir()
         self._ports = []
+        world.hosts.append(self)
 
     def cable(self, device, bridge, address=""):
         self._own_port(device, bridge)
@@ -153,7 +156,11 @@ class Node(Host):
         ports = {entry["port"] for entry in status["backends"]}
         return (len(status["backends"]) >= MAIL_SERVERS * 3 and len(ports) == 3 and status["dataplane"]["settled"]
                 and all(entry["state"] == "up" for entry in status["backends"])
-                and all(vip["state"] == "announced" for vip in announced))
+                and all(vip["state"] == "announced" for vip in announced) and self._hears_the_other())
+
+    def _hears_the_other(self):
+        heard_ms_ago = Fleet.heard(self.balancer)
+        return heard_ms_ago is not None and heard_ms_ago < HEARD_MS
 
 
 class MailServer(Host):

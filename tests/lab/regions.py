@@ -12,7 +12,6 @@ import concurrent.futures
 import json
 import shutil
 
-from .etcd import PREFIX
 from .region_hosts import (BFD, MAIL_SERVERS, NODES, PLACES, REGIONS, SUBMISSION, VIP, VIPS, Clients, EtcdMember, MailServer, NameServer, Node,
                            Router)
 from .shell import run, wait_until
@@ -41,6 +40,7 @@ class World:
         self.lab, self.bfd = lab, bfd
         self.directory = lab.directory / "world"
         self.etc = self.directory / "etc"
+        self.hosts = []
         self.regions, self.clients, self.etcd = {}, {}, {}
 
     def build(self):
@@ -94,6 +94,8 @@ class World:
             wait_until(lambda r=region: self.routes(r.router, VIP) == NODES, 120, f"the router of {name} spreads over both nodes")
             for server in region.mail_servers:
                 wait_until(lambda s=server: self.routes(s, WAY_BACK) == NODES, 120, f"{server.name} has both ways back")
+            for host in (region.router, *region.mail_servers):
+                wait_until(lambda h=host: h.bird.say("show bfd sessions").count(" Up ") == NODES, 120, f"{host.name} and the nodes hear each other by BFD")
             wait_until(lambda n=name: self.routes(self.clients[n], VIP) == 1, 120, f"clients of {name} have a way")
             self.wait_led(name, name)
 
@@ -145,12 +147,6 @@ class World:
                 if entry["port"] == port:
                     out.setdefault(entry["name"], set()).add(entry["state"])
         return out
-
-    def keys(self):
-        """Of etcd, below the fleet's prefix."""
-        endpoints = ",".join(f"https://10.9.{number}.7:2379" for number in PLACES.values())
-        return run("env", "ETCDCTL_API=3", "etcdctl", f"--endpoints={endpoints}", f"--cacert={self.etc}/etcd-ca.pem", f"--cert={self.etc}/etcd-client.pem",
-                   f"--key={self.etc}/etcd-client.key", "get", "--prefix", "--keys-only", f"{PREFIX}/", namespace=self.name_server.namespace).split()
 
     def stop(self):
         for node in self.nodes:

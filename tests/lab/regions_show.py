@@ -95,8 +95,8 @@ class Show:
         screen = self._screen
         screen.say(screen.paint(PICTURE, DIM))
         world = World(lab, bfd)
-        with screen.step("27 machines, with config/examples/regions"):
-            world.build()
+        world.build()
+        with screen.step(f"{len(world.hosts)} machines, with config/examples/regions"):
             world.start()
         traffic = Traffic(world)
         traffic.start()
