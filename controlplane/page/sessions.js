@@ -24,18 +24,13 @@ const sessions = new Table("Sessions that have ended", [
   {title: "TLS", show: (cell, one) => twoLines(cell, tlsWords(one) || NOTHING, one.ja4 ?? "")},
 ]);
 
-/** What is asked for, and what has come of it, newest first. */
-const sessionView = {token: "", client: "", failed: true, next: null, seen: []};
+/** What is asked for. `refused`: the token that control does not take. */
+const sessionView = {token: "", client: "", failed: true, refused: ""};
 
-function resetSessions(changed) {
-  Object.assign(sessionView, changed, {next: null, seen: []});
-}
-
-function sessionPath(view) {
+function sessionPath() {
   const query = new URLSearchParams({limit: SESSIONS_SHOWN});
-  if (view.client) query.set("client", view.client);
-  if (view.failed) query.set("failed", 1);
-  if (view.next !== null) query.set("after", view.next);
+  if (sessionView.client) query.set("client", sessionView.client);
+  if (sessionView.failed) query.set("failed", 1);
   return `sessions?${String(query).replaceAll("+", "%20")}`;  // control takes a plus for what it is
 }
 
@@ -45,45 +40,39 @@ async function refusalOf(answer) {
   return error ?? `control answers ${answer.status}`;
 }
 
-function sessionNote() {
-  if (!sessionView.token) return "Shown to who gives the token of control.token_file. On the machine: sluicectl sessions --follow --failed";
-  return sessionView.seen.length ? "" : sessionView.failed ? "None has gone wrong lately." : "None has ended lately.";
+function showSessions(shown, note) {
+  setText(byId("sessions-note"), note);
+  sessions.update(shown, (one) => `${one.time} ${one.client} ${one.client_port} ${one.begun}`);
 }
 
-/** Looks once, and shows what there is. Sessions that are new come on top of those that were shown. */
+/** Looks once, and shows what there is, newest first; or what control says instead. */
 async function lookAtSessions() {
-  const note = byId("sessions-note");
-  const view = {...sessionView};
-  let refusal = "";
-  if (view.token) {
-    const answer = await request(sessionPath(view), {Authorization: `Bearer ${view.token}`});
-    if (!answer.ok) refusal = await refusalOf(answer);
-    const body = answer.ok ? await answer.json() : null;
-    if (sessionView.token !== view.token || sessionView.client !== view.client || sessionView.failed !== view.failed) return;
-    if (body) {
-      sessionView.next = body.next;
-      sessionView.seen = [...body.sessions.reverse(), ...sessionView.seen].slice(0, SESSIONS_SHOWN);
-    }
+  const path = sessionPath(), {token, failed} = sessionView;
+  if (!token) return showSessions([], "Shown to who gives the token of control.token_file. On the machine: sluicectl sessions --follow --failed");
+  if (token === sessionView.refused) return;
+  let shown = [], note = failed ? "None has gone wrong lately." : "None has ended lately.";
+  try {
+    const answer = await request(path, {Authorization: `Bearer ${token}`});
+    if (answer.status === 401 || answer.status === 403) sessionView.refused = token;
+    if (answer.ok) shown = (await answer.json()).sessions.reverse();
+    else note = await refusalOf(answer);
+  } catch (error) {  // a token that no header can hold, or no answer in time
+    note = `no answer about sessions: ${error.message}`;
   }
-  setText(note, refusal || sessionNote());
-  sessions.update(sessionView.seen, (one) => `${one.time} ${one.client} ${one.client_port} ${one.begun}`);
+  if (path === sessionPath() && token === sessionView.token) showSessions(shown, shown.length ? "" : note);
 }
 
 function setUpSessions() {
   byId("sessions").append(el("div", {class: "card"}, el("p", {id: "sessions-note", class: "empty"}), sessions.element));
-  const again = () => lookAtSessions().catch(() => {});  // run() tells that there is no answer
+  const ask = (changed) => {
+    Object.assign(sessionView, changed, {refused: ""});
+    lookAtSessions();
+  };
   byId("sessions-form").addEventListener("submit", (event) => event.preventDefault());
-  byId("sessions-token").addEventListener("change", (event) => {
-    resetSessions({token: event.target.value.trim()});
-    again();
-  });
-  byId("sessions-client").addEventListener("change", (event) => {
-    resetSessions({client: event.target.value.trim()});
-    again();
-  });
+  byId("sessions-token").addEventListener("change", (event) => ask({token: event.target.value.trim()}));
+  byId("sessions-client").addEventListener("change", (event) => ask({client: event.target.value.trim()}));
   byId("sessions-failed").addEventListener("click", (event) => {
-    resetSessions({failed: !sessionView.failed});
+    ask({failed: !sessionView.failed});
     event.target.setAttribute("aria-pressed", String(sessionView.failed));
-    again();
   });
 }
