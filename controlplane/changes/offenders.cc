@@ -92,7 +92,7 @@ void Offenders::enter(const config::IpPrefix& source, const Offender& offender, 
   if (const Offender* known = offenders_.find(source)) {
     // Who is dropped is not let off with a word for what he did less.
     if (!known->hears && offender.hears) return;
-    changed_ |= known->hears != offender.hears;
+    changed_ = true;  // its time, at least
     return offenders_.put(source, {offender.offence, offender.hears, known->since, offender.until});
   }
   offenders_.put(source, offender);

@@ -271,11 +271,11 @@ bool Overrides::apply_to(size_t index) {
     out.flows_cut = entry.flows_cut;
     by = wish;
   };
-  const bool any = !wishes_.empty() || !entries_.empty();
-  for (const std::string& name :
-       any ? std::vector{whole_name(member), port_name(member)} : std::vector<std::string>()) {
-    if (const auto wish = wishes_.find(name); wish != wishes_.end()) take(wish->second.entry, &wish->second);
-    if (const auto entry = entries_.find(name); entry != entries_.end()) take(entry->second, nullptr);
+  if (!wishes_.empty() || !entries_.empty()) {
+    for (const std::string& name : {whole_name(member), port_name(member)}) {
+      if (const auto wish = wishes_.find(name); wish != wishes_.end()) take(wish->second.entry, &wish->second);
+      if (const auto entry = entries_.find(name); entry != entries_.end()) take(entry->second, nullptr);
+    }
   }
   bool changed = model_.set_admin(index, out.admin, out.admin == Admin::kEnabled ? std::string() : reason_for(out, by));
   const bool in_time = out.admin == Admin::kDraining && out.deadline;

@@ -109,7 +109,7 @@ std::expected<std::string, std::string> Sources::block(const config::IpPrefix& p
 std::expected<std::string, std::string> Sources::unblock(const config::IpPrefix& prefix) {
   auto done = blocks_.unblock(prefix);
   if (offenders_.forget(prefix)) {
-    offenders_changed_ = true;
+    offenders_changed_ |= offenders_.tick();
     if (!done) done = "";
   }
   if (done) begin();
@@ -149,7 +149,7 @@ void Sources::begin() {
     }
   }
   const size_t prefixes = job.file->size() + job.by_hand.size() + job.allow.size();
-  if (job.read.empty() && prefixes <= kSmall) return finish(carry_out(job));
+  if (job.read.empty() && !job.offenders && prefixes <= kSmall) return finish(carry_out(job));
   boost::asio::post(pool_, [this, job = std::move(job)] {
     Done done = carry_out(job);
     boost::asio::post(io_, [this, done = std::move(done)]() mutable { finish(std::move(done)); });

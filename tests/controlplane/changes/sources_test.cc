@@ -266,6 +266,9 @@ TEST_F(SourcesTest, WhoGaveOffenceIsKeptOutOverAStart) {
   see("2001:db8::7", 3);
   see("192.0.2.8", 0);
   after([&] { sources_->tick(); });
+  now_ += 5s;
+  see("192.0.2.8", 0);  // again: its time begins anew
+  after([&] { sources_->tick(); });
   const auto before = sources_->offenders().entries();
   ASSERT_EQ(before.size(), 3u);
   make();
