@@ -3,13 +3,14 @@
 
 #include <cstring>
 
+#include "dataplane/contract/flow.h"
+
 namespace sluice {
 namespace {
 
 constexpr uint8_t kStageMask = 0x03, kForwardingMask = 0x1c;
 constexpr unsigned kForwardingShift = 2;
 constexpr uint8_t kClientV4 = 0x20, kBackendV4 = 0x40, kSpliced = 0x80;
-constexpr uint8_t kMostProxyBytes = 0x7f;
 constexpr size_t kV4At = 12;  // in an Address
 constexpr size_t kSpliceBytes = 10;
 constexpr uint8_t kScale = 0x0f;  // of each side, in one byte; then a byte that says whether there are timestamps

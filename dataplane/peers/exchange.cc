@@ -176,7 +176,7 @@ void Exchange::learn(uint32_t peer, std::span<const uint8_t> flows, uint64_t now
     const auto flow = take_flow(flows);
     if (!flow) return add(status_.drop_malformed);
     if (flow->stage == FlowStage::kEnded) {
-      table_.erase(flow->client, flow->vip);
+      table_.erase(flow->client, flow->vip, peer, kHearsay);
       add(status.ends_learned);
       continue;
     }

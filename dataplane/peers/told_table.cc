@@ -93,19 +93,6 @@ void ToldTable::clear(Entry& entry) noexcept {
   write(entry, {}, 0);
 }
 
-/// The entry of `key` for which `wanted(record)`, null if there is none; `found` is what it says.
-template <typename Wanted>
-ToldTable::Entry* ToldTable::find(const Endpoint& key, Wanted wanted, Record& found) const noexcept {
-  Entry* bucket = bucket_of(key);
-  for (uint32_t i = 0; i < kPlaces; i++) {
-    const std::optional<Record> record = read(bucket[i]);
-    if (!record || record->key != key || !wanted(*record)) continue;
-    found = *record;
-    return &bucket[i];
-  }
-  return nullptr;
-}
-
 /// The flow of which one entry has been read, if the others are there too.
 std::optional<ToldFlow> ToldTable::whole(const Record& of_flow) const noexcept {
   ToldFlow out{.client = of_flow.key, .vip = of_flow.of, .backend = of_flow.towards, .local = {}, .splice = {}};
@@ -166,6 +153,9 @@ ToldTable::Put ToldTable::put(const Record& record, uint32_t now_s) noexcept {
     }
     const std::optional<Record> known = read(entry);
     if (known && record.is_in_place_of(*known)) {
+      // Somebody's SYN at another node ends nothing: who has the flow would have told its end.
+      if (is_open(known->kind) && !is_open(record.kind) && peer_of(known->kind) != peer_of(record.kind))
+        return Put::kKept;
       write(entry, record, now_s);
       return Put::kRefreshed;
     }
@@ -186,7 +176,7 @@ ToldTable::Put ToldTable::put(const ToldFlow& flow, uint32_t peer, uint32_t now_
   const Put put_flow = put({flow.client, flow.vip, is_fullnat ? flow.local : flow.backend,
                             kind_of(flow, peer, static_cast<uint8_t>(flow.forwarding)), with_proxy},
                            now_s);
-  if (put_flow == Put::kNoRoom) return put_flow;
+  if (put_flow == Put::kNoRoom || put_flow == Put::kKept) return put_flow;
   if (is_fullnat) {
     erase_where(flow.local, [&](const Record& record) {  // of a flow whose end nobody has told
       return class_of(record.kind) == kOfLocal && record.of == flow.client && record.towards != flow.backend;
@@ -203,19 +193,16 @@ void ToldTable::erase_where(const Endpoint& key, Wanted wanted) noexcept {
   if (Entry* entry = find(key, wanted, found)) clear(*entry);
 }
 
-bool ToldTable::erase(const Endpoint& client, const Endpoint& vip) noexcept {
-  Record flow;
-  Entry* entry = find(client, [&](const Record& record) { return is_of_flow(record.kind) && record.of == vip; }, flow);
-  if (entry == nullptr) return false;
-  clear(*entry);
+void ToldTable::forget(Entry& entry, const Record& flow) noexcept {
+  clear(entry);
   if (class_of(flow.kind) == kFullnat) {
     erase_where(flow.towards,
-                [&](const Record& record) { return class_of(record.kind) == kOfLocal && record.of == client; });
+                [&](const Record& record) { return class_of(record.kind) == kOfLocal && record.of == flow.key; });
   }
   if ((flow.proxy & kSpliced) != 0) {
-    erase_where(client, [&](const Record& record) { return class_of(record.kind) == kOfSplice && record.of == vip; });
+    erase_where(flow.key,
+                [&](const Record& record) { return class_of(record.kind) == kOfSplice && record.of == flow.of; });
   }
-  return true;
 }
 
 }  // namespace sluice

@@ -29,7 +29,7 @@ class ToldTable {
   static constexpr uint32_t kPlaces = 8;  // of a bucket
 
   /// What became of put().
-  enum class Put : uint8_t { kNew, kRefreshed, kDisplaced, kNoRoom };
+  enum class Put : uint8_t { kNew, kRefreshed, kKept, kDisplaced, kNoRoom };
 
   /// Entries for `flows` of peers, a power of two.
   static size_t capacity_for(uint64_t flows) noexcept;
@@ -47,12 +47,19 @@ class ToldTable {
   std::optional<ToldFlow> from_local(const Endpoint& local, const Endpoint& backend) const noexcept;
 
   // The writer alone.
-  /// A flow, not ended, that `peer` (below 16) has told at `now_s`. It replaces what was told of it before. In a full
+  /// A flow, not ended, that `peer` (below 16) has told at `now_s`. It replaces what was told of it before; but one
+  /// that another peer has open is kept (kKept) where this is only placed: a SYN ends nothing. In a full
   /// bucket one gives way that is only placed, else the one that was told longest ago; but none that is open gives way
   /// to one that is placed.
   Put put(const ToldFlow& flow, uint32_t peer, uint32_t now_s) noexcept;
-  /// It has ended. Returns whether it was known.
-  bool erase(const Endpoint& client, const Endpoint& vip) noexcept;
+  /// It has ended, as anybody says, or one of two peers: what others have told since stays. Returns whether it was
+  /// known.
+  bool erase(const Endpoint& client, const Endpoint& vip) noexcept {
+    return erase_if(client, vip, [](uint32_t) { return true; });
+  }
+  bool erase(const Endpoint& client, const Endpoint& vip, uint32_t teller, uint32_t or_teller) noexcept {
+    return erase_if(client, vip, [&](uint32_t peer) { return peer == teller || peer == or_teller; });
+  }
   /// Visits `count` entries from `position` on and erases those for which `is_over(peer, age in s)`. Returns how many
   /// flows.
   template <typename IsOver>
@@ -138,13 +145,33 @@ class ToldTable {
   void clear(Entry& entry) noexcept;
   Put put(const Record& record, uint32_t now_s) noexcept;
   Entry* bucket_of(const Endpoint& key) const noexcept { return &entries_[(keyed_hash(key, seed_) & mask_) * kPlaces]; }
+  /// The entry of `key` for which `wanted(record)`, null if there is none; `found` is what it says.
   template <typename Wanted>
-  Entry* find(const Endpoint& key, Wanted wanted, Record& found) const noexcept;
+  Entry* find(const Endpoint& key, Wanted wanted, Record& found) const noexcept {
+    Entry* bucket = bucket_of(key);
+    for (uint32_t i = 0; i < kPlaces; i++) {
+      const std::optional<Record> record = read(bucket[i]);
+      if (!record || record->key != key || !wanted(*record)) continue;
+      found = *record;
+      return &bucket[i];
+    }
+    return nullptr;
+  }
   template <typename Wanted>
   std::optional<Record> find(const Endpoint& key, Wanted wanted) const noexcept {
     Record found;
     return find(key, wanted, found) != nullptr ? std::optional(found) : std::nullopt;
   }
+  template <typename IsMeant>
+  bool erase_if(const Endpoint& client, const Endpoint& vip, IsMeant is_meant) noexcept {
+    Record flow;
+    Entry* entry =
+        find(client, [&](const Record& record) { return is_of_flow(record.kind) && record.of == vip; }, flow);
+    if (entry == nullptr || !is_meant(peer_of(flow.kind))) return false;
+    forget(*entry, flow);
+    return true;
+  }
+  void forget(Entry& entry, const Record& flow) noexcept;
   template <typename Wanted>
   void erase_where(const Endpoint& key, Wanted wanted) noexcept;
   std::optional<ToldFlow> whole(const Record& of_flow) const noexcept;

@@ -130,6 +130,25 @@ TEST_F(ToldTableTest, ReplacesWhatWasToldBeforeAndForgetsWhatHasEnded) {
   EXPECT_EQ(table_.size(), 0u);
 }
 
+TEST_F(ToldTableTest, KeepsWhatIsOpenThoughAnotherNodeHasHeardASyn) {
+  ToldFlow open = fullnat_flow(1000);
+  open.splice = ToldSplice{.sequence = 9, .timestamp = 0, .client_scale = 1, .server_scale = 2, .timestamps = false};
+  table_.put(open, 0, 100);
+  const ToldFlow placed = flow_of(1000, FlowStage::kPlaced);
+  EXPECT_EQ(table_.put(placed, 1, 101), ToldTable::Put::kKept);
+  EXPECT_EQ(table_.from_client(open.client, kVip), open);
+  EXPECT_EQ(table_.put(placed, 0, 102), ToldTable::Put::kRefreshed) << "its own node knows that it begins anew";
+}
+
+TEST_F(ToldTableTest, BelievesAnEndOfWhoToldTheFlow) {
+  table_.put(flow_of(1000), 1, 100);
+  EXPECT_FALSE(table_.erase(flow_of(1000).client, kVip, 0, 15)) << "it had the flow before";
+  EXPECT_TRUE(table_.from_client(flow_of(1000).client, kVip));
+  EXPECT_TRUE(table_.erase(flow_of(1000).client, kVip, 1, 15));
+  table_.put(flow_of(1000), 15, 100);
+  EXPECT_TRUE(table_.erase(flow_of(1000).client, kVip, 1, 15)) << "hearsay: whoever it is";
+}
+
 TEST_F(ToldTableTest, NeverHoldsMoreThanItsCapacityAndOpenFlowsDoNotGiveWayToPlacedOnes) {
   for (uint16_t port = 1; port <= 500; port++) table_.put(flow_of(port), 0, port);
   EXPECT_EQ(table_.size(), table_.capacity());
