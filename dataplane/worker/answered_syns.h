@@ -41,10 +41,11 @@ class AnsweredSyns {
     first_in_slot_.fill(Queues::kNone);
   }
 
-  /// `answer`: to the SYN `syn`, with our number `sequence`, as it is about to leave through `port`.
+  /// `answer`: to the SYN `syn`, with our number `sequence`, as it is about to leave through `port`. A SYN that comes
+  /// again has the same number, and is kept once.
   void keep(uint32_t port, const rte_mbuf& answer, const Packet& syn, uint32_t sequence) noexcept {
     const uint32_t bytes = rte_pktmbuf_data_len(&answer);
-    if (kept_.size() == kPlaces || bytes > AnsweredSyn::kMostBytes) return;
+    if (kept_.size() == kPlaces || bytes > AnsweredSyn::kMostBytes || find(sequence) != Queues::kNone) return;
     const uint32_t entry = kept_.add(kNoFlow, clock_.now32_ms());
     AnsweredSyn& one = kept_[entry];
     one.vip = syn.destination;
@@ -59,9 +60,7 @@ class AnsweredSyns {
 
   /// A client has acknowledged our number `sequence`, and nothing but the right one.
   void heard(uint32_t sequence) noexcept {
-    for (uint32_t entry = slot_of(sequence); entry != Queues::kNone; entry = kept_[entry].next_in_slot) {
-      if (kept_[entry].sequence == sequence) return remove(entry);
-    }
+    if (const uint32_t entry = find(sequence); entry != Queues::kNone) remove(entry);
   }
 
   /// Sends again what is due, a few in each poll iteration. Returns whether there was anything.
@@ -81,6 +80,12 @@ class AnsweredSyns {
 
   /// Our numbers are of a keyed hash: nobody can fill a slot on purpose. Their low bits are no hash.
   uint32_t& slot_of(uint32_t sequence) noexcept { return first_in_slot_[(sequence >> 9) % kPlaces]; }
+
+  uint32_t find(uint32_t sequence) noexcept {
+    uint32_t entry = slot_of(sequence);
+    while (entry != Queues::kNone && kept_[entry].sequence != sequence) entry = kept_[entry].next_in_slot;
+    return entry;
+  }
 
   void remove(uint32_t entry) noexcept {
     uint32_t* link = &slot_of(kept_[entry].sequence);

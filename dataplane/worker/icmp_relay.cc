@@ -28,7 +28,7 @@ Flow flow_of(const Resumption& told) {
   out.client_port = told.client.port;
   out.service = told.service;
   out.backend = told.backend;
-  out.proxy_bytes = told.proxy_bytes & kMostProxyBytes;
+  out.proxy_bytes = told.proxy_bytes;
   out.local_port = told.local.port;
   return out;
 }
@@ -61,24 +61,17 @@ bool IcmpRelay::pass_without_flow(ExceptionFrame& frame, const IcmpError& error)
   const Service& service = state_.service(id);
   if (!state_.has_snapshot()) return false;
   const FlowPlace place = flows_.place(flows_.hash(answer.source));
-  const Resumption told = told_.of_client(answer, id, place);
+  Resumption told = told_.of_client(answer, id, place);
   // A backend of fullnat knows an endpoint of the node's own; and behind a header not known the quoted numbers differ.
   const bool by_hash =
       service.forwarding != channel::Forwarding::kFullnat && service.proxy == channel::ProxyHeader::kNone;
-  Flow flow{};
-  if (told) {
-    flow = flow_of(told);
-  } else if (by_hash) {
+  if (!told && by_hash) {
     Counter refusal = Counter::kDropNoBackend;
-    flow.backend = placement_.choose(id, answer, place, false, refusal);
-  } else {
-    return false;
+    told = {.backend = placement_.choose(id, answer, place, false, refusal), .service = id, .client = answer.source};
   }
-  if (flow.backend == channel::kNoBackend) return false;
+  if (!told) return false;
   if (!absent_.take(clock_.now_ms())) return egress_.drop(frame.mbuf, Counter::kDropIcmp), true;
-  flow.client = answer.source.address;
-  flow.client_port = answer.source.port;
-  flow.service = id;
+  Flow flow = flow_of(told);
   flow.set_mode(service.forwarding, told.local.index);
   send_to_backend(frame, error, flow, shift_of(told));
   return true;

@@ -65,9 +65,10 @@ void NewFlows::ask_of_sources(Burst& burst, uint32_t i) noexcept {
   std::array<const Address*, SourceRules::kAtOnce> sources;
   std::array<bool, SourceRules::kAtOnce> blocked;
   uint32_t n = 0;
-  for (uint32_t next = i; next < burst.count && n < SourceRules::kAtOnce; next++) {
+  const uint32_t end = is_opening(burst.packet[i]) ? burst.count : i + 1;
+  for (uint32_t next = i; next < end && n < SourceRules::kAtOnce; next++) {
     const Packet& packet = burst.packet[next];
-    if (next != i && (!is_opening(packet) || packet.v6 != burst.packet[i].v6)) continue;
+    if (burst.source_asked.has(next) || !(next == i || is_opening(packet)) || packet.v6 != burst.packet[i].v6) continue;
     which[n] = next;
     sources[n++] = &packet.source.address;
   }
@@ -282,7 +283,7 @@ void NewFlows::resume(FlowIndex index, const Resumption& told) noexcept {
                             .moved = 0};
   }
   if (!told.open) return;  // its header may be on the way
-  flow.proxy_bytes = told.proxy_bytes & kMostProxyBytes;
+  flow.proxy_bytes = told.proxy_bytes;
   if (told.proxy_bytes != 0) flow.flags |= kFlowSpecial;
 }
 

@@ -129,6 +129,17 @@ TEST_F(AnsweredSynsTest, AServiceThatIsGoneSaysNothingMore) {
   EXPECT_TRUE(wait().empty());
 }
 
+TEST_F(AnsweredSynsTest, ASynThatComesAgainAndAgainIsKeptOnce) {
+  for (uint32_t n = 0; n < 2 * AnsweredSyns::kPlaces; n++) {
+    bench_.client_sends(from(kClient).syn().seq(700));
+    if (n % 32 != 31) continue;
+    bench_.turn();
+    bench_.front().take();
+  }
+  ASSERT_TRUE(syn(endpoint("198.51.100.9", 1025)));
+  EXPECT_EQ(wait().size(), 4u) << "twice for each of two clients";
+}
+
 TEST_F(AnsweredSynsTest, AFloodTakesThePlacesAndNoMore) {
   for (uint32_t n = 0; n < 3 * AnsweredSyns::kPlaces; n++) {
     bench_.client_sends(from({Address::v4(Be32::of(0x0a640000 + n)), Be16::of(1024)}).syn().seq(n));

@@ -172,17 +172,22 @@ TEST(ToldFlows, AFullRingLosesTheWordAndCountsThat) {
   EXPECT_EQ(node.counter(Counter::kTellsLost), 100u - 63u);
 }
 
-IcmpFrame too_big_for_client(uint16_t client_port = kClient.port.host()) {
+/// From a router at `source` to `to`: what it quotes is too big.
+IcmpFrame too_big(const char* source, const Address& to, const MacAddress& mac, const Frame& quoted) {
   IcmpFrame out;
-  out.source = address("198.51.100.254");
-  out.destination = kVip.address;
-  out.destination_mac = WorkerBench::front_mac();
+  out.source = address(source);
+  out.destination = to;
+  out.destination_mac = mac;
   out.type = 3;
   out.code = 4;
   out.rest = 1400;
-  out.quoted = ip_packet(
-      Frame().from(kVip).to({kClient.address, Be16::of(client_port)}).seq(900).ack(706).payload("250 ok").bytes());
+  out.quoted = ip_packet(quoted.bytes());
   return out;
+}
+
+IcmpFrame too_big_for_client(uint16_t client_port = kClient.port.host()) {
+  return too_big("198.51.100.254", kVip.address, WorkerBench::front_mac(),
+                 Frame().from(kVip).to({kClient.address, Be16::of(client_port)}).seq(900).ack(706).payload("250 ok"));
 }
 
 /// The backend to which the node passes an error about the client's session; nothing if to nobody, or to several.
@@ -214,15 +219,8 @@ TEST(ToldFlows, AnErrorBehindAHeaderOfUnknownLengthGoesToNoBackend) {
 }
 
 IcmpFrame too_big_for_backend(uint16_t backend) {
-  IcmpFrame out;
-  out.source = address("10.0.1.254");
-  out.destination = kClient.address;
-  out.destination_mac = WorkerBench::back_mac();
-  out.type = 3;
-  out.code = 4;
-  out.rest = 1400;
-  out.quoted = ip_packet(Frame().from(kClient).to(kBackends[backend]).seq(700).ack(900).payload("RCPT").bytes());
-  return out;
+  return too_big("10.0.1.254", kClient.address, WorkerBench::back_mac(),
+                 Frame().from(kClient).to(kBackends[backend]).seq(700).ack(900).payload("RCPT"));
 }
 
 TEST(ToldFlows, AnErrorFromTheBackendsSideGoesToTheClientThatItsNodeHasTold) {
