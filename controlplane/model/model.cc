@@ -12,15 +12,10 @@
 #include "controlplane/tables/maglev.h"
 #include "controlplane/tables/turns.h"
 #include "controlplane/weights/slow_start.h"
-#include "dataplane/contract/segment.h"
 
 namespace sluice::control {
 
 namespace {
-
-double in_mib(size_t bytes) {
-  return static_cast<double>(bytes) / (1 << 20);
-}
 
 /// The weight as it is but for tier, zone and slow start, which follow from it.
 double own_weight(const Member& member) {
@@ -385,24 +380,6 @@ bool Model::is_settled() const {
   return std::all_of(members_.begin(), members_.end(), [](const Member& member) {
     return member.health == Health::kDown || (member.health != Health::kUnknown && member.has_way());
   });
-}
-
-TableMemory table_memory(const config::Config& config) {
-  Journal journal;
-  const Model model(config, journal);
-  TableMemory out;
-  for (const Placement& placement : model.placements()) {
-    out.bytes += channel::align_up(placement.table_size * sizeof(channel::BackendId), channel::kArenaUnit);
-  }
-  return out;
-}
-
-std::string table_memory_fault(const config::Config& config) {
-  const TableMemory memory = table_memory(config);
-  if (memory.bytes <= memory.most) return "";
-  return fmt::format(
-      "the tables of all services together need {:.1f} MiB, {:.1f} MiB are allowed; use smaller values of table_size",
-      in_mib(memory.bytes), in_mib(memory.most));
 }
 
 }  // namespace sluice::control

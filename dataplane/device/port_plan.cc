@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/device/port_plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace sluice {
 namespace {
 
 constexpr uint64_t kRssTcp = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
+
+const char* rss_name(const PortPlan& plan) {
+  if (plan.rss_types == 0) return "no RSS";
+  return plan.by_client ? "RSS by client" : "RSS";
+}
 
 }  // namespace
 
@@ -46,6 +53,14 @@ PortPlan plan_port(const DeviceCapabilities& device, Faces faces, uint32_t worke
   // may send what another received.
   if (workers == 1) plan.transmit_offloads |= device.transmit_offloads & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
   return plan;
+}
+
+std::string describe(const PortPlan& plan) {
+  const auto plural = [](uint16_t n, const char* what) {
+    return fmt::format("{} {} queue{}", n, what, n == 1 ? "" : "s");
+  };
+  return fmt::format("{} and {}, {}", plural(plan.receive_queues, "receive"), plural(plan.transmit_queues, "transmit"),
+                     rss_name(plan));
 }
 
 }  // namespace sluice

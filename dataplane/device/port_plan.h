@@ -44,6 +44,9 @@ bool can_spread(const DeviceCapabilities& device, Faces faces, uint32_t workers)
 /// kHandover as many workers have queue pairs as the device can give, and any RSS it has spreads the work of receiving.
 PortPlan plan_port(const DeviceCapabilities& device, Faces faces, uint32_t workers, Spread spread);
 
+/// Its queues and how packets are spread over them, in words.
+std::string describe(const PortPlan& plan);
+
 /// The queue of `worker` among `queues`, of which `first_worker` has the first: or WorkerPort::kNoQueue.
 constexpr uint16_t queue_of(uint32_t worker, uint16_t queues, uint32_t first_worker, uint32_t workers) {
   const uint32_t queue = worker >= first_worker ? worker - first_worker : worker + workers - first_worker;

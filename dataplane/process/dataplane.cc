@@ -46,19 +46,6 @@ int socket_of(uint32_t worker) {
   return static_cast<int>(rte_lcore_to_socket_id(worker_lcore(worker)));
 }
 
-const char* rss_name(const PortPlan& plan) {
-  if (plan.rss_types == 0) return "no RSS";
-  return plan.by_client ? "RSS by client" : "RSS";
-}
-
-std::string describe(const PortPlan& plan) {
-  const auto plural = [](uint16_t n, const char* what) {
-    return fmt::format("{} {} queue{}", n, what, n == 1 ? "" : "s");
-  };
-  return fmt::format("{} and {}, {}", plural(plan.receive_queues, "receive"), plural(plan.transmit_queues, "transmit"),
-                     rss_name(plan));
-}
-
 /// A pool of packet buffers, or null with rte_errno. `packed`: one straight after the other, across the borders of
 /// pages. The AF_XDP driver shares `buffers * size` bytes from the pool's start with the kernel, which throws away for
 /// good every buffer beyond: its receive ring would run dry. Only devices that know physical addresses need the
