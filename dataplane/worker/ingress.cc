@@ -58,7 +58,7 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
       if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
       kept = enter(kept, how, mbufs[i]);
     }
-    burst_.count = kept;
+    burst_.count = settle_syns(kept);
   }
 }
 
@@ -87,6 +87,7 @@ uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, u
 }
 
 // Inline by force: what the loop around it keeps in registers is a tenth of a packet's way.
+template <bool kMayShed>
 [[gnu::always_inline]] inline uint32_t Worker::enter(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept {
   Burst& burst = burst_;
   Packet& packet = burst.packet[kept];
@@ -99,10 +100,9 @@ uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, u
   const Endpoint destination = fast ? end_of_fast(*mbuf, false) : packet.destination;
   const bool from_client = how.faces == Faces::kClients ||
                            (how.faces == Faces::kBoth && state_.find_service(destination) != channel::kNoService);
-  if (shedder_.is_on() && from_client && is_opening(packet)) [[unlikely]] {
-    if (is_shed(destination)) return drop_at_once(how.port, mbuf, Counter::kDropSynShed), kept;
-  }
   const uint64_t hash = flows_.hash(from_client ? source : destination);
+  if (kMayShed && shedder_.is_on() && from_client && may_be_shed(packet, destination)) [[unlikely]]
+    return shedder_.put(how, mbuf, hash, packet.sequence), kept;
   if (!how.mine) {
     const uint32_t owner = from_client ? ownership_.of_client(hash) : ownership_.of_reply(packet.destination, hash);
     if (owner != setup_.index) {
@@ -152,8 +152,14 @@ bool Worker::meet_exception(Arrival how, rte_mbuf* mbuf, const Packet& packet, P
 
 /// Of a new connection to an address of ours, which is for the kernel, nothing is dropped here: it may be the
 /// operator's.
-bool Worker::is_shed(const Endpoint& destination) noexcept {
-  return state_.find_service(destination) != channel::kNoService && shedder_.takes_next();
+bool Worker::may_be_shed(const Packet& packet, const Endpoint& destination) noexcept {
+  return is_opening(packet) && state_.find_service(destination) != channel::kNoService && shedder_.doubts_next();
+}
+
+uint32_t Worker::settle_syns(uint32_t kept) noexcept {
+  shedder_.settle([&](const Arrival& how, rte_mbuf* mbuf) { drop_at_once(how.port, mbuf, Counter::kDropSynShed); },
+                  [&](const Arrival& how, rte_mbuf* mbuf) { kept = enter<false>(kept, how, mbuf); });
+  return kept;
 }
 
 /// Hands an ICMP error to the owner of the flow that it is about. False if it is none, or is ours.
@@ -168,7 +174,7 @@ bool Worker::hand_over_quoted(uint32_t port, rte_mbuf* mbuf, const Packet& packe
 
 bool Worker::take_up_held() noexcept {
   const auto enter_one = [this](uint32_t port, rte_mbuf* mbuf) {
-    burst_.count = enter(burst_.count, arrival(port, true, setup_.index), mbuf);
+    burst_.count = settle_syns(enter(burst_.count, arrival(port, true, setup_.index), mbuf));
   };
   return held_.take_up(enter_one, [this] { process(); });
 }
@@ -197,7 +203,7 @@ bool Worker::receive_handed() noexcept {
         kept = enter(kept, arrival(mbuf->port, true, note.what == Handed::kAsk ? note.asker : setup_.index), mbuf);
       }
     }
-    burst_.count = kept;
+    burst_.count = settle_syns(kept);
     counters_.count(Counter::kHandedIn, n - made);
     timer_.end_stage(Counter::kStageParse);
     if (is_burst_full()) process();

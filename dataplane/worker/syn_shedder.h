@@ -4,15 +4,20 @@
 // that polls knows it for certain: it is behind at a queue that had a full burst each time, until all that the queue
 // holds has gone by several times. A burst of SYNs that meets an idle worker never takes so long: the queue is empty
 // before. Of the SYNs to services a share is dropped, as they come in; the share grows while a queue stays full and
-// shrinks while none does, so no more are dropped than has to be. ACKs are never dropped: who acknowledges a cookie is
-// there. Thread safety: none; one worker owns it.
+// shrinks while none does, so no more are dropped than has to be. A SYN that comes again passes (dropped_syns.h): it is
+// of a client that is there. Of these a share goes only where dropping the others is not enough. ACKs are never
+// dropped: who acknowledges a cookie is there. Thread safety: none; one worker owns it.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <span>
+#include <utility>
 
+#include "dataplane/worker/arrival.h"
 #include "dataplane/worker/context.h"
+#include "dataplane/worker/dropped_syns.h"
 
 namespace sluice {
 
@@ -61,17 +66,59 @@ class SynShedder {
 
   bool is_on() const noexcept { return on_; }
 
-  /// Whether the next SYN to a service is dropped: as many as the share says, evenly.
-  bool takes_next() noexcept {
-    sum_ += share_;
-    const bool takes = sum_ >= kWhole;
-    sum_ %= kWhole;
-    return takes;
+  /// Whether the next SYN to a service is to be dropped if it comes for the first time: then it is to be put here.
+  bool doubts_next() noexcept { return of_first_.takes_next(); }
+
+  /// `source_hash`: of the SYN's source, under a secret. At most kMaxBurst may wait for settle(): meanwhile the memory
+  /// comes that tells.
+  void put(const Arrival& how, rte_mbuf* mbuf, uint64_t source_hash, uint32_t sequence) noexcept {
+    dropped_.prefetch(source_hash, sequence);
+    doubtful_[doubtful_count_++] = {how, mbuf, source_hash, sequence};
+  }
+
+  /// Calls `drop(how, mbuf)` or `pass(how, mbuf)` for each that was put here.
+  template <typename Drop, typename Pass>
+  void settle(Drop drop, Pass pass) noexcept {
+    for (const Doubtful& one : std::span(doubtful_).first(std::exchange(doubtful_count_, 0))) {
+      const bool passes =
+          dropped_.comes_again(one.source_hash, one.sequence, clock_.now_ms()) && !of_repeated_.takes_next();
+      if (passes) {
+        pass(one.how, one.mbuf);
+      } else {
+        drop(one.how, one.mbuf);
+      }
+    }
   }
 
  private:
-  static constexpr uint32_t kWhole = 256;
   static constexpr uint32_t kManyPackets = 1U << 30;
+
+  /// So many 256ths of what is asked about are taken, evenly.
+  class Share {
+   public:
+    bool takes_next() noexcept {
+      sum_ += share_;
+      const bool takes = sum_ >= kWhole;
+      sum_ %= kWhole;
+      return takes;
+    }
+    bool is_none() const noexcept { return share_ == 0; }
+    bool is_most() const noexcept { return share_ == kMost; }
+    void grow() noexcept { share_ = std::min(share_ + kStep, kMost); }
+    void shrink() noexcept { share_ -= std::min(share_, kBack); }
+
+   private:
+    static constexpr uint32_t kWhole = 256;
+    uint32_t share_ = 0;
+    uint32_t sum_ = 0;
+  };
+
+  struct Doubtful {
+    Arrival how;
+    rte_mbuf* mbuf;
+    uint64_t source_hash;
+    uint32_t sequence;
+  };
 
   struct Queue {
     uint32_t room = 0;     // packets that it holds; 0 = not known: it is never behind
@@ -86,7 +133,7 @@ class SynShedder {
 
   void begin() noexcept {
     on_ = true;
-    share_ = kStep;
+    of_first_.grow();
     judged_ms_ = behind_ms_ = clock_.now_ms();
     counters_.set_gauge(Counter::kShedsSynsNow, 1);
   }
@@ -95,9 +142,13 @@ class SynShedder {
     // A queue that has been full ever since the last judgement.
     const bool behind = std::ranges::any_of(
         queues_, [&](const Queue& of) { return of.room != 0 && of.packets != 0 && of.full_since_ms <= judged_ms_; });
-    share_ = behind ? std::min(share_ + kStep, kMost) : share_ - std::min(share_, kBack);
+    if (behind) {
+      (of_first_.is_most() ? of_repeated_ : of_first_).grow();
+    } else {
+      (of_repeated_.is_none() ? of_first_ : of_repeated_).shrink();
+    }
     judged_ms_ = clock_.now_ms();
-    if (share_ != 0) behind_ms_ = judged_ms_;
+    if (!of_first_.is_none()) behind_ms_ = judged_ms_;
     if (judged_ms_ - behind_ms_ < kQuietMs) return;
     on_ = false;
     counters_.set_gauge(Counter::kShedsSynsNow, 0);
@@ -107,8 +158,11 @@ class SynShedder {
   Counters& counters_;
   std::array<Queue, channel::kMaxPorts + channel::kMaxWorkers> queues_{};
   bool on_ = false;
-  uint32_t share_ = 0;  // of the SYNs, in 256ths
-  uint32_t sum_ = 0;
+  Share of_first_;
+  Share of_repeated_;
+  DroppedSyns dropped_;
+  std::array<Doubtful, kMaxBurst> doubtful_;
+  uint32_t doubtful_count_ = 0;
   uint64_t judged_ms_ = 0;
   uint64_t behind_ms_ = 0;
 };

@@ -67,13 +67,6 @@ class Worker {
 
   // ingress.cc: what fills the burst.
   /// How frames arrive: what a burst of them has in common.
-  struct Arrival {
-    uint32_t port;
-    Faces faces;
-    uint64_t mac_word;
-    bool mine;       // no other worker is to be considered
-    uint32_t asker;  // the worker that met it first
-  };
   Arrival arrival(uint32_t port, bool mine, uint32_t asker) const noexcept {
     return {port, setup_.port[port].faces, egress_.mac_word(port), mine, asker};
   }
@@ -83,15 +76,18 @@ class Worker {
   void parse(uint32_t port, uint32_t received) noexcept;
   /// Parses one frame and enters it into the burst at place `kept`, unless it is dealt with at once, waits for the
   /// exception path, or is handed over. Returns the next place.
+  template <bool kMayShed = true>
   uint32_t enter(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept;
   uint32_t enter_slow(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept;
+  /// Drops the SYNs that wait for it, or enters them. Returns the next place.
+  uint32_t settle_syns(uint32_t kept) noexcept;
   /// What `received` frames of one burst have become from place `kept` on, where all are from clients, or all from
   /// backends, and ours.
   template <bool kFromClient>
   uint32_t enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept;
   /// For a frame that is no TCP segment; true if it goes on as one.
   bool meet_exception(Arrival how, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept;
-  bool is_shed(const Endpoint& destination) noexcept;
+  bool may_be_shed(const Packet& packet, const Endpoint& destination) noexcept;
   bool hand_over_quoted(uint32_t port, rte_mbuf* mbuf, const Packet& packet) noexcept;
   bool is_burst_full() const noexcept { return burst_.count + exceptions_.waiting() > Burst::kSize - kMaxBurst; }
 

@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 
 from .blast_lab import EXAMPLE, Lab, Network, build_directory, ip, lab_settings, sysctl
 from .comparison import program
@@ -83,6 +84,14 @@ class FloodLab(Lab):
             wait_until(lambda where=namespace: ":25 " in run("ss", "-Hltn", namespace=where), 10, "sink listening")
         for index in range(len(self.network.backends)):
             self.balancer.wait_state("mta", f"mta{index + 1}", 25, up=True)
+
+    def crowd(self, neighbours):
+        """So many programs more that always have something to do have the worker's processor too, with as good a claim to it."""
+        for number in range(neighbours):
+            spinner = Service(f"neighbour {number + 1}", [sys.executable, "-c", "while True: pass"], self.directory / "neighbour.log")
+            self.services.append(spinner)
+            os.sched_setaffinity(spinner.pid, [self.worker_cpu])
+            os.setpriority(os.PRIO_PROCESS, spinner.pid, -20)
 
     def client(self, *arguments):
         """The command line of the mail client."""

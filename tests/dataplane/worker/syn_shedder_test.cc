@@ -119,6 +119,66 @@ TEST_F(SynShedderTest, EndsWhenForAWhileNoneHadToBeDropped) {
   EXPECT_EQ(shed(), after);
 }
 
+/// Clients, of whom each sends the same SYN whenever it is told to, amid a flood that keeps the worker behind.
+class ClientsAmidAFlood : public SynShedderTest {
+ protected:
+  static constexpr uint32_t kClients = 64;
+
+  void SetUp() override {
+    SynShedderTest::SetUp();
+    full(SynShedder::kBehindMs + SynShedder::kJudgeMs * SynShedder::kMost / SynShedder::kStep);
+  }
+  static Endpoint address(uint32_t client) { return {Address::v4(Be32::of(0xc6336400 + client)), Be16::of(4000)}; }
+  /// The flood goes on, and the worker keeps up with it by what it drops: it is behind just often enough for that.
+  void pass(uint64_t ms) {
+    for (const uint64_t end = bench_.now_ms() + ms; bench_.now_ms() < end;) {
+      full(2 * SynShedder::kJudgeMs);
+      easy(8, SynShedder::kJudgeMs);
+    }
+  }
+  /// Each sends once, each at another place of a burst. Returns how many of them got through.
+  uint32_t each_sends() {
+    uint32_t through = 0;
+    for (uint32_t client = 0; client < kClients; client++) {
+      for (uint32_t i = 0; i < client % kBurst; i++) syn();
+      bench_.client_sends(Frame().from(address(client)).to(kVip).syn().seq(client));
+      for (uint32_t i = client % kBurst + 1; i < kBurst; i++) syn();
+      turn(0);
+      through += static_cast<uint32_t>(std::ranges::count(forwarded_, address(client), &ReadFrame::source));
+    }
+    return through;
+  }
+};
+
+TEST_F(ClientsAmidAFlood, ASynThatComesAgainAfterASecondPasses) {
+  EXPECT_LT(each_sends(), kClients / 4) << "the flood's share is theirs too, the first time";
+  pass(1000);
+  EXPECT_GT(each_sends(), kClients * 9 / 10) << "but where a SYN of the flood took one's place";
+  bench_.expect_counter_law();
+}
+
+TEST_F(ClientsAmidAFlood, WhatComesAgainAtOnceIsNoClients) {
+  each_sends();
+  for (uint32_t n = 0; n < 4; n++) EXPECT_LT(each_sends(), kClients / 4);
+}
+
+TEST_F(ClientsAmidAFlood, WhatComesAgainMuchLaterIsAnotherConnection) {
+  each_sends();
+  pass(DroppedSyns::kLatestMs + 100);
+  EXPECT_LT(each_sends(), kClients / 4);
+}
+
+TEST_F(SynShedderTest, AFloodThatRepeatsItsSynsIsDroppedLikeAnother) {
+  const auto wave = [&] {
+    const uint64_t before = shed();
+    for (forged_ = 0; forged_ < 100 * kBurst;) full(1, 10);  // the same ones every second
+    return static_cast<double>(shed() - before) / (100 * kBurst);
+  };
+  for (uint32_t n = 0; n < 8; n++) wave();
+  ASSERT_EQ(now(), 1u);
+  EXPECT_GT(wave(), 0.8) << "they pass only while that is not too many";
+}
+
 TEST_F(SynShedderTest, WhatIsForTheKernelIsNotDropped) {
   full(200);
   ASSERT_EQ(now(), 1u);
