@@ -171,7 +171,7 @@ std::string records_fault(const std::string& text) {
 }
 
 bool is_loopback(const IpAddress& address) {
-  return address == *IpAddress::parse("::1") || (address.is_v4() && address.bytes[12] == 127);
+  return address == IpAddress::parse("::1") || (address.is_v4() && address.bytes[12] == 127);
 }
 
 }  // namespace

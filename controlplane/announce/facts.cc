@@ -70,6 +70,7 @@ std::vector<VipFacts> vip_facts(const Model& model, config::Require require) {
     if (tally.first_fault.empty()) tally.first_fault = fmt::format("{}: {}", service.config.name, placement.reason);
   }
   std::vector<VipFacts> out;
+  out.reserve(tallies.size());
   for (const auto& [vip, tally] : tallies) out.push_back(judge(vip, tally, require));
   std::map<config::IpAddress, VipFacts> leaving;
   for (const RemovedService& service : model.removed_services())

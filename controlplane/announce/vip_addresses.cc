@@ -60,7 +60,8 @@ VipAddresses::VipAddresses(boost::asio::io_context& io, Journal& journal, const 
                .settle = [this] { return settle(); }}) {}
 
 std::set<config::IpAddress> VipAddresses::start(std::set<Place> places) {
-  if (const auto text = read_state(path_); text && *text) remembered_ = places_from(**text);
+  const auto kept = read_state(path_);
+  if (const std::optional<std::string> text = kept.value_or(std::nullopt)) remembered_ = places_from(*text);
   for (const auto& [place, addresses] : remembered_) former_.insert(place);
   follow(std::move(places));
   upkeep_.start();
@@ -151,9 +152,11 @@ void VipAddresses::remember() {
       now[place] = before == remembered_.end() ? std::set<config::IpAddress>{} : before->second;
     }
   }
-  for (const Place& place : wanted_ ? places_ : std::set<Place>{}) {
-    for (const auto& [vip, is_wanted] : *wanted_)
-      if (is_wanted) now[place].insert(vip);
+  if (wanted_) {
+    for (const Place& place : places_) {
+      for (const auto& [vip, is_wanted] : *wanted_)
+        if (is_wanted) now[place].insert(vip);
+    }
   }
   if (now == remembered_) return;
   remembered_ = std::move(now);

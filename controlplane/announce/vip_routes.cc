@@ -66,7 +66,8 @@ VipRoutes::VipRoutes(boost::asio::io_context& io, Journal& journal, const std::s
 }
 
 std::set<VipRoute> VipRoutes::start(std::optional<Place> place) {
-  if (const auto text = read_state(path_); text && *text) former_ = places_from(**text);
+  const auto kept = read_state(path_);
+  if (const std::optional<std::string> text = kept.value_or(std::nullopt)) former_ = places_from(*text);
   follow(place);
   upkeep_.start();
   std::set<VipRoute> out;

@@ -40,9 +40,10 @@ json services_of(const Model& model, const config::IpAddress& vip) {
 
 json node_json(const NodeDrain& node) {
   const auto& wish = node.wish();
+  const auto deadline = wish ? wish->deadline : std::nullopt;
   return {{"phase", name_of(node.phase())},
           {"since", wish ? json(to_rfc3339(wish->since)) : json(nullptr)},
-          {"deadline", wish && wish->deadline ? json(to_rfc3339(*wish->deadline)) : json(nullptr)},
+          {"deadline", deadline ? json(to_rfc3339(*deadline)) : json(nullptr)},
           {"leaving", node.leaves()},
           {"flows_now", node.flows() ? json(node.flows()->open) : json(nullptr)}};
 }

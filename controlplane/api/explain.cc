@@ -49,9 +49,10 @@ std::string why_blocked(const ApiContext& context, const Address& address) {
   if (!context.sources->list()->contains(source) && (refused == nullptr || !refused->contains(source))) return "";
   const auto by = context.sources->what_blocks({source, 128}, 1);
   if (by.empty()) return "its source is blocked";  // no longer, from the next list on
-  return fmt::format("its source is blocked: {} {}", by[0].prefix.to_string(),
-                     by[0].by_hand    ? "by hand"
-                     : by[0].offender ? "for " + std::string(name_of(by[0].offender->offence))
+  const auto& first = by.front();
+  return fmt::format("its source is blocked: {} {}", first.prefix.to_string(),
+                     first.by_hand    ? "by hand"
+                     : first.offender ? "for " + std::string(name_of(first.offender->offence))
                                       : "in " + context.sources->config().block_file);
 }
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/figures/sampler.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace sluice::control {
+
+using Clock = std::chrono::steady_clock;
 
 namespace {
 
@@ -36,44 +39,74 @@ std::string subject_of(const Member& member) {
   return "backend " + member.label();
 }
 
-void read_all(History& history, const Model& model, const ChannelClient& channel, History::Time now) {
-  history.begin(now);
-  std::optional<Totals> all;
-  for (const ServiceState& service : model.services()) {
-    const auto totals = totals_of(channel, service);
-    add_to(all, totals);
-    history.read(subject_of(service), totals);
+HistoryReader::HistoryReader(History& history, const Model& model, const ChannelClient& channel)
+    : history_(history), model_(model), channel_(channel) {}
+
+void HistoryReader::begin(History::Time now) {
+  now_ = now;
+  composition_ = 0;  // no model's
+}
+
+bool HistoryReader::run(Clock::duration at_most) {
+  if (composition_ != model_.composition()) {
+    composition_ = model_.composition();
+    history_.begin(now_);
+    steps_ = steps();
   }
-  history.read(kAllServices, all);
-  std::vector<std::optional<Totals>> members;
-  members.reserve(model.members().size());
-  for (const Member& member : model.members()) {
-    members.push_back(totals_of(channel, member));
-    history.read(subject_of(member), members.back());
-  }
-  for (const Placement& placement : model.placements()) {
-    std::optional<Totals> sum;
-    for (const size_t i : placement.members) add_to(sum, members[i]);
-    history.read(subject_of(placement), sum);
-  }
-  history.end();
+  if (!steps_.run(at_most)) return false;
+  history_.end();
+  return true;
+}
+
+Steps HistoryReader::steps() {
+  all_.reset();
+  members_.clear();
+  members_.reserve(model_.members().size());
+  Steps out;
+  out.add(model_.services().size(), [this](size_t i) { read_service(model_.services()[i]); });
+  out.add(1, [this](size_t) { history_.read(kAllServices, all_); });
+  out.add(model_.members().size(), [this](size_t i) { read_member(model_.members()[i]); });
+  out.add(model_.placements().size(), [this](size_t i) { read_placement(model_.placements()[i]); });
+  return out;
+}
+
+void HistoryReader::read_service(const ServiceState& service) {
+  const auto totals = totals_of(channel_, service);
+  add_to(all_, totals);
+  history_.read(subject_of(service), totals);
+}
+
+void HistoryReader::read_member(const Member& member) {
+  members_.push_back(totals_of(channel_, member));
+  history_.read(subject_of(member), members_.back());
+}
+
+void HistoryReader::read_placement(const Placement& placement) {
+  std::optional<Totals> sum;
+  for (const size_t i : placement.members) add_to(sum, members_[i]);
+  history_.read(subject_of(placement), sum);
 }
 
 Sampler::Sampler(boost::asio::io_context& io, const Model& model, const ChannelClient& channel)
-    : model_(model), channel_(channel), timer_(io) {}
+    : reader_(history_, model, channel), timer_(io) {}
 
 void Sampler::start() {
-  timer_.expires_after(std::chrono::seconds(0));
-  wait();
+  due_ = Clock::now();
+  wait_until(due_);
 }
 
-void Sampler::wait() {
+void Sampler::wait_until(Clock::time_point when) {
+  timer_.expires_at(when);
   timer_.async_wait([this](const boost::system::error_code& cancelled) {
-    if (cancelled) return;
-    read_all(history_, model_, channel_, std::chrono::steady_clock::now());
-    timer_.expires_at(std::max(timer_.expiry() + kInterval, std::chrono::steady_clock::now()));
-    wait();
+    if (!cancelled) take_turn();
   });
+}
+
+void Sampler::take_turn() {
+  if (!reading_) reader_.begin(Clock::now());
+  reading_ = !reader_.run(kTurn);
+  if (!reading_) due_ = std::max(due_ + kInterval, Clock::now());
+  wait_until(reading_ ? Clock::now() : due_);
 }
 
 }  // namespace sluice::control

@@ -9,12 +9,9 @@ namespace sluice::control {
 
 namespace asio = boost::asio;
 using Clock = std::chrono::steady_clock;
-using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kTurn = 4ms;
-constexpr size_t kRowsBetweenLooks = 16;  // at the clock
 constexpr unsigned kMostBegun = 3;
 
 /// An answer between its turns.
@@ -48,21 +45,6 @@ void take_turn(const std::shared_ptr<InTheMaking>& making) {
 }
 
 }  // namespace
-
-void Steps::add(size_t rows, std::function<void(size_t)> work) {
-  steps_.push_back({rows, std::move(work)});
-}
-
-bool Steps::run(Clock::duration at_most) {
-  const Clock::time_point began = Clock::now();
-  for (size_t done = 1; step_ < steps_.size(); step_++, row_ = 0) {
-    while (row_ < steps_[step_].rows) {
-      steps_[step_].work(row_++);
-      if (done++ % kRowsBetweenLooks == 0 && Clock::now() - began >= at_most) return false;
-    }
-  }
-  return true;
-}
 
 ApiResponse LongAnswer::whole() && {
   steps.run(Clock::duration::max());

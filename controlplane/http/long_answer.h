@@ -5,34 +5,13 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <vector>
 
+#include "controlplane/base/steps.h"
 #include "controlplane/http/router.h"
 
 namespace sluice::control {
-
-/// Work in steps, one behind the other, each of so many rows. It may rest between any two rows.
-class Steps {
- public:
-  /// `work(row)` for each row from 0.
-  void add(size_t rows, std::function<void(size_t)> work);
-
-  /// Goes on until all is done, which is true then, or so much time is over.
-  bool run(std::chrono::steady_clock::duration at_most);
-
- private:
-  struct Step {
-    size_t rows;
-    std::function<void(size_t)> work;
-  };
-  std::vector<Step> steps_;
-  size_t step_ = 0;
-  size_t row_ = 0;
-};
 
 /// One answer in the making: when the steps are done, `finish` gives it away.
 struct LongAnswer {

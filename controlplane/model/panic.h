@@ -133,21 +133,21 @@ class Panic {
     bool was_good = false;
     bool doubtful = false;  // its last result was bad
     bool down = false;
-    Time down_since{};
+    Time down_since;
     bool has_way = false;
     std::optional<Place> place;  // of its last way
     health::Evidence evidence = health::Evidence::kNone;
-    Time evidence_since{};             // the first of such results in a row
+    Time evidence_since;               // the first of such results in a row
     std::optional<Time> witnessed_at;  // the first time since then that another was heard
     bool bracketed = false;            // a probe that began after that failed as well
-    Time asked_at{};                   // when the last probe that has ended began
+    Time asked_at;                     // when the last probe that has ended began
     std::optional<Time> failing_since;
-    Time heard_at{};  // last
-    Time known_at{};  // heard, or found to fail
+    Time heard_at;  // last
+    Time known_at;  // heard, or found to fail
 
     bool interrupted = false;
     bool awaiting = false;
-    Time awaiting_until{};
+    Time awaiting_until;
     std::string interruption;
 
     Standing standing = Standing::kGood;

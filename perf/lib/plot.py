@@ -13,13 +13,14 @@ line { stroke: #24292f; stroke-width: 1.5 }
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .note { fill: #9da7b3 } line { stroke: #e6edf3 } }"""
 
 
-def bars(title, note, rows, digits=0):
-    """`rows`: (key, label, median, smallest, largest), the last two equal to the median where nothing was repeated. Returns the SVG."""
+def bars(title, note, rows, digits=0, left=LEFT):
+    """`rows`: (key, label, median, smallest, largest), the last two equal to the median where nothing was repeated. `left`: room for the
+    labels. Returns the SVG."""
     largest = max((row[4] for row in rows), default=0) or 1
     height = TOP + ROW * len(rows) + 10
 
     def x(value):
-        return LEFT + (WIDTH - LEFT - RIGHT) * max(value, 0) / largest
+        return left + (WIDTH - left - RIGHT) * max(value, 0) / largest
 
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{html.escape(title)}">',
            f"<style>{STYLE}</style>", f'<text class="title" x="8" y="20">{html.escape(title)}</text>',
@@ -27,12 +28,39 @@ def bars(title, note, rows, digits=0):
     for number, (key, label, median, smallest, biggest) in enumerate(rows):
         top = TOP + ROW * number
         middle = top + ROW / 2
-        out += [f'<text x="{LEFT - 8}" y="{middle + 5}" text-anchor="end">{html.escape(label)}</text>',
-                f'<rect x="{LEFT}" y="{top + 5}" width="{max(x(median) - LEFT, 0.5):.1f}" height="{ROW - 10}" '
+        out += [f'<text x="{left - 8}" y="{middle + 5}" text-anchor="end">{html.escape(label)}</text>',
+                f'<rect x="{left}" y="{top + 5}" width="{max(x(median) - left, 0.5):.1f}" height="{ROW - 10}" '
                 f'fill="{COLOURS.get(key, OTHER)}"/>']
         if biggest > smallest:
             out.append(f'<line x1="{x(smallest):.1f}" y1="{middle}" x2="{x(biggest):.1f}" y2="{middle}"/>')
         out.append(f'<text x="{x(biggest) + 8:.1f}" y="{middle + 5}">{median:,.{digits}f}</text>')
+    return "\n".join([*out, "</svg>"]) + "\n"
+
+
+PARTS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf")
+
+
+def stacked(title, note, parts, rows):
+    """`parts`: what a bar is made of, at most eight; `rows`: (label, the parts' sizes). Returns the SVG."""
+    largest = max((sum(sizes) for _, sizes in rows), default=0) or 1
+    legend = TOP + ROW * len(rows) + 14
+    per_line = 4
+    height = legend + 20 * math.ceil(len(parts) / per_line) + 6
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{html.escape(title)}">',
+           f"<style>{STYLE}</style>", f'<text class="title" x="8" y="20">{html.escape(title)}</text>',
+           f'<text class="note" x="8" y="37">{html.escape(note)}</text>']
+    for number, (label, sizes) in enumerate(rows):
+        top, at = TOP + ROW * number, float(LEFT)
+        out.append(f'<text x="{LEFT - 8}" y="{top + ROW / 2 + 5}" text-anchor="end">{html.escape(label)}</text>')
+        for part, size in enumerate(sizes):
+            width = (WIDTH - LEFT - 70) * size / largest
+            out.append(f'<rect x="{at:.1f}" y="{top + 5}" width="{width:.1f}" height="{ROW - 10}" fill="{PARTS[part]}"/>')
+            at += width
+        out.append(f'<text x="{at + 8:.1f}" y="{top + ROW / 2 + 5}">{sum(sizes):,.0f}</text>')
+    for number, name in enumerate(parts):
+        x, y = 8 + 155 * (number % per_line), legend + 20 * (number // per_line)
+        out += [f'<rect x="{x}" y="{y}" width="12" height="12" fill="{PARTS[number]}"/>',
+                f'<text class="note" x="{x + 18}" y="{y + 10}">{html.escape(name)}</text>']
     return "\n".join([*out, "</svg>"]) + "\n"
 
 

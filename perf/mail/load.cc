@@ -14,7 +14,6 @@ namespace sluice::mail {
 
 namespace {
 
-constexpr uint64_t kSecondUs = 1'000'000;
 constexpr uint64_t kOpeningAtOnce = 128;  // handshakes under way while sessions to be held are opened
 
 std::string joined(const std::vector<std::string>& parts) {
