@@ -63,14 +63,14 @@ void sluice_parse(benchmark::State& state) {
   const Frames all(kMinimalFrame, kV6);
   uint64_t mac_word = 0;
   std::memcpy(&mac_word, kFramesMac.bytes.data(), 6);
-  const __m256i usual = fast_frame(mac_word);
+  const FastFrames usual(mac_word);
   std::array<Packet, Frames::kCount> packet{};
   Packet cast{};
   struct_cast(*all.mbuf[0], cast);
   uint32_t refused = 0;
   for (auto _ : state) {
     for (uint32_t i = 0; i < Frames::kCount; i++) {
-      refused += !parse_fast(*all.mbuf[i], usual, packet[i]) &&
+      refused += !parse_fast(*all.mbuf[i], usual, packet[i]) && !parse_fast_v6(*all.mbuf[i], usual, packet[i]) &&
                  parse_any(*all.mbuf[i], kFramesMac, packet[i]) != ParseVerdict::kTcp;
     }
     benchmark::ClobberMemory();

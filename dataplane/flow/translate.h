@@ -59,6 +59,17 @@ inline void rewrite_ipv4_address(uint8_t* l3, uint8_t* l4, const Address& to, co
   store(l3 + ipv4::kChecksum, static_cast<uint16_t>(new_sums >> 32));
 }
 
+/// The same over IPv6, where there is but one checksum.
+template <Side kSide>
+inline void rewrite_ipv6_address(uint8_t* l3, uint8_t* l4, const Address& to, const EndpointSums& before,
+                                 const EndpointSums& after) noexcept {
+  __builtin_memcpy(l3 + (kSide == Side::kSource ? ipv6::kSource : ipv6::kDestination), to.bytes.data(), 16);
+  l3[ipv6::kHopLimit]--;
+  store(l4 + tcp::kChecksum,
+        update_checksum(load<uint16_t>(l4 + tcp::kChecksum), static_cast<uint16_t>(before.endpoint),
+                        static_cast<uint16_t>(after.endpoint)));
+}
+
 /// Replaces one endpoint of a TCP packet, whose sums are `before`, by `to`, and takes one hop off.
 template <Side kSide>
 inline void rewrite_endpoint(rte_mbuf& mbuf, const Packet& packet, const Endpoint& to, const EndpointSums& before,
@@ -67,15 +78,11 @@ inline void rewrite_endpoint(rte_mbuf& mbuf, const Packet& packet, const Endpoin
   uint8_t* l3 = data + packet.l3_offset;
   uint8_t* l4 = data + packet.l4_offset;
   store(l4 + (kSide == Side::kSource ? tcp::kSourcePort : tcp::kDestinationPort), to.port.raw);
-  if (!packet.v6) {
+  if (packet.v6) {
+    rewrite_ipv6_address<kSide>(l3, l4, to.address, before, after);
+  } else {
     rewrite_ipv4_address<kSide>(l3, l4, to.address, before, after);
-    return;
   }
-  __builtin_memcpy(l3 + (kSide == Side::kSource ? ipv6::kSource : ipv6::kDestination), to.address.bytes.data(), 16);
-  l3[ipv6::kHopLimit]--;
-  store(l4 + tcp::kChecksum,
-        update_checksum(load<uint16_t>(l4 + tcp::kChecksum), static_cast<uint16_t>(before.endpoint),
-                        static_cast<uint16_t>(after.endpoint)));
 }
 
 /// NAT towards a backend: the destination becomes the backend's endpoint.

@@ -81,7 +81,7 @@ struct alignas(64) Packet {
   bool v6;
   uint8_t tcp_flags;
   uint8_t tcp_header_bytes;
-  bool plain;            // untagged IPv4 without options and none of SYN, FIN, RST; found so by parse_fast()
+  bool plain;            // untagged, no IPv4 options or IPv6 extensions, none of SYN, FIN, RST; by parse_fast()
   uint32_t fragment_id;  // the datagram's identification, host order; of fragments only
 
   /// Sequence space that the segment takes (RFC 9293 section 3.4).

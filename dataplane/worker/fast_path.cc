@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fast path: all the way for what nearly every packet is, a segment in mid-connection of an established NAT flow
-// over untagged IPv4. Does what the slow path does, with all that such a packet does not need left out, and leaves
-// every other packet to it.
+// The fast path: all the way for what nearly every packet is, a segment in mid-connection of an established NAT flow,
+// untagged, over IPv4 or IPv6. Does what the slow path does, with all that such a packet does not need left out, and
+// leaves every other packet to it.
 #include <immintrin.h>
 #include <rte_cycles.h>
 
@@ -16,7 +16,11 @@
 namespace sluice {
 namespace {
 
-constexpr uint32_t kIpAt = kEthernetBytes, kTcpAt = kEthernetBytes + ipv4::kBytes;
+constexpr uint32_t kIpAt = kEthernetBytes;
+template <bool kV6>
+constexpr uint32_t kTcpAt = kIpAt + (kV6 ? ipv6::kBytes : ipv4::kBytes);
+template <bool kV6>
+constexpr uint32_t kHopsAt = kIpAt + (kV6 ? ipv6::kHopLimit : ipv4::kTtl);
 
 /// A NAT flow that is established, and of which nothing special is to be done.
 bool takes_fast_path(const Flow& flow) {
@@ -47,20 +51,27 @@ bool is_expected(const Packet& packet, uint32_t next, uint32_t other_next) {
 }
 
 /// As translate.h's rewrite_endpoint(), at offsets that are known.
-template <Side kSide>
+template <Side kSide, bool kV6>
 void rewrite(uint8_t* data, const Endpoint& to, const EndpointSums& before, const EndpointSums& after) {
-  store(data + kTcpAt + (kSide == Side::kSource ? tcp::kSourcePort : tcp::kDestinationPort), to.port.raw);
-  rewrite_ipv4_address<kSide>(data + kIpAt, data + kTcpAt, to.address, before, after);
+  uint8_t* l4 = data + kTcpAt<kV6>;
+  store(l4 + (kSide == Side::kSource ? tcp::kSourcePort : tcp::kDestinationPort), to.port.raw);
+  if constexpr (kV6) {
+    rewrite_ipv6_address<kSide>(data + kIpAt, l4, to.address, before, after);
+  } else {
+    rewrite_ipv4_address<kSide>(data + kIpAt, l4, to.address, before, after);
+  }
 }
 
 /// As its write_ethernet().
+template <bool kV6>
 void write_addresses(uint8_t* data, const MacAddress& destination, uint64_t source_word) {
   __builtin_memcpy(data, destination.bytes.data(), 6);
-  store(data + 6, source_word | uint64_t{Be16::of(kEtherTypeIpv4).raw} << 48);
+  store(data + 6, source_word | uint64_t{Be16::of(kV6 ? kEtherTypeIpv6 : kEtherTypeIpv4).raw} << 48);
 }
 
 }  // namespace
 
+template <bool kV6>
 [[gnu::always_inline]] inline bool Worker::fast_path_from_client(uint32_t i) noexcept {
   const Packet& packet = burst_.packet[i];
   Flow& flow = flows_[burst_.flow[i]];
@@ -71,7 +82,7 @@ void write_addresses(uint8_t* data, const MacAddress& destination, uint64_t sour
   const uint32_t out_port = backend.port_index;
   if (!is_between(flow, service.vip, packet.source, packet.destination)) return false;
   if (!packet.plain || !takes_fast_path(flow) || !backend.is_serving(flow.backend_generation)) return false;
-  if (data[kIpAt + ipv4::kTtl] <= 1 || packet.ip_bytes > egress_.mtu(out_port) || backend.vlan != 0) return false;
+  if (data[kHopsAt<kV6>] <= 1 || packet.ip_bytes > egress_.mtu(out_port) || backend.vlan != 0) return false;
 
   const bool is_next = is_expected(packet, flow.client_next, flow.server_next);
   if (!is_next && !believes_client(flow, packet.sequence, packet.ack)) return false;
@@ -86,12 +97,13 @@ void write_addresses(uint8_t* data, const MacAddress& destination, uint64_t sour
   store(flow.client_mac.bytes.data(),
         (load<uint64_t>(data + 6) & 0x0000ffffffffffff) | static_cast<uint64_t>(burst_.port[i]) << 60);
   counters_.packet_to_backend(flow, packet.ip_bytes);
-  rewrite<Side::kDestination>(data, backend.endpoint, service.sums, backend.sums);
-  write_addresses(data, backend.next_hop, egress_.mac_word(out_port));
+  rewrite<Side::kDestination, kV6>(data, backend.endpoint, service.sums, backend.sums);
+  write_addresses<kV6>(data, backend.next_hop, egress_.mac_word(out_port));
   egress_.send(out_port, mbuf);
   return true;
 }
 
+template <bool kV6>
 [[gnu::always_inline]] inline bool Worker::fast_path_from_backend(uint32_t i) noexcept {
   const Packet& packet = burst_.packet[i];
   Flow& flow = flows_[burst_.flow[i]];
@@ -103,7 +115,7 @@ void write_addresses(uint8_t* data, const MacAddress& destination, uint64_t sour
   if (!is_between(flow, backend.endpoint, packet.destination, packet.source)) return false;
   if (!is_vouched_for(setup_.port[burst_.port[i]].faces, *mbuf, packet, backend)) return false;
   if (!packet.plain || !takes_fast_path(flow) || !backend.is_serving(flow.backend_generation)) return false;
-  if (data[kIpAt + ipv4::kTtl] <= 1 || packet.ip_bytes > egress_.mtu(out_port) || (flow.vlan_and_port & 0x0fff) != 0)
+  if (data[kHopsAt<kV6>] <= 1 || packet.ip_bytes > egress_.mtu(out_port) || (flow.vlan_and_port & 0x0fff) != 0)
     return false;
 
   const bool is_next = is_expected(packet, flow.server_next, flow.client_next);
@@ -120,10 +132,15 @@ void write_addresses(uint8_t* data, const MacAddress& destination, uint64_t sour
   flow.deadline_ms = clock_.now32_ms() + service.idle_timeout_ms;
   watch_.backend_segment(burst_, i, flow, expected);
   counters_.packet_to_client(flow, packet.ip_bytes);
-  rewrite<Side::kSource>(data, service.vip, backend.sums, service.sums);
-  write_addresses(data, flow.client_mac, egress_.mac_word(out_port));
+  rewrite<Side::kSource, kV6>(data, service.vip, backend.sums, service.sums);
+  write_addresses<kV6>(data, flow.client_mac, egress_.mac_word(out_port));
   egress_.send(out_port, mbuf);
   return true;
+}
+
+template <bool kV6>
+[[gnu::always_inline]] inline bool Worker::fast_path(uint32_t i) noexcept {
+  return burst_.from_client[i] ? fast_path_from_client<kV6>(i) : fast_path_from_backend<kV6>(i);
 }
 
 void Worker::process() noexcept {
@@ -145,7 +162,7 @@ void Worker::look_up_and_translate() noexcept {
     if (i + kLookAhead < count) look_up_flow(i + kLookAhead);
     if (i + kLookAhead / 2 < count) look_up_flow_again(i + kLookAhead / 2);
     if (burst_.flow[i] != kNoFlow) {
-      if (burst_.from_client[i] ? fast_path_from_client(i) : fast_path_from_backend(i)) continue;
+      if (burst_.packet[i].v6 ? fast_path<true>(i) : fast_path<false>(i)) continue;
     }
     slow_path(i);
   }

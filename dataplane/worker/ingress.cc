@@ -65,16 +65,21 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
 template <bool kFromClient>
 uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept {
   Burst& burst = burst_;
-  const __m256i fast = fast_frame(how.mac_word);
+  const FastFrames fast(how.mac_word);
   const uint32_t before = kept;
   for (uint32_t i = 0; i < received; i++) {
     if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
     rte_mbuf* mbuf = mbufs[i];
-    if (!parse_fast(*mbuf, fast, burst.packet[kept])) [[unlikely]] {
+    uint64_t hash;
+    if (parse_fast(*mbuf, fast, burst.packet[kept])) [[likely]] {
+      hash = flows_.hash(end_of_fast(*mbuf, kFromClient));
+    } else if (parse_fast_v6(*mbuf, fast, burst.packet[kept])) {
+      hash = flows_.hash(end_of_fast_v6(*mbuf, kFromClient));
+    } else {
       kept = enter_slow(kept, how, mbuf);
       continue;
     }
-    const FlowPlace place = flows_.place(flows_.hash(end_of_fast(*mbuf, kFromClient)));
+    const FlowPlace place = flows_.place(hash);
     flows_.prefetch_bucket(place);
     burst.mbuf[kept] = mbuf;
     burst.place[kept] = place;
@@ -91,13 +96,19 @@ template <bool kMayShed>
 [[gnu::always_inline]] inline uint32_t Worker::enter(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept {
   Burst& burst = burst_;
   Packet& packet = burst.packet[kept];
-  const bool fast = parse_fast(*mbuf, fast_frame(how.mac_word), packet);
-  const ParseVerdict verdict = fast ? ParseVerdict::kTcp : parse_slow(setup_.port[how.port], *mbuf, packet);
+  const FastFrames frames(how.mac_word);
+  const bool fast = parse_fast(*mbuf, frames, packet);
+  const bool fast_v6 = !fast && parse_fast_v6(*mbuf, frames, packet);
+  const ParseVerdict verdict = fast || fast_v6 ? ParseVerdict::kTcp : parse_slow(setup_.port[how.port], *mbuf, packet);
   if (verdict != ParseVerdict::kTcp) [[unlikely]] {
     if (!meet_exception(how, mbuf, packet, verdict)) return kept;
   }
-  const Endpoint source = fast ? end_of_fast(*mbuf, true) : packet.source;
-  const Endpoint destination = fast ? end_of_fast(*mbuf, false) : packet.destination;
+  const auto end = [&](bool is_source) [[gnu::always_inline]] {
+    if (fast) return end_of_fast(*mbuf, is_source);
+    if (fast_v6) return end_of_fast_v6(*mbuf, is_source);
+    return is_source ? packet.source : packet.destination;
+  };
+  const Endpoint source = end(true), destination = end(false);
   const bool from_client = how.faces == Faces::kClients ||
                            (how.faces == Faces::kBoth && state_.find_service(destination) != channel::kNoService);
   const uint64_t hash = flows_.hash(from_client ? source : destination);

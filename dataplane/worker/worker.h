@@ -108,7 +108,12 @@ class Worker {
     burst_.flow[i] = flows_.second_candidate(burst_.place[i]);
     if (burst_.flow[i] != kNoFlow) flows_.prefetch_flow(burst_.flow[i]);
   }
+  /// Whether packet `i`, of which family is known, went all the way.
+  template <bool kV6>
+  bool fast_path(uint32_t i) noexcept;
+  template <bool kV6>
   bool fast_path_from_client(uint32_t i) noexcept;
+  template <bool kV6>
   bool fast_path_from_backend(uint32_t i) noexcept;
   void slow_path(uint32_t i) noexcept;
   /// Of a segment in mid-connection; `expected`: the number that its sender was to use next.

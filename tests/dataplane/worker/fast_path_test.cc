@@ -10,6 +10,7 @@
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/parse_fast.h"
 #include "tests/dataplane/support/traffic.h"
+#include "tests/dataplane/support/worker_fixture.h"
 
 namespace sluice::testing {
 namespace {
@@ -53,48 +54,69 @@ void expect_same(const Packet& quick, const Packet& general) {
   EXPECT_EQ(quick.tcp_header_bytes, general.tcp_header_bytes);
 }
 
-TEST(Usual, ParsesWhatTheGeneralParserTakesAndNothingElse) {
+/// `parse`: the fast path's parser of one family, whose headers end at `l4_offset`.
+void expect_parsed_alike(bool v6, const Frame& like, bool (*parse)(const rte_mbuf&, const FastFrames&, Packet&)) {
   const unsigned seed = ::testing::UnitTest::GetInstance()->random_seed() + 1U;
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
-  const Bytes good = Frame()
-                         .from(endpoint("198.51.100.7", 40000))
-                         .to(endpoint("192.0.2.25", 25))
+  const Bytes good = Frame(like)
                          .to_mac(kMac)
                          .seq(0x01020304)
                          .ack(0xfffefdfc)
                          .tcp_options({8, 10, 1, 2, 3, 4, 5, 6, 7, 8})
                          .payload("EHLO client.example\r\n")
                          .bytes();
-  const __m256i usual = fast_frame(mac_word());
+  const FastFrames usual(mac_word());
+  const uint32_t l4_offset = v6 ? 54 : 34;
   Received received;
   uint32_t taken = 0, left = 0;
   for (int round = 0; round < 400'000; round++) {
     Bytes frame = good;
     // Only headers: of what follows neither parser takes notice.
-    for (uint32_t n = random() % 4; n > 0; n--) frame[random() % 54] = static_cast<uint8_t>(random());
+    for (uint32_t n = random() % 4; n > 0; n--) frame[random() % (l4_offset + 20)] = static_cast<uint8_t>(random());
     if (random() % 8 == 0) frame.resize(random() % frame.size());
-    if (random() % 8 == 0) frame.resize(60 + random() % 40);  // with padding, or not all of it
+    if (random() % 8 == 0) frame.resize(60 + random() % 60);  // with padding, or not all of it
+    // An IPv4-mapped address.
+    if (v6 && random() % 16 == 0) {
+      const auto address = frame.begin() + (random() % 2 == 0 ? 22 : 38);
+      if (frame.size() > 54) std::copy_n(kClient.address.bytes.begin(), random() % 17, address);
+    }
     received.set(frame);
     received.mbuf.ol_flags = random() % 16 == 0 ? RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED : 0;
     Packet quick{}, general{};
-    const bool takes_fast_path = parse_fast(received.mbuf, usual, quick);
+    const bool takes_fast_path = parse(received.mbuf, usual, quick);
     const ParseVerdict verdict = parse_any(received.mbuf, kMac, general);
     (takes_fast_path ? taken : left)++;
     if (takes_fast_path) {
       ASSERT_EQ(verdict, ParseVerdict::kTcp);
       expect_same(quick, general);
       EXPECT_EQ(quick.plain, (quick.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) == 0);
+      const auto end = v6 ? end_of_fast_v6 : end_of_fast;
+      EXPECT_EQ(end(received.mbuf, true), general.source);
+      EXPECT_EQ(end(received.mbuf, false), general.destination);
     } else {
-      const bool should_be = verdict == ParseVerdict::kTcp && general.l4_offset == 34 && general.vlan == 0 &&
-                             !general.v6 && received.mbuf.ol_flags == 0;
+      const bool should_be = verdict == ParseVerdict::kTcp && general.l4_offset == l4_offset && general.vlan == 0 &&
+                             general.v6 == v6 && received.mbuf.ol_flags == 0;
       EXPECT_FALSE(should_be) << "left to the general parser";
       EXPECT_FALSE(general.plain);
     }
-    if (HasFailure()) return;
+    if (::testing::Test::HasFailure()) return;
   }
   EXPECT_GT(taken, 50'000u);
   EXPECT_GT(left, 50'000u);
+}
+
+TEST(Usual, ParsesWhatTheGeneralParserTakesOfIpv4AndNothingElse) {
+  expect_parsed_alike(
+      false, Frame().from(kClient).to(kVip),
+      [](const rte_mbuf& mbuf, const FastFrames& frames, Packet& packet) { return parse_fast(mbuf, frames, packet); });
+}
+
+TEST(Usual, ParsesWhatTheGeneralParserTakesOfIpv6AndNothingElse) {
+  expect_parsed_alike(true, Frame().from(kClient6).to(kVip6),
+                      [](const rte_mbuf& mbuf, const FastFrames& frames, Packet& packet) {
+                        return parse_fast_v6(mbuf, frames, packet);
+                      });
 }
 
 TEST(Usual, UpdatesBothChecksumsAsEachWouldBeByItself) {
