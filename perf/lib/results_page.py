@@ -116,7 +116,7 @@ def _table(head, rows):
 def _page(found):
     load = 100 * max(found["foreign_load"])
     out = ["# What was measured", "",
-           f"Made by `sudo perf/report`{found['options']} at {found['began']}. {found['machine']}. {found['rounds']} processes of each, taking turns; medians, and in "
+           f"Made by `sudo perf/report{found['options']}` at {found['began']}. {found['machine']}. {found['rounds']} processes of each, taking turns; medians, and in "
            "brackets the smallest and the largest. A worker's figures are without a card: its devices are software that hands packets on, "
            "whose cost is the floor.", "",
            f"Load by others before, between and after: at most {load:.0f} %." + (" **That is too much for figures to be trusted.**" if load > 10 else ""), "",
