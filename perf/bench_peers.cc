@@ -125,7 +125,7 @@ void sluice_say(benchmark::State& state) {
 struct Table {
   ToldTable table;
 
-  explicit Table(uint32_t flows) : table(map_memory(ToldTable::bytes_for(flows)), flows, kBenchSeed) {
+  explicit Table(uint32_t flows) : table(map_memory(ToldTable::bytes_for({flows})), {flows}, kBenchSeed) {
     for (uint32_t i = 0; i < flows / 2; i++) table.put(flow_of(i, channel::Forwarding::kNat), 0, 1);
   }
 };
@@ -140,7 +140,7 @@ void sluice_hear(benchmark::State& state) {
   }
   report_per_item(state, 1);
   state.counters["entry_bytes"] =
-      static_cast<double>(ToldTable::bytes_for(flows)) / static_cast<double>(table.capacity());
+      static_cast<double>(ToldTable::bytes_for({flows})) / static_cast<double>(table.capacity());
 }
 
 void sluice_ask(benchmark::State& state) {

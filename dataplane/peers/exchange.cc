@@ -99,7 +99,7 @@ Exchange::Exchange(ExchangeOptions options, std::vector<TellingWorker> workers, 
     peers_.push_back({.link = PeerLink(options_.secret, session_), .text = {}});
     status_.peer[i].at = options_.to[i];
   }
-  status_.table_capacity = table_.capacity();
+  status_.table_capacity = table_.most_flows();
   swept_ms_ = now_in_ms();
   __atomic_store_n(&status_.peers, peers_.size(), __ATOMIC_RELEASE);
 }

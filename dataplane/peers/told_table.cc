@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/peers/told_table.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -35,13 +36,15 @@ ToldSplice shown(const Endpoint& endpoint) noexcept {
 
 }  // namespace
 
-size_t ToldTable::capacity_for(uint64_t flows) noexcept {
-  return std::bit_ceil(flows < kPlaces ? uint64_t{kPlaces} : flows);
+size_t ToldTable::capacity_for(Room room) noexcept {
+  const uint64_t entries = room.flows * room.entries_each;
+  return std::bit_ceil(std::max(entries, uint64_t{kPlaces}));
 }
 
-ToldTable::ToldTable(std::byte* memory, uint64_t flows, uint64_t seed) noexcept
+ToldTable::ToldTable(std::byte* memory, Room room, uint64_t seed) noexcept
     : entries_(reinterpret_cast<Entry*>(memory)),
-      capacity_(capacity_for(flows)),
+      capacity_(capacity_for(room)),
+      entries_each_(room.entries_each),
       mask_(capacity_ / kPlaces - 1),
       seed_(seed) {}
 
@@ -57,83 +60,114 @@ ToldTable::Names ToldTable::pack(const Record& record) noexcept {
   return out;
 }
 
-std::optional<ToldTable::Record> ToldTable::read(const Entry& entry) noexcept {
+ToldTable::Seen ToldTable::read(Entry& entry) noexcept {
   // Pairs with the writer's release store in write(): the names are at least those of this version.
-  const uint64_t before = __atomic_load_n(&entry.head, __ATOMIC_ACQUIRE);
-  if (static_cast<uint32_t>(before) == 0 || (before & 1) != 0) return std::nullopt;
+  const auto before = static_cast<uint32_t>(__atomic_load_n(&entry.head, __ATOMIC_ACQUIRE));
+  if (before == 0 || (before & 1) != 0) return {};
   Names names;
   for (size_t i = 0; i < kWords; i++) names.words[i] = __atomic_load_n(&entry.names.words[i], __ATOMIC_RELAXED);
   // Pairs with the writer's release fence: had a word been of a later version, so would be what is read now.
   __atomic_thread_fence(__ATOMIC_ACQUIRE);
-  if (entry.version() != static_cast<uint32_t>(before)) return std::nullopt;
+  if (entry.version() != before) return {};
   uint8_t bytes[sizeof(Names)];
   std::memcpy(bytes, &names, sizeof bytes);
-  Record out;
-  std::memcpy(&out.key, bytes, sizeof(Endpoint));
-  std::memcpy(&out.of, bytes + sizeof(Endpoint), sizeof(Endpoint));
-  std::memcpy(&out.towards, bytes + 2 * sizeof(Endpoint), sizeof(Endpoint));
-  out.kind = bytes[kKindAt];
-  out.proxy = bytes[kProxyAt];
-  return class_of(out.kind) == kGone ? std::nullopt : std::optional(out);
+  Seen out{.entry = nullptr, .version = before, .record = {}};
+  std::memcpy(&out.record.key, bytes, sizeof(Endpoint));
+  std::memcpy(&out.record.of, bytes + sizeof(Endpoint), sizeof(Endpoint));
+  std::memcpy(&out.record.towards, bytes + 2 * sizeof(Endpoint), sizeof(Endpoint));
+  out.record.kind = bytes[kKindAt];
+  out.record.proxy = bytes[kProxyAt];
+  if (class_of(out.record.kind) != kGone) out.entry = &entry;
+  return out;
+}
+
+/// From here on nobody reads the entry, until it is written; nor, if it names the VIP, the others of its flow.
+void ToldTable::begin(Entry& entry) noexcept {
+  const uint64_t head = __atomic_load_n(&entry.head, __ATOMIC_RELAXED);
+  __atomic_store_n(&entry.head, head | 1, __ATOMIC_RELAXED);
+  __atomic_thread_fence(__ATOMIC_RELEASE);  // pairs with the reader's acquire fence, in read()
 }
 
 void ToldTable::write(Entry& entry, const Record& record, uint32_t now_s) noexcept {
   const Names names = pack(record);
-  const uint32_t version = entry.version();
-  const uint64_t second = uint64_t{now_s} << 32;
-  __atomic_store_n(&entry.head, second | (version + 1), __ATOMIC_RELAXED);
-  __atomic_thread_fence(__ATOMIC_RELEASE);
+  begin(entry);
   for (size_t i = 0; i < kWords; i++) __atomic_store_n(&entry.names.words[i], names.words[i], __ATOMIC_RELAXED);
-  const uint32_t next = version + 2;
-  __atomic_store_n(&entry.head, second | (next == 0 ? 2 : next), __ATOMIC_RELEASE);
+  const uint32_t next = entry.version() + 1;
+  __atomic_store_n(&entry.head, uint64_t{now_s} << 32 | (next == 0 ? 2 : next), __ATOMIC_RELEASE);
 }
 
-void ToldTable::clear(Entry& entry) noexcept {
-  if (is_of_flow(entry.kind())) size_--;
-  write(entry, {}, 0);
+ToldTable::Seen ToldTable::find_fullnat(const Endpoint& client, const Endpoint& local) const noexcept {
+  return find(client,
+              [&](const Record& record) { return class_of(record.kind) == kFullnat && record.towards == local; });
 }
 
-/// The flow of which one entry has been read, if the others are there too.
-std::optional<ToldFlow> ToldTable::whole(const Record& of_flow) const noexcept {
-  ToldFlow out{.client = of_flow.key, .vip = of_flow.of, .backend = of_flow.towards, .local = {}, .splice = {}};
-  out.forwarding = static_cast<channel::Forwarding>(class_of(of_flow.kind));
-  out.stage = is_open(of_flow.kind) ? FlowStage::kOpen : FlowStage::kPlaced;
-  out.proxy_bytes = of_flow.proxy & static_cast<uint8_t>(~kSpliced);
+ToldTable::Seen ToldTable::find_local(const Record& fullnat) const noexcept {
+  return find(fullnat.towards,
+              [&](const Record& record) { return class_of(record.kind) == kOfLocal && record.of == fullnat.key; });
+}
+
+ToldTable::Seen ToldTable::find_splice(const Record& of_flow) const noexcept {
+  return find(of_flow.key,
+              [&](const Record& record) { return class_of(record.kind) == kOfSplice && record.of == of_flow.of; });
+}
+
+/// The flow of which the entry that names its VIP has been read, if that entry is the same after the others were read.
+std::optional<ToldFlow> ToldTable::whole(const Seen& of_flow) const noexcept {
+  const Record& record = of_flow.record;
+  ToldFlow out{.client = record.key, .vip = record.of, .backend = record.towards, .local = {}, .splice = {}};
+  out.forwarding = static_cast<channel::Forwarding>(class_of(record.kind));
+  out.stage = is_open(record.kind) ? FlowStage::kOpen : FlowStage::kPlaced;
+  out.proxy_bytes = record.proxy & static_cast<uint8_t>(~kSpliced);
   if (out.forwarding == channel::Forwarding::kFullnat) {
-    out.local = of_flow.towards;
-    const auto local = find(
-        out.local, [&](const Record& record) { return class_of(record.kind) == kOfLocal && record.of == out.client; });
+    const Seen local = find_local(record);
     if (!local) return std::nullopt;
-    out.backend = local->towards;
+    out.local = record.towards;
+    out.backend = local.record.towards;
   }
-  if ((of_flow.proxy & kSpliced) == 0) return out;
-  const auto splice = find(
-      out.client, [&](const Record& record) { return class_of(record.kind) == kOfSplice && record.of == out.vip; });
-  if (!splice) return std::nullopt;
-  out.splice = shown(splice->towards);
-  return out;
+  if ((record.proxy & kSpliced) != 0) {
+    const Seen splice = find_splice(record);
+    if (!splice) return std::nullopt;
+    out.splice = shown(splice.record.towards);
+  }
+  // The fences of read() pair with that of begin(): had another entry been of a later flow, so would be this version.
+  return of_flow.entry->version() == of_flow.version ? std::optional(out) : std::nullopt;
 }
 
 std::optional<ToldFlow> ToldTable::from_client(const Endpoint& client, const Endpoint& vip) const noexcept {
-  const auto flow = find(client, [&](const Record& record) { return is_of_flow(record.kind) && record.of == vip; });
-  return flow ? whole(*flow) : std::nullopt;
+  const Seen flow = find_flow(client, vip);
+  return flow ? whole(flow) : std::nullopt;
 }
 
 std::optional<ToldFlow> ToldTable::from_backend(const Endpoint& client, const Endpoint& backend) const noexcept {
   constexpr auto kNat = static_cast<uint8_t>(channel::Forwarding::kNat);
-  const auto flow =
+  const Seen flow =
       find(client, [&](const Record& record) { return class_of(record.kind) == kNat && record.towards == backend; });
-  return flow ? whole(*flow) : std::nullopt;
+  return flow ? whole(flow) : std::nullopt;
 }
 
 std::optional<ToldFlow> ToldTable::from_local(const Endpoint& local, const Endpoint& backend) const noexcept {
-  const auto there =
+  const Seen there =
       find(local, [&](const Record& record) { return class_of(record.kind) == kOfLocal && record.towards == backend; });
-  if (!there) return std::nullopt;
-  const auto flow = find(
-      there->of, [&](const Record& record) { return class_of(record.kind) == kFullnat && record.towards == local; });
-  const auto out = flow ? whole(*flow) : std::nullopt;
+  const Seen flow = there ? find_fullnat(there.record.of, local) : Seen{};
+  const auto out = flow ? whole(flow) : std::nullopt;
   return out && out->backend == backend ? out : std::nullopt;
+}
+
+ToldTable::Records ToldTable::records_of(const ToldFlow& flow, uint32_t peer) noexcept {
+  const bool is_fullnat = flow.forwarding == channel::Forwarding::kFullnat;
+  const uint8_t spliced = flow.splice ? kSpliced : 0;
+  const auto with_proxy = static_cast<uint8_t>((flow.proxy_bytes & ~kSpliced) | spliced);
+  Records out;
+  out.of[out.count++] = {flow.client, flow.vip, is_fullnat ? flow.local : flow.backend,
+                         kind_of(flow, peer, static_cast<uint8_t>(flow.forwarding)), with_proxy};
+  if (is_fullnat) out.of[out.count++] = {flow.local, flow.client, flow.backend, kind_of(flow, peer, kOfLocal)};
+  if (flow.splice) out.of[out.count++] = {flow.client, flow.vip, hidden(*flow.splice), kind_of(flow, peer, kOfSplice)};
+  return out;
+}
+
+/// Somebody's SYN at another node ends nothing: who has the flow would have told its end.
+bool ToldTable::outranks(const Record& known, const Record& told) noexcept {
+  return is_open(known.kind) && !is_open(told.kind) && peer_of(known.kind) != peer_of(told.kind);
 }
 
 bool ToldTable::gives_way_before(const Entry& a, const Entry& b) noexcept {
@@ -141,68 +175,104 @@ bool ToldTable::gives_way_before(const Entry& a, const Entry& b) noexcept {
   return a_open != b_open ? b_open : static_cast<int32_t>(a.told_s() - b.told_s()) < 0;
 }
 
-ToldTable::Put ToldTable::put(const Record& record, uint32_t now_s) noexcept {
+/// Whether all is as it was told before; then it has been told now.
+bool ToldTable::refresh(const Seen& known, const Records& records, uint32_t now_s) noexcept {
+  if (known.record != records.of[0]) return false;
+  std::array<Entry*, kMostEntries> same{known.entry};
+  for (uint32_t i = 1; i < records.count; i++) {
+    const Record& record = records.of[i];
+    same[i] = find(record.key, [&](const Record& other) { return other == record; }).entry;
+    if (same[i] == nullptr) return false;
+  }
+  for (uint32_t i = 0; i < records.count; i++) same[i]->touch(now_s);
+  return true;
+}
+
+/// Forgets flows whose end nobody has told: those at the same endpoint of ours with the backend, or of the client, of a
+/// fullnat flow. False if one is there that it does not end.
+bool ToldTable::free_endpoint(const Records& records) noexcept {
+  const Record& local = records.of[1];
+  if (class_of(records.of[0].kind) != kFullnat) return true;
+  while (const Seen other = find(local.key, [&](const Record& record) {
+           return class_of(record.kind) == kOfLocal && (record.towards == local.towards || record.of == local.of);
+         })) {
+    if (outranks(other.record, local)) return false;
+    forget_flow_of(*other.entry);
+  }
+  return true;
+}
+
+/// A free place of its bucket, else that of the flow that gives way first; none of `taken`. Null if there is none.
+ToldTable::Entry* ToldTable::room_for(const Record& record, std::span<Entry* const> taken) const noexcept {
   Entry* bucket = bucket_of(record.key);
-  Entry* room = nullptr;
-  Entry* oldest = bucket;
-  for (uint32_t i = 0; i < kPlaces; i++) {
-    Entry& entry = bucket[i];
-    if (entry.is_free()) {
-      if (room == nullptr) room = &entry;
-      continue;
-    }
-    const std::optional<Record> known = read(entry);
-    if (known && record.is_in_place_of(*known)) {
-      // Somebody's SYN at another node ends nothing: who has the flow would have told its end.
-      if (is_open(known->kind) && !is_open(record.kind) && peer_of(known->kind) != peer_of(record.kind))
-        return Put::kKept;
-      write(entry, record, now_s);
-      return Put::kRefreshed;
-    }
-    if (gives_way_before(entry, *oldest)) oldest = &entry;
+  Entry* oldest = nullptr;
+  for (Entry* entry = bucket; entry != bucket + kPlaces; entry++) {
+    if (std::ranges::find(taken, entry) != taken.end()) continue;
+    if (entry->is_free()) return entry;
+    if (oldest == nullptr || gives_way_before(*entry, *oldest)) oldest = entry;
   }
   const bool in_vain = !is_open(record.kind) && is_open(oldest->kind());
-  if (room == nullptr && in_vain) return Put::kNoRoom;
-  if (room == nullptr && is_of_flow(oldest->kind())) size_--;
-  if (is_of_flow(record.kind)) size_++;
-  write(room != nullptr ? *room : *oldest, record, now_s);
-  return room == nullptr ? Put::kDisplaced : Put::kNew;
+  return in_vain ? nullptr : oldest;
 }
 
 ToldTable::Put ToldTable::put(const ToldFlow& flow, uint32_t peer, uint32_t now_s) noexcept {
-  const bool is_fullnat = flow.forwarding == channel::Forwarding::kFullnat;
-  const uint8_t spliced = flow.splice ? kSpliced : 0;
-  const auto with_proxy = static_cast<uint8_t>((flow.proxy_bytes & ~kSpliced) | spliced);
-  const Put put_flow = put({flow.client, flow.vip, is_fullnat ? flow.local : flow.backend,
-                            kind_of(flow, peer, static_cast<uint8_t>(flow.forwarding)), with_proxy},
-                           now_s);
-  if (put_flow == Put::kNoRoom || put_flow == Put::kKept) return put_flow;
-  if (is_fullnat) {
-    erase_where(flow.local, [&](const Record& record) {  // of a flow whose end nobody has told
-      return class_of(record.kind) == kOfLocal && record.of == flow.client && record.towards != flow.backend;
-    });
-    put({flow.local, flow.client, flow.backend, kind_of(flow, peer, kOfLocal)}, now_s);
+  const Records records = records_of(flow, peer);
+  const Seen known = find_flow(flow.client, flow.vip);
+  if (known && outranks(known.record, records.of[0])) return Put::kKept;
+  if (known && refresh(known, records, now_s)) return Put::kRefreshed;
+  std::array<Entry*, kMostEntries> rooms{known.entry};
+  if (known) {
+    begin(*known.entry);
+    forget_others(known.record);
   }
-  if (flow.splice) put({flow.client, flow.vip, hidden(*flow.splice), kind_of(flow, peer, kOfSplice)}, now_s);
-  return put_flow;
+  bool fits = free_endpoint(records);
+  for (uint32_t i = known ? 1 : 0; fits && i < records.count; i++) {
+    rooms[i] = room_for(records.of[i], std::span(rooms).first(i));
+    fits = rooms[i] != nullptr;
+  }
+  if (!fits) {
+    if (known) {
+      clear(*known.entry);
+      size_--;
+    }
+    return Put::kNoRoom;
+  }
+  bool displaced = false;
+  for (uint32_t i = known ? 1 : 0; i < records.count; i++) {
+    if (rooms[i]->is_free()) continue;  // or has become free with one before it
+    forget_flow_of(*rooms[i]);
+    displaced = true;
+  }
+  for (uint32_t i = records.count; i-- > 0;) write(*rooms[i], records.of[i], now_s);
+  if (!known) size_++;
+  if (displaced) return Put::kDisplaced;
+  return known ? Put::kRefreshed : Put::kNew;
 }
 
-template <typename Wanted>
-void ToldTable::erase_where(const Endpoint& key, Wanted wanted) noexcept {
-  Record found;
-  if (Entry* entry = find(key, wanted, found)) clear(*entry);
+void ToldTable::forget(const Seen& of_flow) noexcept {
+  clear(*of_flow.entry);
+  size_--;
+  forget_others(of_flow.record);
 }
 
-void ToldTable::forget(Entry& entry, const Record& flow) noexcept {
+/// The entries of a flow but that which names its VIP, which nobody reads any more.
+void ToldTable::forget_others(const Record& of_flow) noexcept {
+  if (class_of(of_flow.kind) == kFullnat) {
+    if (const Seen local = find_local(of_flow)) clear(*local.entry);
+  }
+  if ((of_flow.proxy & kSpliced) != 0) {
+    if (const Seen splice = find_splice(of_flow)) clear(*splice.entry);
+  }
+}
+
+/// The flow that has an entry, with all others that it has. An entry without its flow is nobody's.
+void ToldTable::forget_flow_of(Entry& entry) noexcept {
+  Seen flow = read(entry);
+  const Record record = flow.record;
+  if (class_of(record.kind) == kOfLocal) flow = find_fullnat(record.of, record.key);
+  if (class_of(record.kind) == kOfSplice) flow = find_flow(record.key, record.of);
+  if (flow) return forget(flow);
   clear(entry);
-  if (class_of(flow.kind) == kFullnat) {
-    erase_where(flow.towards,
-                [&](const Record& record) { return class_of(record.kind) == kOfLocal && record.of == flow.key; });
-  }
-  if ((flow.proxy & kSpliced) != 0) {
-    erase_where(flow.key,
-                [&](const Record& record) { return class_of(record.kind) == kOfSplice && record.of == flow.of; });
-  }
 }
 
 }  // namespace sluice

@@ -6,18 +6,22 @@
 // A flow has an entry in its client's bucket, with client, VIP and backend. Where the halves of the connection have
 // numbers of their own, a second one there says how they differ. With fullnat the entry names our endpoint towards the
 // backend in place of the backend, and another one, in the bucket of that endpoint, names endpoint, client and backend:
-// so it is found from both sides. A flow is known only if all its entries are there and name each other.
+// so it is found from both sides. Either all entries of a flow are there, or none; and of the flows at one endpoint of
+// ours each has another backend and another client.
 //
 // An entry is eight words, each read and written whole. The first holds its version and when it was last told. Version
 // 0: it has never been used; odd: it is being written; even: the words are of one flow, or of none (kGone). The law: a
 // reader takes what it has read only if the version was even before and is the same after; a writer makes it odd before
-// it touches the other words, and even, and larger, after. What is displaced is only knowledge: a packet that finds no
-// entry is dealt with as if no peer had told.
+// it touches the other words, and even, and larger, after. The same law holds for a flow as a whole, with the version
+// of the entry that names its VIP: that one is made odd, or none's, before another entry of the flow is touched, and is
+// written last. What is displaced is only knowledge: a packet that finds no entry is dealt with as if no peer had told.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "dataplane/flow/keyed_hash.h"
 #include "dataplane/peers/told_flow.h"
@@ -26,17 +30,27 @@ namespace sluice {
 
 class ToldTable {
  public:
-  static constexpr uint32_t kPlaces = 8;  // of a bucket
+  static constexpr uint32_t kPlaces = 8;       // of a bucket
+  static constexpr uint32_t kMostEntries = 3;  // of a flow
+
+  /// How much there is room for: flows of peers, and how many entries each may take, at most kMostEntries.
+  struct Room {
+    uint64_t flows;
+    uint32_t entries_each = 1;
+
+    /// So many are taken by a flow of these kinds.
+    static constexpr uint32_t entries_of(bool fullnat, bool spliced) { return 1U + fullnat + spliced; }
+  };
 
   /// What became of put().
   enum class Put : uint8_t { kNew, kRefreshed, kKept, kDisplaced, kNoRoom };
 
-  /// Entries for `flows` of peers, a power of two.
-  static size_t capacity_for(uint64_t flows) noexcept;
-  static size_t bytes_for(uint64_t flows) noexcept { return capacity_for(flows) * sizeof(Entry); }
+  /// Entries for that, a power of two.
+  static size_t capacity_for(Room room) noexcept;
+  static size_t bytes_for(Room room) noexcept { return capacity_for(room) * sizeof(Entry); }
 
-  /// `memory`: bytes_for(flows) zeroes. `seed`: secret, so that clients cannot aim at one bucket.
-  ToldTable(std::byte* memory, uint64_t flows, uint64_t seed) noexcept;
+  /// `memory`: bytes_for(room) zeroes. `seed`: secret, so that clients cannot aim at one bucket.
+  ToldTable(std::byte* memory, Room room, uint64_t seed) noexcept;
 
   // Any thread.
   /// The flow of `client` to `vip` as a peer has told it, if one has.
@@ -48,9 +62,10 @@ class ToldTable {
 
   // The writer alone.
   /// A flow, not ended, that `peer` (below 16) has told at `now_s`. It replaces what was told of it before; but one
-  /// that another peer has open is kept (kKept) where this is only placed: a SYN ends nothing. In a full
-  /// bucket one gives way that is only placed, else the one that was told longest ago; but none that is open gives way
-  /// to one that is placed.
+  /// that another peer has open is kept (kKept) where this is only placed: a SYN ends nothing. Nor does it end another
+  /// client's flow that has its endpoint at the same backend. In a full bucket a flow gives way, with all its entries,
+  /// that is only placed, else the one that was told longest ago; but none that is open gives way to one that is
+  /// placed. kNoRoom: there was none for all entries, and nothing is known of the flow.
   Put put(const ToldFlow& flow, uint32_t peer, uint32_t now_s) noexcept;
   /// It has ended, as anybody says, or one of two peers: what others have told since stays. Returns whether it was
   /// known.
@@ -64,28 +79,27 @@ class ToldTable {
   /// flows.
   template <typename IsOver>
   uint32_t sweep(size_t position, size_t count, uint32_t now_s, IsOver is_over) noexcept {
-    uint32_t erased = 0;
+    const size_t before = size_;
     for (size_t i = position; i < position + count && i < capacity_; i++) {
-      const Entry& entry = entries_[i];
-      if (entry.is_free() || !is_over(peer_of(entry.kind()), now_s - entry.told_s())) continue;
-      erased += is_of_flow(entry.kind()) ? 1 : 0;
-      clear(entries_[i]);
+      Entry& entry = entries_[i];
+      if (!entry.is_free() && is_over(peer_of(entry.kind()), now_s - entry.told_s())) forget_flow_of(entry);
     }
-    return erased;
+    return static_cast<uint32_t>(before - size_);
   }
 
   /// Calls `meet(flow, peer)` for each flow among `count` entries from `position` on.
   template <typename Meet>
   void visit(size_t position, size_t count, Meet meet) const noexcept {
     for (size_t i = position; i < position + count && i < capacity_; i++) {
-      const auto record = read(entries_[i]);
-      const auto flow = record && is_of_flow(record->kind) ? whole(*record) : std::nullopt;
-      if (flow) meet(*flow, peer_of(record->kind));
+      const Seen seen = read(entries_[i]);
+      const auto flow = seen && is_of_flow(seen.record.kind) ? whole(seen) : std::nullopt;
+      if (flow) meet(*flow, peer_of(seen.record.kind));
     }
   }
 
-  size_t capacity() const noexcept { return capacity_; }  // entries
-  size_t size() const noexcept { return size_; }          // flows
+  size_t capacity() const noexcept { return capacity_; }                    // entries
+  size_t most_flows() const noexcept { return capacity_ / entries_each_; }  // if each takes as many as it may
+  size_t size() const noexcept { return size_; }                            // flows
 
  private:
   /// What an entry is, in the lower three bits of its kind: a flow's, by its forwarding, or one of these.
@@ -108,6 +122,10 @@ class ToldTable {
       return static_cast<uint8_t>(__atomic_load_n(&names.words[kKindAt / 8], __ATOMIC_RELAXED) >> kKindAt % 8 * 8);
     }
     bool is_free() const noexcept { return version() == 0 || class_of(kind()) == kGone; }
+    /// Told again as it is: who reads it is not disturbed.
+    void touch(uint32_t now_s) noexcept {
+      __atomic_store_n(&head, uint64_t{now_s} << 32 | version(), __ATOMIC_RELAXED);
+    }
   };
   static_assert(sizeof(Entry) == 64);
 
@@ -119,12 +137,20 @@ class ToldTable {
     uint8_t kind = kGone;
     uint8_t proxy = 0;
 
-    /// Whether both are of the same flow, or of one that has taken the other's place.
-    bool is_in_place_of(const Record& other) const noexcept {
-      const bool of_local = class_of(kind) == kOfLocal;
-      if (key != other.key || group_of(kind) != group_of(other.kind)) return false;
-      return of_local ? towards == other.towards : of == other.of;
-    }
+    friend bool operator==(const Record&, const Record&) = default;
+  };
+  /// All that is kept of a flow; first the entry that names its VIP.
+  struct Records {
+    std::array<Record, kMostEntries> of;
+    uint32_t count = 0;
+  };
+  /// An entry as it was read, and of which version it was then. None, or one that is of no flow: `entry` is null.
+  struct Seen {
+    Entry* entry = nullptr;
+    uint32_t version = 0;
+    Record record;
+
+    explicit operator bool() const noexcept { return entry != nullptr; }
   };
 
   // Kind: peer in the upper four bits, a bit for kOpen, class in the lower three.
@@ -134,51 +160,55 @@ class ToldTable {
   }
   static uint8_t class_of(uint8_t kind) noexcept { return kind & 0x07; }
   static bool is_of_flow(uint8_t kind) noexcept { return class_of(kind) < kOfLocal; }
-  static uint8_t group_of(uint8_t kind) noexcept { return is_of_flow(kind) ? 0 : class_of(kind); }
   static bool is_open(uint8_t kind) noexcept { return (kind & 0x08) != 0; }
   static uint32_t peer_of(uint8_t kind) noexcept { return kind >> 4; }
 
   static Names pack(const Record& record) noexcept;
-  static std::optional<Record> read(const Entry& entry) noexcept;
+  static Seen read(Entry& entry) noexcept;
+  static void begin(Entry& entry) noexcept;
+  static void write(Entry& entry, const Record& record, uint32_t now_s) noexcept;
+  static void clear(Entry& entry) noexcept { write(entry, {}, 0); }
+  static Records records_of(const ToldFlow& flow, uint32_t peer) noexcept;
+  static bool outranks(const Record& known, const Record& told) noexcept;
   static bool gives_way_before(const Entry& a, const Entry& b) noexcept;
-  void write(Entry& entry, const Record& record, uint32_t now_s) noexcept;
-  void clear(Entry& entry) noexcept;
-  Put put(const Record& record, uint32_t now_s) noexcept;
+
   Entry* bucket_of(const Endpoint& key) const noexcept { return &entries_[(keyed_hash(key, seed_) & mask_) * kPlaces]; }
-  /// The entry of `key` for which `wanted(record)`, null if there is none; `found` is what it says.
+  /// The entry of `key` for which `wanted(record)`.
   template <typename Wanted>
-  Entry* find(const Endpoint& key, Wanted wanted, Record& found) const noexcept {
+  Seen find(const Endpoint& key, Wanted wanted) const noexcept {
     Entry* bucket = bucket_of(key);
     for (uint32_t i = 0; i < kPlaces; i++) {
-      const std::optional<Record> record = read(bucket[i]);
-      if (!record || record->key != key || !wanted(*record)) continue;
-      found = *record;
-      return &bucket[i];
+      const Seen seen = read(bucket[i]);
+      if (seen && seen.record.key == key && wanted(seen.record)) return seen;
     }
-    return nullptr;
+    return {};
   }
-  template <typename Wanted>
-  std::optional<Record> find(const Endpoint& key, Wanted wanted) const noexcept {
-    Record found;
-    return find(key, wanted, found) != nullptr ? std::optional(found) : std::nullopt;
+  Seen find_flow(const Endpoint& client, const Endpoint& vip) const noexcept {
+    return find(client, [&](const Record& record) { return is_of_flow(record.kind) && record.of == vip; });
   }
+  Seen find_fullnat(const Endpoint& client, const Endpoint& local) const noexcept;
+  Seen find_local(const Record& fullnat) const noexcept;
+  Seen find_splice(const Record& of_flow) const noexcept;
+  std::optional<ToldFlow> whole(const Seen& of_flow) const noexcept;
+
+  bool refresh(const Seen& known, const Records& records, uint32_t now_s) noexcept;
+  bool free_endpoint(const Records& records) noexcept;
+  Entry* room_for(const Record& record, std::span<Entry* const> taken) const noexcept;
   template <typename IsMeant>
   bool erase_if(const Endpoint& client, const Endpoint& vip, IsMeant is_meant) noexcept {
-    Record flow;
-    Entry* entry =
-        find(client, [&](const Record& record) { return is_of_flow(record.kind) && record.of == vip; }, flow);
-    if (entry == nullptr || !is_meant(peer_of(flow.kind))) return false;
-    forget(*entry, flow);
+    const Seen flow = find_flow(client, vip);
+    if (!flow || !is_meant(peer_of(flow.record.kind))) return false;
+    forget(flow);
     return true;
   }
-  void forget(Entry& entry, const Record& flow) noexcept;
-  template <typename Wanted>
-  void erase_where(const Endpoint& key, Wanted wanted) noexcept;
-  std::optional<ToldFlow> whole(const Record& of_flow) const noexcept;
+  void forget(const Seen& of_flow) noexcept;
+  void forget_others(const Record& of_flow) noexcept;
+  void forget_flow_of(Entry& entry) noexcept;
 
   Entry* entries_;
   size_t capacity_;
-  uint64_t mask_;  // of buckets
+  uint32_t entries_each_;  // of a flow
+  uint64_t mask_;          // of buckets
   uint64_t seed_;
   size_t size_ = 0;
 };

@@ -47,9 +47,10 @@ rte_ring* make_ring(size_t worker) {
 PeerExchange::PeerExchange(const PeerOptions& options, std::span<const std::byte* const> flow_memories,
                            uint32_t flow_capacity, uint32_t established_s, channel::PeersStatus& status) {
   // As many as can be taken over: what this node has room for.
-  const uint64_t flows = uint64_t{flow_capacity} * flow_memories.size();
-  memory_ = map_table(ToldTable::bytes_for(flows));
-  table_ = std::make_unique<ToldTable>(memory_.data(), flows, draw_random());
+  const ToldTable::Room room{.flows = uint64_t{flow_capacity} * flow_memories.size(),
+                             .entries_each = ToldTable::Room::entries_of(options.fullnat, options.spliced)};
+  memory_ = map_table(ToldTable::bytes_for(room));
+  table_ = std::make_unique<ToldTable>(memory_.data(), room, draw_random());
   std::vector<TellingWorker> workers;
   for (size_t i = 0; i < flow_memories.size(); i++) {
     tells_.push_back(make_ring(i));
@@ -61,7 +62,7 @@ PeerExchange::PeerExchange(const PeerOptions& options, std::span<const std::byte
                                                          .secret = read_key_file(options.key_file),
                                                          .established_s = established_s},
                                          std::move(workers), *table_, status);
-  spdlog::info("peers: {}, room for {} flows of theirs in up to {} MiB", options.to.size(), table_->capacity(),
+  spdlog::info("peers: {}, room for {} flows of theirs in up to {} MiB", options.to.size(), table_->most_flows(),
                memory_.bytes() >> 20);
 }
 

@@ -54,7 +54,7 @@ struct Node {
   Node(const Endpoint& here, const Endpoint& there, const std::vector<uint8_t>& secret = kSecret,
        std::byte* flow_memory = nullptr)
       : bench({.flow_memory = flow_memory, .tells = tells}) {
-    std::memset(memory.get(), 0, ToldTable::bytes_for(kFlows));
+    std::memset(memory.get(), 0, ToldTable::bytes_for({kFlows}));
     bench.put_backend(0, kBackend);
     bench.put_service(0, kVip, {0});
     bench.turn();
@@ -64,8 +64,8 @@ struct Node {
   }
 
   std::unique_ptr<std::byte, decltype(&free)> memory{
-      static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for(kFlows))), &free};
-  ToldTable table{memory.get(), kFlows, 1};
+      static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for({kFlows}))), &free};
+  ToldTable table{memory.get(), {kFlows}, 1};
   std::unique_ptr<channel::PeersStatus> status = std::make_unique<channel::PeersStatus>();
   rte_ring* tells = tell_ring();
   WorkerBench bench;

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -30,12 +33,25 @@ ToldFlow flow_of(uint16_t port, FlowStage stage = FlowStage::kOpen) {
 
 class ToldTableTest : public ::testing::Test {
  protected:
-  static constexpr uint64_t kFlows = 64;
-  ToldTableTest() { std::memset(memory_.get(), 0, ToldTable::bytes_for(kFlows)); }
+  explicit ToldTableTest(ToldTable::Room room = {64})
+      : memory_{static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for(room))), &free},
+        table_{(std::memset(memory_.get(), 0, ToldTable::bytes_for(room)), memory_.get()), room, 7} {}
 
-  std::unique_ptr<std::byte, decltype(&free)> memory_{
-      static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for(kFlows))), &free};
-  ToldTable table_{memory_.get(), kFlows, 7};
+  /// Each flow of the table is there with all that it needs, and no other entry is.
+  void expect_all_whole() {
+    size_t whole = 0;
+    table_.visit(0, table_.capacity(), [&](const ToldFlow& flow, uint32_t) {
+      whole++;
+      EXPECT_EQ(table_.from_client(flow.client, flow.vip), flow);
+      if (flow.forwarding == channel::Forwarding::kFullnat) {
+        EXPECT_EQ(table_.from_local(flow.local, flow.backend), flow);
+      }
+    });
+    EXPECT_EQ(whole, table_.size());
+  }
+
+  std::unique_ptr<std::byte, decltype(&free)> memory_;
+  ToldTable table_;
 };
 
 TEST_F(ToldTableTest, FindsAFlowFromBothSidesAsItWasTold) {
@@ -60,6 +76,14 @@ ToldFlow fullnat_flow(uint16_t port) {
   ToldFlow out = flow_of(port);
   out.forwarding = channel::Forwarding::kFullnat;
   out.local = endpoint("10.0.1.2", static_cast<uint16_t>(port + 1));
+  return out;
+}
+
+/// One that takes three entries.
+ToldFlow spliced_fullnat_flow(uint16_t port, FlowStage stage = FlowStage::kOpen) {
+  ToldFlow out = fullnat_flow(port);
+  out.stage = stage;
+  out.splice = ToldSplice{.sequence = port, .timestamp = 77, .client_scale = 15, .server_scale = 9, .timestamps = true};
   return out;
 }
 
@@ -94,10 +118,9 @@ TEST_F(ToldTableTest, AFullnatFlowIsWhereItWasToldLast) {
 }
 
 TEST_F(ToldTableTest, KeepsHowTheHalvesOfAFlowDiffer) {
-  ToldFlow told = fullnat_flow(1000);
+  ToldFlow told = spliced_fullnat_flow(1000);
   told.proxy_bytes = 127;
-  told.splice =
-      ToldSplice{.sequence = 0xfffffffe, .timestamp = 77, .client_scale = 15, .server_scale = 9, .timestamps = true};
+  told.splice->sequence = 0xfffffffe;
   table_.put(told, 3, 100);
   EXPECT_EQ(table_.from_client(told.client, kVip), told);
   EXPECT_EQ(table_.from_local(told.local, kBackend), told);
@@ -172,23 +195,166 @@ TEST_F(ToldTableTest, SweepErasesWhatIsOver) {
   EXPECT_TRUE(table_.from_client(flow_of(3).client, kVip));
 }
 
+TEST_F(ToldTableTest, SweepErasesAllEntriesOfWhatIsOverAndCountsFlows) {
+  for (uint16_t port = 1; port <= 5; port++) table_.put(spliced_fullnat_flow(port), 1, 100);
+  uint32_t erased = 0;
+  for (size_t at = 0; at < table_.capacity(); at++)
+    erased += table_.sweep(at, 1, 200, [](uint32_t, uint32_t age_s) { return age_s > 50; });
+  EXPECT_EQ(erased, 5u);
+  EXPECT_EQ(table_.size(), 0u);
+  const auto is_met = [](uint32_t, uint32_t) { return ADD_FAILURE() << "an entry of no flow", false; };
+  table_.sweep(0, table_.capacity(), 200, is_met);
+}
+
+TEST_F(ToldTableTest, ToldAgainAsItWasAFlowIsYoungAgainWithAllItsEntries) {
+  table_.put(spliced_fullnat_flow(1), 1, 100);
+  EXPECT_EQ(table_.put(spliced_fullnat_flow(1), 1, 190), ToldTable::Put::kRefreshed);
+  EXPECT_EQ(table_.sweep(0, table_.capacity(), 200, [](uint32_t, uint32_t age_s) { return age_s > 50; }), 0u);
+  EXPECT_EQ(table_.from_client(spliced_fullnat_flow(1).client, kVip), spliced_fullnat_flow(1));
+}
+
+TEST_F(ToldTableTest, TwoClientsAreNotAtOneEndpointWithOneBackend) {
+  const ToldFlow first = fullnat_flow(1000);
+  ToldFlow second = fullnat_flow(2000);
+  second.local = first.local;
+  table_.put(first, 0, 100);
+  second.stage = FlowStage::kPlaced;
+  EXPECT_EQ(table_.put(second, 1, 101), ToldTable::Put::kNoRoom) << "a SYN ends nothing";
+  EXPECT_EQ(table_.from_local(first.local, kBackend), first);
+  second.stage = FlowStage::kOpen;
+  EXPECT_EQ(table_.put(second, 1, 102), ToldTable::Put::kNew);
+  EXPECT_EQ(table_.from_local(first.local, kBackend), second);
+  EXPECT_EQ(table_.from_client(first.client, kVip), std::nullopt) << "its end has not been told";
+  expect_all_whole();
+}
+
+TEST_F(ToldTableTest, AClientsFlowsToTwoVipsAreNotMixedAtOneEndpoint) {
+  const ToldFlow first = fullnat_flow(1000);
+  ToldFlow second = first;
+  second.vip = endpoint("192.0.2.26", 25);
+  second.backend = endpoint("10.0.1.11", 2525);
+  table_.put(first, 0, 100);
+  table_.put(second, 0, 101);
+  EXPECT_EQ(table_.from_client(second.client, second.vip), second);
+  EXPECT_EQ(table_.from_client(first.client, first.vip), std::nullopt);
+  EXPECT_EQ(table_.from_local(first.local, first.backend), std::nullopt);
+  expect_all_whole();
+}
+
+TEST(ToldTableRoom, IsForAllEntriesOfSoManyFlows) {
+  using Room = ToldTable::Room;
+  EXPECT_EQ(Room::entries_of(false, false), 1u);
+  EXPECT_EQ(Room::entries_of(true, true), ToldTable::kMostEntries);
+  EXPECT_EQ(ToldTable::capacity_for({.flows = 65536, .entries_each = 1}), 65536u);
+  EXPECT_EQ(ToldTable::capacity_for({.flows = 65536, .entries_each = 2}), 131072u);
+  EXPECT_GE(ToldTable::capacity_for({.flows = 65536, .entries_each = 3}), 3 * 65536u);
+  ToldTable table(nullptr, {.flows = 1000, .entries_each = 3}, 7);
+  EXPECT_GE(table.most_flows(), 1000u);
+  EXPECT_LE(3 * table.most_flows(), table.capacity());
+}
+
+/// A table of a single bucket: all entries compete for eight places.
+class ToldBucket : public ToldTableTest {
+ protected:
+  ToldBucket() : ToldTableTest({ToldTable::kPlaces}) {}
+};
+
+TEST_F(ToldBucket, AFlowDisplacesOthersAndNoneOfItsOwnEntries) {
+  for (uint16_t port = 1; port <= 8; port++) table_.put(flow_of(port), 0, port);
+  EXPECT_EQ(table_.put(spliced_fullnat_flow(100), 0, 100), ToldTable::Put::kDisplaced);
+  EXPECT_EQ(table_.from_client(spliced_fullnat_flow(100).client, kVip), spliced_fullnat_flow(100));
+  EXPECT_EQ(table_.size(), 6u) << "three have given way";
+  expect_all_whole();
+  for (uint16_t port = 101; port <= 300; port++) {
+    const ToldFlow told = port % 3 == 0 ? flow_of(port) : spliced_fullnat_flow(port);
+    table_.put(told, 0, port);
+    ASSERT_EQ(table_.from_client(told.client, kVip), told);
+    expect_all_whole();
+  }
+}
+
+TEST_F(ToldBucket, WhatGivesWayDoesSoWithAllItsEntries) {
+  table_.put(spliced_fullnat_flow(1), 0, 100);
+  for (uint16_t port = 2; port <= 6; port++) table_.put(flow_of(port), 0, 101);
+  EXPECT_EQ(table_.put(flow_of(7), 0, 102), ToldTable::Put::kDisplaced);
+  EXPECT_EQ(table_.from_local(spliced_fullnat_flow(1).local, kBackend), std::nullopt);
+  EXPECT_EQ(table_.put(flow_of(8), 0, 102), ToldTable::Put::kNew) << "three places were its";
+  EXPECT_EQ(table_.put(flow_of(9), 0, 102), ToldTable::Put::kNew);
+  EXPECT_EQ(table_.size(), 8u);
+  expect_all_whole();
+}
+
+TEST_F(ToldBucket, AFlowForWhichThereIsNotAllTheRoomTakesNone) {
+  for (uint16_t port = 1; port <= 6; port++) table_.put(flow_of(port), 0, 100);
+  EXPECT_EQ(table_.put(spliced_fullnat_flow(10, FlowStage::kPlaced), 0, 101), ToldTable::Put::kNoRoom);
+  EXPECT_EQ(table_.from_client(flow_of(10).client, kVip), std::nullopt);
+  EXPECT_EQ(table_.size(), 6u);
+  EXPECT_EQ(table_.put(flow_of(7, FlowStage::kPlaced), 0, 101), ToldTable::Put::kNew);
+  EXPECT_EQ(table_.put(flow_of(8, FlowStage::kPlaced), 0, 101), ToldTable::Put::kNew);
+}
+
+TEST_F(ToldBucket, AFlowThatBeginsAnewAndFindsNoRoomIsForgottenAsItWas) {
+  for (uint16_t port = 1; port <= 7; port++) table_.put(flow_of(port), 0, 100);
+  table_.put(flow_of(8), 1, 100);
+  EXPECT_EQ(table_.put(spliced_fullnat_flow(8, FlowStage::kPlaced), 1, 101), ToldTable::Put::kNoRoom);
+  EXPECT_EQ(table_.from_client(flow_of(8).client, kVip), std::nullopt);
+  EXPECT_EQ(table_.size(), 7u);
+  EXPECT_EQ(table_.put(flow_of(9, FlowStage::kPlaced), 0, 101), ToldTable::Put::kNew);
+  expect_all_whole();
+}
+
+/// `a` and `b` are told by turns, of which a reader has to see both, many times, and nothing else. The writer pauses
+/// for a little longer each time, so that the reader meets each moment of it; now and then it waits for the reader to
+/// look.
+template <typename Look>
+void expect_only(ToldTable& table, const ToldFlow& a, const ToldFlow& b, Look look) {
+  constexpr uint32_t kTimes = 4000, kPutsUnseen = 64, kLongestPause = 1001;
+  std::atomic<uint32_t> looks{0};
+  const std::jthread writer([&](const std::stop_token& stop) {
+    for (uint32_t i = 0, seen = 0; !stop.stop_requested(); i++) {
+      table.put(i % 2 == 0 ? a : b, 0, i);
+      for (uint32_t pause = i % kLongestPause; pause > 0; pause--) std::atomic_signal_fence(std::memory_order_seq_cst);
+      if (i % kPutsUnseen != 0) continue;
+      while (looks.load(std::memory_order_relaxed) == seen && !stop.stop_requested()) std::this_thread::yield();
+      seen = looks.load(std::memory_order_relaxed);
+    }
+  });
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  uint32_t seen_a = 0, seen_b = 0;
+  while ((seen_a < kTimes || seen_b < kTimes) && std::chrono::steady_clock::now() < give_up) {
+    const std::optional<ToldFlow> seen = look(seen_a <= seen_b);
+    looks.fetch_add(1, std::memory_order_relaxed);
+    if (!seen) continue;  // it was being written
+    if (*seen != a && *seen != b) {
+      ADD_FAILURE() << "neither";
+      return;
+    }
+    (*seen == a ? seen_a : seen_b)++;
+  }
+  EXPECT_GE(seen_a, kTimes);
+  EXPECT_GE(seen_b, kTimes);
+}
+
 TEST_F(ToldTableTest, AReaderNeverSeesHalfOfAFlow) {
-  std::atomic<bool> done{false};
-  ToldFlow a = flow_of(1000), b = flow_of(1000);
+  const ToldFlow a = flow_of(1000);
+  ToldFlow b = flow_of(1000, FlowStage::kPlaced);
   b.backend = endpoint("2001:db8::ffff", 65535);
   b.proxy_bytes = 127;
-  b.stage = FlowStage::kPlaced;
-  table_.put(a, 0, 1);
-  std::thread writer([&] {
-    for (uint32_t i = 0; i < 200'000; i++) table_.put(i % 2 == 0 ? b : a, 0, i);
-    done.store(true, std::memory_order_relaxed);
+  expect_only(table_, a, b, [&](bool) { return table_.from_client(a.client, kVip); });
+}
+
+TEST_F(ToldTableTest, AReaderNeverCombinesTwoFlows) {
+  const ToldFlow a = spliced_fullnat_flow(1000);
+  ToldFlow b = a;
+  b.backend = endpoint("2001:db8::ffff", 65535);
+  b.splice->sequence = 5;
+  b.splice->timestamp = 6;
+  expect_only(table_, a, b, [&](bool) { return table_.from_client(a.client, kVip); });
+  b.local = endpoint("2001:db8::1", 9);
+  expect_only(table_, a, b, [&](bool of_a) {
+    const ToldFlow& wanted = of_a ? a : b;
+    return table_.from_local(wanted.local, wanted.backend);
   });
-  while (!done.load(std::memory_order_relaxed)) {
-    const auto seen = table_.from_client(a.client, kVip);
-    if (!seen) continue;  // it was being written
-    ASSERT_TRUE(*seen == a || *seen == b);
-  }
-  writer.join();
 }
 
 }  // namespace

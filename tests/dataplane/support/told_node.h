@@ -28,8 +28,8 @@ inline const Address kPeersAddress = address("10.0.1.2");
 
 struct ToldMemory {
   explicit ToldMemory(uint64_t flows)
-      : bytes(static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for(flows))), &free),
-        table((std::memset(bytes.get(), 0, ToldTable::bytes_for(flows)), bytes.get()), flows, 1) {}
+      : bytes(static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for({flows}))), &free),
+        table((std::memset(bytes.get(), 0, ToldTable::bytes_for({flows})), bytes.get()), {flows}, 1) {}
 
   std::unique_ptr<std::byte, decltype(&free)> bytes;
   ToldTable table;
