@@ -13,6 +13,7 @@
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/setup_error.h"
+#include "dataplane/flow/local_ports.h"
 #include "dataplane/peers/batch.h"
 
 namespace sluice {
@@ -109,7 +110,7 @@ void Exchange::turn(int wait_ms) {
   poll(&waiting, 1, wait_ms);
   const uint64_t now_ms = now_in_ms();
   receive(now_ms);
-  drain_tells();
+  drain_tells(now_ms);
   refresh_some(now_ms);
   for (uint32_t peer = 0; peer < peers_.size(); peer++) {
     pass_on_some(peer, now_ms);
@@ -188,8 +189,9 @@ void Exchange::learn(uint32_t peer, std::span<const uint8_t> flows, uint64_t now
   }
 }
 
-void Exchange::drain_tells() {
-  for (const TellingWorker& worker : workers_) {
+void Exchange::drain_tells(uint64_t now_ms) {
+  for (uint32_t index = 0; index < workers_.size(); index++) {
+    const TellingWorker& worker = workers_[index];
     for (uint32_t taken = 0; taken < kTellsPerTurn;) {
       std::array<FlowIndex, kTellBurst> flows;
       const unsigned n =
@@ -197,10 +199,7 @@ void Exchange::drain_tells() {
       if (n == 0) break;
       taken += n;
       for (unsigned i = 0; i < n; i++) {
-        const auto flow = worker.flows.at(flows[i]);
-        if (!flow) continue;
-        if (flow->stage == FlowStage::kEnded) table_.erase(flow->client, flow->vip);  // whoever had it before
-        tell(*flow);
+        if (const auto flow = worker.flows.at(flows[i])) tell_own(index, *flow, now_ms);
       }
     }
   }
@@ -219,7 +218,8 @@ void Exchange::refresh_some(uint64_t now_ms) {
       refreshed_ms_ = now_ms;
       return;
     }
-    if (const auto flow = workers_[refresh_worker_].flows.established_at(refresh_flow_++)) tell(*flow);
+    if (const auto flow = workers_[refresh_worker_].flows.established_at(refresh_flow_++))
+      tell_own(refresh_worker_, *flow, now_ms);
   }
 }
 
@@ -252,6 +252,18 @@ void Exchange::pass_on_some(uint32_t index, uint64_t now_ms) {
     if (tell(index, hearsay)) add(status_.flows_told);
   });
   peer.passed_on += kPassedOnPerTurn;
+}
+
+/// Replies of a fullnat flow that began at another node may come to another worker than the one that has it: that one
+/// looks into the table.
+void Exchange::tell_own(uint32_t worker, const ToldFlow& flow, uint64_t now_ms) {
+  const auto workers = static_cast<uint32_t>(workers_.size());
+  if (flow.stage == FlowStage::kEnded) {
+    table_.erase(flow.client, flow.vip);  // whoever had it before
+  } else if (flow.forwarding == channel::Forwarding::kFullnat && local_port_owner(flow.local.port, workers) != worker) {
+    table_.put(flow, kHearsay, static_cast<uint32_t>(now_ms / kMsPerS), worker);
+  }
+  tell(flow);
 }
 
 void Exchange::tell(const ToldFlow& flow) {

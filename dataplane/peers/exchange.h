@@ -43,8 +43,8 @@ class Exchange {
   static constexpr uint32_t kRefreshS = 60;       // between two tellings of a flow that stays as it is
   static constexpr uint32_t kForgetAfterS = 200;  // what a peer that is well has not told again for so long is over
   static constexpr uint32_t kPeerAwayMs = 5000;
-  /// Whose a flow is that came by hearsay. That of a peer only if there are as many as there can be: then what it is
-  /// said to have told is forgotten sooner.
+  /// Whose a flow is that came by hearsay, or is our own and in the table all the same, so that its worker is found.
+  /// That of a peer only if there are as many as there can be: then what it is said to have told is forgotten sooner.
   static constexpr uint32_t kHearsay = channel::kMaxPeers - 1;
 
   /// Opens the socket. Throws SetupError. `table` and `status` have to stay.
@@ -68,10 +68,11 @@ class Exchange {
   void receive(uint64_t now_ms);
   void take(uint32_t peer, std::span<const uint8_t> datagram, uint64_t now_ms);
   void learn(uint32_t peer, std::span<const uint8_t> flows, uint64_t now_ms);
-  void drain_tells();
+  void drain_tells(uint64_t now_ms);
   void refresh_some(uint64_t now_ms);
   void expire_some(uint64_t now_ms);
   void pass_on_some(uint32_t peer, uint64_t now_ms);
+  void tell_own(uint32_t worker, const ToldFlow& flow, uint64_t now_ms);
   void tell(const ToldFlow& flow);
   bool tell(uint32_t peer, const ToldFlow& flow);
   void flush(uint32_t peer);

@@ -153,14 +153,23 @@ std::optional<ToldFlow> ToldTable::from_local(const Endpoint& local, const Endpo
   return out && out->backend == backend ? out : std::nullopt;
 }
 
-ToldTable::Records ToldTable::records_of(const ToldFlow& flow, uint32_t peer) noexcept {
+uint32_t ToldTable::worker_of(const Endpoint& local, const Endpoint& backend) const noexcept {
+  const Seen there =
+      find(local, [&](const Record& record) { return class_of(record.kind) == kOfLocal && record.towards == backend; });
+  return there ? there.record.proxy : kNoWorker;
+}
+
+ToldTable::Records ToldTable::records_of(const ToldFlow& flow, uint32_t peer, uint32_t worker) noexcept {
   const bool is_fullnat = flow.forwarding == channel::Forwarding::kFullnat;
   const uint8_t spliced = flow.splice ? kSpliced : 0;
   const auto with_proxy = static_cast<uint8_t>((flow.proxy_bytes & ~kSpliced) | spliced);
   Records out;
   out.of[out.count++] = {flow.client, flow.vip, is_fullnat ? flow.local : flow.backend,
                          kind_of(flow, peer, static_cast<uint8_t>(flow.forwarding)), with_proxy};
-  if (is_fullnat) out.of[out.count++] = {flow.local, flow.client, flow.backend, kind_of(flow, peer, kOfLocal)};
+  if (is_fullnat) {
+    out.of[out.count++] = {flow.local, flow.client, flow.backend, kind_of(flow, peer, kOfLocal),
+                           static_cast<uint8_t>(worker)};
+  }
   if (flow.splice) out.of[out.count++] = {flow.client, flow.vip, hidden(*flow.splice), kind_of(flow, peer, kOfSplice)};
   return out;
 }
@@ -215,9 +224,11 @@ ToldTable::Entry* ToldTable::room_for(const Record& record, std::span<Entry* con
   return in_vain ? nullptr : oldest;
 }
 
-ToldTable::Put ToldTable::put(const ToldFlow& flow, uint32_t peer, uint32_t now_s) noexcept {
-  const Records records = records_of(flow, peer);
+ToldTable::Put ToldTable::put(const ToldFlow& flow, uint32_t peer, uint32_t now_s, uint32_t worker) noexcept {
   const Seen known = find_flow(flow.client, flow.vip);
+  const bool is_there = known && known.record.towards == flow.local;
+  const Records records =
+      records_of(flow, peer, is_there && worker == kNoWorker ? worker_of(flow.local, flow.backend) : worker);
   if (known && outranks(known.record, records.of[0])) return Put::kKept;
   if (known && refresh(known, records, now_s)) return Put::kRefreshed;
   std::array<Entry*, kMostEntries> rooms{known.entry};

@@ -32,6 +32,7 @@ class ToldTable {
  public:
   static constexpr uint32_t kPlaces = 8;       // of a bucket
   static constexpr uint32_t kMostEntries = 3;  // of a flow
+  static constexpr uint32_t kNoWorker = 255;
 
   /// How much there is room for: flows of peers, and how many entries each may take, at most kMostEntries.
   struct Room {
@@ -60,13 +61,18 @@ class ToldTable {
   /// The fullnat flow by which `backend` is spoken with from `local`.
   std::optional<ToldFlow> from_local(const Endpoint& local, const Endpoint& backend) const noexcept;
 
+  /// The worker of this node that has the fullnat flow by which `backend` is spoken with from `local`, if the table has
+  /// been told; else kNoWorker.
+  uint32_t worker_of(const Endpoint& local, const Endpoint& backend) const noexcept;
+
   // The writer alone.
   /// A flow, not ended, that `peer` (below 16) has told at `now_s`. It replaces what was told of it before; but one
   /// that another peer has open is kept (kKept) where this is only placed: a SYN ends nothing. Nor does it end another
   /// client's flow that has its endpoint at the same backend. In a full bucket a flow gives way, with all its entries,
   /// that is only placed, else the one that was told longest ago; but none that is open gives way to one that is
   /// placed. kNoRoom: there was none for all entries, and nothing is known of the flow.
-  Put put(const ToldFlow& flow, uint32_t peer, uint32_t now_s) noexcept;
+  /// `worker`: of this node, that has it; kNoWorker: as was known before.
+  Put put(const ToldFlow& flow, uint32_t peer, uint32_t now_s, uint32_t worker = kNoWorker) noexcept;
   /// It has ended, as anybody says, or one of two peers: what others have told since stays. Returns whether it was
   /// known.
   bool erase(const Endpoint& client, const Endpoint& vip) noexcept {
@@ -135,7 +141,7 @@ class ToldTable {
     Endpoint of;       // the VIP; kOfLocal: the client
     Endpoint towards;  // the backend; of a fullnat flow our endpoint; kOfSplice: the bytes of a ToldSplice
     uint8_t kind = kGone;
-    uint8_t proxy = 0;
+    uint8_t proxy = 0;  // kOfLocal: the worker
 
     friend bool operator==(const Record&, const Record&) = default;
   };
@@ -168,7 +174,7 @@ class ToldTable {
   static void begin(Entry& entry) noexcept;
   static void write(Entry& entry, const Record& record, uint32_t now_s) noexcept;
   static void clear(Entry& entry) noexcept { write(entry, {}, 0); }
-  static Records records_of(const ToldFlow& flow, uint32_t peer) noexcept;
+  static Records records_of(const ToldFlow& flow, uint32_t peer, uint32_t worker) noexcept;
   static bool outranks(const Record& known, const Record& told) noexcept;
   static bool gives_way_before(const Entry& a, const Entry& b) noexcept;
 

@@ -107,7 +107,12 @@ bool NewFlows::meet_reply(Burst& burst, uint32_t i) noexcept {
   const channel::BackendId id = state_.find_backend(packet.source);
   if (id == channel::kNoBackend) return false;
   if (const Resumption told = parts_.told.of_reply(packet)) {
-    adopt_from_backend(burst, i, told, true);
+    const uint32_t worker = parts_.told.worker_of(packet, told);
+    if (worker == setup_.index) {
+      adopt_from_backend(burst, i, told, true);
+    } else {
+      parts_.handover.hand_over(worker, burst.port[i], burst.mbuf[i], {});
+    }
     return true;
   }
   if (!may_be_reply(id, packet)) return false;

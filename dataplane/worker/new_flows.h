@@ -10,6 +10,7 @@
 #include "dataplane/flow/return_paths.h"
 #include "dataplane/worker/flow_finder.h"
 #include "dataplane/worker/flow_maker.h"
+#include "dataplane/worker/handover.h"
 #include "dataplane/worker/held_replies.h"
 #include "dataplane/worker/proven_clients.h"
 #include "dataplane/worker/punt.h"
@@ -34,6 +35,7 @@ struct NewFlowParts {
   Punt& punt;
   SessionRecorder& records;
   ToldFlows& told;
+  Handover& handover;
   HeldReplies& held;
   SourceLimits& limits;
   SynProxy& syn_proxy;

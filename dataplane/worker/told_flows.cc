@@ -48,6 +48,13 @@ Resumption ToldFlows::of_reply(const Packet& packet) const noexcept {
   return told ? resume(*told, state_.find_service(told->vip)) : Resumption{};
 }
 
+uint32_t ToldFlows::worker_of(const Packet& reply, const Resumption& told) const noexcept {
+  const bool by_port = told.local.port.raw != 0 && local_port_owner(told.local.port, setup_.workers) == setup_.index;
+  if (!by_port) return setup_.index;  // or it has been handed over already
+  const uint32_t has_it = table_->worker_of(reply.destination, reply.source);
+  return has_it < setup_.workers ? has_it : ownership_.of_client(flows_.hash(told.client));
+}
+
 void ToldFlows::meet_unanswered(Flow& flow, const Packet& packet) noexcept {
   if (table_ == nullptr || flow.forwarding() != channel::Forwarding::kNat || (flow.flags & kFlowSpecial) != 0) return;
   const auto told = table_->from_client(packet.source, packet.destination);

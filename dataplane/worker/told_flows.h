@@ -8,6 +8,7 @@
 #include "dataplane/peers/told_table.h"
 #include "dataplane/worker/flow_finder.h"
 #include "dataplane/worker/fullnat_ports.h"
+#include "dataplane/worker/ownership.h"
 #include "dataplane/worker/placement.h"
 
 namespace sluice {
@@ -27,10 +28,14 @@ struct Resumption {
 
 class ToldFlows {
  public:
-  ToldFlows(const Context& context, const FlowFinder& finder, FlowLifecycle& lifecycle, Placement& placement) noexcept
-      : table_(context.setup.told),
+  ToldFlows(const Context& context, const FlowFinder& finder, const Ownership& ownership, FlowLifecycle& lifecycle,
+            Placement& placement) noexcept
+      : setup_(context.setup),
+        table_(context.setup.told),
+        flows_(context.flows),
         state_(context.state),
         finder_(finder),
+        ownership_(ownership),
         lifecycle_(lifecycle),
         placement_(placement) {}
 
@@ -38,6 +43,8 @@ class ToldFlows {
   Resumption of_client(const Packet& packet, channel::ServiceId service, FlowPlace place) noexcept;
   /// The flow of a backend's packet, to the client itself or to an endpoint of a node's own.
   Resumption of_reply(const Packet& packet) const noexcept;
+  /// The worker that such a flow is for: its client's. By the port of a node's own endpoint it came to this one.
+  uint32_t worker_of(const Packet& reply, const Resumption& told) const noexcept;
 
   /// A client's segment comes to a flow of which only the SYN is known. If another node tells that it has the server's
   /// answer, the flow goes on as one that was met in mid-stream.
@@ -47,9 +54,12 @@ class ToldFlows {
   Resumption resume(const ToldFlow& told, channel::ServiceId service) const noexcept;
   bool may_speak_from(const Resumption& flow, const ToldFlow& told) const noexcept;
 
+  const WorkerSetup& setup_;
   const ToldTable* table_;  // null: there are no other nodes
+  const FlowTable& flows_;
   const ForwardingState& state_;
   const FlowFinder& finder_;
+  const Ownership& ownership_;
   FlowLifecycle& lifecycle_;
   Placement& placement_;
 };

@@ -166,13 +166,13 @@ class Worker {
   TableRoom room_{context_, lifecycle_, expiry_, placement_, random_};
   FullnatPorts fullnat_ports_{context_, lifecycle_, resets_, random_};
   StatelessForwarding stateless_;
-  ToldFlows told_{context_, finder_, lifecycle_, placement_};
+  ToldFlows told_{context_, finder_, ownership_, lifecycle_, placement_};
   HeldReplies held_{context_};
   FlowMaker maker_{context_, room_, fullnat_ports_, finder_};
   ProvenClients proven_{context_, {maker_, lifecycle_, placement_, proxy_, resets_, responder_, records_, syn_proxy_}};
   NewFlows new_flows_{context_,
                       {finder_, lifecycle_, room_, placement_, maker_, proxy_, stateless_, resets_, responder_, punt_,
-                       records_, told_, held_, limits_, syn_proxy_, proven_}};
+                       records_, told_, handover_, held_, limits_, syn_proxy_, proven_}};
   SlowPath slow_path_{context_,
                       {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_,
                        records_, told_, syn_proxy_, proven_, farewell_}};

@@ -8,12 +8,15 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "dataplane/base/setup_error.h"
+#include "dataplane/flow/local_ports.h"
 #include "tests/dataplane/support/worker_bench.h"
 
 namespace sluice::testing {
@@ -158,6 +161,56 @@ TEST(Exchange, TellsFromWhichEndpointFullnatSpeaks) {
   turn_until(a, b, [&] { return b.table.from_client(client(1), vip).has_value(); });
   EXPECT_EQ(b.table.from_client(client(1), vip)->local, syn->source);
   EXPECT_EQ(b.table.from_local(syn->source, kBackend)->client, client(1));
+}
+
+const Endpoint kFullnatVip = endpoint("192.0.2.26", 25);
+
+/// A fullnat flow of one of two workers, of which the other may have the port that its replies are to.
+struct AtOneOfTwo {
+  explicit AtOneOfTwo(bool astray) {
+    channel::PutService fullnat{};
+    fullnat.forwarding = channel::Forwarding::kFullnat;
+    node.bench.put_local(0, address("10.0.1.2"));
+    node.bench.put_service(1, kFullnatVip, {0}, fullnat);
+    node.bench.turn();
+    const auto syn = node.bench.client_to_backend(Frame().from(client(1)).to(kFullnatVip).syn().seq(1));
+    local = syn ? syn->source : Endpoint{};
+    node.bench.backend_to_client(Frame().from(kBackend).to(local).syn().seq(5).ack(2));
+    node.bench.client_to_backend(Frame().from(client(1)).to(kFullnatVip).seq(2).ack(6));
+    const uint32_t of_port = local_port_owner(local.port, 2);
+    worker = astray ? 1 - of_port : of_port;
+    const TellingWorker with_flow{FlowNames(node.bench.flow_memory(), 4096), node.tells};
+    const TellingWorker without{FlowNames(reinterpret_cast<const std::byte*>(nothing.data()), 0), tell_ring()};
+    exchange.emplace(ExchangeOptions{.node = "edge", .listen = free_endpoint(), .to = {at.there}, .secret = kSecret},
+                     worker == 0 ? std::vector{with_flow, without} : std::vector{without, with_flow}, node.table,
+                     *node.status);
+  }
+
+  const Pair at;
+  Node node{at.here, at.there};
+  alignas(64) std::array<uint8_t, sizeof(FlowMemoryHeader)> nothing{};
+  Endpoint local;
+  uint32_t worker = 0;
+  std::optional<Exchange> exchange;
+};
+
+TEST(Exchange, KeepsWhichWorkerHasAFlowWhoseRepliesComeToAnother) {
+  AtOneOfTwo made(true);
+  made.exchange->turn(0);
+  EXPECT_EQ(made.node.table.worker_of(made.local, kBackend), made.worker);
+  ToldFlow by_peer = *made.node.table.from_local(made.local, kBackend);
+  made.node.table.put(by_peer, 0, 2);
+  EXPECT_EQ(made.node.table.worker_of(made.local, kBackend), made.worker) << "what a peer tells does not change it";
+  made.node.bench.client_to_backend(Frame().from(client(1)).to(kFullnatVip).rst().seq(2));
+  made.exchange->turn(0);
+  EXPECT_EQ(made.node.table.size(), 0u);
+}
+
+TEST(Exchange, KeepsNoFlowOfItsOwnThatItsRepliesFind) {
+  AtOneOfTwo made(false);
+  made.exchange->turn(0);
+  EXPECT_EQ(made.node.table.size(), 0u);
+  EXPECT_EQ(made.node.table.worker_of(made.local, kBackend), ToldTable::kNoWorker);
 }
 
 TEST(Exchange, AFlowThatWentOnHereAndEndedIsNotKeptForTheOtherNode) {

@@ -50,7 +50,8 @@ class IcmpRelayTest : public FlowPartsTest {
   IcmpErrors icmp_errors_{context_};
   Random random_{1};
   Placement placement_{context_, *lifecycle_, random_};
-  ToldFlows told_{context_, finder_, *lifecycle_, placement_};
+  Ownership ownership_{setup_, flows_, state_};
+  ToldFlows told_{context_, finder_, ownership_, *lifecycle_, placement_};
   IcmpRelay relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_, placement_, told_};
 };
 

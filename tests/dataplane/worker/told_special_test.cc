@@ -110,20 +110,62 @@ TEST(ToldFullnat, AnEndpointOfOursThatAFlowHasAtAnotherNodeIsNotTaken) {
   }
 }
 
-TEST(ToldFullnat, RepliesMayBelongToAnotherWorkerThanTheClientsPackets) {
-  for (const uint16_t port : {uint16_t{2000}, uint16_t{2001}}) {  // the one worker's, and the other's
-    FullnatNode node(64, 2);
-    const Endpoint local{kPeersAddress, Be16::of(port)};
-    node.tell_from(local);
-    const auto sent = node.client_to_backend(from_client());
+/// Two workers, and a session whose replies are to a port of the one or the other: one of these is not the worker that
+/// has the client's packets.
+class ToldToTwoWorkers : public ::testing::TestWithParam<uint16_t> {
+ protected:
+  FullnatNode node_{64, 2};
+  const Endpoint local_{kPeersAddress, Be16::of(GetParam())};
+
+  void expect_client_goes_on() {
+    const auto sent = node_.client_to_backend(from_client());
     ASSERT_TRUE(sent);
-    EXPECT_EQ(sent->source, local);
-    const auto answer = node.backend_to_client(node.reply(local));
-    ASSERT_TRUE(answer);
-    EXPECT_EQ(answer->destination, kClient);
-    EXPECT_EQ(answer->source, kVip);
-    node.expect_counter_law();
+    EXPECT_EQ(sent->source, local_);
+    EXPECT_EQ(sent->destination, kBackends[node_.other]);
   }
+  void expect_server_goes_on() {
+    const auto answer = node_.backend_to_client(node_.reply(local_));
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->source, kVip);
+    EXPECT_EQ(answer->destination, kClient);
+  }
+  /// Both sides end the session, after these. Returns its records.
+  std::vector<channel::SessionRecord> end() {
+    EXPECT_TRUE(node_.client_to_backend(Frame().from(kClient).to(kVip).seq(706).ack(908).fin()));
+    EXPECT_TRUE(node_.backend_to_client(Frame().from(kBackends[node_.other]).to(local_).seq(908).ack(707).fin()));
+    EXPECT_TRUE(node_.client_to_backend(Frame().from(kClient).to(kVip).seq(707).ack(909)));
+    std::vector<channel::SessionRecord> out;
+    for (uint32_t worker = 0; worker < node_.workers(); worker++) {
+      for (const channel::SessionRecord& record : node_.sessions(worker)) out.push_back(record);
+    }
+    return out;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(EachWorkersPort, ToldToTwoWorkers, ::testing::Values(uint16_t{2000}, uint16_t{2001}));
+
+TEST_P(ToldToTwoWorkers, ASessionIsOneFlowIfItsClientSpeaksFirst) {
+  node_.tell_from(local_);
+  expect_client_goes_on();
+  expect_server_goes_on();
+  EXPECT_EQ(node_.counter(Counter::kFlowsResumed), 1u);
+  node_.expect_counter_law();
+}
+
+TEST_P(ToldToTwoWorkers, ASessionIsOneFlowIfItsServerSpeaksFirst) {
+  node_.tell_from(local_);
+  expect_server_goes_on();
+  expect_client_goes_on();
+  EXPECT_EQ(node_.counter(Counter::kFlowsResumed), 1u);
+  node_.expect_counter_law();
+}
+
+TEST_P(ToldToTwoWorkers, ASessionsEndIsSeenAndLeavesOneRecord) {
+  node_.tell_from(local_);
+  expect_client_goes_on();
+  expect_server_goes_on();
+  const auto records = end();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].end, channel::SessionEnd::kClosed);
 }
 
 TEST(ToldFullnat, AFlowInItsHandshakeGoesOnToo) {
