@@ -155,7 +155,8 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   const FlowPlace place = flows_.place(flows_.hash(as.client));
   FlowIndex other =
       flows_.find(place, [&](const Flow& flow) { return flow.is_of(as.client) && flow.service == as.service; });
-  if (told && other != kNoFlow && is_over(flows_[other].state)) {
+  // A client's SYN that came again by another way was placed twice: that backend has it which answers first.
+  if (told && other != kNoFlow && (is_over(flows_[other].state) || parts_.told.is_unanswered(flows_[other]))) {
     parts_.lifecycle.forget(other);
     other = kNoFlow;
   }

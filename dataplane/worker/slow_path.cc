@@ -59,6 +59,18 @@ bool SlowPath::may_go_to_backend(Burst& burst, uint32_t i) noexcept {
   return !parts_.farewell.is_leaving(flow) || !parts_.farewell.tell(burst, i);
 }
 
+/// A client's segment whose flow may have been answered at another node. Where that was by another server, it gets
+/// another flow. Returns whether it has one.
+bool SlowPath::follow_answer(Burst& burst, uint32_t i) noexcept {
+  const Packet& packet = burst.packet[i];
+  const bool answers = (packet.tcp_flags & (kTcpSyn | kTcpRst | kTcpAck)) == kTcpAck;
+  if (!answers || parts_.told.meet_unanswered(flows_[burst.flow[i]], packet)) return true;
+  parts_.lifecycle.forget(burst.flow[i]);
+  burst.flow[i] = kNoFlow;
+  parts_.new_flows.place_if_new(burst, i);
+  return burst.flow[i] != kNoFlow;
+}
+
 void SlowPath::translate_from_client(Burst& burst, uint32_t i) noexcept {
   Flow& flow = flows_[burst.flow[i]];
   Packet& packet = burst.packet[i];
@@ -80,8 +92,6 @@ void SlowPath::translate_from_client(Burst& burst, uint32_t i) noexcept {
   if ((flow.flags & kFlowSpecial) != 0) [[unlikely]]
     return translate_special_from_client(burst, i);
 
-  if (flow.state == TcpState::kSynSent && (packet.tcp_flags & (kTcpSyn | kTcpRst)) == 0) [[unlikely]]
-    parts_.told.meet_unanswered(flow, packet);
   const uint32_t expected = flow.client_next;
   if (parts_.tracker.client_segment(flow, packet, *mbuf)) [[likely]] {
     parts_.watch.client_segment(burst, i, flow, expected);

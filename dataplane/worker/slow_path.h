@@ -48,6 +48,8 @@ class SlowPath {
     if (burst.flow[i] == kNoFlow) return;  // dealt with when it was not placed
     const bool from_client = burst.from_client[i];
     if (from_client) {
+      if (flows_[burst.flow[i]].state == TcpState::kSynSent && !follow_answer(burst, i)) [[unlikely]]
+        return;
       translate_from_client(burst, i);
     } else {
       translate_from_backend(burst, i);
@@ -63,6 +65,7 @@ class SlowPath {
   void translate_from_client(Burst& burst, uint32_t i) noexcept;
   void translate_from_backend(Burst& burst, uint32_t i) noexcept;
   bool may_go_to_backend(Burst& burst, uint32_t i) noexcept;
+  bool follow_answer(Burst& burst, uint32_t i) noexcept;
 
   // Flows whose clients' SYNs we have answered (syn_proxy.h).
   void meet_waiting_client(Burst& burst, uint32_t i) noexcept;

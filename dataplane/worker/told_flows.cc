@@ -55,12 +55,13 @@ uint32_t ToldFlows::worker_of(const Packet& reply, const Resumption& told) const
   return has_it < setup_.workers ? has_it : ownership_.of_client(flows_.hash(told.client));
 }
 
-void ToldFlows::meet_unanswered(Flow& flow, const Packet& packet) noexcept {
-  if (table_ == nullptr || flow.forwarding() != channel::Forwarding::kNat || (flow.flags & kFlowSpecial) != 0) return;
+bool ToldFlows::meet_unanswered(Flow& flow, const Packet& packet) noexcept {
+  if (table_ == nullptr || !is_unanswered(flow) || (flow.flags & kFlowSpecial) != 0) return true;
   const auto told = table_->from_client(packet.source, packet.destination);
-  const bool answered =
-      told && told->stage == FlowStage::kOpen && told->backend == state_.backend(flow.backend).endpoint;
-  if (answered) lifecycle_.set_state(flow, TcpState::kAdopted);
+  if (!told || told->stage != FlowStage::kOpen) return true;
+  if (told->backend != state_.backend(flow.backend).endpoint) return !resume(*told, flow.service);
+  lifecycle_.set_state(flow, TcpState::kAdopted);
+  return true;
 }
 
 }  // namespace sluice

@@ -46,9 +46,13 @@ class ToldFlows {
   /// The worker that such a flow is for: its client's. By the port of a node's own endpoint it came to this one.
   uint32_t worker_of(const Packet& reply, const Resumption& told) const noexcept;
 
-  /// A client's segment comes to a flow of which only the SYN is known. If another node tells that it has the server's
-  /// answer, the flow goes on as one that was met in mid-stream.
-  void meet_unanswered(Flow& flow, const Packet& packet) noexcept;
+  /// Whether of a flow only the client's SYN is known, which may have gone by another node before.
+  static bool is_unanswered(const Flow& flow) noexcept {
+    return flow.state == TcpState::kSynSent && flow.forwarding() == channel::Forwarding::kNat && !flow.spliced;
+  }
+  /// A client's segment comes to such a flow. If another node tells that it has the server's answer, the flow goes on
+  /// as one that was met in mid-stream. False if another server has answered: the flow is not what the client means.
+  bool meet_unanswered(Flow& flow, const Packet& packet) noexcept;
 
  private:
   Resumption resume(const ToldFlow& told, channel::ServiceId service) const noexcept;

@@ -12,6 +12,7 @@ from lab.routers import CLIENT
 from lab.shell import run, wait_until
 
 SESSIONS = 120
+MANY = 500  # of each kind, where one in a thousand may be lost
 ETH_P_ALL, IP_HEADER, UDP_HEADER = 0x0003, 20, 8  # a bridge takes what is of one protocol before a socket sees it
 FULLNAT = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; forwarding = "fullnat"; scheduler = "least_conn";')
 COOKIES = ('scheduler = "least_conn";', 'scheduler = "least_conn"; syn_proxy = "always";')
@@ -21,7 +22,8 @@ LEAST_CONN = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler 
 
 @pytest.fixture
 def fleet(lab, request):
-    made = Fleet(lab, moving=bool(request.node.get_closest_marker("moving")))
+    marked = request.node.get_closest_marker
+    made = Fleet(lab, moving=bool(marked("moving")), count=3 if marked("three") else 2)
     made.build()
     yield made
     made.stop()
@@ -112,6 +114,31 @@ def test_sessions_outlive_their_node_while_weights_move_and_a_server_is_drained(
     require_all_delivered(lab, mailer)
     assert fleet.nodes[0].counters()["flows_resumed"] > 0
     fleet.nodes[0].require_counter_law()
+
+
+@pytest.mark.long
+@pytest.mark.three
+def test_sessions_of_three_nodes_outlive_one(lab, fleet):
+    lab.start_backends()
+    fleet.start(True, LEAST_CONN)
+    silent = mail(lab, fleet, sessions=MANY, hold="half_sent", run="silent")
+    speaking = mail(lab, fleet, sessions=MANY, hold="half_sent", run="speaking", trickle_s=1)
+    for mailer in (silent, speaking):
+        mailer.wait_held(MANY)
+    wait_known(fleet, MANY)
+    fleet.kill(1)
+    survivors = (fleet.nodes[0], fleet.nodes[2])
+    wait_until(lambda: sum(node.counters()["flows_resumed"] for node in survivors) > 0, 60, "sessions go on")
+    for mailer in (silent, speaking):
+        mailer.go()
+    for mailer in (silent, speaking):
+        mailer.wait()
+    delivered = silent.outcomes["delivered"] + speaking.outcomes["delivered"]
+    assert delivered >= 2 * MANY * 0.999, (silent.summary(), speaking.summary())
+    lab.wait_delivered()
+    assert lab.tally().clean, lab.tally()
+    for node in survivors:
+        node.require_counter_law()
 
 
 @pytest.mark.moving

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two nodes that serve the same VIP, between a router that spreads clients over both and mail servers whose way back leads by
-both. A third bridge is the nodes' own network, on which they tell each other of sessions."""
+"""Two or three nodes that serve the same VIP, between a router that spreads clients over them and mail servers whose way back
+leads by all. A third bridge is the nodes' own network, on which they tell each other of sessions."""
 import copy
 import json
 import pathlib
@@ -13,20 +13,24 @@ from .routers import CLIENT, GATEWAY, INNER4, INNER_GATEWAY
 from .shell import run, wait_until
 
 VIP = "203.0.113.25"
-FRONT = (f"{FRONT4}.2", f"{FRONT4}.3")
-BACK = (f"{BACK4}.1", f"{BACK4}.2")
-PEERS = ("10.9.0.1", "10.9.0.2")
+FRONT = (f"{FRONT4}.2", f"{FRONT4}.3", f"{FRONT4}.4")
+BACK = (f"{BACK4}.1", f"{BACK4}.2", f"{BACK4}.3")
+PEERS = ("10.9.0.1", "10.9.0.2", "10.9.0.3")
 PORT = 2526
 BY_CONNECTION = "net.ipv4.fib_multipath_hash_policy=1"
+# Within one machine a packet brings its socket's own hash along, by which Linux then routes, and which is another one with
+# each retransmission. A router outside knows addresses and ports alone.
+ONE_WAY = "net.core.txrehash=0"
 
 
 class Fleet:
-    """`nodes` are two balancers, `client` is the number of the client behind the router, for `lab.mailer`. `moving`: their
-    addresses towards the mail servers move to the survivor."""
+    """`nodes` are the balancers, `client` is the number of the client behind the router, for `lab.mailer`. `moving`: the
+    addresses of two towards the mail servers move to the survivor. `count`: of nodes."""
 
-    def __init__(self, lab, moving=False):
+    def __init__(self, lab, moving=False, count=2):
         self._lab = lab
         self._moving = moving
+        self._all = range(count)
         self.addresses = None
         self._prefix = lab.network.wires.removesuffix("-wires")
         self._router, self._far = f"{self._prefix}-router", f"{self._prefix}-far"
@@ -37,7 +41,7 @@ class Fleet:
 
     def build(self):
         network = self._lab.network
-        self.namespaces = (network.balancer, network.add_balancer())
+        self.namespaces = (network.balancer, *(network.add_balancer(index + 1) for index in self._all[1:]))
         for namespace in (self._router, self._far):
             run("ip", "netns", "add", namespace)
             network.clients.append(namespace)  # removed with the others
@@ -56,17 +60,19 @@ class Fleet:
         ip(self._far, f"address add {CLIENT[0]}/24 dev eth0", f"route add default via {INNER_GATEWAY[0]}")
         for namespace in network.backends:
             sysctl(namespace, BY_CONNECTION)
-        self.lead(0, 1)
+        for namespace in (self._far, *network.backends):
+            sysctl(namespace, ONE_WAY)
+        self.lead(*self._all)
         self.addresses = MovingAddresses(self._lab, self.namespaces) if self._moving else None
         self.key.write_bytes(b"a secret of the lab, and no other" * 2)
         self.key.chmod(0o600)
 
     def start(self, fleet=True, *replacements):
-        """Starts both nodes. `fleet`: they exchange sessions."""
-        for index in range(2):
+        """Starts the nodes. `fleet`: they exchange sessions."""
+        for index in self._all:
             self.nodes.append(self._node(index, fleet, replacements))
         self._lab.balancer = self.nodes[0]
-        for index in range(2):
+        for index in self._all:
             self._start_dataplane(index)
         if self.addresses:
             self.addresses.wait_home()
@@ -76,7 +82,7 @@ class Fleet:
             node.wait_healthy(60)
         if fleet:
             for node in self.nodes:
-                wait_until(lambda n=node: self.heard(n) is not None, 30, "the nodes hear each other")
+                wait_until(lambda n=node: None not in self._all_heard(n), 30, "the nodes hear each other")
 
     def _start_dataplane(self, index):
         self.nodes[index].start_dataplane()
@@ -88,9 +94,10 @@ class Fleet:
         network = copy.copy(self._lab.network)
         network.balancer = self.namespaces[index]
         network.address_twins = lambda front, back: ip(network.balancer, *_addresses(index, front, back, self._moving))
+        to = ", ".join(f'"{PEERS[other]}:{PORT}"' for other in self._all if other != index)
         others = f'addresses = ["{ADDRESSES[1 - index]}"]; ' if self._moving else ""
         peers = (f'fleet: {{ node = "edge{index + 1}"; peers = {{ listen = "{PEERS[index]}:{PORT}"; '
-                 f'to = ["{PEERS[1 - index]}:{PORT}"]; key_file = "{self.key}"; {others}}}; }};\n\n' if fleet else "")
+                 f'to = [{to}]; key_file = "{self.key}"; {others}}}; }};\n\n' if fleet else "")
         text = EXAMPLE.read_text().replace("192.0.2.25", VIP)
         for old, new in (("checks:", f"{peers}checks:"), *replacements):
             assert old in text, f"{EXAMPLE.name} no longer holds {old!r}"
@@ -101,8 +108,12 @@ class Fleet:
 
     @staticmethod
     def heard(node):
-        """How many ms ago a node has heard of the other; None: never."""
-        return Fleet.exchange(node)["peers"][0]["heard_ms_ago"]
+        """How many ms ago a node has heard of the first other; None: never."""
+        return Fleet._all_heard(node)[0]
+
+    @staticmethod
+    def _all_heard(node):
+        return [peer["heard_ms_ago"] for peer in Fleet.exchange(node)["peers"]]
 
     @staticmethod
     def exchange(node):
@@ -113,16 +124,16 @@ class Fleet:
         """A node dies, and routers take its routes away."""
         for service in (self.nodes[index].dataplane, self.nodes[index].control):
             service.stop(signal.SIGKILL)
-        self.lead(1 - index)
+        self.lead(*(other for other in self._all if other != index))
 
     def revive(self, index):
-        """It comes back, and routers lead to both again."""
+        """It comes back, and routers lead to all again."""
         self._start_dataplane(index)
         self.nodes[index].start_control()
         self.nodes[index].wait_healthy(60)
         if self.addresses:
             self.addresses.wait_home()
-        self.lead(0, 1)
+        self.lead(*self._all)
 
     def answer_directly(self):
         """The mail servers have the VIP, and a way of their own to the client: what dsr and tunnels need."""

@@ -85,11 +85,11 @@ class Network:
     def add_bridge(self, name):
         ip(self.wires, f"link add {name} type bridge mcast_snooping 0", f"link set {name} up")
 
-    def add_balancer(self):
-        """A namespace for a second balancer, wired as the first is, but by the switch's ends `lbf2` and `lbb2`. Returns its name; it
-        is removed with the others."""
-        namespace = self.add_namespace("lb2")
-        self.cable_balancer(namespace, ("front", "lbf2"), ("back", "lbb2"))
+    def add_balancer(self, number=2):
+        """A namespace for a further balancer, wired as the first is, but by the switch's ends `lbf2` and `lbb2`, if it is the second.
+        Returns its name; it is removed with the others."""
+        namespace = self.add_namespace(f"lb{number}")
+        self.cable_balancer(namespace, ("front", f"lbf{number}"), ("back", f"lbb{number}"))
         return namespace
 
     def cable(self, namespace, device, bridge, port):

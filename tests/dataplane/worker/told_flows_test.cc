@@ -147,6 +147,59 @@ TEST(ToldFlows, AClientWhoseServerAnswersByAnotherNodeIsNotForgotten) {
   EXPECT_EQ(node.counter(Counter::kFlowsAdopted), 0u);
 }
 
+/// A node to which a client's SYN has come again by another way, and which has placed it with `own`; another node had
+/// placed it with `of_other` before.
+struct NodeOfSecondSyn : Node {
+  NodeOfSecondSyn() {
+    const auto syn = client_to_backend(Frame().from(kClient).to(kVip).syn().seq(700));
+    for (uint16_t id = 0; id < 3; id++) {
+      if (syn && kBackends[id] == syn->destination) own = id;
+    }
+    of_other = own == 0 ? 1 : 0;
+  }
+
+  uint16_t own = 0;
+  uint16_t of_other = 0;
+};
+
+TEST(ToldFlows, OfTwoServersThatWereAskedForOneClientTheFirstThatAnswersHasIt) {
+  NodeOfSecondSyn node;
+  node.tell(node.of_other, FlowStage::kPlaced);
+  const auto answer =
+      node.backend_to_client(Frame().from(kBackends[node.of_other]).to(kClient).syn().seq(900).ack(701));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->source, kVip);
+  const auto ack = node.client_to_backend(Frame().from(kClient).to(kVip).seq(701).ack(901));
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->destination, kBackends[node.of_other]);
+  EXPECT_FALSE(node.backend_to_client(Frame().from(kBackends[node.own]).to(kClient).syn().seq(50).ack(701)));
+  node.turn(HeldReplies::kHoldMs);
+  EXPECT_TRUE(node.to_clients().empty());
+  node.expect_counter_law();
+}
+
+TEST(ToldFlows, AClientThatAnotherServerHasAnsweredElsewhereGoesToThatOne) {
+  NodeOfSecondSyn node;
+  node.tell(node.of_other);
+  const auto ack = node.client_to_backend(Frame().from(kClient).to(kVip).seq(701).ack(901));
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->destination, kBackends[node.of_other]);
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 1u);
+  node.expect_counter_law();
+}
+
+TEST(ToldFlows, AServersAnswerIsNotForgottenForAnotherThatNodesTellOf) {
+  NodeOfSecondSyn node;
+  ASSERT_TRUE(node.backend_to_client(Frame().from(kBackends[node.own]).to(kClient).syn().seq(900).ack(701)));
+  node.tell(node.of_other, FlowStage::kPlaced);
+  EXPECT_FALSE(node.backend_to_client(Frame().from(kBackends[node.of_other]).to(kClient).syn().seq(50).ack(701)));
+  node.tell(node.of_other);
+  const auto ack = node.client_to_backend(Frame().from(kClient).to(kVip).seq(701).ack(901));
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->destination, kBackends[node.own]);
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u);
+}
+
 TEST(ToldFlows, TellsWhatBeginsIsEstablishedAndEnds) {
   Node node;
   const auto syn = node.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(700));
