@@ -6,7 +6,8 @@ import struct
 import pytest
 
 from lab.api import within
-from lab.fleet import PEERS, PORT, VIP, Fleet
+from lab.fleet import VIP, Fleet
+from lab.fleet_network import PEERS, PORT
 from lab.network import ip
 from lab.routers import CLIENT
 from lab.shell import run, wait_until

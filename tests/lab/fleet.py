@@ -7,6 +7,7 @@ import pathlib
 import signal
 
 from .balancer import EXAMPLE, Balancer
+from .fleet_network import FleetNetwork
 from .moving_addresses import ADDRESSES, MovingAddresses
 from .network import BACK4, BACK6, FRONT4, FRONT6, ip, sysctl
 from .routers import CLIENT, GATEWAY, INNER4, INNER_GATEWAY
@@ -15,8 +16,6 @@ from .shell import run, wait_until
 VIP = "203.0.113.25"
 FRONT = (f"{FRONT4}.2", f"{FRONT4}.3", f"{FRONT4}.4")
 BACK = (f"{BACK4}.1", f"{BACK4}.2", f"{BACK4}.3")
-PEERS = ("10.9.0.1", "10.9.0.2", "10.9.0.3")
-PORT = 2526
 BY_CONNECTION = "net.ipv4.fib_multipath_hash_policy=1"
 # Within one machine a packet brings its socket's own hash along, by which Linux then routes, and which is another one with
 # each retransmission. A router outside knows addresses and ports alone.
@@ -37,7 +36,7 @@ class Fleet:
         self.namespaces = ()
         self.client = None
         self.nodes = []
-        self.key = lab.directory / "fleet.key"
+        self._network = None
 
     def build(self):
         network = self._lab.network
@@ -47,11 +46,8 @@ class Fleet:
             network.clients.append(namespace)  # removed with the others
             ip(namespace, "link set lo up")
         self.client = len(network.clients) - 1
-        ip(network.wires, *(f"link add {bridge} type bridge mcast_snooping 0" for bridge in ("inner", "fleet")),
-           *(f"link set {bridge} up" for bridge in ("inner", "fleet")))
-        for index, namespace in enumerate(self.namespaces):
-            network.cable(namespace, "fleet", "fleet", f"fleet{index}")
-            ip(namespace, f"address add {PEERS[index]}/24 dev fleet")
+        network.add_bridge("inner")
+        self._network = FleetNetwork(self._lab, self.namespaces)
         sysctl(self._router, "net.ipv4.ip_forward=1", BY_CONNECTION)
         network.cable(self._router, "eth0", "front", "router")
         network.cable(self._router, "eth1", "inner", "inner0")
@@ -64,8 +60,6 @@ class Fleet:
             sysctl(namespace, ONE_WAY)
         self.lead(*self._all)
         self.addresses = MovingAddresses(self._lab, self.namespaces) if self._moving else None
-        self.key.write_bytes(b"a secret of the lab, and no other" * 2)
-        self.key.chmod(0o600)
 
     def start(self, fleet=True, *replacements):
         """Starts the nodes. `fleet`: they exchange sessions."""
@@ -94,10 +88,8 @@ class Fleet:
         network = copy.copy(self._lab.network)
         network.balancer = self.namespaces[index]
         network.address_twins = lambda front, back: ip(network.balancer, *_addresses(index, front, back, self._moving))
-        to = ", ".join(f'"{PEERS[other]}:{PORT}"' for other in self._all if other != index)
         others = f'addresses = ["{ADDRESSES[1 - index]}"]; ' if self._moving else ""
-        peers = (f'fleet: {{ node = "edge{index + 1}"; peers = {{ listen = "{PEERS[index]}:{PORT}"; '
-                 f'to = [{to}]; key_file = "{self.key}"; {others}}}; }};\n\n' if fleet else "")
+        peers = self._network.settings(index, more_of_peers=others) + "\n" if fleet else ""
         text = EXAMPLE.read_text().replace("192.0.2.25", VIP)
         for old, new in (("checks:", f"{peers}checks:"), *replacements):
             assert old in text, f"{EXAMPLE.name} no longer holds {old!r}"

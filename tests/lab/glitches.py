@@ -42,8 +42,9 @@ def last(seconds):
 class World:
     """Three Postfix, a balancer with a wall clock and a file system for its state of its own, clients."""
 
-    def __init__(self, changes=(), settings=""):
-        """`changes`: of the lab's configuration, as (old, new); `settings`: what is put behind it."""
+    def __init__(self, changes=(), settings=lambda lab: ""):
+        """`changes`: of the lab's configuration, as (old, new); `settings`: returns what is put behind it, when the lab is there and
+        the balancer is not yet."""
         self._changes, self._settings = changes, settings
         self.lab = Lab()
         self._disk = self.lab.directory / "disk"
@@ -77,7 +78,7 @@ class World:
         self._disk.mkdir()
         run("mount", "-t", "tmpfs", "-o", "size=4m", "sluice-lab", self._disk)
         path = lab.directory / "glitch.cfg"
-        path.write_text(text + self._settings)
+        path.write_text(text + self._settings(lab))
         lab.start_balancer(path, env=self.clock.env, state=self._disk / "state")
 
     # Sessions.

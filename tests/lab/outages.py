@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong, for real, and what wakes somebody then: each outage with the alerts that page, or none.
 
-    with outages.Outages() as lab:
-        found = lab.run(outages.named("all servers refuse"))
+    outage = outages.named("all servers refuse")
+    with outages.Outages(outage.nodes) as lab:
+        found = lab.run(outage)
 
 A cause is a context manager: it goes on until its end. Each is watched by a Prometheus and an Alertmanager of its own, so that none
 has to wait until the averages of the one before are gone.
@@ -20,11 +21,13 @@ import time
 from .glitches import ANSWERS, DAY_S, LIAR_PORT, World
 from .mailer import TESTS
 from .network import VIP4
+from .other_node import OtherNode
 from .pager import ALERTMANAGER, Pager
 from .prometheus import Prometheus, fetch, samples
 from .shell import Service, run, wait_until
 
 MAX_FLOWS = 1024
+ANNOUNCE = 'announce: { mode = "routes"; hold_down = 1.0; last_node = "withdraw"; };\n'
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
 # What an outage that should wake nobody is given to do so: longer than any page that is not about averages waits for.
 SILENT_S = 100
@@ -35,58 +38,88 @@ class Outage:
     name: str
     cause: object               # of the Outages; a context manager
     pages: tuple = ()           # one of these alerts has to page; none: nobody is woken
-    tickets: tuple = ()         # one of these has to be opened as well
+    tickets: tuple = ()         # each of these has to be opened as well
     within_s: float = 60        # what the pages wait for, and some time to spare
+    nodes: int = 1              # of the lab
+    told_of: int = 1            # nodes of which the pages have to tell
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    alert: str
+    after_s: float              # since the cause began, until it was told of the last node
+    nodes: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    paged: list                 # (alert, seconds after the cause began), in the order in which they came
+    paged: list                 # of Told, in the order in which they came
     tickets: list
 
     def meets(self, outage):
-        def has(wanted, got):
-            return not wanted or any(name in wanted for name, _ in got)
-        return has(outage.pages, self.paged) and has(outage.tickets, self.tickets) and (bool(outage.pages) or not self.paged)
+        def has(wanted, got, nodes=1):
+            return not wanted or any(told.alert in wanted and told.nodes >= nodes for told in got)
+        return (has(outage.pages, self.paged, outage.told_of) and all(has((alert,), self.tickets) for alert in outage.tickets)
+                and (bool(outage.pages) or not self.paged))
 
 
 class Outages:
-    """One lab in which they happen one after the other. Between them everything is well."""
+    """One lab in which they happen one after the other. Between them everything is well. `nodes`: one, or a fleet of two, of
+    which the first has all the traffic."""
 
-    def __init__(self):
+    def __init__(self, nodes=1):
+        self._fleet = nodes == 2
+        self.other_node = None
         self._records = pathlib.Path("/dev/shm") / f"sluice-lab-records-{os.getpid()}"
 
     def __enter__(self):
         self._records.mkdir(exist_ok=True)
         run("mount", "-t", "tmpfs", "-o", "size=64m", "sluice-lab", self._records)
-        self.world = World(changes=[("flow_capacity = 65536;", f"flow_capacity = {MAX_FLOWS};")], settings=f"""
-announce: {{ mode = "routes"; hold_down = 1.0; last_node = "withdraw"; }};
-records: {{ to = "file:{self._records}/sessions.jsonl"; }};
-""")
+        self.world = World(changes=[("flow_capacity = 65536;", f"flow_capacity = {MAX_FLOWS};")], settings=self._settings)
         self.world.__enter__()
         self.lab, self.balancer = self.world.lab, self.world.lab.balancer
-        self._issue(90)
+        try:
+            if self.other_node:
+                self.other_node.start()
+            self._issue(90)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
+    def _settings(self, lab):
+        if self._fleet:
+            self.other_node = OtherNode(lab, ANNOUNCE)
+        return (self.other_node.settings() if self.other_node else ANNOUNCE) + f'records: {{ to = "file:{self._records}/sessions.jsonl"; }};\n'
+
+    @property
+    def nodes(self):
+        return [self.balancer, *([self.other_node.balancer] if self.other_node else [])]
+
     def __exit__(self, *unused):
+        if self.other_node:
+            self.other_node.stop()
         self.world.close()
         run("umount", "-l", self._records)
         shutil.rmtree(self._records, ignore_errors=True)
 
     def run(self, outage):
         """Lets it happen under a little traffic, until what has to page has done so, or for long enough to be sure of silence."""
-        self.balancer.wait_healthy(120)
+        for node in self.nodes:
+            node.wait_healthy(120)
         directory = self.lab.directory / f"watch-{time.monotonic_ns()}"
         directory.mkdir()
         pager = Pager(self.lab.network.balancer, directory / "pager")
-        prometheus = Prometheus(self.lab.network.balancer, directory / "prometheus", ALERTMANAGER)
+        others = dict(others=[self.other_node.http], token_file=self.other_node.token_file) if self.other_node else {}
+        prometheus = Prometheus(self.lab.network.balancer, directory / "prometheus", ALERTMANAGER, **others)
         traffic = self.lab.mailer(target=VIP4, sessions=1_000_000, per_second=5, messages=0, timeout_s=10, details=False)
         try:
-            prometheus.wait("count_over_time(sluice_dataplane_connected[30s])", lambda samples: samples >= 5)
+            prometheus.wait(f"min(count_over_time(sluice_dataplane_connected[30s])) and count(sluice_dataplane_connected) == {len(self.nodes)}",
+                            lambda samples: samples >= 5)
             began = time.time()
             with outage.cause(self):
                 self._watch(pager, outage, began)
-            return Found(*([(alert, at - began) for alert, at in pager.notes(severity).items()] for severity in ("page", "ticket")))
+            return self._found(pager, began)
         finally:
             traffic.kill()
             prometheus.stop()
@@ -94,9 +127,13 @@ records: {{ to = "file:{self._records}/sessions.jsonl"; }};
             self._mend()
 
     @staticmethod
-    def _watch(pager, outage, began):
+    def _found(pager, began):
+        return Found(*([Told(alert, max(times.values()) - began, len(times)) for alert, times in pager.notes(severity).items()]
+                       for severity in ("page", "ticket")))
+
+    def _watch(self, pager, outage, began):
         def is_over():
-            found = Found([*pager.notes("page").items()], [*pager.notes("ticket").items()])
+            found = self._found(pager, began)
             return bool(found.paged if not outage.pages else found.meets(outage))
         deadline = began + (outage.within_s if outage.pages else SILENT_S)
         while time.time() < deadline and not is_over():
@@ -188,6 +225,14 @@ records: {{ to = "file:{self._records}/sessions.jsonl"; }};
             yield
         finally:
             getattr(self.balancer, f"start_{service}")(60)
+
+    @contextlib.contextmanager
+    def other_node_dead(self):
+        self.other_node.kill()
+        try:
+            yield
+        finally:
+            self.other_node.revive()
 
     @contextlib.contextmanager
     def paused(self):
@@ -321,6 +366,12 @@ OUTAGES = [
     Outage("the clock is set forward by a day and back",
            lambda o: o.once(lambda world: (world.clock.set(DAY_S), world.clock.set(0)))),
     Outage("somebody sends junk to a VIP", lambda o: o.junk("udp")),
+    # On more than one node.
+    Outage("all VIPs are withdrawn on all nodes",
+           lambda o: o.told([("pool", pool, "disable", "--fleet") for pool in ("mta", "mta6")], [("clear", "--all", "--fleet")]),
+           ("SluiceVipWithdrawn",), within_s=150, nodes=2, told_of=2),
+    Outage("another node is dead", lambda o: o.other_node_dead(), ("SluiceNotScraped",), ("SluiceFleetNodeGone", "SluicePeerSilent"),
+           within_s=480, nodes=2),
 ]
 
 

@@ -42,11 +42,11 @@ class Pager:
             service.require_running()
 
     def notes(self, severity):
-        """Alert -> time of the first call, of each that began to fire, in the order in which they came."""
+        """Alert -> {instance that it is about: time of the first call}, of each that began to fire, in the order in which they came."""
         out = {}
         for note in map(json.loads, self._notes.read_text().splitlines()):
             if note["severity"] == severity and note["status"] == "firing":
-                out.setdefault(note["alert"], note["time"])
+                out.setdefault(note["alert"], {}).setdefault(note["instance"], note["time"])
         return out
 
     def stop(self):
@@ -61,8 +61,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with open(self.file, "a") as notes:
             for alert in body["alerts"]:
-                note = {"time": time.time(), "status": alert["status"], "alert": alert["labels"]["alertname"],
-                        "severity": alert["labels"]["severity"]}
+                labels = alert["labels"]
+                note = {"time": time.time(), "status": alert["status"], "alert": labels["alertname"],
+                        "severity": labels["severity"], "instance": labels.get("instance", "")}
                 notes.write(json.dumps(note) + "\n")
         self.send_response(200)
         self.end_headers()

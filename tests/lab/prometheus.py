@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = ROOT / "config" / "prometheus"
 HTTP = "127.0.0.1:9125"  # control.http's default
 LISTEN = "127.0.0.1:9090"
+AUTHORIZATION, TOKEN_FILE = "authorization: {{ credentials_file: {file} }}", "/etc/prometheus/sluice-token"
 
 
 def fetch(namespace, path, *options):
@@ -31,14 +32,19 @@ def samples(text):
 class Prometheus:
     """Started at once; `stop()` ends it."""
 
-    def __init__(self, namespace, directory, alertmanager=None):
-        """`alertmanager`: where it listens, if alerts are to be told."""
+    def __init__(self, namespace, directory, alertmanager=None, others=(), token_file=None):
+        """`alertmanager`: where it listens, if alerts are to be told. `others`: nodes that are scraped as well; `token_file`: what all
+        are shown."""
         self.namespace = namespace
         directory.mkdir()
+        changes = [(f"{setting}: 15s", f"{setting}: 1s") for setting in ("scrape_interval", "evaluation_interval")]
+        changes += [(f'["{HTTP}"]', json.dumps([HTTP, *others]))]
+        if token_file:
+            changes += [(f"# {AUTHORIZATION.format(file=TOKEN_FILE)}", AUTHORIZATION.format(file=token_file))]
         config = (RULES / "prometheus.yml").read_text()
-        for setting in ("scrape_interval", "evaluation_interval"):
-            assert f"{setting}: 15s" in config
-            config = config.replace(f"{setting}: 15s", f"{setting}: 1s")
+        for old, new in changes:
+            assert old in config, f"prometheus.yml no longer holds {old!r}"
+            config = config.replace(old, new)
         if alertmanager:
             config += f"\nalerting: {{ alertmanagers: [ {{ static_configs: [ {{ targets: [\"{alertmanager}\"] }} ] }} ] }}\n"
         (directory / "prometheus.yml").write_text(config)
