@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -17,8 +16,11 @@ namespace {
 
 constexpr size_t kPieceBytes = 1 << 16;
 
+/// From newline to newline by memchr(), which takes many bytes at a time.
 uint64_t count_lines(std::string_view lines) {
-  return static_cast<uint64_t>(std::ranges::count(lines, '\n'));
+  uint64_t count = 0;
+  for (size_t at = lines.find('\n'); at != std::string_view::npos; at = lines.find('\n', at + 1)) count++;
+  return count;
 }
 
 /// The first whole lines of `lines`: some `kPieceBytes`, or one line that is longer.

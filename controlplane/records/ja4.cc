@@ -2,7 +2,6 @@
 #include "controlplane/records/ja4.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
@@ -44,8 +43,19 @@ std::string alpn_mark(std::string_view alpn) {
   return fmt::format("{:x}{:x}", first >> 4, last & 0x0f);
 }
 
+void append_hex(std::string& out, uint32_t value, int digits) {
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) out.push_back("0123456789abcdef"[value >> shift & 0xf]);
+}
+
+/// Four digits each, with commas between.
 std::string in_hex(const std::vector<uint16_t>& values) {
-  return fmt::format("{:04x}", fmt::join(values, ","));
+  std::string out;
+  out.reserve(5 * values.size());
+  for (const uint16_t value : values) {
+    if (!out.empty()) out.push_back(',');
+    append_hex(out, value, 4);
+  }
+  return out;
 }
 
 /// The first 12 hexadecimal digits of SHA-256; zeros of nothing.
@@ -53,7 +63,9 @@ std::string digest(const std::string& text) {
   if (text.empty()) return "000000000000";
   std::array<uint8_t, SHA256_DIGEST_LENGTH> out;
   SHA256(reinterpret_cast<const uint8_t*>(text.data()), text.size(), out.data());
-  return fmt::format("{:02x}", fmt::join(out.begin(), out.begin() + 6, ""));
+  std::string digits;
+  for (size_t i = 0; i < 6; i++) append_hex(digits, out[i], 2);
+  return digits;
 }
 
 }  // namespace

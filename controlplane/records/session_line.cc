@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/records/session_line.h"
 
-#include <fmt/chrono.h>
-
 #include <array>
-#include <chrono>
-#include <iterator>
+#include <charconv>
 #include <string_view>
 
 #include "config/model.h"
 #include "controlplane/records/ja4.h"
+#include "controlplane/records/json_members.h"
 
 namespace sluice::control {
 
@@ -22,79 +20,28 @@ namespace {
 constexpr std::array<std::string_view, SessionNotes::kSteps> kRefusedSteps{"ehlo", "starttls", "auth", "mail",
                                                                            "rcpt", "data",     "other"};
 
-/// Members of an object, each after a comma but for the first.
-class Members {
- public:
-  explicit Members(fmt::memory_buffer& out) : out_(out) {}
-
-  void text(std::string_view name, std::string_view value) {
-    begin(name);
-    out_.push_back('"');
-    for (const char c : value) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte < 0x20 || byte >= 0x7f || c == '"' || c == '\\') {
-        fmt::format_to(std::back_inserter(out_), "\\u{:04x}", byte);
-      } else {
-        out_.push_back(c);
-      }
-    }
-    out_.push_back('"');
+void add_address(JsonMembers& out, std::string_view name, const Address& address) {
+  if (!address.is_v4()) {
+    config::IpAddress text;
+    text.bytes = address.bytes;
+    return out.text(name, text.to_string());
   }
-  void number(std::string_view name, uint64_t value) {
-    begin(name);
-    fmt::format_to(std::back_inserter(out_), "{}", value);
+  std::array<char, sizeof("255.255.255.255")> text;
+  char* end = text.data();
+  for (size_t i = 12; i < address.bytes.size(); i++) {
+    if (i != 12) *end++ = '.';
+    end = std::to_chars(end, text.end(), address.bytes[i]).ptr;
   }
-  void share(std::string_view name, double value) {
-    begin(name);
-    fmt::format_to(std::back_inserter(out_), "{}", value);
-  }
-  void truth(std::string_view name, bool value) { raw(name, value ? "true" : "false"); }
-  /// RFC 3339, in UTC.
-  void time(std::string_view name, int64_t unix_ms) {
-    begin(name);
-    const std::chrono::sys_time<std::chrono::milliseconds> at{std::chrono::milliseconds(unix_ms)};
-    const auto second = std::chrono::floor<std::chrono::seconds>(at);
-    fmt::format_to(std::back_inserter(out_), "\"{:%Y-%m-%dT%H:%M:%S}.{:03}Z\"",
-                   fmt::gmtime(std::chrono::system_clock::to_time_t(second)), (at - second).count());
-  }
-  /// Begins an object; it is ended by close().
-  Members object(std::string_view name) {
-    begin(name);
-    out_.push_back('{');
-    return Members(out_);
-  }
-  void close() { out_.push_back('}'); }
-
- private:
-  void begin(std::string_view name) {
-    if (!first_) out_.push_back(',');
-    first_ = false;
-    out_.push_back('"');
-    out_.append(name);
-    out_.append(std::string_view("\":"));
-  }
-  void raw(std::string_view name, std::string_view value) {
-    begin(name);
-    out_.append(value);
-  }
-
-  fmt::memory_buffer& out_;
-  bool first_ = true;
-};
-
-std::string address_text(const Address& address) {
-  config::IpAddress out;
-  out.bytes = address.bytes;
-  return out.to_string();
+  out.text(name, {text.data(), end});
 }
 
-void add_names(Members& out, const KnownSession& session) {
+void add_names(JsonMembers& out, const KnownSession& session) {
   if (session.service != nullptr) {
     out.text("service", session.service->name);
     out.text("vip", session.service->vip);
     out.number("port", session.service->port);
   }
-  out.text("client", address_text(session.record.client.address));
+  add_address(out, "client", session.record.client.address);
   out.number("client_port", session.record.client.port.host());
   if (session.backend == nullptr) return;
   out.text("pool", session.backend->pool);
@@ -103,7 +50,7 @@ void add_names(Members& out, const KnownSession& session) {
   out.number("backend_port", session.backend->port);
 }
 
-void add_times(Members& out, const SessionRecord& record, int64_t wall_offset_ms) {
+void add_times(JsonMembers& out, const SessionRecord& record, int64_t wall_offset_ms) {
   const SessionTimes times = times_of(record, wall_offset_ms);
   out.time("begun", times.begun_ms);
   out.number("duration_ms", static_cast<uint64_t>(times.ended_ms - times.begun_ms));
@@ -115,7 +62,7 @@ void add_times(Members& out, const SessionRecord& record, int64_t wall_offset_ms
   if (record.notes.greeting_code != 0) out.number("greeting_ms", record.notes.greeted_after_ms);
 }
 
-void add_end(Members& out, const SessionRecord& record) {
+void add_end(JsonMembers& out, const SessionRecord& record) {
   out.text("end", end_word(record));
   if (const auto by = by_word(record); !by.empty()) out.text("by", by);
   if (const auto cause = cause_word(record); !cause.empty()) out.text("cause", cause);
@@ -124,23 +71,23 @@ void add_end(Members& out, const SessionRecord& record) {
   if (has(record, channel::kSessionAdopted)) out.truth("adopted", true);
 }
 
-void add_refusals(Members& out, const SessionNotes& notes) {
+void add_refusals(JsonMembers& out, const SessionNotes& notes) {
   const channel::LastRefusal last = notes.last_refusal();
   if (last.code == 0) return;
-  Members refused = out.object("refused");
+  JsonMembers refused = out.object("refused");
   for (size_t i = 0; i < kRefusedSteps.size(); i++) {
     if (notes.refused[i] != 0) refused.number(kRefusedSteps[i], notes.refused[i]);
   }
   refused.close();
-  Members object = out.object("last_refusal");
+  JsonMembers object = out.object("last_refusal");
   object.text("step", step_word(last.step));
   object.number("code", last.code);
   if (last.enhanced) object.text("enhanced", enhanced_code(last));
   object.close();
 }
 
-void add_tls(Members& out, const SessionRecord& record) {
-  Members starttls = out.object("starttls");
+void add_tls(JsonMembers& out, const SessionRecord& record) {
+  JsonMembers starttls = out.object("starttls");
   starttls.truth("offered", has(record, channel::kSessionStartTlsOffered));
   starttls.truth("asked", has(record, channel::kSessionStartTlsAsked));
   starttls.truth("refused", record.notes.refused[SessionNotes::place_of(channel::SmtpStep::kStartTls)] != 0);
@@ -154,13 +101,13 @@ void add_tls(Members& out, const SessionRecord& record) {
   }
 }
 
-void add_hello(Members& out, const ClientHello& hello) {
+void add_hello(JsonMembers& out, const ClientHello& hello) {
   if (!hello.server_name.empty()) out.text("sni", hello.server_name);
   out.text("tls_offered", version_text(hello.version));
   out.text("ja4", ja4(hello));
 }
 
-void add_packets(Members& out, const SessionRecord& record) {
+void add_packets(JsonMembers& out, const SessionRecord& record) {
   out.number("bytes_from_client", record.bytes_up);
   if (!record.one_way) out.number("bytes_from_backend", record.bytes_down);
   out.number("packets_from_client", record.packets_up);
@@ -169,12 +116,12 @@ void add_packets(Members& out, const SessionRecord& record) {
   if (const uint32_t n = record.notes.sent_again(false); n != 0) out.number("sent_again_by_backend", n);
 }
 
-void add_dialogue(Members& out, const KnownSession& session) {
+void add_dialogue(JsonMembers& out, const KnownSession& session) {
   const SessionRecord& record = session.record;
   const SessionNotes& notes = record.notes;
   if (notes.greeting_code != 0) out.number("greeting", notes.greeting_code);
   if (const auto furthest = furthest_word(notes); !furthest.empty()) out.text("furthest", furthest);
-  Members messages = out.object("messages");
+  JsonMembers messages = out.object("messages");
   messages.number("accepted", notes.messages_accepted);
   messages.number("temporary", notes.messages_temporary);
   messages.number("permanent", notes.messages_permanent);
@@ -194,7 +141,7 @@ void add_dialogue(Members& out, const KnownSession& session) {
 void append_json(fmt::memory_buffer& out, const KnownSession& session, const LineStyle& style) {
   const SessionRecord& record = session.record;
   out.push_back('{');
-  Members members(out);
+  JsonMembers members(out);
   members.time("time", static_cast<int64_t>(record.ended_ms) + style.wall_offset_ms);
   members.text("node", style.node);
   members.number("worker", session.worker);

@@ -67,6 +67,7 @@ void SessionRecords::follow(const config::Records& config) {
 }
 
 void SessionRecords::stop() {
+  running_ = false;  // what the timer has under way may not be cancelled any more
   timer_.cancel();
   drain();
 }
@@ -76,7 +77,7 @@ void SessionRecords::tick() {
                    : std::min<std::chrono::milliseconds>(2 * pause_ + 1ms, kLongestPause);
   timer_.expires_after(pause_);
   timer_.async_wait([this](const boost::system::error_code& cancelled) {
-    if (!cancelled) tick();
+    if (!cancelled && running_) tick();
   });
 }
 

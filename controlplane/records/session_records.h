@@ -39,7 +39,10 @@ class SessionRecords {
                  std::string node, Watcher watcher = {});
 
   void follow(const config::Records& config);
-  void start() { tick(); }
+  void start() {
+    running_ = true;
+    tick();
+  }
   /// Takes what the workers have written so far. Returns whether there was anything.
   bool drain();
   void stop();
@@ -77,6 +80,7 @@ class SessionRecords {
   boost::asio::steady_timer timer_;
   Watcher watcher_;
   std::chrono::milliseconds pause_{};
+  bool running_ = false;
   std::deque<std::shared_ptr<const SessionBatch>> kept_;
   size_t kept_sessions_ = 0;
   uint64_t next_ = 1;  // number of the session that comes next; kept ones have those before it
