@@ -51,6 +51,8 @@ uint64_t free_huge_pages() {
   return n;
 }
 
+}  // namespace
+
 Endpoint backend_endpoint(uint32_t n, bool v6) {
   if (!v6) return {Address::v4(Be32::of(0x0a000100 + n)), Be16::of(25)};
   Address address;
@@ -59,8 +61,6 @@ Endpoint backend_endpoint(uint32_t n, bool v6) {
   address.bytes[15] = static_cast<uint8_t>(n);
   return {address, Be16::of(25)};
 }
-
-}  // namespace
 
 bool start_eal(uint32_t lcore, uint32_t huge_mb, std::optional<uint32_t> second_lcore) {
   const bool huge = free_huge_pages() * 2 >= huge_mb;
@@ -131,7 +131,8 @@ WorkerRig::WorkerRig(const RigOptions& options)
   for (uint32_t i = 0; i < options.workers; i++) seats_.push_back(make_seat(i));
   connect_seats();
   for (const auto& seat : seats_) seat->worker = std::make_unique<Worker>(seat->setup, 0x5eed, 1, now_ms_);
-  push_configuration();
+  name_endpoints();
+  if (!options.channel) push_configuration();
   up_ = std::make_unique<FrameTemplate>(kFrontMac, client_endpoint(0, options.v6), vip_, options.frame_bytes);
   down_ = std::make_unique<FrameTemplate>(kBackMac, backends_[0], client_endpoint(0, options.v6), options.frame_bytes);
 }
@@ -158,13 +159,20 @@ std::unique_ptr<WorkerRig::Seat> WorkerRig::make_seat(uint32_t index) {
   setup.timers = options_.timers;
   for (auto& port : setup.to_main) port.fill(seat->to_main);
   setup.pool = pool_;
-  setup.stats = &seat->stats;
+  setup.stats = &seat->own_stats;
   setup.attachment = &attached_;
   setup.oldest_epoch_in_use = &seat->oldest_epoch;
   setup.stop = &stop_;
   setup.routers = &routers_;
-  setup.flow_memory = map_memory(flow_memory_bytes(options_.flow_capacity));
   setup.flow_capacity = options_.flow_capacity;
+  if (const auto& given = options_.channel) {
+    setup.stats = given->stats;
+    setup.attachment = given->attachment;
+    setup.oldest_epoch_in_use = given->oldest_epoch_in_use;
+    setup.flow_memory = given->flow_memory;
+  } else {
+    setup.flow_memory = map_memory(flow_memory_bytes(options_.flow_capacity));
+  }
   return seat;
 }
 
@@ -183,7 +191,9 @@ WorkerRig::~WorkerRig() {
   for (uint32_t i = 0; i < options_.workers; i++) clear(i);
   for (const auto& seat : seats_) {
     seat->worker.reset();
-    munmap(seat->setup.flow_memory, channel::align_up(flow_memory_bytes(options_.flow_capacity), 2U << 20));
+    if (!options_.channel) {
+      munmap(seat->setup.flow_memory, channel::align_up(flow_memory_bytes(options_.flow_capacity), 2U << 20));
+    }
     rte_ring_free(seat->to_main);
   }
   munmap(segment_, channel::segment_bytes(options_.workers));
@@ -197,6 +207,14 @@ WorkerRig::~WorkerRig() {
   rte_mempool_free(pool_);
 }
 
+void WorkerRig::name_endpoints() {
+  for (uint32_t n = 0; n < options_.backends; n++) backends_.push_back(backend_endpoint(n, options_.v6));
+  table_.resize(kTableEntries);
+  for (uint32_t i = 0; i < kTableEntries; i++) table_[i] = static_cast<uint16_t>(i % options_.backends);
+  vip_ = {Address::v4(Be32::of(kVip)), Be16::of(25)};
+  if (options_.v6) vip_ = {Address{{0x20, 0x01, 0x0d, 0xb8, 0, 0x25}}, Be16::of(25)};
+}
+
 void WorkerRig::push_configuration() {
   uint32_t sequence = 0;
   const auto push = [&](channel::Command command) {
@@ -208,7 +226,6 @@ void WorkerRig::push_configuration() {
   };
   push(channel::Command(channel::CommandHeader{channel::CommandType::kSnapshotBegin}));
   for (uint16_t id = 0; id < static_cast<uint16_t>(options_.backends); id++) {
-    backends_.push_back(backend_endpoint(id, options_.v6));
     channel::PutBackend message{};
     message.header = {channel::CommandType::kPutBackend, 0, id, 0};
     message.key = id + 1U;
@@ -221,11 +238,7 @@ void WorkerRig::push_configuration() {
     message.weight = 100;
     push(channel::Command(message));
   }
-  table_.resize(kTableEntries);
-  for (uint32_t i = 0; i < kTableEntries; i++) table_[i] = static_cast<uint16_t>(i % options_.backends);
   std::memcpy(segment_ + channel::arena_offset(options_.workers), table_.data(), table_.size() * sizeof(uint16_t));
-  vip_ = options_.v6 ? client_endpoint(0, true) : Endpoint{Address::v4(Be32::of(0xc0000219)), Be16::of(25)};
-  if (options_.v6) vip_ = {Address{{0x20, 0x01, 0x0d, 0xb8, 0, 0x25}}, Be16::of(25)};
   channel::PutService message{};
   message.header = {channel::CommandType::kPutService, 0, 0, 0};
   message.key = 1;
@@ -251,7 +264,7 @@ uint32_t WorkerRig::owner(uint32_t n) const {
 
 uint64_t WorkerRig::counter(channel::Counter counter) const {
   uint64_t sum = 0;
-  for (const auto& seat : seats_) sum += seat->stats.counters[static_cast<size_t>(counter)];
+  for (const auto& seat : seats_) sum += seat->setup.stats->counters[static_cast<size_t>(counter)];
   return sum;
 }
 
@@ -307,7 +320,7 @@ void WorkerRig::clear_records(uint32_t worker) {
 }
 
 uint32_t WorkerRig::clear(uint32_t worker) {
-  if (!leave_records_) clear_records(worker);
+  if (!leave_records_ && !options_.channel) clear_records(worker);
   std::array<void*, 256> items;
   uint32_t cleared = 0;
   for (rte_ring* ring : {front_.transmit[worker], back_.transmit[worker], seats_[worker]->to_main,

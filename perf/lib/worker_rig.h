@@ -28,6 +28,15 @@ bool start_eal(uint32_t lcore, uint32_t huge_mb, std::optional<uint32_t> second_
 /// Anonymous memory, on huge pages if the system has them, zeroed, for the life of the process.
 std::byte* map_memory(size_t bytes);
 
+/// What a data plane's process gives its one worker: the channel of a real control, which says what is served, and
+/// memory that control reads.
+struct RigChannel {
+  const std::atomic<const ChannelAttachment*>* attachment;
+  std::atomic<uint64_t>* oldest_epoch_in_use;
+  channel::WorkerStats* stats;
+  std::byte* flow_memory;  // flow_memory_bytes(flow_capacity)
+};
+
 struct RigOptions {
   uint32_t workers = 1;
   Spread spread = Spread::kHandover;  // of several workers
@@ -37,8 +46,13 @@ struct RigOptions {
   bool v6 = false;
   FlowTimers timers;
   channel::SynProxy syn_proxy = channel::SynProxy::kOff;
-  uint32_t receive_descriptors = 0;  // of a port, as workers are told; 0 = not: they are never behind
+  uint32_t receive_descriptors = 0;   // of a port, as workers are told; 0 = not: they are never behind
+  std::optional<RigChannel> channel;  // of one worker; control has to serve kVip by one backend, backend_endpoint(0)
 };
+
+/// What the rig's clients connect to, and who serves them: backend 0, 1, ...
+inline constexpr uint32_t kVip = 0xc0000219;  // 192.0.2.25
+Endpoint backend_endpoint(uint32_t n, bool v6);
 
 class WorkerRig {
  public:
@@ -57,7 +71,8 @@ class WorkerRig {
   uint64_t swap_macs();
   /// Takes away what a worker sent or punted, or did not receive. Returns how many frames.
   uint32_t clear(uint32_t worker = 0);
-  /// Whether clear() leaves records of sessions where they are, as if control had died; until then it takes them.
+  /// Whether clear() leaves records of sessions where they are, as if control had died; until then it takes them. With
+  /// a channel they are control's.
   void leave_records(bool leave) { leave_records_ = leave; }
 
   uint32_t workers() const { return options_.workers; }
@@ -84,7 +99,7 @@ class WorkerRig {
   /// A worker and what it is given.
   struct Seat {
     rte_ring* to_main = nullptr;
-    channel::WorkerStats stats;
+    channel::WorkerStats own_stats;
     std::atomic<uint64_t> oldest_epoch{0};
     WorkerSetup setup;
     std::unique_ptr<Worker> worker;
@@ -93,6 +108,7 @@ class WorkerRig {
   Port make_port(const char* name) const;
   std::unique_ptr<Seat> make_seat(uint32_t index);
   void connect_seats();
+  void name_endpoints();
   void push_configuration();
   void clear_records(uint32_t worker);
   Endpoint backend_of(const Endpoint& client) const;
