@@ -110,11 +110,19 @@ inline Judgement judge_reset(const Flow& flow, bool exact) {
   return {exact, exact && !is_over(flow.state) ? TcpState::kReset : flow.state};
 }
 
+/// Whether a reset is at the number that its receiver waits for; `next`: of its sender. `closing`: the state in which
+/// the sender has sent a FIN. Then it may be at that FIN's number, too: so data is answered that has crossed the FIN,
+/// and its receiver either waits for the FIN still or takes it nevertheless (Linux: tcp_reset_check()).
+inline bool resets(const Flow& flow, const Packet& packet, uint32_t next, TcpState closing) {
+  return packet.sequence == next || (flow.state == closing && packet.sequence == next - 1);
+}
+
 /// A client's segment; the flow's numbers not yet moved.
 inline Judgement judge_client(const Flow& flow, const Packet& packet) {
   const TcpState state = flow.state;
   if (has_flags(packet, kTcpSyn)) return {state == TcpState::kSynSent && !has_flags(packet, kTcpAck), state};
-  if (has_flags(packet, kTcpRst)) return judge_reset(flow, packet.sequence == flow.client_next);
+  if (has_flags(packet, kTcpRst))
+    return judge_reset(flow, resets(flow, packet, flow.client_next, TcpState::kClientFin));
   const bool fin = has_flags(packet, kTcpFin);
   switch (state) {
     case TcpState::kFree:
@@ -172,7 +180,7 @@ inline Judgement judge_backend(const Flow& flow, const Packet& packet) {
       break;
   }
   if (syn) return {false, state};
-  if (rst) return judge_reset(flow, packet.sequence == flow.server_next);
+  if (rst) return judge_reset(flow, resets(flow, packet, flow.server_next, TcpState::kServerFin));
   if (!believes_backend(flow, packet.sequence, packet.ack)) return {false, state};
   if (!closes(packet, flow.server_next)) return {true, state};
   if (state == TcpState::kEstablished) return {true, TcpState::kServerFin};

@@ -151,6 +151,23 @@ TEST_F(TcpTrackerTest, ResetCountsAtTheExactNumberAlone) {
   EXPECT_EQ(flow().state, TcpState::kReset);
 }
 
+TEST_F(TcpTrackerTest, ResetThatAnswersWhatCrossedAFinCountsAtTheNumberOfTheFin) {
+  open();
+  ASSERT_TRUE(from_server(segment(kFinAck, kServerAt, kClientAt, 24)));
+  ASSERT_EQ(flow().state, TcpState::kServerFin);
+  EXPECT_TRUE(server_changes_nothing(segment(kTcpRst, kServerAt + 23, 0))) << "before it";
+  EXPECT_TRUE(client_changes_nothing(segment(kTcpRst, kClientAt - 1, 0))) << "the other side has sent none";
+  ASSERT_TRUE(from_client(segment(kAckPsh, kClientAt, kServerAt + 24, 24)));
+  EXPECT_TRUE(from_server(segment(kTcpRst, kServerAt + 24, 0)));
+  EXPECT_EQ(flow().state, TcpState::kReset);
+  open();
+  ASSERT_TRUE(from_client(segment(kFinAck, kClientAt, kServerAt)));
+  EXPECT_TRUE(client_changes_nothing(segment(kTcpRst, kClientAt - 1, 0)));
+  EXPECT_TRUE(server_changes_nothing(segment(kTcpRst, kServerAt - 1, 0)));
+  EXPECT_TRUE(from_client(segment(kTcpRst, kClientAt, 0)));
+  EXPECT_EQ(flow().state, TcpState::kReset);
+}
+
 TEST_F(TcpTrackerTest, SynOnAnOpenFlowChangesNothing) {
   open();
   for (const uint32_t sequence : {kClientIsn, kClientAt, kClientAt + 1000, 5U}) {
