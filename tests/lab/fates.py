@@ -4,9 +4,10 @@
     python3 -m lab.fates < PLAN
 
 PLAN is a line of JSON: {"target", "port", "sessions": [[fate, source address], ...], "concurrency", "ca_file"}. Prints one JSON object a
-session: fate, client and port, what was sent and received in bytes, the greeting's code, who greeted, messages accepted, recipients
-refused, whether QUIT was said in the clear, how the connection ended as the client saw it, what its kernel counted before it closed
-("segments": out, in, sent again), and of STARTTLS the name that was asked for and the JA4 fingerprint. Fates:
+session: fate, client and port, what was sent and received in bytes, the greeting's code, who greeted, messages accepted, each reply that
+was a refusal ("refusals": command, code, enhanced code), whether QUIT was said in the clear, how the connection ended as the client saw
+it, what its kernel counted before it closed ("kernel": see COUNTS), and of STARTTLS the name that was asked for and the JA4 fingerprint.
+What is said under TLS is not counted. Fates:
 
     accepted   a message, QUIT
     two        two messages, QUIT
@@ -17,7 +18,9 @@ refused, whether QUIT was said in the clear, how the connection ended as the cli
     reset      the client resets in mid-message
     starttls   STARTTLS, a message, QUIT
     early      EHLO before the greeting, QUIT
-    hold       greeted, and then waits until the connection ends
+    idle       EHLO, and then nothing
+    vanish     the client is gone in mid-message, without a word to anybody, and its machine answers nothing
+    hold       EHLO, and then waits until the connection ends
 """
 import asyncio
 import json
@@ -31,9 +34,13 @@ from .messages import DOMAIN
 
 MESSAGE = "Subject: a fate\r\n\r\n" + "as it comes\r\n" * 40 + ".\r\n"
 NOBODY, LATER, SOMEBODY = (f"{name}@{DOMAIN}" for name in ("nobody", "later", "somebody"))
-
-
-TCP_INFO_BYTES, RETRANSMITTED_AT, SEGMENTS_AT = 256, 100, 136  # of struct tcp_info: tcpi_total_retrans; tcpi_segs_out, tcpi_segs_in
+PATIENCE_S = 300
+# Of struct tcp_info (linux/tcp.h): where it stands, and as what.
+TCP_INFO_BYTES = 256
+COUNTS = {"unacked": (24, "I"), "sent_again": (100, "I"), "segments_out": (136, "I"), "segments_in": (140, "I"),
+          "bytes_in": (128, "Q"),  # FIN counts as one
+          "bytes_out": (200, "Q"), "bytes_again": (208, "Q")}  # bytes_out: what is sent again among them
+TCP_REPAIR = 19
 
 
 class Over(Exception):
@@ -43,7 +50,7 @@ class Over(Exception):
 class Session:
     def __init__(self, plan, fate, source):
         self.plan, self.fate, self.source = plan, fate, source
-        self.told = {"fate": fate, "client": source, "sent": 0, "received": 0, "greeting": 0, "accepted": 0, "refused": 0, "quit": False,
+        self.told = {"fate": fate, "client": source, "sent": 0, "received": 0, "greeting": 0, "accepted": 0, "refusals": [], "quit": False,
                      "end": ""}
 
     async def run(self):
@@ -59,17 +66,17 @@ class Session:
         except Over as over:
             self.told["end"] = str(over)
         finally:
-            self.told["segments"] = self.segments()
+            self.told["kernel"] = self.counts()
             self.writer.close()
         return self.told
 
-    def segments(self):
-        """Out, in, sent again, as the kernel has counted them; None if it has forgotten."""
+    def counts(self):
+        """What the kernel has counted; None if it has forgotten."""
         try:
             info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
         except OSError:
             return None
-        return [*struct.unpack_from("II", info, SEGMENTS_AT), *struct.unpack_from("I", info, RETRANSMITTED_AT)]
+        return {name: struct.unpack_from(kind, info, at)[0] for name, (at, kind) in COUNTS.items()}
 
     async def say(self, text, counted=True):
         self.writer.write(text.encode())
@@ -80,7 +87,7 @@ class Session:
         """The code of the next reply."""
         while True:
             try:
-                line = await asyncio.wait_for(self.reader.readline(), 60)
+                line = await asyncio.wait_for(self.reader.readline(), PATIENCE_S)
             except ConnectionResetError:
                 raise Over("reset") from None
             if not line:
@@ -92,7 +99,10 @@ class Session:
 
     async def ask(self, text, counted=True):
         await self.say(text + "\r\n", counted)
-        return await self.reply(counted)
+        code = await self.reply(counted)
+        if code >= 400 and counted:
+            self.told["refusals"].append([text.split()[0].lower(), code, self.line.split()[1]])
+        return code
 
     async def greet(self):
         self.told["greeting"] = await self.reply()
@@ -102,7 +112,7 @@ class Session:
     async def message(self, *recipients, counted=True):
         await self.ask(f"MAIL FROM:<client@{DOMAIN}>", counted)
         for recipient in recipients:
-            self.told["refused"] += await self.ask(f"RCPT TO:<{recipient}>", counted) >= 400
+            await self.ask(f"RCPT TO:<{recipient}>", counted)
         if await self.ask("DATA", counted) != 354:
             return
         await self.say(MESSAGE, counted)
@@ -115,7 +125,7 @@ class Session:
 
     async def until_end(self):
         try:
-            rest = await asyncio.wait_for(self.reader.read(), 60)
+            rest = await asyncio.wait_for(self.reader.read(), PATIENCE_S)
         except ConnectionResetError:
             raise Over("reset") from None
         assert not rest
@@ -152,12 +162,15 @@ class Session:
         await self.greet()
         self.told["end"] = "closed by us"
 
-    async def reset(self):
+    async def half_a_message(self):
         await self.greet()
         await self.ask(f"MAIL FROM:<client@{DOMAIN}>")
         await self.ask(f"RCPT TO:<{SOMEBODY}>")
         await self.ask("DATA")
         await self.say(MESSAGE[:100])
+
+    async def reset(self):
+        await self.half_a_message()
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.told["end"] = "reset by us"
 
@@ -178,9 +191,20 @@ class Session:
         await self.reply()
         await self.quit()
 
+    async def idle(self):
+        await self.greet()
+        await self.until_end()
+
+    async def vanish(self):
+        await self.half_a_message()
+        while self.counts()["unacked"]:  # what comes for a connection that is no more would be answered with an RST
+            await asyncio.sleep(0.02)
+        self.socket.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)  # as processes are moved to other machines: close() says nothing
+        self.told["end"] = "vanished"
+
     async def hold(self):
         await self.greet()
-        print(json.dumps({"held": self.told["port"], "backend": self.told["backend"]}), flush=True)
+        print(json.dumps({"held": self.told["port"], "client": self.source, "backend": self.told["backend"]}), flush=True)
         await self.until_end()
 
 
