@@ -61,6 +61,12 @@ void run(const Options& options) {
     if (!options.json) print_rate(rate, figures);
   }
   const double rate = options.rates.front();
+  const FollowFigures followed = records.followed_at(rate);
+  report["followed"] = {{"rate", rate},
+                        {"shown_per_second", followed.shown},
+                        {"left_out_per_second", followed.left_out},
+                        {"mean_ms", followed.mean_ms},
+                        {"most_ms", followed.most_ms}};
   const CostFigures cost = records.cost_at(rate);
   report["cost_ns"] = {{"rate", rate},
                        {"lost", to_json(cost.lost)},
@@ -70,7 +76,9 @@ void run(const Options& options) {
     printf("%s\n", report.dump(2).c_str());
     return;
   }
-  printf("\nof the worker, ns a session at %.0f/s:", rate);
+  printf("\nfollowed at %.0f/s: %.0f shown and %.0f left out a second, an answer takes %.2f ms, %.1f at most\n", rate,
+         followed.shown, followed.left_out, followed.mean_ms, followed.most_ms);
+  printf("of the worker, ns a session at %.0f/s:", rate);
   for (const auto& [name, each] : {std::pair("lost", cost.lost), {"recorded", cost.recorded}, {"added", cost.added}}) {
     printf("  %s %.1f (%.1f, %.1f)", name, each.median, each.low, each.high);
   }

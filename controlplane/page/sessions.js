@@ -5,6 +5,7 @@
 "use strict";
 
 const SESSIONS_SHOWN = 50;
+const SESSIONS_KEPT = 20000;  // by control
 
 const sessionEnd = (one) => `${one.end}${one.by ? ` by ${one.by}` : ""}${one.cause ? `: ${one.cause.replaceAll("_", " ")}` : ""}`;
 const refusalWords = (last) => `${last.code}${last.enhanced ? ` ${last.enhanced}` : ""} to ${last.step}`;
@@ -24,8 +25,8 @@ const sessions = new Table("Sessions that have ended", [
   {title: "TLS", show: (cell, one) => twoLines(cell, tlsWords(one) || NOTHING, one.ja4 ?? "")},
 ]);
 
-/** What is asked for. `refused`: the token that control does not take. */
-const sessionView = {token: "", client: "", failed: true, refused: ""};
+/** What is asked for. `refused`: the token that control does not take; `next`: number of the session that ends next, as it was. */
+const sessionView = {token: "", client: "", failed: true, refused: "", next: null};
 
 function sessionPath() {
   const query = new URLSearchParams({limit: SESSIONS_SHOWN});
@@ -45,6 +46,14 @@ function showSessions(shown, note) {
   sessions.update(shown, (one) => `${one.time} ${one.client} ${one.client_port} ${one.begun}`);
 }
 
+/** What is to be said beside sessions: that more of them may have come and gone than are there. */
+function leftOut(shown, next) {
+  const ended = sessionView.next === null ? 0 : next - sessionView.next;
+  sessionView.next = next;
+  const full = shown.length === SESSIONS_SHOWN && ended > SESSIONS_SHOWN;
+  return full || ended > SESSIONS_KEPT ? `${count(ended)} have ended since the last look: others may have come and gone unseen.` : "";
+}
+
 /** Looks once, and shows what there is, newest first; or what control says instead. */
 async function lookAtSessions() {
   const path = sessionPath(), {token, failed} = sessionView;
@@ -54,18 +63,22 @@ async function lookAtSessions() {
   try {
     const answer = await request(path, {Authorization: `Bearer ${token}`});
     if (answer.status === 401 || answer.status === 403) sessionView.refused = token;
-    if (answer.ok) shown = (await answer.json()).sessions.reverse();
-    else note = await refusalOf(answer);
+    if (answer.ok) {
+      const {sessions: found, next} = await answer.json();
+      shown = found.reverse();
+      const left = leftOut(shown, next);
+      if (shown.length || left) note = left;
+    } else note = await refusalOf(answer);
   } catch (error) {  // a token that no header can hold, or no answer in time
     note = `no answer about sessions: ${error.message}`;
   }
-  if (path === sessionPath() && token === sessionView.token) showSessions(shown, shown.length ? "" : note);
+  if (path === sessionPath() && token === sessionView.token) showSessions(shown, note);
 }
 
 function setUpSessions() {
   byId("sessions").append(el("div", {class: "card"}, el("p", {id: "sessions-note", class: "empty"}), sessions.element));
   const ask = (changed) => {
-    Object.assign(sessionView, changed, {refused: ""});
+    Object.assign(sessionView, changed, {refused: "", next: null});
     lookAtSessions();
   };
   byId("sessions-form").addEventListener("submit", (event) => event.preventDefault());

@@ -134,7 +134,7 @@ RateFigures RecordRate::at(double rate) {
   }
   out.sessions = static_cast<double>(parts.ended() - ended) / passed();
   parts.wait_written();
-  const double seconds = passed();
+  const double seconds = out.seconds = passed();
   const auto after = parts.taker.figures();
   out.written = static_cast<double>(after.written - before.written) / seconds;
   out.no_room = parts.counter(Counter::kSessionRecordsLost) - no_room;
@@ -145,6 +145,19 @@ RateFigures RecordRate::at(double rate) {
   out.loop_share = loop_used / seconds;
   out.writer_share = (others - loop_used) / seconds;
   return out;
+}
+
+FollowFigures RecordRate::followed_at(double rate) {
+  Parts& parts = *parts_;
+  parts.taker.follow(true);
+  const double seconds = at(rate).seconds;
+  parts.taker.follow(false);
+  const RecordTaker::Followed& seen = parts.taker.followed();
+  if (seen.answers == 0) give_up("nobody was answered");
+  return {.shown = static_cast<double>(seen.shown) / seconds,
+          .left_out = static_cast<double>(seen.missed) / seconds,
+          .mean_ms = 1e3 * seen.seconds / static_cast<double>(seen.answers),
+          .most_ms = 1e3 * seen.longest_s};
 }
 
 CostFigures RecordRate::cost_at(double rate) {

@@ -23,6 +23,7 @@ struct RateOptions {
 
 /// Of one rate. Every session that ended is in one of the last four.
 struct RateFigures {
+  double seconds;             // until the last record was written
   double sessions;            // a second, that ended
   double written;             // records a second
   uint64_t no_room;           // records that found the ring full
@@ -30,6 +31,12 @@ struct RateFigures {
   uint64_t not_taken;         // by the output
   uint32_t most_in_ring;
   double loop_share, writer_share;  // of a core
+};
+
+/// What `sluicectl sessions --follow` would show meanwhile, and what its answers take of control's event loop.
+struct FollowFigures {
+  double shown, left_out;   // a second
+  double mean_ms, most_ms;  // of an answer
 };
 
 /// Nanoseconds of the worker for a connection of seven segments, over blocks that take turns.
@@ -47,6 +54,7 @@ class RecordRate {
 
   /// `rate`: sessions that end in a second, or as many as the worker can if it is fewer.
   RateFigures at(double rate);
+  FollowFigures followed_at(double rate);
   CostFigures cost_at(double rate);
 
  private:

@@ -6,9 +6,11 @@
 #include <rte_ring.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <ctime>
 #include <future>
@@ -26,6 +28,7 @@ namespace {
 
 constexpr const char* kFrontTwin = "slf0";
 constexpr const char* kBackTwin = "slb0";
+constexpr size_t kMostShown = 2000;  // by one answer of the API
 
 std::array<channel::PortStatus, 2> ports() {
   std::array<channel::PortStatus, 2> out{};
@@ -101,7 +104,28 @@ struct RecordTaker::Control {
     records.start();
   }
 
+  /// Asks for what has ended since the last look, and does so again.
+  void look(Followed& out) {
+    const auto began = std::chrono::steady_clock::now();
+    const auto seen = records.see({}, next, next ? kMostShown : 1);
+    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    if (next) {
+      out.shown += seen.sessions.size();
+      out.missed += seen.missed;
+      out.answers++;
+      out.seconds += took;
+      out.longest_s = std::max(out.longest_s, took);
+    }
+    next = seen.next;
+    timer.expires_after(std::chrono::milliseconds(10));
+    timer.async_wait([this, &out](const boost::system::error_code& cancelled) {
+      if (!cancelled && next) look(out);
+    });
+  }
+
   boost::asio::io_context io;
+  boost::asio::steady_timer timer{io};
+  std::optional<uint64_t> next;  // of who looks on
   control::Journal journal;
   control::Model model;
   control::ChannelClient client;
@@ -153,18 +177,36 @@ void RecordTaker::run() {
   control.io.run();
 }
 
-void RecordTaker::take(bool wanted) {
+void RecordTaker::on_loop(const std::function<void(Control&)>& act) {
   std::promise<void> done;
   Control& control = *control_;
   boost::asio::post(control.io, [&] {
+    act(control);
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void RecordTaker::take(bool wanted) {
+  on_loop([wanted](Control& control) {
     if (wanted) {
       control.records.start();
     } else {
       control.records.stop();
     }
-    done.set_value();
   });
-  done.get_future().wait();
+}
+
+void RecordTaker::follow(bool wanted) {
+  on_loop([this, wanted](Control& control) {
+    control.next.reset();
+    if (wanted) {
+      followed_ = {};
+      control.look(followed_);
+    } else {
+      control.timer.cancel();
+    }
+  });
 }
 
 uint32_t RecordTaker::waiting() const {

@@ -34,6 +34,16 @@ class RecordTaker {
   /// there.
   void take(bool wanted);
 
+  /// What somebody who looks on was told, by answers like those to `sluicectl sessions --follow`.
+  struct Followed {
+    uint64_t shown = 0, missed = 0, answers = 0;
+    double seconds = 0, longest_s = 0;  // that answers took of the event loop
+  };
+  /// Begins to look on, every 10 ms, or ends it.
+  void follow(bool wanted);
+  /// Once follow(false) has been called.
+  const Followed& followed() const { return followed_; }
+
   /// Records that lie in the ring.
   uint32_t waiting() const;
   control::SessionWriter::Figures figures() const;
@@ -44,6 +54,8 @@ class RecordTaker {
   struct Control;
 
   void run();
+  /// Has control's thread do it, and waits for that.
+  void on_loop(const std::function<void(Control&)>& act);
 
   config::Records records_;
   std::string socket_path_;
@@ -54,6 +66,7 @@ class RecordTaker {
   std::atomic<Control*> control_{nullptr};  // the thread's own
   std::atomic<bool> settled_{false};
   clockid_t loop_clock_{};
+  Followed followed_;
   std::jthread thread_;
 };
 

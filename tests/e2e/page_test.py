@@ -132,6 +132,11 @@ def test_sessions_that_went_wrong_are_shown_to_who_has_the_token_and_followed(la
     type_into(driver, "sessions-client", "")
     driver.find_element(By.ID, "sessions-failed").click()
     wait_until(lambda: len(rows()) == 5 and sum("closed by" in row for row in rows()) == 3, PATIENCE_S, "all of them")
+    crowd = lab.mailer(target=VIP4, sessions=100_000, concurrency=50, messages=0, details=False)
+    wait_until(lambda: "have ended since the last look" in driver.find_element(By.ID, "sessions-note").text and len(rows()) == 50,
+               PATIENCE_S, "that more come than are shown")
+    crowd.kill()
+    wait_until(lambda: driver.find_element(By.ID, "sessions-note").text == "", PATIENCE_S, "that these are the last there were")
     for width in (380, 1280):
         view(driver, width, 800)
         assert is_as_wide_as_the_screen(driver), f"{width} px: one has to scroll sideways"

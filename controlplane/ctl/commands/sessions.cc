@@ -13,7 +13,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int kPollMs = 100;
+constexpr int kPollMs = 100, kBusyPollMs = 10;
 constexpr uint64_t kMostSessions = 2000;
 
 std::string text_of(const json& object, const char* name) {
@@ -105,20 +105,30 @@ std::string path_of(const Invocation& invocation, uint64_t limit) {
   return out;
 }
 
+/// Shows what an answer tells of sessions that have ended since the last one. Returns whether there are more than that.
+bool tell(const Invocation& invocation, const json& answer) {
+  for (const json& session : answer.at("sessions")) {
+    invocation.out() << (invocation.json ? session.dump() + "\n" : line_of(session, invocation.has("verbose")));
+  }
+  const auto missed = answer.at("missed").get<uint64_t>();
+  if (missed != 0) {
+    invocation.out() << (invocation.json ? json{{"missed", missed}}.dump()
+                                         : fmt::format("{} came too fast to be shown", missed))
+                     << '\n';
+  }
+  invocation.out().flush();
+  return missed != 0 || answer.at("sessions").size() == kMostSessions;
+}
+
 Outcome follow(const Invocation& invocation, const Client& client) {
   const Interruption interruption;
   const std::string path = path_of(invocation, kMostSessions);
   auto answer = client.get(path_of(invocation, 1));
+  bool behind = false;
   while (answer && invocation.out() && !interruption.raised()) {
-    interruption.wait(kPollMs);
+    interruption.wait(behind ? kBusyPollMs : kPollMs);
     answer = client.get(fmt::format("{}&after={}", path, answer->at("next").get<uint64_t>()));
-    if (!answer) break;
-    for (const json& session : answer->at("sessions")) {
-      invocation.out() << (invocation.json ? session.dump() + "\n" : line_of(session, invocation.has("verbose")));
-    }
-    const auto missed = answer->at("missed").get<uint64_t>();
-    if (missed != 0 && !invocation.json) invocation.out() << fmt::format("{} came too fast to be shown\n", missed);
-    invocation.out().flush();
+    if (answer) behind = tell(invocation, *answer);
   }
   if (!answer) return std::unexpected(answer.error());
   return {};
@@ -146,18 +156,21 @@ Outcome sessions(const Invocation& invocation) {
 }  // namespace
 
 Command sessions_command() {
-  return {.name = "sessions",
-          .help =
-              "Sessions that ended lately, the newest last: client, backend, how far the dialogue came, how it "
-              "ended; whether they are written down or not",
-          .options = {{"follow", "", "Those that end from now on, as they do"},
-                      {"client", "PREFIX", "Of this client: ADDRESS, ADDRESS:PORT or PREFIX/LENGTH"},
-                      {"failed", "", "Only those in which something went wrong"},
-                      {"verbose", "",
-                       "Bytes, packets and what was sent again, from the client and from the backend; the name, TLS "
-                       "version and JA4 fingerprint of the ClientHello"},
-                      {"limit", "N", "The newest N (default 50, at most 2000)"}},
-          .run = sessions};
+  return {
+      .name = "sessions",
+      .help =
+          "Sessions that ended lately, the newest last: client, backend, how far the dialogue came, how it "
+          "ended; whether they are written down or not",
+      .options = {{"follow", "",
+                   "Those that end from now on, as they do; where they come faster than they can be shown, how many "
+                   "were left out (with --json: {\"missed\": N})"},
+                  {"client", "PREFIX", "Of this client: ADDRESS, ADDRESS:PORT or PREFIX/LENGTH"},
+                  {"failed", "", "Only those in which something went wrong"},
+                  {"verbose", "",
+                   "Bytes, packets and what was sent again, from the client and from the backend; the name, TLS "
+                   "version and JA4 fingerprint of the ClientHello"},
+                  {"limit", "N", "The newest N (default 50, at most 2000)"}},
+      .run = sessions};
 }
 
 }  // namespace sluice::ctl
