@@ -2,6 +2,7 @@
 """The packages as files: what is in them, what lintian says, whether another build has the same bytes, and what they do in a
 small Debian in which nothing of ours is installed yet. No systemd runs there."""
 import hashlib
+import json
 import re
 import subprocess
 
@@ -9,6 +10,7 @@ import pytest
 
 from lab.balancer import ROOT
 from lab.confined import words
+from lab.sbom import require_valid
 from lab.shell import run
 
 from . import image
@@ -54,6 +56,24 @@ def test_lintian_finds_no_error(built):
     done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error", "--no-tag-display-limit", *built.values()], text=True,
                           capture_output=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def is_installed(package):
+    return subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status}", package], text=True, capture_output=True).stdout == "installed"
+
+
+def test_each_package_has_its_bill_of_materials(built, tmp_path):
+    found = {}
+    for name, package in built.items():
+        run("dpkg-deb", "-x", package, tmp_path / name)
+        text = (tmp_path / name / "usr/share/doc" / name / f"{name}.spdx.json").read_text()
+        found[name] = require_valid(json.loads(text), name, run("dpkg-deb", "-f", package, "Version").strip())
+        wanted = [library for library in image.dependencies(package) if library.startswith("lib")]
+        # Without names that are another package's besides its own, and not installed as such.
+        assert {library for library in wanted if is_installed(library)} <= set(found[name]), "what apt is told to install with it is in it"
+    for library in ("librte-eal23", "libhyperscan5", "libssl3"):
+        assert found["sluice"][library].version == run("dpkg-query", "-W", "-f", "${Version}", library)
+    assert "librte-net-ring23" in found["sluice-tools"] and "librte-net-ring23" not in found["sluice"]
 
 
 def capability_list(unit):
