@@ -3,13 +3,16 @@
 small Debian in which nothing of ours is installed yet. No systemd runs there."""
 import hashlib
 import json
+import pathlib
 import re
 import subprocess
+import tempfile
 
 import pytest
 
 from lab.balancer import ROOT
 from lab.confined import words
+from lab.repository import Key, make_repository, source
 from lab.sbom import require_valid
 from lab.shell import run
 
@@ -114,6 +117,23 @@ def test_install_start_upgrade_remove_purge(built, root):
     assert (root / "etc/sluice/sluice.cfg").exists(), "the operator's"
     left = {str(path.relative_to(root)) for path in root.rglob("*sluice*")} - {"etc/sluice", "etc/sluice/sluice.cfg"}
     assert not {name for name in left if not re.match(r"(tmp|var/(log|cache|lib/(dpkg|systemd)))/", name)}, left
+
+
+@pytest.mark.timeout(1800)
+def test_apt_installs_from_a_signed_repository(built, root, tmp_path):
+    place = pathlib.Path(tempfile.mkdtemp(prefix="sluice-key-"))
+    key = Key(place / "key", "packages")
+    try:
+        done = make_repository(root / "srv/sluice", key, *built.values())
+        assert done.returncode == 0, done.stderr
+    finally:
+        key.close()
+        place.rmdir()
+    (root / "etc/apt/sources.list").unlink(missing_ok=True)
+    (root / "etc/apt/sources.list.d/sluice.sources").write_text(source(pathlib.Path("/srv/sluice")))
+    image.inside(root, "apt-get", "-q", "update")
+    image.inside(root, "apt-get", "-q", "-y", "install", *NAMES)
+    assert all(status_of(root, name) == "ii" for name in NAMES)
 
 
 @pytest.mark.long
