@@ -17,7 +17,7 @@ def test_programs_pages_units_completion_and_examples_are_installed(installed, f
         done = subprocess.run([path, "--version"], text=True, capture_output=True, timeout=120)
         assert done.returncode == 0 and done.stdout.startswith(program), done.stderr
     for suffix in ("man8/sluicectl.8", "man8/sluice-control.8", "man8/sluice-dataplane.8", "man8/sluice-register.8", "man5/sluice.cfg.5",
-                   "bash-completion/completions/sluicectl", "libexec/sluice/address-twins", "libexec/sluice/prepare-instance",
+                   "bash-completion/completions/sluicectl", "libexec/sluice/address-twins", "libexec/sluice/bind-card", "libexec/sluice/prepare-instance",
                    "sysusers.d/sluice.conf", "tmpfiles.d/sluice.conf", "rules.d/60-sluice.rules", "examples/af_xdp.conf",
                    "examples/uio.conf", "examples/announce-address.conf", "libexec/sluice/vip-ready", "libexec/sluice/gobgp-follow", "examples/anycast/gobgpd.toml", "examples/anycast/bird.conf", "examples/anycast/keepalived-reload.conf", "examples/edge.cfg", "examples/edge.addresses",
                    "regions/node/edge.cfg", "regions/node/north1.addresses", "regions/router/sysctl.conf", "regions/mta/register-south.conf",
@@ -27,6 +27,12 @@ def test_programs_pages_units_completion_and_examples_are_installed(installed, f
         assert find(suffix).stat().st_size > 0
     names = {path.name for path in installed.rglob("*") if path.is_file()}
     assert not names & {"sluicectl-documents", "config-reference", "perf_mail"}, "tools of the build do not belong to an installation"
+
+
+def test_setup_writes_the_name_of_the_script_that_is_installed(installed, find):
+    script = find("libexec/sluice/bind-card")
+    assert os.access(script, os.X_OK)
+    assert f"/{script.relative_to(installed)}".encode() in find("sbin/sluicectl").read_bytes()
 
 
 def test_what_keeps_the_name_server_right_can_be_run(find):
@@ -137,3 +143,62 @@ def test_a_line_that_fails_does_not_stop_the_data_plane(tmp_path):
 def test_without_a_file_the_twins_are_left_to_others(tmp_path):
     done = address_twins(tmp_path, None)
     assert done.returncode == 0 and "left to others" in done.stdout
+
+
+CARD = "0000:3b:00.0"
+
+
+class Bus:
+    """A PCI bus of files, with one card as eth2; a driver takes it at the probe, as the kernel would see to."""
+
+    def __init__(self, directory, driver=None, routes="", routes6=""):
+        self.directory = directory
+        self.device = directory / "sys/bus/pci/devices" / CARD
+        (self.device / "net/eth2").mkdir(parents=True)
+        self.drivers = directory / "sys/bus/pci/drivers"
+        (self.drivers / "ixgbe").mkdir(parents=True)
+        if driver:
+            (self.device / "driver").symlink_to(self.drivers / driver)
+        (directory / "net").mkdir()
+        (directory / "net/route").write_text("Iface\tDestination\tGateway\n" + routes)
+        (directory / "net/ipv6_route").write_text(routes6)
+
+    def bind(self, takes=True, card=CARD):
+        """Runs the script beside a modprobe that brings the driver, which then takes the card or does not."""
+        modprobe = self.directory / "modprobe"
+        link = f"ln -sfn {self.drivers}/$1 {self.device}/driver" if takes else "true"
+        modprobe.write_text(f'#!/bin/sh\n[ "$1" != none ] || exit 1\nmkdir -p {self.drivers}/$1\n{link}\necho "$1" >> {self.directory}/probed\n')
+        modprobe.chmod(0o755)
+        return subprocess.run([ROOT / "config/systemd/bind-card", card, "vfio-pci"], text=True, capture_output=True, timeout=120,
+                              env={**os.environ, "PATH": f"{self.directory}:{os.environ['PATH']}", "SLUICE_SYS_ROOT": str(self.directory / "sys"),
+                                   "SLUICE_PROC_NET": str(self.directory / "net")})
+
+    def driver(self):
+        return os.path.basename(os.readlink(self.device / "driver")) if (self.device / "driver").exists() else None
+
+
+@pytest.mark.parametrize("driver", [None, "ixgbe"])
+def test_a_card_is_given_to_the_driver_for_dpdk(tmp_path, driver):
+    bus = Bus(tmp_path, driver, routes="eth1\t00000000\t0100000A\n", routes6=f"fe80{'0' * 28} 40 0 eth2\nff00{'0' * 28} 08 0 eth2\n")
+    done = bus.bind()
+    assert done.returncode == 0, done.stderr
+    assert bus.driver() == "vfio-pci" and (bus.device / "driver_override").read_text() == "vfio-pci\n"
+    assert (tmp_path / "sys/bus/pci/drivers_probe").read_text() == f"{CARD}\n"
+    (tmp_path / "sys/bus/pci/drivers_probe").unlink()
+    assert bus.bind().returncode == 0 and not (tmp_path / "sys/bus/pci/drivers_probe").exists(), "twice is once"
+
+
+@pytest.mark.parametrize("routes, routes6", [("eth2\t0000000A\t00000000\n", ""), ("", f"20010db8{'0' * 24} 40 0 eth2\n")])
+def test_a_card_that_the_kernel_routes_over_is_left_to_it(tmp_path, routes, routes6):
+    bus = Bus(tmp_path, "ixgbe", routes, routes6)
+    done = bus.bind()
+    assert done.returncode == 1 and f"bind-card: {CARD}: the kernel has routes over eth2" in done.stderr
+    assert bus.driver() == "ixgbe" and not (bus.device / "driver_override").exists()
+
+
+def test_a_card_that_cannot_be_had_is_told(tmp_path):
+    bus = Bus(tmp_path, "ixgbe")
+    done = bus.bind(card="0000:3b:00.7")
+    assert done.returncode == 1 and "0000:3b:00.7: there is no such card" in done.stderr
+    done = bus.bind(takes=False)
+    assert done.returncode == 1 and "vfio-pci does not take it" in done.stderr

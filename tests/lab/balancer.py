@@ -107,10 +107,10 @@ class Balancer:
             raise CommandError(f"sluicectl {' '.join(args)}: exit code {done.returncode}: {done.stderr.strip()}")
         return None
 
-    def ctl_run(self, *args, timeout_s=60, instance=()):
+    def ctl_run(self, *args, timeout_s=60, instance=(), within=()):
         """Runs sluicectl, whatever comes of it, and returns the finished process. `instance`: how it finds control, if
-        not by the configuration."""
-        return subprocess.run(self._ctl_command(args, instance), text=True, capture_output=True, timeout=timeout_s,
+        not by the configuration. `within`: the words of a command that runs the words after it, such as unshare."""
+        return subprocess.run(self._ctl_command(args, instance, within), text=True, capture_output=True, timeout=timeout_s,
                               env={**os.environ, **self.env})
 
     def ctl_start(self, *args):
@@ -118,9 +118,9 @@ class Balancer:
         return subprocess.Popen(self._ctl_command(args, ()), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 env={**os.environ, **self.env})
 
-    def _ctl_command(self, args, instance):
+    def _ctl_command(self, args, instance, within=()):
         return in_namespace(self.network.balancer,
-                            [self._programs["sluicectl"], *(instance or ("--config", self.config)), *args])
+                            [*within, self._programs["sluicectl"], *(instance or ("--config", self.config)), *args])
 
     def status(self, check=True):
         """What `sluicectl status --json` says, or None (check=False) if it does not answer."""

@@ -9,6 +9,8 @@ END_TO_END = {
     "controlplane/http/": ["api_test.py"],
     "controlplane/changes/": ["live_test.py", "operator_test.py"],
     "controlplane/ctl/dns_zone": ["dns_zone_test.py"],
+    "controlplane/ctl/doctor/": ["doctor_test.py", "setup_test.py"],
+    "controlplane/ctl/setup/": ["setup_test.py"],
     "controlplane/ctl/": ["operator_test.py"],
     "controlplane/inspect/": ["looking_test.py"],
     "controlplane/metrics/": ["metrics_test.py"],

@@ -48,5 +48,6 @@ Command sessions_command();
 Command trace_command();
 Command capture_command();
 Command doctor_command();
+Command setup_command();
 
 }  // namespace sluice::ctl

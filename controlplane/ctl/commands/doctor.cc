@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <optional>
 
-#include "config/load.h"
 #include "controlplane/ctl/commands/commands.h"
-#include "controlplane/ctl/doctor/examinations.h"
+#include "controlplane/ctl/doctor/visit.h"
 #include "controlplane/ctl/text_table.h"
 
 namespace sluice::ctl {
@@ -42,36 +41,23 @@ std::string view_of(const Report& report, bool colours) {
                        printable(finding.topic), printable(finding.found));
     if (!finding.advice.empty()) out += fmt::format("      -> {}\n", printable(finding.advice));
   }
-  return out + fmt::format("{} ok, {} warn, {} fail\n", report.count(Grade::kOk), report.count(Grade::kWarn),
-                           report.count(Grade::kFail));
-}
-
-/// What control says; nothing if it does not answer.
-std::optional<json> status_of(const Invocation& invocation) {
-  const auto client = invocation.client();
-  if (!client) return std::nullopt;
-  auto answer = client->get("/api/v1/status");
-  return answer ? std::optional(std::move(*answer)) : std::nullopt;
+  out += fmt::format("{} ok, {} warn, {} fail\n", report.count(Grade::kOk), report.count(Grade::kWarn),
+                     report.count(Grade::kFail));
+  const auto for_setup = std::ranges::count_if(report.findings(), [](const Finding& finding) {
+    return finding.grade != Grade::kOk && !finding.remedies.empty();
+  });
+  return for_setup == 0 ? out : out + fmt::format("sluicectl setup has files for {} of them\n", for_setup);
 }
 
 Outcome doctor(const Invocation& invocation) {
-  const auto status = status_of(invocation);
-  std::string path = invocation.text("config");  // the option of all commands
-  if (path.empty() && status) path = status->at("configuration").at("path").get<std::string>();
-  if (path.empty())
-    return std::unexpected(Failure{Exit::kUsage, "no instance runs here: say which with --config FILE"});
-  const auto config = config::load(path);
-  if (!config) {
-    Failure failure{Exit::kFailed, ""};
-    for (const auto& fault : config.error()) failure.text += (failure.text.empty() ? "" : "\n") + fault.to_string();
-    return std::unexpected(std::move(failure));
-  }
-  const Machine machine("", system_calls());
-  const Report report = examine({*config, machine, path, status ? &*status : nullptr});
-  auto shown =
-      show_answer(invocation, as_json(report), [&](const json&) { return view_of(report, invocation.colours); });
-  if (!shown || report.count(Grade::kFail) == 0) return shown;
-  return std::unexpected(Failure{Exit::kFailed, "mail cannot flow, or a program cannot start, as long as that fails"});
+  return visit(invocation, [&](const Patient& patient) -> Outcome {
+    const Report report = examine(patient);
+    auto shown =
+        show_answer(invocation, as_json(report), [&](const json&) { return view_of(report, invocation.colours); });
+    if (!shown || report.count(Grade::kFail) == 0) return shown;
+    return std::unexpected(
+        Failure{Exit::kFailed, "mail cannot flow, or a program cannot start, as long as that fails"});
+  });
 }
 
 }  // namespace

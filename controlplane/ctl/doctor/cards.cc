@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <set>
+#include <sstream>
 
 #include "config/schema/devices.h"
 #include "controlplane/ctl/doctor/examinations.h"
@@ -18,6 +19,36 @@ const std::set<std::string> kWithoutIommu{"uio_pci_generic", "igb_uio"};
 
 std::string device(const std::string& address) {
   return "/sys/bus/pci/devices/" + address;
+}
+
+/// What takes a card to vfio-pci whenever the data plane starts; and switches an IOMMU on, where there is none.
+Remedies binding(const Machine& machine, const std::string& address) {
+  Remedies out{{Remedy::Kind::kModule, "vfio-pci", ""}, {Remedy::Kind::kDriver, address, "vfio-pci"}};
+  if (!machine.has(device(address) + "/iommu_group")) {
+    out.push_back({Remedy::Kind::kBoot, "intel_iommu", "on"});
+    out.push_back({Remedy::Kind::kBoot, "iommu", "pt"});
+  }
+  return out;
+}
+
+/// Whether a line of /proc/net/route or /proc/net/ipv6_route is of that interface. Each has its link-local routes.
+bool is_route(const std::string& line, const std::string& interface, bool v4) {
+  std::istringstream words(line);
+  std::string first, word, last;
+  for (words >> first; words >> word;) last = word;
+  return v4 ? first == interface : last == interface && !first.starts_with("fe80") && !first.starts_with("ff");
+}
+
+/// The interface of a card that the kernel has routes over: whoever is at a distance may have come that way. "" = none.
+std::string routed_interface(const Machine& machine, const std::string& address) {
+  for (const std::string& interface : machine.entries(device(address) + "/net")) {
+    for (const bool v4 : {true, false}) {
+      std::istringstream lines(machine.text(v4 ? "/proc/net/route" : "/proc/net/ipv6_route").value_or(""));
+      for (std::string line; std::getline(lines, line);)
+        if (is_route(line, interface, v4)) return interface;
+    }
+  }
+  return "";
 }
 
 /// Another device of the group that the kernel drives: then none of them can be given away.
@@ -36,7 +67,8 @@ void examine_iommu(const Machine& machine, const std::string& topic, const std::
       return report.warn(topic, "vfio-pci without an IOMMU: the card may write anywhere",
                          "turn the IOMMU on in the firmware, and boot with intel_iommu=on or amd_iommu=on");
     return report.fail(topic, "vfio-pci, and there is no IOMMU",
-                       "turn it on in the firmware, and boot with intel_iommu=on iommu=pt (AMD: iommu=pt)");
+                       "turn it on in the firmware, and boot with intel_iommu=on iommu=pt (AMD: iommu=pt)",
+                       binding(machine, address));
   }
   const std::string other = companion(machine, address);
   if (!other.empty())
@@ -44,7 +76,7 @@ void examine_iommu(const Machine& machine, const std::string& topic, const std::
                        fmt::format("bind it to vfio-pci too, or take a slot of its own: dpdk-devbind.py "
                                    "--bind=vfio-pci {}",
                                    other));
-  report.ok(topic, "vfio-pci, behind an IOMMU");
+  report.ok(topic, "vfio-pci, behind an IOMMU", binding(machine, address));
 }
 
 void examine_card(const Machine& machine, const std::string& topic, const std::string& address, Report& report) {
@@ -54,16 +86,20 @@ void examine_card(const Machine& machine, const std::string& topic, const std::s
                        "dpdk-devbind.py --status-dev net lists those that are there");
   const std::string driver = machine.target(device(address) + "/driver");
   if (driver.empty())
-    report.fail(topic, address + " has no driver", "modprobe vfio-pci; " + bind);
+    report.fail(topic, address + " has no driver", "modprobe vfio-pci; " + bind, binding(machine, address));
   else if (driver == "vfio-pci")
     examine_iommu(machine, topic, address, report);
   else if (kShared.contains(driver))
     report.ok(topic, driver + ", which DPDK shares with the kernel");
   else if (kWithoutIommu.contains(driver))
     report.warn(topic, driver + ": the card may write anywhere", "where there is an IOMMU: " + bind);
+  else if (const std::string interface = routed_interface(machine, address); !interface.empty())
+    report.fail(topic,
+                fmt::format("{} is the kernel's ({}), which has routes over it ({})", address, driver, interface),
+                fmt::format("unless your own connection leads over it: ip address flush dev {}; {}", interface, bind));
   else
     report.fail(topic, fmt::format("{} is the kernel's ({})", address, driver),
-                "unless your own connection leads over it: " + bind);
+                "unless your own connection leads over it: " + bind, binding(machine, address));
 }
 
 }  // namespace

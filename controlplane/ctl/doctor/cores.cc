@@ -25,16 +25,24 @@ std::string list(const std::vector<unsigned>& cpus) {
 
 void examine_isolation(const Machine& machine, const std::vector<unsigned>& cpus, Report& report) {
   const auto shared = without(cpus, machine.cpus(std::string(kCpus) + "isolated"));
+  const auto ticked = without(cpus, machine.cpus(std::string(kCpus) + "nohz_full"));
+  // All in one go: each takes a reboot.
+  Remedies remedies;
+  if (!shared.empty()) remedies.push_back({Remedy::Kind::kBoot, "isolcpus", list(cpus)});
+  if (!ticked.empty()) {
+    remedies.push_back({Remedy::Kind::kBoot, "nohz_full", list(cpus)});
+    remedies.push_back({Remedy::Kind::kBoot, "rcu_nocbs", list(cpus)});
+  }
   if (!shared.empty())
     report.warn(
         "cores", fmt::format("the kernel gives cores {} to others, too", list(shared)),
-        fmt::format("boot with isolcpus={} (idle = \"pause\" or \"sleep\" suits cores that are shared)", list(cpus)));
+        fmt::format("boot with isolcpus={} (idle = \"pause\" or \"sleep\" suits cores that are shared)", list(cpus)),
+        remedies);
   else
     report.ok("cores", fmt::format("{} are isolated", list(cpus)));
-  const auto ticked = without(cpus, machine.cpus(std::string(kCpus) + "nohz_full"));
   if (!ticked.empty() && shared.empty())
     report.warn("timer tick", fmt::format("interrupts the workers on cores {}", list(ticked)),
-                fmt::format("boot with nohz_full={} rcu_nocbs={}", list(cpus), list(cpus)));
+                fmt::format("boot with nohz_full={} rcu_nocbs={}", list(cpus), list(cpus)), remedies);
   else if (ticked.empty())
     report.ok("timer tick", "none on the workers' cores");
 }

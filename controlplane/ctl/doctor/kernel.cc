@@ -26,7 +26,8 @@ void examine_forwarding(const Patient& patient, Report& report) {
     const auto value = patient.machine.number(path);
     if (value == 0)
       report.warn(name, "0: what mail servers send of their own (DNS, mail that goes out) is not passed on",
-                  fmt::format("sysctl {}=1, if this machine is their gateway for that, too", name));
+                  fmt::format("sysctl {}=1, if this machine is their gateway for that, too", name),
+                  {{Remedy::Kind::kSysctl, name, "1"}});
     else if (value)
       report.ok(name, std::to_string(*value));
   };
@@ -50,7 +51,8 @@ void examine_rp_filter(const Patient& patient, Report& report) {
                               "answers to checks, and pings",
                               port.twin),
                   fmt::format("sysctl net.ipv4.conf.{}.rp_filter=2{}", port.twin,
-                              all == kStrict ? " (2 outweighs the 1 of \"all\")" : ""));
+                              all == kStrict ? " (2 outweighs the 1 of \"all\")" : ""),
+                  {{Remedy::Kind::kSysctl, "net/ipv4/conf/" + port.twin + "/rp_filter", "2"}});
     else
       report.ok(topic, fmt::format("{} on {}", value, port.twin));
   }
@@ -68,17 +70,18 @@ void examine_neighbours(const Patient& patient, Report& report) {
     const auto most = threshold(3);
     if (servers == 0 || !least || !most) continue;
     const std::string topic = v4 ? "neighbours, IPv4" : "neighbours, IPv6";
-    const std::string advice =
-        fmt::format("sysctl net.{0}.neigh.default.gc_thresh2={1} net.{0}.neigh.default.gc_thresh3={2}", family,
-                    2 * servers + 512, 4 * servers + 1024);
+    const std::string name = fmt::format("net.{}.neigh.default.gc_thresh", family);
+    const std::string enough = std::to_string(2 * servers + 512), plenty = std::to_string(4 * servers + 1024);
+    const std::string advice = fmt::format("sysctl {0}2={1} {0}3={2}", name, enough, plenty);
+    const Remedies remedies{{Remedy::Kind::kSysctl, name + "2", enough}, {Remedy::Kind::kSysctl, name + "3", plenty}};
     if (servers >= *most)
       report.fail(topic, fmt::format("{} mail servers, and the kernel knows at most {} (gc_thresh3)", servers, *most),
-                  advice);
+                  advice, remedies);
     else if (servers >= *least)
       report.warn(
           topic,
           fmt::format("{} mail servers, and beyond {} (gc_thresh2) the kernel forgets the oldest", servers, *least),
-          advice);
+          advice, remedies);
     else
       report.ok(topic, fmt::format("room for {}, {} mail servers", *most, servers));
   }

@@ -58,12 +58,15 @@ void examine_files(const Patient& patient, Report& report) {
   if (!most) return;
   const size_t probes = count_probes(patient.config);
   const uint64_t wanted = probes + kOwnFiles;
+  // What a shell may have says nothing of the unit.
+  const Remedies remedies =
+      control.empty() ? Remedies{} : Remedies{{Remedy::Kind::kControlUnit, "LimitNOFILE", std::to_string(2 * wanted)}};
   if (*most <= probes)
     report.fail("open files", fmt::format("{} may have {}, and checks alone take {}", who, *most, probes),
-                fmt::format("LimitNOFILE={} in its unit, or ulimit -n", 2 * wanted));
+                fmt::format("LimitNOFILE={} in its unit, or ulimit -n", 2 * wanted), remedies);
   else if (*most < wanted)
     report.warn("open files", fmt::format("{} may have {}; with {} checks it may take {}", who, *most, probes, wanted),
-                fmt::format("LimitNOFILE={} in its unit, or ulimit -n", 2 * wanted));
+                fmt::format("LimitNOFILE={} in its unit, or ulimit -n", 2 * wanted), remedies);
   else
     report.ok("open files", fmt::format("{} may have {}, {} are wanted", who, *most, wanted));
 }

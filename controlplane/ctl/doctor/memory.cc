@@ -23,7 +23,7 @@ uint64_t mebibytes(const Machine& machine, const std::string& directory, const s
     if (!entry.starts_with(kPrefix)) continue;
     uint64_t size = 0;
     std::from_chars(entry.data() + kPrefix.size(), entry.data() + entry.size(), size);
-    kib += size * machine.number(directory + "/" + entry + "/" + name).value_or(0);
+    kib += size * machine.number(fmt::format("{}/{}/{}", directory, entry, name)).value_or(0);
   }
   return kib / 1024;
 }
@@ -65,6 +65,13 @@ void examine_nodes(const Patient& patient, Report& report) {
       examine_node(patient, "NUMA, port " + port.name, node, report);
 }
 
+/// Whether "vm.nr_hugepages" counts pages of 2 MiB: it is about those of the kernel's default size.
+bool counts_two_mebibytes(const Machine& machine) {
+  const std::string text = machine.text("/proc/meminfo").value_or("");
+  const size_t at = text.find("Hugepagesize:");
+  return at == std::string::npos || text.substr(at, text.find('\n', at) - at).ends_with(" 2048 kB");
+}
+
 }  // namespace
 
 void examine_memory(const Patient& patient, Report& report) {
@@ -76,14 +83,17 @@ void examine_memory(const Patient& patient, Report& report) {
   const bool runs = !running(patient, "sluice-dataplane").empty();
   if (runs && total > 0)
     report.ok(kTopic, fmt::format("{} MiB, {} MiB of them free, and sluice-dataplane runs", total, free));
-  else if (free < dataplane.memory_mb)
+  else if (free < dataplane.memory_mb) {
+    const uint64_t pages = (total - free) / 2 + (dataplane.memory_mb + 1) / 2 + 64;
     report.fail(kTopic,
                 fmt::format("{} MiB are free of {} MiB, memory_mb = {} are wanted", free, total, dataplane.memory_mb),
-                fmt::format("sysctl vm.nr_hugepages={} (pages of 2 MiB), best at boot: hugepages={}",
-                            (total - free) / 2 + (dataplane.memory_mb + 1) / 2 + 64,
-                            (total - free) / 2 + (dataplane.memory_mb + 1) / 2 + 64));
-  else
+                fmt::format("sysctl vm.nr_hugepages={} (pages of 2 MiB), best at boot: hugepages={}", pages, pages),
+                counts_two_mebibytes(patient.machine)
+                    ? Remedies{{Remedy::Kind::kSysctl, "vm.nr_hugepages", std::to_string(pages)}}
+                    : Remedies{});
+  } else {
     report.ok(kTopic, fmt::format("{} MiB are free, {} MiB are wanted", free, dataplane.memory_mb));
+  }
   examine_nodes(patient, report);
 }
 

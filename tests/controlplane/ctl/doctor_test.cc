@@ -2,66 +2,23 @@
 //
 // Each finding of the doctor on a machine that is made up for it, beside one where all is well.
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "config/load.h"
 #include "controlplane/ctl/doctor/examinations.h"
+#include "tests/controlplane/ctl/made_up_machine.h"
 
 namespace sluice::ctl {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kEdge = R"(instance = "edge1";
-dataplane: { workers = 2; lcores = "2-3"; memory_mb = 1024; ports = (
-  { name = "front"; device = "0000:3b:00.0"; faces = "clients"; twin = "slf0"; },
-  { name = "back"; device = "net_af_xdp0,iface=eth1"; faces = "backends"; twin = "slb0"; } ); };
-control: { state = "/var/lib/sluice/edge1"; };
-pools = ( { name = "mta"; backends = ( { name = "mta1"; address = "10.0.1.10"; }, { name = "mta2"; address = "10.0.1.11"; } ); } );
-services = ( { name = "relay"; vip = "192.0.2.25"; pool = "mta"; } );
-)";
-
-class Doctor : public testing::Test {
+class Doctor : public MadeUpMachine {
  protected:
-  Doctor() {
-    char name[] = "/tmp/sluice-doctor-XXXXXX";
-    root_ = mkdtemp(name);
-    take(kEdge);
-  }
-  ~Doctor() override { fs::remove_all(root_); }
-
-  void take(const std::string& text) {
-    auto config = config::load_text("/etc/sluice/edge1.cfg", text);
-    ASSERT_TRUE(config) << config.error().front().to_string();
-    config_ = std::move(*config);
-  }
-  void put(const std::string& path, const std::string& text) {
-    fs::create_directories(fs::path(root_ + path).parent_path());
-    std::ofstream(root_ + path, std::ios::binary) << text << '\n';
-  }
-  void link(const std::string& path, const std::string& target) {
-    fs::create_directories(fs::path(root_ + path).parent_path());
-    fs::remove(root_ + path);
-    fs::create_symlink(target, root_ + path);
-  }
-  void start(int pid, std::string command, const std::string& cpus = "0-3") {
-    std::ranges::replace(command, ' ', '\0');
-    const std::string directory = "/proc/" + std::to_string(pid);
-    fs::create_directories(root_ + directory);
-    std::ofstream(root_ + directory + "/cmdline", std::ios::binary) << command << '\0';
-    put(directory + "/status", "Name:\tx\nCpus_allowed:\tf\nCpus_allowed_list:\t" + cpus);
-  }
   /// "GRADE TOPIC: FOUND" of each finding.
   std::vector<std::string> look(void (*examination)(const Patient&, Report&)) {
-    const Machine machine(root_, {.clock_is_synchronised = [this] { return synchronised_; },
-                                  .free_bytes = [this](const std::string& path) -> std::optional<uint64_t> {
-                                    asked_ = path;
-                                    return free_bytes_;
-                                  }});
+    const Machine machine = this->machine();
     report_ = {};
     examination({config_, machine, "/etc/sluice/edge1.cfg", has_status_ ? &status_ : nullptr}, report_);
     std::vector<std::string> out;
@@ -74,11 +31,6 @@ class Doctor : public testing::Test {
   }
   using Lines = std::vector<std::string>;
 
-  std::string root_;
-  config::Config config_;
-  bool synchronised_ = true;
-  uint64_t free_bytes_ = 1UL << 40;
-  std::string asked_;
   nlohmann::json status_;
   bool has_status_ = false;
   Report report_;
@@ -135,6 +87,39 @@ TEST_F(Doctor, LooksWhoDrivesTheCard) {
   put("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y");
   EXPECT_EQ(look(examine_cards),
             Lines{"warn card, port front: vfio-pci without an IOMMU: the card may write anywhere"});
+}
+
+TEST_F(Doctor, HasNoRemedyForACardThatTheKernelRoutesOver) {
+  const std::string card = "/sys/bus/pci/devices/0000:3b:00.0";
+  put(card + "/net/eth2/mtu", "1500");
+  link(card + "/driver", "../../../bus/pci/drivers/ixgbe");
+  put("/proc/net/route", "Iface\tDestination\neth22\t00000000");
+  put("/proc/net/ipv6_route",
+      "fe800000000000000000000000000000 40 eth2\nff000000000000000000000000000000 08 eth2\n"
+      "20010db8000000000000000000000000 20 eth1");
+  EXPECT_EQ(look(examine_cards), Lines{"fail card, port front: 0000:3b:00.0 is the kernel's (ixgbe)"});
+  EXPECT_EQ(report_.findings()[0].remedies, (Remedies{{Remedy::Kind::kModule, "vfio-pci", ""},
+                                                      {Remedy::Kind::kDriver, "0000:3b:00.0", "vfio-pci"},
+                                                      {Remedy::Kind::kBoot, "intel_iommu", "on"},
+                                                      {Remedy::Kind::kBoot, "iommu", "pt"}}));
+  const Lines routed{"fail card, port front: 0000:3b:00.0 is the kernel's (ixgbe), which has routes over it (eth2)"};
+  put("/proc/net/ipv6_route", "20010db8000000000000000000000000 20 eth2");
+  EXPECT_EQ(look(examine_cards), routed);
+  put("/proc/net/ipv6_route", "");
+  put("/proc/net/route", "Iface\tDestination\neth2\t00000000");
+  EXPECT_EQ(look(examine_cards), routed);
+  EXPECT_EQ(report_.findings()[0].remedies, Remedies{});
+}
+
+TEST_F(Doctor, CountsPagesOfTheKernelsDefaultSizeAlone) {
+  look(examine_memory);
+  EXPECT_EQ(report_.findings()[0].remedies, (Remedies{{Remedy::Kind::kSysctl, "vm.nr_hugepages", "576"}}));
+  put("/proc/meminfo", "HugePages_Free:        0\nHugepagesize:       2048 kB\nHugetlb:        0 kB");
+  look(examine_memory);
+  EXPECT_EQ(report_.findings()[0].remedies.size(), 1U);
+  put("/proc/meminfo", "HugePages_Free:        0\nHugepagesize:    1048576 kB\nHugetlb:        0 kB");
+  look(examine_memory);
+  EXPECT_EQ(report_.findings()[0].remedies, Remedies{});
 }
 
 TEST_F(Doctor, LooksAtEveryMemberOfABond) {

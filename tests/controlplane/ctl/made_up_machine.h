@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A machine of files below a directory of its own, beside the configuration that it is held against.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string>
+
+#include "config/load.h"
+#include "controlplane/ctl/doctor/machine.h"
+
+namespace sluice::ctl {
+
+inline constexpr const char* kEdge = R"(instance = "edge1";
+dataplane: { workers = 2; lcores = "2-3"; memory_mb = 1024; ports = (
+  { name = "front"; device = "0000:3b:00.0"; faces = "clients"; twin = "slf0"; },
+  { name = "back"; device = "net_af_xdp0,iface=eth1"; faces = "backends"; twin = "slb0"; } ); };
+control: { state = "/var/lib/sluice/edge1"; };
+pools = ( { name = "mta"; backends = ( { name = "mta1"; address = "10.0.1.10"; }, { name = "mta2"; address = "10.0.1.11"; } ); } );
+services = ( { name = "relay"; vip = "192.0.2.25"; pool = "mta"; } );
+)";
+
+class MadeUpMachine : public testing::Test {
+ protected:
+  MadeUpMachine() {
+    char name[] = "/tmp/sluice-machine-XXXXXX";
+    root_ = mkdtemp(name);
+    take(kEdge);
+  }
+  ~MadeUpMachine() override { std::filesystem::remove_all(root_); }
+
+  void take(const std::string& text) {
+    auto config = config::load_text("/etc/sluice/edge1.cfg", text);
+    ASSERT_TRUE(config) << config.error().front().to_string();
+    config_ = std::move(*config);
+  }
+  void put(const std::string& path, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
+    std::ofstream(root_ + path, std::ios::binary) << text << '\n';
+  }
+  void link(const std::string& path, const std::string& target) {
+    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
+    std::filesystem::remove(root_ + path);
+    std::filesystem::create_symlink(target, root_ + path);
+  }
+  void start(int pid, std::string command, const std::string& cpus = "0-3") {
+    std::ranges::replace(command, ' ', '\0');
+    const std::string directory = "/proc/" + std::to_string(pid);
+    std::filesystem::create_directories(root_ + directory);
+    std::ofstream(root_ + directory + "/cmdline", std::ios::binary) << command << '\0';
+    put(directory + "/status", "Name:\tx\nCpus_allowed:\tf\nCpus_allowed_list:\t" + cpus);
+  }
+  /// All of a file; "" if there is none.
+  std::string read(const std::string& path) const {
+    std::ifstream file(root_ + path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  Machine machine() {
+    return {root_,
+            {.clock_is_synchronised = [this] { return synchronised_; },
+             .free_bytes = [this](const std::string& path) -> std::optional<uint64_t> {
+               asked_ = path;
+               return free_bytes_;
+             }}};
+  }
+
+  std::string root_;
+  config::Config config_;
+  bool synchronised_ = true;
+  uint64_t free_bytes_ = 1UL << 40;
+  std::string asked_;
+};
+
+}  // namespace sluice::ctl
