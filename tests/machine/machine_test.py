@@ -117,6 +117,21 @@ def require_mail(lab, **plan):
     assert len(sent.confirmed) == 10, sent.summary()
 
 
+def require_bound_again(machine):
+    """What setup writes gives the cards to DPDK when the data plane starts, as after a reboot."""
+    guest = machine.guest
+    guest.run("sluicectl --config /etc/sluice/edge1.cfg setup --apply && systemctl daemon-reload && systemctl stop sluice-dataplane@edge1", timeout_s=300)
+    cards = guest.cards()
+    guest.run("; ".join(f"echo {card} > /sys/bus/pci/devices/{card}/driver/unbind; echo > /sys/bus/pci/devices/{card}/driver_override" for card in cards))
+    assert guest.run("cat /etc/modules-load.d/sluice-edge1.conf | tail -n 1") == "vfio-pci"
+    guest.run("systemctl start sluice-dataplane@edge1", timeout_s=300)
+    for card in cards:
+        assert guest.run(f"readlink /sys/bus/pci/devices/{card}/driver").endswith("/vfio-pci")
+    wait_until(machine.healthy, 120, "every backend up on cards that were bound again", interval_s=1)
+    guest.run("sluicectl --config /etc/sluice/edge1.cfg setup --undo && systemctl daemon-reload")
+    assert guest.run("ls -A /etc/sysctl.d /etc/modules-load.d | grep sluice; true") == ""
+
+
 def check_card(appliance, card, workers):
     """Boot, mail over both families, users, a pulled cable, restarts with open sessions."""
     machine = appliance(card, workers)
@@ -137,6 +152,8 @@ def check_card(appliance, card, workers):
     wait_until(machine.healthy, 120, "every backend up after the restarts", interval_s=1)
     held.go()
     assert len(held.wait().confirmed) == 6, held.summary()
+
+    require_bound_again(machine)
 
     # A file with a fault is refused, and says so.
     assert guest.run("systemctl reload sluice-control@edge1") == ""

@@ -8,10 +8,13 @@ import subprocess
 import sys
 
 from lab.balancer import ROOT
-from runner.compiling import environment
+from runner.compiling import PROGRAMS, environment
 from runner.shell import tracked
 
 NAMES = ["sluice", "sluice-tools", "sluice-doc"]
+# Of somebody else. His home is ours, in which the compiler cache is.
+ELSEWHERE = {"TZ": "Pacific/Kiritimati", "LANG": "de_DE.UTF-8", "LC_TIME": "de_DE.UTF-8", "USER": "nobody", "LOGNAME": "nobody"}
+LONG_AGO_S = 1_000_000_000  # before any of our changelogs
 # What cannot change a package. Whoever changes these does not wait for another build.
 WITHOUT = ("tests/", ".ci/", "demo")
 
@@ -42,14 +45,39 @@ def copy_sources(directory):
         shutil.copy2(ROOT / name, target)
 
 
-def build_packages(directory, log):
-    """Builds all packages in `directory`/sluice. Returns their paths: name -> .deb. Raises if dpkg-buildpackage does."""
+def build_packages(directory, log, elsewhere=False):
+    """Builds all packages in `directory`/sluice. Returns their paths: name -> .deb. Raises if dpkg-buildpackage does. `elsewhere`:
+    as somebody else does, whose clock, language, files' times and rights of new files are others."""
     tree = directory / "sluice"
     copy_sources(tree)
+    changes = ELSEWHERE if elsewhere else {}
+    if elsewhere:
+        for path in tree.rglob("*"):
+            os.utime(path, (LONG_AGO_S, LONG_AGO_S), follow_symlinks=False)
     with open(log, "wb") as out:
-        subprocess.run(["dpkg-buildpackage", "-us", "-uc", "-b", f"-j{os.cpu_count()}"], cwd=tree, env=environment(), stdout=out,
-                       stderr=subprocess.STDOUT, check=True, timeout=3600)
+        subprocess.run(["dpkg-buildpackage", "-us", "-uc", "-b", f"-j{os.cpu_count()}"], cwd=tree, env={**environment(), **changes},
+                       stdout=out, stderr=subprocess.STDOUT, check=True, timeout=3600, umask=0o077 if elsewhere else 0o022)
     return found(directory)
+
+
+def compile_sample(directory, count, cached):
+    """Compiles about `count` of the objects of the three programs, as they are in the packages, in a tree at `directory`. Without the
+    cache the compiler does it itself. Returns {name: what is in it, but for what only debuggers read}."""
+    copy_sources(directory)
+    settings = {**environment(), **({} if cached else {"CCACHE_DISABLE": "1", **ELSEWHERE})}
+    build = directory / "obj"
+
+    def say(*argv):
+        return subprocess.run(argv, cwd=directory, env=settings, text=True, capture_output=True, check=True, timeout=3600).stdout
+    say("meson", "setup", build, "-Dtests=false", "-Dperf=false")
+    objects = sorted(name for name in say("ninja", "-C", build, "-t", "inputs", *PROGRAMS).splitlines() if name.endswith(".o"))
+    sample = objects[::max(1, len(objects) // count)]
+    say("ninja", "-C", build, f"-j{os.cpu_count()}", *sample)
+    out = {}
+    for name in sample:
+        say("objcopy", "--strip-debug", build / name)
+        out[name] = (build / name).read_bytes()
+    return out
 
 
 def found(directory):
