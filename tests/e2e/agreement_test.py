@@ -16,7 +16,7 @@ from lab.session_records import BUSY, POSTFIX, UNWELCOME, Fates, metric, postfix
 from lab.shell import run, wait_until
 
 ADDRESSES = client_addresses(0)[0]
-SOURCES, QUIET_SOURCES = ADDRESSES[:10], ADDRESSES[10:13]  # apart, as one endpoint may have a session with each port
+SOURCES, QUIET_SOURCES, FIRST_PORT = ADDRESSES[:10], ADDRESSES[10:13], 20_000  # apart, as one endpoint may have a session with each port
 QUIET_PORT, IDLE_S = 2525, 30
 CONFIG = (('{ name = "submission"; ', f'{{ name = "quiet"; vip = "{VIP4}"; port = {QUIET_PORT}; pool = "mta"; idle_timeout = {IDLE_S}; }},\n'
            '  { name = "submission"; '),
@@ -152,7 +152,8 @@ def start(lab, config):
 
 def run_and_compare(lab, directory, count, concurrency):
     run("nft", "-f", "-", namespace=lab.network.clients[0], stdin=NOBODY_IS_THERE)
-    quiet = [[fate, QUIET_SOURCES[i % len(QUIET_SOURCES)]] for i in range(count // 20) for fate in QUIET]
+    # Each from a port of its own: who has vanished may not come again before its former session is over.
+    quiet = [[QUIET[i % 2], QUIET_SOURCES[i % 3], FIRST_PORT + i // 3] for i in range(2 * (count // 20))]
     plan = [[ORDINARY[i % len(ORDINARY)], SOURCES[i % len(SOURCES)]] for i in range(count - len(quiet) - 2 * (count // 20))]
     plan += [["greeting", source] for source in (UNWELCOME, BUSY) for _ in range(count // 20)]
     clients = [Fates(lab, plan, concurrency), Fates(lab, quiet, concurrency, QUIET_PORT)]

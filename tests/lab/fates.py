@@ -3,7 +3,8 @@
 
     python3 -m lab.fates < PLAN
 
-PLAN is a line of JSON: {"target", "port", "sessions": [[fate, source address], ...], "concurrency", "ca_file"}. Prints one JSON object a
+PLAN is a line of JSON: {"target", "port", "sessions": [[fate, source address], ...], "concurrency", "ca_file"}. A third word of a session
+is the port to come from. Prints one JSON object a
 session: fate, client and port, what was sent and received in bytes, the greeting's code, who greeted, messages accepted, each reply that
 was a refusal ("refusals": command, code, enhanced code), whether QUIT was said in the clear, how the connection ended as the client saw
 it, what its kernel counted before it closed ("kernel": see COUNTS), and of STARTTLS the name that was asked for and the JA4 fingerprint.
@@ -48,14 +49,14 @@ class Over(Exception):
 
 
 class Session:
-    def __init__(self, plan, fate, source):
-        self.plan, self.fate, self.source = plan, fate, source
+    def __init__(self, plan, fate, source, port=0):
+        self.plan, self.fate, self.source, self.port = plan, fate, source, port
         self.told = {"fate": fate, "client": source, "sent": 0, "received": 0, "greeting": 0, "accepted": 0, "refusals": [], "quit": False,
                      "end": ""}
 
     async def run(self):
         try:
-            self.reader, self.writer = await asyncio.open_connection(self.plan["target"], self.plan["port"], local_addr=(self.source, 0))
+            self.reader, self.writer = await asyncio.open_connection(self.plan["target"], self.plan["port"], local_addr=(self.source, self.port))
         except ConnectionRefusedError:
             self.told["end"] = "refused"
             return self.told
@@ -211,10 +212,10 @@ class Session:
 async def main(plan):
     gate = asyncio.Semaphore(plan["concurrency"])
 
-    async def one(fate, source):
+    async def one(words):
         async with gate:
-            print(json.dumps(await Session(plan, fate, source).run()), flush=True)
-    await asyncio.gather(*(one(fate, source) for fate, source in plan["sessions"]))
+            print(json.dumps(await Session(plan, *words).run()), flush=True)
+    await asyncio.gather(*(one(words) for words in plan["sessions"]))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ REJECT = re.compile(rf"reject: (\w+) from {ENDPOINT}: (\d{{3}}) (\d\.\d+\.\d+) "
 
 
 class Fates:
-    """A client with a plan of fates, [[fate, source address], ...], started in its namespace."""
+    """A client with a plan of fates, [[fate, source address], ...] or [fate, source address, port], started in its namespace."""
 
     def __init__(self, lab, sessions, concurrency=60, port=25):
         plan = {"target": VIP4, "port": port, "sessions": sessions, "concurrency": concurrency, "ca_file": str(lab.authority.certificate)}
@@ -86,9 +86,11 @@ def metric(lab, name):
 
 def wait_recorded(lab, directory, told, timeout_s=120):
     """Waits until there is a record of each session, and returns all of them. What is missing after that is told."""
+    of_endpoint = collections.Counter((session["client"], session["port"]) for session in told)  # which may come again
+
     def missing():
         records = read_records(directory)
-        return [session for session in told if (session["client"], session["port"]) not in records]
+        return [endpoint for endpoint, count in of_endpoint.items() if len(records[endpoint]) < count]
     with contextlib.suppress(Timeout):
         wait_until(lambda: not missing(), timeout_s, "records of all sessions", interval_s=0.5)
     assert not missing(), (missing(), lab.balancer.ctl("flows", "--json"), {
