@@ -12,8 +12,8 @@ from runner.compiling import PROGRAMS, environment
 from runner.shell import tracked
 
 NAMES = ["sluice", "sluice-tools", "sluice-doc"]
-# Of somebody else. His home is ours, in which the compiler cache is.
-ELSEWHERE = {"TZ": "Pacific/Kiritimati", "LANG": "de_DE.UTF-8", "LC_TIME": "de_DE.UTF-8", "USER": "nobody", "LOGNAME": "nobody"}
+# Of somebody else. Home and language are ours: the compiler cache is in the one, and has the other in its keys.
+ELSEWHERE = {"TZ": "Pacific/Kiritimati", "LC_TIME": "de_DE.UTF-8", "USER": "nobody", "LOGNAME": "nobody"}
 LONG_AGO_S = 1_000_000_000  # before any of our changelogs
 # What cannot change a package. Whoever changes these does not wait for another build.
 WITHOUT = ("tests/", ".ci/", "demo")
