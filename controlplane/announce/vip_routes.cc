@@ -177,6 +177,7 @@ std::string VipRoutes::settle(const Place& place, const std::set<VipRoute>& want
 
 std::string VipRoutes::make(const Place& place, const VipRoute& route, const std::vector<netlink::Route>& others) {
   std::vector<netlink::Bytes> requests;
+  requests.reserve(others.size() + 1);
   for (const netlink::Route& other : others) requests.push_back(netlink::delete_route(other, queries_.next_sequence()));
   requests.push_back(
       netlink::add_blackhole(route.vip, place.table, place.protocol, route.metric, queries_.next_sequence()));

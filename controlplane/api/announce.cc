@@ -41,11 +41,12 @@ json services_of(const Model& model, const config::IpAddress& vip) {
 json node_json(const NodeDrain& node) {
   const auto& wish = node.wish();
   const auto deadline = wish ? wish->deadline : std::nullopt;
+  const auto& flows = node.flows();
   return {{"phase", name_of(node.phase())},
           {"since", wish ? json(to_rfc3339(wish->since)) : json(nullptr)},
           {"deadline", deadline ? json(to_rfc3339(*deadline)) : json(nullptr)},
           {"leaving", node.leaves()},
-          {"flows_now", node.flows() ? json(node.flows()->open) : json(nullptr)}};
+          {"flows_now", flows ? json(flows->open) : json(nullptr)}};
 }
 
 struct Change {

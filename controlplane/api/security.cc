@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "controlplane/api/api.h"
 #include "controlplane/base/times.h"
@@ -38,16 +41,15 @@ json backend_json(const BackendSecurity& backend) {
 
 /// Whose certificate ends first, and whose last; null while none is known.
 json expiry_json(const PoolSecurity& pool) {
-  std::vector<const BackendSecurity*> known;
+  std::vector<std::pair<SystemTime, std::string>> known;
   for (const BackendSecurity& backend : pool.backends)
-    if (backend.not_after) known.push_back(&backend);
+    if (const auto& end = backend.not_after) known.emplace_back(*end, backend.name);
   if (known.empty()) return nullptr;
-  const auto [first, last] =
-      std::ranges::minmax_element(known, {}, [](const BackendSecurity* backend) { return *backend->not_after; });
-  return {{"first", to_rfc3339(*(*first)->not_after)},
-          {"first_backend", (*first)->name},
-          {"last", to_rfc3339(*(*last)->not_after)},
-          {"last_backend", (*last)->name}};
+  const auto [first, last] = std::ranges::minmax_element(known, {}, &std::pair<SystemTime, std::string>::first);
+  return {{"first", to_rfc3339(first->first)},
+          {"first_backend", first->second},
+          {"last", to_rfc3339(last->first)},
+          {"last_backend", last->second}};
 }
 
 json pool_json(const PoolSecurity& pool) {

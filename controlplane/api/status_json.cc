@@ -84,6 +84,7 @@ json service_json(const ApiContext& context, const RemovedService& service) {
 json pool_json(const ApiContext& context, const Placement& placement) {
   size_t usable = 0;
   for (const size_t i : placement.members) usable += context.model.members()[i].is_usable();
+  const auto tier = placement.tiers.active();
   return {{"name", placement.pool},
           {"port", placement.port},
           {"check", placement.check},
@@ -92,7 +93,7 @@ json pool_json(const ApiContext& context, const Placement& placement) {
           {"since", to_rfc3339(placement.since)},
           {"min_healthy", placement.min_healthy},
           {"usable", usable},
-          {"tier", placement.tiers.active() ? json(*placement.tiers.active()) : json(nullptr)},
+          {"tier", tier ? json(*tier) : json(nullptr)},
           {"certificate_fault", placement.certificate_fault},
           {"panic", panic_json(placement.panic)},
           {"backends", placement.members.size()},

@@ -68,7 +68,8 @@ ApiResponse warm_up(const ApiContext& context, const std::string& text) {
   if (!name) return ApiResponse::error(http::status::not_found, name.error());
   const config::Pool& pool = *context.config.find_pool(name->pool);
   const auto backend = std::ranges::find(pool.backends, name->name, &config::Backend::name);
-  if (!backend->warm_up) {
+  const auto& warm_up = backend->warm_up;
+  if (!warm_up) {
     return ApiResponse::error(http::status::not_found, name->to_string() + " has no warm_up in the configuration");
   }
   const std::string whole = name->pool + "/" + name->name;
@@ -76,17 +77,17 @@ ApiResponse warm_up(const ApiContext& context, const std::string& text) {
   const auto entry = entries.find(whole);
   const WarmUpClock clock = entry == entries.end() ? WarmUpClock{} : entry->second.warm_up;
   const SystemTime now = context.journal.now();
-  const auto today = day_at(*backend->warm_up, clock.at(now));
-  const Factor factor = warm_up_factor(*backend->warm_up, clock, now);
+  const auto today = day_at(*warm_up, clock.at(now));
+  const Factor factor = warm_up_factor(*warm_up, clock, now);
   const Weights weights = weights_of(context.model, *name);
   return ApiResponse::json({{"backend", whole},
                             {"of", weights.placement},
                             {"factor", factor.value},
                             {"reason", factor.reason},
-                            {"today", today ? json(std::min(*today, days_of(*backend->warm_up)) + 1) : json(nullptr)},
+                            {"today", today ? json(std::min(*today, days_of(*warm_up)) + 1) : json(nullptr)},
                             {"paused", clock.paused.has_value()},
                             {"behind_s", clock.behind.count()},
-                            {"days", days_json(*backend->warm_up, clock, weights)}});
+                            {"days", days_json(*warm_up, clock, weights)}});
 }
 
 }  // namespace

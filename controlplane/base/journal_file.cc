@@ -59,7 +59,8 @@ std::expected<std::vector<JournalEntry>, std::string> JournalFile::open() {
   const auto text = read_state(path_);
   if (!text) return std::unexpected(text.error());
   std::vector<JournalEntry> out;
-  std::string_view rest = *text ? std::string_view(**text) : std::string_view();
+  const std::optional<std::string>& kept = *text;
+  std::string_view rest = kept ? std::string_view(*kept) : std::string_view();
   const bool torn = !rest.empty() && rest.back() != '\n';
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('\n'), rest.size());

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <string_view>
 #include <type_traits>
@@ -156,23 +157,19 @@ void compare_log(const config::Control& before, const config::Control& after, st
 }
 
 std::string listed(const std::vector<config::IpPrefix>& prefixes) {
-  std::vector<std::string> texts;
-  for (const config::IpPrefix& prefix : prefixes) texts.push_back(prefix.to_string());
-  return fmt::format("{}", fmt::join(texts, ", "));
+  return fmt::format("{}", fmt::join(prefixes | std::views::transform(&config::IpPrefix::to_string), ", "));
 }
 
 void compare_sources(const config::Sources& before, const config::Sources& after,
                      std::vector<ReloadPlan::Change>& out) {
   const auto limits = [](const config::Sources& sources) {
-    std::vector<std::string> texts;
-    for (const config::Limit& limit : sources.limits) texts.push_back(in_words(limit));
-    return fmt::format("{}", fmt::join(texts, "; "));
+    return fmt::format("{}", fmt::join(sources.limits | std::views::transform(in_words), "; "));
   };
   const auto routes = [](const config::Sources& sources) {
-    std::vector<std::string> texts;
-    for (const config::Route& route : sources.routes)
-      texts.push_back(fmt::format("{} of {} to {}", listed(route.from), route.service, route.pool));
-    return fmt::format("{}", fmt::join(texts, "; "));
+    const auto words = [](const config::Route& route) {
+      return fmt::format("{} of {} to {}", listed(route.from), route.service, route.pool);
+    };
+    return fmt::format("{}", fmt::join(sources.routes | std::views::transform(words), "; "));
   };
   std::string text = Differences()
                          .compare("block_file", before.block_file, after.block_file)

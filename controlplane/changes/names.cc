@@ -16,6 +16,7 @@ namespace {
 template <class T>
 std::vector<std::string> names_of(const std::vector<T>& things) {
   std::vector<std::string> out;
+  out.reserve(things.size());
   for (const T& each : things) out.push_back(each.name);
   return out;
 }
@@ -40,8 +41,9 @@ bool has_port(const config::Config& config, const config::Pool& pool, const conf
 /// "25" to 25.
 std::optional<uint16_t> port_from(std::string_view text) {
   uint16_t out = 0;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, out);
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  const auto parsed = std::from_chars(begin, end, out);
   if (parsed.ec != std::errc() || parsed.ptr != end || out == 0) return std::nullopt;
   return out;
 }

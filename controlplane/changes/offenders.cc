@@ -76,7 +76,9 @@ void Offenders::see(const channel::SessionRecord& record, std::string_view servi
 }
 
 void Offenders::count_failures(const config::IpPrefix& source, uint32_t failures) {
-  const config::AuthFailures& rule = *config_.auth_failures;
+  const auto& configured = config_.auth_failures;
+  if (!configured) return;
+  const config::AuthFailures& rule = *configured;
   const auto each = std::chrono::duration_cast<SystemTime::duration>(kMinute) / rule.per_minute;  // to drain
   const Bucket* known = buckets_.find(source);
   const SystemTime now = journal_.now();

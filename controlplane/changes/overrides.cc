@@ -33,7 +33,9 @@ const config::WarmUp* schedule_of(const config::Config& config, const std::strin
   const config::Pool* pool = config.find_pool(name.substr(0, slash));
   if (pool == nullptr) return nullptr;
   const auto backend = std::ranges::find(pool->backends, name.substr(slash + 1), &config::Backend::name);
-  return backend == pool->backends.end() || !backend->warm_up ? nullptr : &*backend->warm_up;
+  if (backend == pool->backends.end()) return nullptr;
+  const auto& schedule = backend->warm_up;
+  return schedule ? &*schedule : nullptr;
 }
 
 /// `wish`: whose entry it is; null if it was said here.

@@ -178,8 +178,11 @@ class Fates {
       if (member.removal) {  // already
         if (now == now_.end() && flows != 0) cut(what, flows);
       } else if (in_staying.contains(i)) {
-        if (now == now_.end()) cut(what, flows);
-        if (now != now_.end()) drain(what, flows, *now->second->removal);
+        if (now == now_.end()) {
+          cut(what, flows);
+        } else if (const auto& removal = now->second->removal) {
+          drain(what, flows, *removal);
+        }
       }
     }
   }

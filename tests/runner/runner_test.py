@@ -161,10 +161,11 @@ def test_a_verdict_is_that_of_another_clone():
 
 @pytest.fixture
 def judged(tmp_path, monkeypatch):
-    """A function that judges two files, one of which has a finding, by a clang-tidy of our own; returns what came of it."""
+    """A function that judges two files, one of which has a finding, by a clang-tidy of our own, which says `said`; returns what came of
+    it."""
     log = tmp_path / "log"
     program = tmp_path / "clang-tidy"
-    program.write_text(f'#!/bin/sh\necho "$@" >> {log}\ncase "$*" in *bad.cc) echo "bad.cc: finding"; exit 1;; esac\n')
+    program.write_text(f'#!/bin/sh\necho "$@" >> {log}\ncase "$*" in *bad.cc) echo "$said"; exit 1;; esac\n')
     program.chmod(0o755)
     (tmp_path / ".clang-tidy").write_text("checks")
     for name in ("good.cc", "bad.cc"):
@@ -175,7 +176,8 @@ def judged(tmp_path, monkeypatch):
     monkeypatch.setattr(tidy, "compile_commands", lambda _: {"good.cc": ["g++"], "bad.cc": ["g++"]})
     monkeypatch.setenv("SLUICE_TIDY_CACHE", str(tmp_path / "cache"))
 
-    def judge(threads=1, within_s=60):
+    def judge(threads=1, within_s=60, said="bad.cc:1:1: error: finding"):
+        monkeypatch.setenv("said", said)
         results = Results()
         made = tidy.Tidy("build")
         made.start(threads)
@@ -191,6 +193,13 @@ def test_a_clean_file_is_judged_once_and_a_finding_every_time(judged):
         results, made, left = judged()
         assert (made, left) == (files, 0)
         assert results.failures == ["clang-tidy of bad.cc"]
+
+
+def test_a_finding_counts_where_it_is_and_in_the_system_it_is_nobodys(judged):
+    note = "bad.cc:1:1: note: by this way\n"
+    for said, failed in (("x.h:1:1: error: finding", "bad.cc"), ("it crashed", "bad.cc"), (note + "/usr/include/x.h:1:1: error: finding", None)):
+        results, _, _ = judged(said=said)
+        assert results.failures == ([f"clang-tidy of {failed}"] if failed else []), said
 
 
 def test_a_tool_that_is_missing_is_a_finding_and_no_clean_verdict(judged, monkeypatch):

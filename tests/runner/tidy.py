@@ -136,8 +136,9 @@ def checks_of(name):
 
 
 def places_in(said):
-    """The files that have a finding."""
-    return set(re.findall(r"^(\S+?):\d+:\d+: (?:warning|error):", said, re.MULTILINE))
+    """The files of ours that have a finding; nothing if all are in headers of the system, which are not ours to mend; None if it names none."""
+    places = set(re.findall(r"^(\S+?):\d+:\d+: (?:warning|error):", said, re.MULTILINE))
+    return {place for place in places if not place.startswith("/usr/")} if places else None
 
 
 class Tidy:
@@ -230,9 +231,11 @@ class Tidy:
             with self._lock:  # they do not go together
                 self._todo[:0] = batch.halves(self._read)
             return
-        found = {name for name in batch.names if f"{name}:" in said} if done.returncode != 0 else set()
-        if done.returncode != 0 and (not found or any(name.endswith(".h") for name in places_in(said))):
+        places = places_in(said) if done.returncode != 0 else set()
+        if places is None or any(place.endswith(".h") for place in places):
             found = set(batch.names)  # what a header has, all have that include it
+        else:
+            found = set(batch.names) & places
         with self._lock:
             self._judged += len(batch.names)
             self.faulty += found
