@@ -74,11 +74,6 @@ inline bool believes_lone_client(const Flow& flow, uint32_t sequence, uint32_t a
          (is_within(sequence, flow.client_next, kNear) && is_within(ack, flow.server_next, kNear));
 }
 
-/// Whether of a flow with a PROXY header nothing of the backend has been seen: another node has its packets.
-inline bool is_half_seen(const Flow& flow) {
-  return flow.packets_down == 0 && flow.proxy_bytes != 0;
-}
-
 /// Whether a backend's segment is believed. A PROXY header shifts its acknowledgements.
 inline bool believes_backend(const Flow& flow, uint32_t sequence, uint32_t ack) {
   const uint32_t window = flow.largest_window();
@@ -143,9 +138,7 @@ inline Judgement judge_client(const Flow& flow, const Packet& packet) {
     case TcpState::kReset:
       break;
   }
-  const bool believed = is_half_seen(flow) ? believes_lone_client(flow, packet.sequence, packet.ack)
-                                           : believes_client(flow, packet.sequence, packet.ack);
-  if (!believed) return {false, state};
+  if (!believes_client(flow, packet.sequence, packet.ack)) return {false, state};
   if (!closes(packet, flow.client_next)) return {true, state};
   if (state == TcpState::kEstablished) return {true, TcpState::kClientFin};
   return {true, state == TcpState::kServerFin ? TcpState::kClosed : state};
@@ -232,7 +225,6 @@ inline void note_syn_ack(Flow& flow, const Packet& packet, bool answered) {
 inline void move_by_client(Flow& flow, const Packet& packet) {
   const bool stranger = flow.state == TcpState::kAdopted && !believes_client(flow, packet.sequence, packet.ack);
   if (stranger) flow.server_next = packet.ack;
-  if (is_half_seen(flow)) flow.server_next = sequence_max(flow.server_next, packet.ack);
   flow.client_next = stranger ? end_of(packet) : sequence_max(flow.client_next, end_of(packet));
 }
 

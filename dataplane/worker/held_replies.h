@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A server's answer to a SYN may come back by another node than the SYN went, and sooner than that node's word of it.
-// So it waits here for a few milliseconds, once, and is then dealt with whatever is known; likewise the client's ACK of
-// that answer, where it is not to go on alone. Few wait, and those in the order in which they came. Thread safety:
-// none; one worker owns it.
+// So it waits here for a few milliseconds, once, and is then dealt with whatever is known. Few wait, and those in the
+// order in which they came. Thread safety: none; one worker owns it.
 #pragma once
 
 #include <rte_mbuf.h>

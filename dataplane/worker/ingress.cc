@@ -187,9 +187,7 @@ bool Worker::take_up_held() noexcept {
   const auto enter_one = [this](uint32_t port, rte_mbuf* mbuf) {
     burst_.count = settle_syns(enter(burst_.count, arrival(port, true, setup_.index), mbuf));
   };
-  const auto process_them = [this] { process(); };
-  const bool replies = held_.take_up(enter_one, process_them);
-  return held_acks_.take_up(enter_one, process_them) || replies;
+  return held_.take_up(enter_one, [this] { process(); });
 }
 
 bool Worker::receive_handed() noexcept {

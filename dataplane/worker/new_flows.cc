@@ -155,11 +155,8 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   const FlowPlace place = flows_.place(flows_.hash(as.client));
   FlowIndex other =
       flows_.find(place, [&](const Flow& flow) { return flow.is_of(as.client) && flow.service == as.service; });
-  // A client's SYN that came again by another way was placed twice: that backend has it which answers first. If a PROXY
-  // header is still to be sent from here, it cannot be to another.
-  if (told && other != kNoFlow &&
-      (is_over(flows_[other].state) ||
-       (ToldFlows::is_unanswered(flows_[other]) && !parts_.proxy.wants_header(flows_[other])))) {
+  // A client's SYN that came again by another way was placed twice: that backend has it which answers first.
+  if (told && other != kNoFlow && (is_over(flows_[other].state) || parts_.told.is_unanswered(flows_[other]))) {
     parts_.lifecycle.forget(other);
     other = kNoFlow;
   }
@@ -182,8 +179,7 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   Flow& flow = flows_[index];
   parts_.proxy.prepare(flow, false);
   if (told) resume(index, as);
-  flow.client_next = packet.ack;
-  if ((packet.tcp_flags & kTcpSyn) == 0) flow.client_next -= flow.proxy_bytes;  // else the header has yet to come
+  flow.client_next = packet.ack - flow.proxy_bytes;
   flow.server_next += flows_.server_shift(flow);
   parts_.lifecycle.begin(index, false, channel::PlacedBy::kAdopted);
   if (told) parts_.lifecycle.tell(index);  // where the client's packets go, the server's answer is waited for

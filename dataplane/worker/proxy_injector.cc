@@ -4,7 +4,6 @@
 #include <array>
 #include <cstring>
 
-#include "dataplane/flow/tcp_track.h"
 #include "dataplane/packet/proxy_header.h"
 #include "dataplane/packet/renumber.h"
 #include "dataplane/packet/reset.h"
@@ -126,11 +125,10 @@ void ProxyInjector::abandon(Flow& flow) noexcept {
   pending_.remove(entry);
 }
 
-void ProxyInjector::put_back(Flow& flow, uint32_t entry, const Packet& packet) noexcept {
+void ProxyInjector::put_back(Flow& flow, uint32_t entry, uint32_t payload_bytes) noexcept {
   if (entry == kNoEntry || (flow.flags & kFlowProxyPending) == 0) return;
   note_pending(flow, entry);
-  pending_[entry].payload_bytes += packet.payload_bytes;
-  if (is_half_seen(flow) && sequence_before(pending_[entry].ack, packet.ack)) abandon(flow);
+  pending_[entry].payload_bytes += payload_bytes;
 }
 
 void ProxyInjector::shift_to_backend(rte_mbuf& mbuf, const Packet& packet, const Flow& flow) const noexcept {
@@ -139,7 +137,7 @@ void ProxyInjector::shift_to_backend(rte_mbuf& mbuf, const Packet& packet, const
 }
 
 void ProxyInjector::shift_to_client(rte_mbuf& mbuf, const Packet& packet, Flow& flow) noexcept {
-  if (flow.proxy_bytes == 0 || (packet.tcp_flags & kTcpSyn) != 0) return;
+  if (flow.proxy_bytes == 0) return;
   const bool pending = (flow.flags & kFlowProxyPending) != 0;
   const uint32_t first = pending ? pending_[PendingPlace::of(flow.bytes_up).entry].sequence : 0;
   shift_towards_client(rte_pktmbuf_mtod(&mbuf, uint8_t*) + packet.l4_offset, packet.tcp_header_bytes, flow.proxy_bytes,
@@ -153,16 +151,12 @@ FlowIndex ProxyInjector::resend() noexcept {
     resends_left_--;
     const uint32_t entry = pending_.overdue(clock_.now32_ms());
     if (entry == ProxyPending::kNone) return kNoFlow;
-    Flow& flow = flows_[pending_[entry].flow];
+    const Flow& flow = flows_[pending_[entry].flow];
     if ((flow.flags & kFlowProxyPending) == 0 || PendingPlace::of(flow.bytes_up).entry != entry) {
       pending_.remove(entry);  // of a flow that is none of its own
       continue;
     }
-    if (!pending_.again(entry, clock_.now32_ms())) {
-      if (!is_half_seen(flow)) return pending_[entry].flow;
-      abandon(flow);
-      continue;
-    }
+    if (!pending_.again(entry, clock_.now32_ms())) return pending_[entry].flow;
     send_entry(entry);
     counters_.count(Counter::kProxyHeadersResent);
   }

@@ -56,9 +56,8 @@ class ProxyInjector {
   uint32_t entry_of(const Flow& flow) const noexcept {
     return (flow.flags & kFlowProxyPending) != 0 ? PendingPlace::of(flow.bytes_up).entry : kNoEntry;
   }
-  /// And after: the payload that came is counted where it belongs, if the entry is still there. Where the backend's
-  /// answers go by another node, it has the header once the client acknowledges what it has said.
-  void put_back(Flow& flow, uint32_t entry, const Packet& packet) noexcept;
+  /// And after: the payload that came is counted where it belongs, if the entry is still there.
+  void put_back(Flow& flow, uint32_t entry, uint32_t payload_bytes) noexcept;
 
   /// Renumbers a segment for the backend, or for the client, who does not know of the header.
   void shift_to_backend(rte_mbuf& mbuf, const Packet& packet, const Flow& flow) const noexcept;
@@ -68,8 +67,7 @@ class ProxyInjector {
   void abandon(Flow& flow) noexcept;
 
   /// Sends again the headers that are overdue, a few in each poll iteration. Returns a flow whose header was sent in
-  /// vain too often and that is to be cut, which takes its entry away; to be called until it returns kNoFlow. Whose
-  /// backend's answers go by another node may have its header all the same, and is left alone.
+  /// vain too often and that is to be cut, which takes its entry away; to be called until it returns kNoFlow.
   FlowIndex resend() noexcept;
 
  private:

@@ -60,26 +60,14 @@ bool SlowPath::may_go_to_backend(Burst& burst, uint32_t i) noexcept {
 }
 
 /// A client's segment whose flow may have been answered at another node. Where that was by another server, it gets
-/// another flow. Where a PROXY header is to follow, it waits for that node's word; if there is none, the answer will
-/// come again. Returns whether it has a flow, and is to go on.
+/// another flow. Returns whether it has one.
 bool SlowPath::follow_answer(Burst& burst, uint32_t i) noexcept {
-  using Answer = ToldFlows::Answer;
   const Packet& packet = burst.packet[i];
-  Flow& flow = flows_[burst.flow[i]];
   const bool answers = (packet.tcp_flags & (kTcpSyn | kTcpRst | kTcpAck)) == kTcpAck;
-  if (!answers || !parts_.told.are_there() || !ToldFlows::is_unanswered(flow)) return true;
-  const bool wants_header = parts_.proxy.wants_header(flow);
-  const Answer answer = parts_.told.answer_to(flow, packet);
-  if (answer == Answer::kOurs) {
-    parts_.told.take_answer(flow, packet, wants_header);
-  } else if (wants_header) {
-    burst.flow[i] = kNoFlow;
-    if (!parts_.held_acks.hold(burst.port[i], burst.mbuf[i])) egress_.drop(burst.mbuf[i], Counter::kDropProxyPending);
-  } else if (answer == Answer::kOther) {
-    parts_.lifecycle.forget(burst.flow[i]);
-    burst.flow[i] = kNoFlow;
-    parts_.new_flows.place_if_new(burst, i);
-  }
+  if (!answers || parts_.told.meet_unanswered(flows_[burst.flow[i]], packet)) return true;
+  parts_.lifecycle.forget(burst.flow[i]);
+  burst.flow[i] = kNoFlow;
+  parts_.new_flows.place_if_new(burst, i);
   return burst.flow[i] != kNoFlow;
 }
 
@@ -161,7 +149,7 @@ void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept 
   const uint32_t expected = flow.client_next;
   if (parts_.tracker.client_segment(flow, packet, *mbuf)) [[likely]] {
     parts_.watch.client_segment(burst, i, flow, expected);
-    parts_.proxy.put_back(flow, entry, packet);
+    parts_.proxy.put_back(flow, entry, packet.payload_bytes);
     learn_return_path(burst, i, flow);
   }
   const bool completes = parts_.proxy.wants_header(flow) && before == TcpState::kSynReceived && flow.state != before &&
@@ -182,9 +170,7 @@ void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept 
   write_ethernet(*mbuf, packet, backend.next_hop, egress_.mac_word(backend.port_index), backend.vlan);
   egress_.send(backend.port_index, mbuf);
   if (completes && !header_first) parts_.proxy.send_header(flow);
-  if (!completes) return;
-  counters_.count(Counter::kProxyHeadersSent);
-  parts_.lifecycle.tell(index);  // once more: how long the header is
+  if (completes) counters_.count(Counter::kProxyHeadersSent);
 }
 
 void SlowPath::translate_special_from_backend(Burst& burst, uint32_t i) noexcept {

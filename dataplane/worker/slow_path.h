@@ -25,7 +25,6 @@ struct SlowPathParts {
   IcmpErrors& icmp_errors;
   SessionRecorder& records;
   ToldFlows& told;
-  HeldReplies& held_acks;
   SynProxy& syn_proxy;
   ProvenClients& proven;
   Farewell& farewell;

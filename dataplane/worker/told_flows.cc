@@ -55,18 +55,13 @@ uint32_t ToldFlows::worker_of(const Packet& reply, const Resumption& told) const
   return has_it < setup_.workers ? has_it : ownership_.of_client(flows_.hash(told.client));
 }
 
-ToldFlows::Answer ToldFlows::answer_to(const Flow& flow, const Packet& packet) const noexcept {
+bool ToldFlows::meet_unanswered(Flow& flow, const Packet& packet) noexcept {
+  if (table_ == nullptr || !is_unanswered(flow) || (flow.flags & kFlowSpecial) != 0) return true;
   const auto told = table_->from_client(packet.source, packet.destination);
-  if (!told || told->stage != FlowStage::kOpen) return Answer::kNoWord;
-  if (told->backend == state_.backend(flow.backend).endpoint) return Answer::kOurs;
-  return resume(*told, flow.service) ? Answer::kOther : Answer::kNoWord;
-}
-
-void ToldFlows::take_answer(Flow& flow, const Packet& packet, bool wants_header) noexcept {
-  lifecycle_.set_state(flow, wants_header ? TcpState::kSynReceived : TcpState::kAdopted);
-  if (!wants_header) return;
-  flow.server_next = packet.ack;
-  flow.bytes_down = 0;
+  if (!told || told->stage != FlowStage::kOpen) return true;
+  if (told->backend != state_.backend(flow.backend).endpoint) return !resume(*told, flow.service);
+  lifecycle_.set_state(flow, TcpState::kAdopted);
+  return true;
 }
 
 }  // namespace sluice

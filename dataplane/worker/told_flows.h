@@ -50,17 +50,9 @@ class ToldFlows {
   static bool is_unanswered(const Flow& flow) noexcept {
     return flow.state == TcpState::kSynSent && flow.forwarding() == channel::Forwarding::kNat && !flow.spliced;
   }
-  /// Whose is a client's segment that comes to such a flow, as other nodes tell.
-  enum class Answer : uint8_t {
-    kNoWord,  // of a server's answer
-    kOurs,    // the flow's server has answered at another node
-    kOther,   // another server has: the flow is not what the client means
-  };
-  Answer answer_to(const Flow& flow, const Packet& packet) const noexcept;
-  /// The answer is the flow's. It goes on as one that was met in mid-stream; or, where the segment is what a PROXY
-  /// header has to follow, as one whose handshake the segment completes.
-  void take_answer(Flow& flow, const Packet& packet, bool wants_header) noexcept;
-  bool are_there() const noexcept { return table_ != nullptr; }
+  /// A client's segment comes to such a flow. If another node tells that it has the server's answer, the flow goes on
+  /// as one that was met in mid-stream. False if another server has answered: the flow is not what the client means.
+  bool meet_unanswered(Flow& flow, const Packet& packet) noexcept;
 
  private:
   Resumption resume(const ToldFlow& told, channel::ServiceId service) const noexcept;

@@ -168,7 +168,6 @@ class Worker {
   StatelessForwarding stateless_;
   ToldFlows told_{context_, finder_, ownership_, lifecycle_, placement_};
   HeldReplies held_{context_};
-  HeldReplies held_acks_{context_};  // of clients, in room of their own
   FlowMaker maker_{context_, room_, fullnat_ports_, finder_};
   ProvenClients proven_{context_, {maker_, lifecycle_, placement_, proxy_, resets_, responder_, records_, syn_proxy_}};
   NewFlows new_flows_{context_,
@@ -176,7 +175,7 @@ class Worker {
                        records_, told_, handover_, held_, limits_, syn_proxy_, proven_}};
   SlowPath slow_path_{context_,
                       {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_,
-                       records_, told_, held_acks_, syn_proxy_, proven_, farewell_}};
+                       records_, told_, syn_proxy_, proven_, farewell_}};
   IcmpRelay icmp_relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_, placement_, told_};
   FragmentRelay fragment_relay_;
   ExceptionPath exceptions_{egress_, punt_, icmp_relay_, fragment_relay_};

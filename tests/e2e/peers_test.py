@@ -18,9 +18,6 @@ ETH_P_ALL, IP_HEADER, UDP_HEADER = 0x0003, 20, 8  # a bridge takes what is of on
 FULLNAT = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; forwarding = "fullnat"; scheduler = "least_conn";')
 COOKIES = ('scheduler = "least_conn";', 'scheduler = "least_conn"; syn_proxy = "always";')
 NOTHING_KEPT = ("flow_capacity = 65536;", 'flow_capacity = 65536; flow_store = "";')  # as on a machine that was rebooted
-PROXY = (('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler = "least_conn"; proxy = "v2";'),
-         ('greeting:  { type = "banner";', 'greeting:  { type = "ehlo"; proxy = "v2";'),
-         ('handshake: { type = "tcp"; ', 'handshake: { type = "smtps"; proxy = "v2";'))
 LEAST_CONN = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler = "least_conn";')
 
 
@@ -72,19 +69,6 @@ def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor):
     fleet.nodes[survivor].require_counter_law()
     shown = fleet.nodes[survivor].ctl("peers")
     assert f"edge{2 - survivor}" in shown and "taken over: " in shown, shown
-
-
-def test_sessions_with_a_proxy_header_outlive_their_node(lab, fleet):
-    lab.start_backends(main_extra="smtpd_upstream_proxy_protocol = haproxy")
-    fleet.start(True, *PROXY)
-    mailer = in_mid_message(lab, fleet)
-    assert sum(node.counters()["proxy_headers_sent"] for node in fleet.nodes) == SESSIONS
-    assert all(node.counters()["flows_resumed"] > 0 for node in fleet.nodes), "answers came by the other node"
-    fleet.kill(1)
-    require_all_delivered(lab, mailer)
-    fleet.nodes[0].require_counter_law()
-    seen = "".join(backend.log.read_text() for backend in lab.backends)
-    assert seen.count(f": connect from unknown[{CLIENT[0]}]") == SESSIONS
 
 
 def test_what_another_node_began_is_no_new_session_of_one_that_drains(lab, fleet):

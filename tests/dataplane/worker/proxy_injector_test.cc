@@ -54,7 +54,6 @@ class ProxyInjectorTest : public FlowPartsTest {
     const FlowIndex index = begin_flow(*lifecycle_, n);
     proxy_->prepare(flows_[index], true);
     lifecycle_->set_state(flows_[index], TcpState::kEstablished);
-    flows_[index].packets_down = 1;
     const Arrived ack(Frame().from(client(n)).to(vip()).seq(kFirst).ack(kServerFirst).tcp_options(options));
     EXPECT_TRUE(proxy_->start(index, ProxyInjector::client_ack(*ack.mbuf, ack.packet)));
     return index;
@@ -63,10 +62,6 @@ class ProxyInjectorTest : public FlowPartsTest {
     const FlowIndex index = establish(n, options);
     proxy_->send_header(flows_[index]);
     return index;
-  }
-  /// Eight bytes of the client.
-  static Arrived said(uint32_t ack) {
-    return Arrived(Frame().from(client()).to(vip()).seq(kFirst).ack(ack).payload("EHLO x\r\n"), 8);
   }
   /// What the backend acknowledges, as the client gets it.
   uint32_t acknowledge(FlowIndex index, uint32_t ack) {
@@ -154,17 +149,6 @@ TEST_F(ProxyInjectorTest, NamesAFlowWhoseHeaderWasSentInVainTooOften) {
   EXPECT_EQ(proxy_->resend(), kNoFlow);
 }
 
-TEST_F(ProxyInjectorTest, AServerThatIsNotSeenMayHaveItThoughItWasSentInVain) {
-  const FlowIndex index = send_header();
-  flows_[index].packets_down = 0;
-  for (const uint32_t wait_ms : ProxyPending::kWaitMs) {
-    pass(wait_ms + 1);
-    EXPECT_EQ(proxy_->resend(), kNoFlow);
-  }
-  EXPECT_FALSE(is_pending(index));
-  EXPECT_EQ(flows_[index].proxy_bytes, kHeader.size());
-}
-
 TEST_F(ProxyInjectorTest, SendsAFewAgainInEachPoll) {
   for (uint16_t n = 0; n < 40; n++) send_header(n);
   sent(kBack);
@@ -193,24 +177,11 @@ TEST_F(ProxyInjectorTest, TheClientsBytesMeanwhileAreCountedInTheEnd) {
   const uint32_t entry = proxy_->entry_of(flow);
   flow.client_next = kFirst + 8;
   flow.bytes_up += 8;  // as tracking does, which knows nothing of this
-  proxy_->put_back(flow, entry, said(kServerFirst).packet);
+  proxy_->put_back(flow, entry, 8);
   EXPECT_EQ(proxy_->entry_of(flow), entry);
   EXPECT_EQ(PendingPlace::of(flow.bytes_up).beyond, 8u) << "for a successor of this process";
   acknowledge(index, kFirst + static_cast<uint32_t>(kHeader.size()));
   EXPECT_EQ(flow.bytes_up, 8u);
-}
-
-TEST_F(ProxyInjectorTest, OfAServerThatIsNotSeenTheClientTellsThatItHasTheHeader) {
-  for (const bool seen : {false, true}) {
-    const FlowIndex index = send_header(seen ? 1 : 0);
-    Flow& flow = flows_[index];
-    flow.packets_down = seen ? 1 : 0;
-    proxy_->put_back(flow, proxy_->entry_of(flow), said(kServerFirst).packet);
-    EXPECT_NE(flow.flags & kFlowProxyPending, 0);
-    proxy_->put_back(flow, proxy_->entry_of(flow), said(kServerFirst + 1).packet);
-    EXPECT_EQ((flow.flags & kFlowProxyPending) != 0, seen);
-    EXPECT_EQ(flow.proxy_bytes, kHeader.size()) << "it counts further";
-  }
 }
 
 TEST_F(ProxyInjectorTest, ASuccessorSendsTheHeaderFromWhereItBegan) {
@@ -218,7 +189,7 @@ TEST_F(ProxyInjectorTest, ASuccessorSendsTheHeaderFromWhereItBegan) {
   sent(kBack);
   Flow& flow = flows_[index];
   flow.client_next = kFirst + 8;
-  proxy_->put_back(flow, proxy_->entry_of(flow), said(kServerFirst).packet);
+  proxy_->put_back(flow, proxy_->entry_of(flow), 8);
   const auto successor = std::make_unique<ProxyInjector>(context_);
   ASSERT_TRUE(successor->take_up(index));
   successor->send_header(flow);
