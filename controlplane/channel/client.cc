@@ -281,7 +281,7 @@ void ChannelClient::begin_session() {
   session_.reset(new Session{
       Publisher(mapping_->arena(), mapping_->workers(),
                 {IdAllocator(services, wanted), IdAllocator(backends, wanted), IdAllocator(locals, wanted)}),
-      CommandFeed(std::move(rings))});
+      CommandFeed(rings)});
   session_->publisher.aim_for(*desired_);
   progress_ = Clock::now();
   cause_ = progress_;  // the time before the connection is not the snapshot's

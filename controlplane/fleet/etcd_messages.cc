@@ -165,7 +165,7 @@ Request keep_alive(int64_t lease) {
   return {"/v3/lease/keepalive", json{{"ID", std::to_string(lease)}}.dump()};
 }
 
-Request swap(const std::vector<Swap>& swaps) {
+Request compare_and_swap(const std::vector<Swap>& swaps) {
   json compare = json::array(), success = json::array();
   for (const Swap& each : swaps) {
     const std::string key = to_base64(each.key);

@@ -39,7 +39,7 @@ struct Swap {
   int64_t lease = 0;                 // under which the value is put; 0 = none
 };
 /// All of them or none.
-Request swap(const std::vector<Swap>& swaps);
+Request compare_and_swap(const std::vector<Swap>& swaps);
 /// Never ends; what it says is for a WatchReader. `from`: the first revision to tell of.
 Request watch(const std::string& prefix, int64_t from);
 

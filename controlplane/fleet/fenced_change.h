@@ -14,10 +14,10 @@
 namespace sluice::control {
 
 struct FencedChange {
-  std::string name;                             // of the key, below the prefix
-  int64_t revision = 0;                         // of what it holds; 0 = there is none
-  std::optional<std::string> value;             // JSON that names its "who" and "node"; nothing: the key goes
-  std::optional<std::chrono::seconds> lasts{};  // after this, etcd lets it go by itself
+  std::string name;                  // of the key, below the prefix
+  int64_t revision = 0;              // of what it holds; 0 = there is none
+  std::optional<std::string> value;  // JSON that names its "who" and "node"; nothing: the key goes
+  std::optional<std::chrono::seconds> lasts = std::nullopt;  // after this, etcd lets it go by itself
 };
 
 /// Why changes were not made: which of the keys is not what it was, and whose word it is now. Nothing if all are as

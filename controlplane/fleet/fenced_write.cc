@@ -41,7 +41,7 @@ asio::awaitable<Outcome> make(Question& question) {
     if (!lease) co_return std::unexpected(lease.error());
     swaps.push_back({question.prefix + each.name, each.revision, each.value, *lease});
   }
-  const etcd::Request swap = etcd::swap(swaps);
+  const etcd::Request swap = etcd::compare_and_swap(swaps);
   const auto answer = co_await question.client.ask(swap);
   if (!answer) co_return std::unexpected(answer.error());
   const auto swapped = etcd::swapped_from(*answer);

@@ -153,6 +153,7 @@ void Fleet::tell_faults(const std::string& what, std::vector<std::string> faults
 
 void Fleet::change(const std::vector<WishChange>& changes, Told done) {
   std::vector<FencedChange> out;
+  out.reserve(changes.size());
   for (const WishChange& each : changes) out.push_back(fenced(each));
   make(kWishes, std::move(out), &Fleet::hear_wishes, std::move(done));
 }

@@ -107,7 +107,7 @@ class NodePresence::Loop : public std::enable_shared_from_this<Loop> {
       swaps.push_back({own_rival_key_, 0, text_(), lease_});
     }
     if (swaps.empty()) co_return;
-    const etcd::Request swap = etcd::swap(swaps);
+    const etcd::Request swap = etcd::compare_and_swap(swaps);
     if (!co_await client_.ask(swap)) lease_ = 0;
   }
 

@@ -89,7 +89,7 @@ std::vector<Difference> differences(const std::vector<NodeReport>& reports) {
     }
     for (const std::string& pool : pools) {
       const std::string where = zone.empty() ? "" : " in zone " + zone;
-      compare(nodes, "table of " + pool + where, [&](const NodeReport& report) {
+      compare(nodes, fmt::format("table of {}{}", pool, where), [&](const NodeReport& report) {
         const auto found = report.tables.find(pool);
         return found == report.tables.end() ? std::string() : found->second;
       });

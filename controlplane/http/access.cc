@@ -63,7 +63,7 @@ std::optional<Token> token_in(const std::string& path, const std::string& settin
   if (path.empty()) return std::nullopt;
   auto token = Token::read(path);
   if (!token) throw std::runtime_error(setting + ": " + token.error());
-  return std::move(*token);
+  return *token;
 }
 
 }  // namespace
@@ -99,8 +99,7 @@ std::expected<Token, std::string> Token::read(const std::string& path) {
   return Token(token);
 }
 
-AccessRules::AccessRules(std::vector<std::string> names, Tokens tokens)
-    : names_(std::move(names)), tokens_(std::move(tokens)) {
+AccessRules::AccessRules(std::vector<std::string> names, Tokens tokens) : names_(std::move(names)), tokens_(tokens) {
   std::ranges::transform(names_, names_.begin(), lower);
 }
 

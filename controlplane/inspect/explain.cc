@@ -151,7 +151,7 @@ class Walk {
       }
       return fmt::format("takes no new connections: {}", fmt::join(zeros, ", "));
     }
-    const std::string reason = refusal(by_key_.at(member.key));
+    std::string reason = refusal(by_key_.at(member.key));
     if (!reason.empty()) return reason;
     if (placement_->table->entries.empty()) return "the pool is out of service";
     return is_open() ? "may get it" : "its entries are others";

@@ -152,6 +152,7 @@ void InspectionSessions::end(InspectionSession& session, std::string reason) {
   session.state = InspectionState::kEnded;
   session.reason = std::move(reason);
   std::vector<channel::Command> commands;
+  commands.reserve(session.places.size());
   for (const uint16_t place : session.places) {
     commands.emplace_back(channel::CommandHeader{channel::CommandType::kStopInspection, 0, place, 0});
   }

@@ -223,7 +223,7 @@ void parse_one(const nlmsghdr* header, std::vector<Message>& out) {
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH:
       if (!holds<ndmsg>(header)) return;
-      if (auto neighbor = parse_neighbor(header)) out.emplace_back(std::move(*neighbor));
+      if (auto neighbor = parse_neighbor(header)) out.emplace_back(*neighbor);
       return;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
@@ -233,7 +233,7 @@ void parse_one(const nlmsghdr* header, std::vector<Message>& out) {
     case RTM_NEWADDR:
     case RTM_DELADDR:
       if (!holds<ifaddrmsg>(header)) return;
-      if (auto address = parse_address(header)) out.emplace_back(std::move(*address));
+      if (auto address = parse_address(header)) out.emplace_back(*address);
       return;
     default:
       return;

@@ -61,6 +61,7 @@ void Model::name_variants(const config::Config& config) {
 
 std::vector<std::pair<const ServiceState*, size_t>> Model::ways() const {
   std::vector<std::pair<const ServiceState*, size_t>> out;
+  out.reserve(services_.size() + routes_.size());
   for (const ServiceState& service : services_) out.emplace_back(&service, service.placement);
   for (const RouteState& route : routes_)
     out.emplace_back(&*std::ranges::find(services_, route.service, &ServiceState::key), route.placement);

@@ -25,8 +25,9 @@ const sessions = new Table("Sessions that have ended", [
   {title: "TLS", show: (cell, one) => twoLines(cell, tlsWords(one) || NOTHING, one.ja4 ?? "")},
 ]);
 
-/** What is asked for. `refused`: the token that control does not take; `next`: number of the session that ends next, as it was. */
-const sessionView = {token: "", client: "", failed: true, refused: "", next: null};
+/** What is asked for. `refused`: the token that control does not take; `next`: number of the session that ends next, and `before`: what was
+ * shown, at the last look. */
+const sessionView = {token: "", client: "", failed: true, refused: "", next: null, before: []};
 
 function sessionPath() {
   const query = new URLSearchParams({limit: SESSIONS_SHOWN});
@@ -43,15 +44,18 @@ async function refusalOf(answer) {
 
 function showSessions(shown, note) {
   setText(byId("sessions-note"), note);
-  sessions.update(shown, (one) => `${one.time} ${one.client} ${one.client_port} ${one.begun}`);
+  sessions.update(shown, sessionKey);
 }
+
+const sessionKey = (one) => `${one.time} ${one.client} ${one.client_port} ${one.begun}`;
 
 /** What is to be said beside sessions: that more of them may have come and gone than are there. */
 function leftOut(shown, next) {
   const ended = sessionView.next === null ? 0 : next - sessionView.next;
-  sessionView.next = next;
-  const full = shown.length === SESSIONS_SHOWN && ended > SESSIONS_SHOWN;
-  return full || ended > SESSIONS_KEPT ? `${count(ended)} have ended since the last look: others may have come and gone unseen.` : "";
+  const keys = new Set(shown.map(sessionKey));
+  const none = sessionView.before.length > 0 && !sessionView.before.some((key) => keys.has(key));
+  Object.assign(sessionView, {next, before: [...keys]});
+  return (none && shown.length === SESSIONS_SHOWN) || ended > SESSIONS_KEPT ? `${count(ended)} have ended since the last look: others may have come and gone unseen.` : "";
 }
 
 /** Looks once, and shows what there is, newest first; or what control says instead. */
@@ -59,12 +63,14 @@ async function lookAtSessions() {
   const path = sessionPath(), {token, failed} = sessionView;
   if (!token) return showSessions([], "Shown to who gives the token of control.token_file. On the machine: sluicectl sessions --follow --failed");
   if (token === sessionView.refused) return;
+  const asked = () => path === sessionPath() && token === sessionView.token;
   let shown = [], note = failed ? "None has gone wrong lately." : "None has ended lately.";
   try {
     const answer = await request(path, {Authorization: `Bearer ${token}`});
     if (answer.status === 401 || answer.status === 403) sessionView.refused = token;
     if (answer.ok) {
       const {sessions: found, next} = await answer.json();
+      if (!asked()) return;
       shown = found.reverse();
       const left = leftOut(shown, next);
       if (shown.length || left) note = left;
@@ -72,13 +78,13 @@ async function lookAtSessions() {
   } catch (error) {  // a token that no header can hold, or no answer in time
     note = `no answer about sessions: ${error.message}`;
   }
-  if (path === sessionPath() && token === sessionView.token) showSessions(shown, note);
+  if (asked()) showSessions(shown, note);
 }
 
 function setUpSessions() {
   byId("sessions").append(el("div", {class: "card"}, el("p", {id: "sessions-note", class: "empty"}), sessions.element));
   const ask = (changed) => {
-    Object.assign(sessionView, changed, {refused: "", next: null});
+    Object.assign(sessionView, changed, {refused: "", next: null, before: []});
     lookAtSessions();
   };
   byId("sessions-form").addEventListener("submit", (event) => event.preventDefault());

@@ -8,9 +8,7 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
-#include <exception>
-#include <memory>
+#include <vector>
 
 #include "dataplane/contract/placement.h"
 
@@ -23,29 +21,23 @@ class DroppedSyns {
   static constexpr uint64_t kSoonestMs = 512;
   static constexpr uint64_t kLatestMs = 8192;
 
-  DroppedSyns() : places_(static_cast<uint32_t*>(std::calloc(kPlaces, sizeof(uint32_t)))) {
-    if (places_ == nullptr) std::terminate();  // as new would
-  }
-
   /// For comes_again() of the same SYN, some packets later.
   void prefetch(uint64_t source_hash, uint32_t sequence) const noexcept {
     __builtin_prefetch(&places_[place_of(hash(source_hash, sequence))], 1);
   }
 
-  /// Whether this SYN was dropped before, as long ago as a client waits. If not, it is remembered from now on.
-  /// `source_hash`: of its source, under a secret.
+  /// Whether this SYN was dropped before, or last passed, as long ago as a client waits. It is remembered from now on:
+  /// a flood of a few SYNs that come all the time passes twice a second. `source_hash`: of its source, under a secret.
   bool comes_again(uint64_t source_hash, uint32_t sequence, uint64_t now_ms) noexcept {
     const uint64_t hash = DroppedSyns::hash(source_hash, sequence);
     uint32_t& place = places_[place_of(hash)];
     const uint32_t tag = static_cast<uint32_t>(hash >> 32) | kTaken;  // its low half is the time's
     const auto now = static_cast<uint16_t>(now_ms / kTickMs);
-    if ((place ^ tag) >> 16 == 0) {
-      const auto age = static_cast<uint16_t>(now - static_cast<uint16_t>(place));
-      if (age < kSoonestMs / kTickMs) return false;
-      if (age <= kLatestMs / kTickMs) return true;
-    }
+    const bool is_known = (place ^ tag) >> 16 == 0;
+    const auto age = static_cast<uint16_t>(now - static_cast<uint16_t>(place));
+    if (is_known && age < kSoonestMs / kTickMs) return false;
     place = (tag & 0xffff0000U) | now;
-    return false;
+    return is_known && age <= kLatestMs / kTickMs;
   }
 
  private:
@@ -57,11 +49,7 @@ class DroppedSyns {
   }
   static uint32_t place_of(uint64_t hash) noexcept { return static_cast<uint32_t>(hash) % kPlaces; }
 
-  struct Free {
-    void operator()(uint32_t* memory) const noexcept { std::free(memory); }
-  };
-  // Eight megabytes, none of them touched before the first SYN is dropped.
-  std::unique_ptr<uint32_t[], Free> places_;
+  std::vector<uint32_t> places_ = std::vector<uint32_t>(kPlaces);  // eight megabytes, there before the first packet
 };
 
 }  // namespace sluice

@@ -64,9 +64,11 @@ def require_sizes(told, record):
     assert sent - kernel["unacked"] * LARGEST_SEGMENT <= record["bytes_from_client"] <= sent + kernel["bytes_again"] + more
     assert received <= record["bytes_from_backend"] <= received + record.get("sent_again_by_backend", 0) * LARGEST_SEGMENT + more
     closing = 0 if told["fate"] == "vanish" else CLOSING
-    assert kernel["segments_out"] <= record["packets_from_client"] <= kernel["segments_out"] + closing
-    assert kernel["segments_in"] <= record["packets_from_backend"] <= kernel["segments_in"] + CLOSING
-    assert record.get("sent_again_by_client", 0) <= kernel["sent_again"] + closing
+    # On a machine that is busy, FINs go out again after the client has looked.
+    again, again_by_backend = record.get("sent_again_by_client", 0), record.get("sent_again_by_backend", 0)
+    assert kernel["segments_out"] <= record["packets_from_client"] <= kernel["segments_out"] + closing + again
+    assert kernel["segments_in"] <= record["packets_from_backend"] <= kernel["segments_in"] + CLOSING + again_by_backend
+    assert again <= kernel["sent_again"] + closing
 
 
 def require_dialogue(told, record):

@@ -72,7 +72,8 @@ def read_records(directory, name="sessions.jsonl"):
     """All of them, by the client's endpoint."""
     out = collections.defaultdict(list)
     for path in pathlib.Path(directory).glob(f"{name}*"):
-        for line in path.read_text().splitlines():
+        whole, _, _ = path.read_text().rpartition("\n")  # the last line may be in the writing
+        for line in whole.splitlines():
             record = json.loads(line)
             out[record["client"], record["client_port"]].append(record)
     return out

@@ -45,8 +45,8 @@ TEST(EtcdRequests, AreAsTheGatewayTakesThem) {
 }
 
 TEST(EtcdRequests, SwapOnlyWhatIsAsItWas) {
-  const Request request = swap({{"/s/a", 7, "new"}, {"/s/b", 0, "first"}, {"/s/c", 9, std::nullopt}});
-  EXPECT_NE(swap({{"/s/a", 7, "new", 77}}).body.find(R"("lease":"77")"), std::string::npos);
+  const Request request = compare_and_swap({{"/s/a", 7, "new"}, {"/s/b", 0, "first"}, {"/s/c", 9, std::nullopt}});
+  EXPECT_NE(compare_and_swap({{"/s/a", 7, "new", 77}}).body.find(R"("lease":"77")"), std::string::npos);
   EXPECT_EQ(request.body.find("lease"), std::string::npos);
   EXPECT_EQ(request.path, "/v3/kv/txn");
   const auto body = nlohmann::json::parse(request.body);

@@ -207,6 +207,15 @@ TEST_F(SynShedderTest, Ipv6AndOneArmedPortsAreNoExceptions) {
   bench.expect_counter_law();
 }
 
+TEST(DroppedSyns, PassOneThatComesAllTheTimeTwiceASecondAtMost) {
+  DroppedSyns dropped;
+  constexpr uint64_t kMs = 20'000;
+  uint64_t passed = 0;
+  for (uint64_t ms = 0; ms < kMs; ms++) passed += dropped.comes_again(0x1234, 7, ms) ? 1 : 0;
+  EXPECT_LE(passed, kMs / DroppedSyns::kSoonestMs);
+  EXPECT_GT(passed, kMs / DroppedSyns::kSoonestMs / 2);
+}
+
 TEST(SynShedderOfSeveralWorkers, AFullRingOfPacketsHandedOverCountsAsAFullQueue) {
   WorkerBench bench({.flow_capacity = 65536, .workers = 2, .spread = Spread::kHandover});
   bench.put_backend(0, endpoint("10.0.1.10", 2525));
