@@ -197,7 +197,7 @@ void change_everywhere(const ApiContext& context, const Overrides::Change& wante
     if (!after->contains(name)) note(name, std::nullopt);
   }
   if (changes.empty()) return reply(changed(wanted, ""));
-  context.fleet->change(std::move(changes), [wanted, reply](const std::string& fault) {
+  context.fleet->change(changes, [wanted, reply](const std::string& fault) {
     reply(fault.empty() ? changed(wanted, "") : ApiResponse::error(http::status::conflict, fault));
   });
 }
