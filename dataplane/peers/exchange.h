@@ -43,8 +43,9 @@ class Exchange {
   static constexpr uint32_t kRefreshS = 60;       // between two tellings of a flow that stays as it is
   static constexpr uint32_t kForgetAfterS = 200;  // what a peer that is well has not told again for so long is over
   static constexpr uint32_t kPeerAwayMs = 5000;
-  /// Whose a flow is that came by hearsay, or is our own and in the table all the same, so that its worker is found.
-  /// That of a peer only if there are as many as there can be: then what it is said to have told is forgotten sooner.
+  /// Whose a flow is that came by hearsay, or is our own and in the table all the same, so that its worker is found:
+  /// such a one no peer ends or changes. That of a peer only if there are as many as there can be: then what it is said
+  /// to have told is forgotten sooner.
   static constexpr uint32_t kHearsay = channel::kMaxPeers - 1;
 
   /// Opens the socket. Throws SetupError. `table` and `status` have to stay.

@@ -159,6 +159,11 @@ uint32_t ToldTable::worker_of(const Endpoint& local, const Endpoint& backend) co
   return there ? there.record.proxy : kNoWorker;
 }
 
+bool ToldTable::is_own(const Record& of_flow) const noexcept {
+  const Seen local = class_of(of_flow.kind) == kFullnat ? find_local(of_flow) : Seen{};
+  return local && local.record.proxy != kNoWorker;
+}
+
 ToldTable::Records ToldTable::records_of(const ToldFlow& flow, uint32_t peer, uint32_t worker) noexcept {
   const bool is_fullnat = flow.forwarding == channel::Forwarding::kFullnat;
   const uint8_t spliced = flow.splice ? kSpliced : 0;
@@ -184,16 +189,16 @@ bool ToldTable::gives_way_before(const Entry& a, const Entry& b) noexcept {
   return a_open != b_open ? b_open : static_cast<int32_t>(a.told_s() - b.told_s()) < 0;
 }
 
-/// Whether all is as it was told before; then it has been told now.
+/// Whether all is as it was told before, by whomever; then it has been told now.
 bool ToldTable::refresh(const Seen& known, const Records& records, uint32_t now_s) noexcept {
-  if (known.record != records.of[0]) return false;
+  if (!records.of[0].says_as(known.record)) return false;
   std::array<Entry*, kMostEntries> same{known.entry};
   for (uint32_t i = 1; i < records.count; i++) {
     const Record& record = records.of[i];
-    same[i] = find(record.key, [&](const Record& other) { return other == record; }).entry;
+    same[i] = find(record.key, [&](const Record& other) { return record.says_as(other); }).entry;
     if (same[i] == nullptr) return false;
   }
-  for (uint32_t i = 0; i < records.count; i++) same[i]->touch(now_s);
+  for (uint32_t i = 0; i < records.count; i++) same[i]->touch(peer_of(records.of[i].kind), now_s);
   return true;
 }
 
@@ -227,8 +232,8 @@ ToldTable::Entry* ToldTable::room_for(const Record& record, std::span<Entry* con
 ToldTable::Put ToldTable::put(const ToldFlow& flow, uint32_t peer, uint32_t now_s, uint32_t worker) noexcept {
   const Seen known = find_flow(flow.client, flow.vip);
   const bool is_there = known && known.record.towards == flow.local;
-  const Records records =
-      records_of(flow, peer, is_there && worker == kNoWorker ? worker_of(flow.local, flow.backend) : worker);
+  if (is_there && worker == kNoWorker && worker_of(flow.local, flow.backend) != kNoWorker) return Put::kKept;
+  const Records records = records_of(flow, peer, worker);
   if (known && outranks(known.record, records.of[0])) return Put::kKept;
   if (known && refresh(known, records, now_s)) return Put::kRefreshed;
   std::array<Entry*, kMostEntries> rooms{known.entry};

@@ -12,9 +12,10 @@
 // An entry is eight words, each read and written whole. The first holds its version and when it was last told. Version
 // 0: it has never been used; odd: it is being written; even: the words are of one flow, or of none (kGone). The law: a
 // reader takes what it has read only if the version was even before and is the same after; a writer makes it odd before
-// it touches the other words, and even, and larger, after. The same law holds for a flow as a whole, with the version
-// of the entry that names its VIP: that one is made odd, or none's, before another entry of the flow is touched, and is
-// written last. What is displaced is only knowledge: a packet that finds no entry is dealt with as if no peer had told.
+// it touches the other words, and even, and larger, after. Who told of a flow, of which no reader learns, changes
+// alone. The same law holds for a flow as a whole, with the version of the entry that names its VIP: that one is made
+// odd, or none's, before another entry of the flow is touched, and is written last. What is displaced is only
+// knowledge: a packet that finds no entry is dealt with as if no peer had told.
 #pragma once
 
 #include <array>
@@ -71,15 +72,19 @@ class ToldTable {
   /// client's flow that has its endpoint at the same backend. In a full bucket a flow gives way, with all its entries,
   /// that is only placed, else the one that was told longest ago; but none that is open gives way to one that is
   /// placed. kNoRoom: there was none for all entries, and nothing is known of the flow.
-  /// `worker`: of this node, that has it; kNoWorker: as was known before.
+  /// `worker`: of this node, that has it: the flow is our own, and what a peer tells of it at the same endpoint with
+  /// the same backend changes nothing (kKept). kNoWorker: a peer's.
   Put put(const ToldFlow& flow, uint32_t peer, uint32_t now_s, uint32_t worker = kNoWorker) noexcept;
-  /// It has ended, as anybody says, or one of two peers: what others have told since stays. Returns whether it was
-  /// known.
+  /// It has ended, as we know ourselves, or as one of two peers says: what others have told since stays, and what is
+  /// our own. Returns whether it was known.
   bool erase(const Endpoint& client, const Endpoint& vip) noexcept {
-    return erase_if(client, vip, [](uint32_t) { return true; });
+    return erase_if(client, vip, [](const Record&) { return true; });
   }
   bool erase(const Endpoint& client, const Endpoint& vip, uint32_t teller, uint32_t or_teller) noexcept {
-    return erase_if(client, vip, [&](uint32_t peer) { return peer == teller || peer == or_teller; });
+    return erase_if(client, vip, [&](const Record& of_flow) {
+      const uint32_t peer = peer_of(of_flow.kind);
+      return (peer == teller || peer == or_teller) && !is_own(of_flow);
+    });
   }
   /// Visits `count` entries from `position` on and erases those for which `is_over(peer, age in s)`. Returns how many
   /// flows.
@@ -128,8 +133,13 @@ class ToldTable {
       return static_cast<uint8_t>(__atomic_load_n(&names.words[kKindAt / 8], __ATOMIC_RELAXED) >> kKindAt % 8 * 8);
     }
     bool is_free() const noexcept { return version() == 0 || class_of(kind()) == kGone; }
-    /// Told again as it is: who reads it is not disturbed.
-    void touch(uint32_t now_s) noexcept {
+    /// Told again as it is, by `peer`: who reads it is not disturbed. Who told it is a part of one word, and of nothing
+    /// that a reader is told of a flow.
+    void touch(uint32_t peer, uint32_t now_s) noexcept {
+      constexpr uint32_t kTellerAt = kKindAt % 8 * 8 + 4;
+      uint64_t& word = names.words[kKindAt / 8];
+      const uint64_t others = __atomic_load_n(&word, __ATOMIC_RELAXED) & ~(uint64_t{0x0f} << kTellerAt);
+      __atomic_store_n(&word, others | uint64_t{peer} << kTellerAt, __ATOMIC_RELAXED);
       __atomic_store_n(&head, uint64_t{now_s} << 32 | version(), __ATOMIC_RELAXED);
     }
   };
@@ -143,6 +153,11 @@ class ToldTable {
     uint8_t kind = kGone;
     uint8_t proxy = 0;  // kOfLocal: the worker
 
+    /// Whether both say the same, whoever told them.
+    bool says_as(Record other) const noexcept {
+      other.kind = static_cast<uint8_t>((other.kind & 0x0f) | (kind & 0xf0));
+      return *this == other;
+    }
     friend bool operator==(const Record&, const Record&) = default;
   };
   /// All that is kept of a flow; first the entry that names its VIP.
@@ -196,6 +211,8 @@ class ToldTable {
   Seen find_local(const Record& fullnat) const noexcept;
   Seen find_splice(const Record& of_flow) const noexcept;
   std::optional<ToldFlow> whole(const Seen& of_flow) const noexcept;
+  /// Whether a worker of this node has the flow.
+  bool is_own(const Record& of_flow) const noexcept;
 
   bool refresh(const Seen& known, const Records& records, uint32_t now_s) noexcept;
   bool free_endpoint(const Records& records) noexcept;
@@ -203,7 +220,7 @@ class ToldTable {
   template <typename IsMeant>
   bool erase_if(const Endpoint& client, const Endpoint& vip, IsMeant is_meant) noexcept {
     const Seen flow = find_flow(client, vip);
-    if (!flow || !is_meant(peer_of(flow.record.kind))) return false;
+    if (!flow || !is_meant(flow.record)) return false;
     forget(flow);
     return true;
   }

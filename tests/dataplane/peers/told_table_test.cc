@@ -50,6 +50,13 @@ class ToldTableTest : public ::testing::Test {
     EXPECT_EQ(whole, table_.size());
   }
 
+  /// What a reader compares: the versions of all entries.
+  std::vector<uint32_t> versions() const {
+    std::vector<uint32_t> out(table_.capacity());
+    for (size_t i = 0; i < out.size(); i++) std::memcpy(&out[i], memory_.get() + i * 64, sizeof out[i]);
+    return out;
+  }
+
   std::unique_ptr<std::byte, decltype(&free)> memory_;
   ToldTable table_;
 };
@@ -202,8 +209,7 @@ TEST_F(ToldTableTest, SweepErasesAllEntriesOfWhatIsOverAndCountsFlows) {
     erased += table_.sweep(at, 1, 200, [](uint32_t, uint32_t age_s) { return age_s > 50; });
   EXPECT_EQ(erased, 5u);
   EXPECT_EQ(table_.size(), 0u);
-  const auto is_met = [](uint32_t, uint32_t) { return ADD_FAILURE() << "an entry of no flow", false; };
-  table_.sweep(0, table_.capacity(), 200, is_met);
+  table_.sweep(0, table_.capacity(), 200, [](auto...) { return ADD_FAILURE() << "an entry of no flow", false; });
 }
 
 TEST_F(ToldTableTest, ToldAgainAsItWasAFlowIsYoungAgainWithAllItsEntries) {
@@ -211,6 +217,38 @@ TEST_F(ToldTableTest, ToldAgainAsItWasAFlowIsYoungAgainWithAllItsEntries) {
   EXPECT_EQ(table_.put(spliced_fullnat_flow(1), 1, 190), ToldTable::Put::kRefreshed);
   EXPECT_EQ(table_.sweep(0, table_.capacity(), 200, [](uint32_t, uint32_t age_s) { return age_s > 50; }), 0u);
   EXPECT_EQ(table_.from_client(spliced_fullnat_flow(1).client, kVip), spliced_fullnat_flow(1));
+}
+
+TEST_F(ToldTableTest, ToldAgainByAnotherPeerAFlowIsItsAndNoReaderIsDisturbed) {
+  const ToldFlow told = spliced_fullnat_flow(1);
+  table_.put(told, 1, 100);
+  const auto before = versions();
+  EXPECT_EQ(table_.put(told, 14, 190), ToldTable::Put::kRefreshed);
+  EXPECT_EQ(versions(), before);
+  EXPECT_EQ(table_.from_local(told.local, kBackend), told);
+  table_.sweep(0, table_.capacity(), 200, [](uint32_t peer, uint32_t age_s) {
+    EXPECT_EQ(peer, 14u);
+    EXPECT_EQ(age_s, 10u);
+    return false;
+  });
+  EXPECT_FALSE(table_.erase(told.client, kVip, 1, 15));
+  EXPECT_TRUE(table_.erase(told.client, kVip, 14, 15));
+}
+
+TEST_F(ToldTableTest, OurOwnFlowIsNeitherChangedNorEndedByPeers) {
+  const ToldFlow own = fullnat_flow(1);
+  table_.put(own, 15, 100, 3);
+  const auto before = versions();
+  EXPECT_EQ(table_.put(own, 2, 110), ToldTable::Put::kKept);
+  EXPECT_EQ(table_.put(own, 15, 160, 3), ToldTable::Put::kRefreshed);
+  EXPECT_EQ(versions(), before);
+  EXPECT_FALSE(table_.erase(own.client, kVip, 2, 15)) << "it has gone on here";
+  EXPECT_EQ(table_.worker_of(own.local, kBackend), 3u);
+  ToldFlow next = own;
+  next.local.port = Be16::of(9000);
+  EXPECT_EQ(table_.put(next, 2, 170), ToldTable::Put::kRefreshed) << "another session of the client";
+  table_.put(own, 15, 180, 3);
+  EXPECT_TRUE(table_.erase(own.client, kVip)) << "as we know ourselves";
 }
 
 TEST_F(ToldTableTest, TwoClientsAreNotAtOneEndpointWithOneBackend) {
