@@ -115,18 +115,20 @@ bool NewFlows::meet_reply(Burst& burst, uint32_t i) noexcept {
     }
     return true;
   }
-  if (!may_be_reply(id, packet)) return false;
+  const bool to_nodes = parts_.told.is_to_nodes(packet);
+  const bool resets = (packet.tcp_flags & kTcpRst) != 0;  // the kernel, too, answers it with nothing
+  if (to_nodes ? resets : !may_be_reply(id, packet)) return false;
   const bool stranger = strangers_.find(stranger_key(packet.destination), clock_.now_ms()) != nullptr;
   if ((packet.tcp_flags & kTcpSyn) != 0) {
     // The SYN may have gone by another node, which is about to say so.
     if (!stranger && (packet.tcp_flags & kTcpAck) != 0 && parts_.held.hold(burst.port[i], burst.mbuf[i])) return true;
-    // Of a connection that went to the backend itself.
+    // Of a connection that went to the backend itself, as a check's does.
     strangers_.remember(stranger_key(packet.destination), {}, clock_.now_ms());
     return false;
   }
   if (stranger) return false;
   const channel::ServiceId service = state_.backend(id).sole_service;
-  if (service != channel::kNoService && state_.service(service).in_use) {
+  if (!to_nodes && service != channel::kNoService && state_.service(service).in_use) {
     adopt_from_backend(burst, i, {.backend = id, .service = service, .client = packet.destination}, false);
   } else {
     egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
@@ -155,13 +157,13 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   const FlowPlace place = flows_.place(flows_.hash(as.client));
   FlowIndex other =
       flows_.find(place, [&](const Flow& flow) { return flow.is_of(as.client) && flow.service == as.service; });
-  // A client's SYN that came again by another way was placed twice: that backend has it which answers first.
-  if (told && other != kNoFlow && (is_over(flows_[other].state) || parts_.told.is_unanswered(flows_[other]))) {
+  const bool speaks = (packet.tcp_flags & (kTcpAck | kTcpRst)) == kTcpAck;
+  if (!speaks || !path) return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
+  if (told && other != kNoFlow && parts_.told.gives_way(flows_[other], packet, as)) {
     parts_.lifecycle.forget(other);
     other = kNoFlow;
   }
-  const bool speaks = (packet.tcp_flags & (kTcpAck | kTcpRst)) == kTcpAck;
-  if (!speaks || !path || other != kNoFlow) return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
+  if (other != kNoFlow) return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
   if (!told && !take_adoption()) return egress_.drop(burst.mbuf[i], Counter::kDropAdoptQuota);
   Flow filled{};
   filled.client = as.client.address;

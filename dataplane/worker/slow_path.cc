@@ -64,7 +64,7 @@ bool SlowPath::may_go_to_backend(Burst& burst, uint32_t i) noexcept {
 bool SlowPath::follow_answer(Burst& burst, uint32_t i) noexcept {
   const Packet& packet = burst.packet[i];
   const bool answers = (packet.tcp_flags & (kTcpSyn | kTcpRst | kTcpAck)) == kTcpAck;
-  if (!answers || parts_.told.meet_unanswered(flows_[burst.flow[i]], packet)) return true;
+  if (!answers || parts_.told.meet_unanswered(flows_[burst.flow[i]], packet, burst.place[i])) return true;
   parts_.lifecycle.forget(burst.flow[i]);
   burst.flow[i] = kNoFlow;
   parts_.new_flows.place_if_new(burst, i);

@@ -2,6 +2,7 @@
 #include "dataplane/worker/told_flows.h"
 
 #include "dataplane/flow/local_ports.h"
+#include "dataplane/flow/tcp_track.h"
 
 namespace sluice {
 
@@ -41,11 +42,14 @@ Resumption ToldFlows::of_client(const Packet& packet, channel::ServiceId service
 
 Resumption ToldFlows::of_reply(const Packet& packet) const noexcept {
   if (table_ == nullptr) return {};
-  const bool to_local =
-      is_local_port(packet.destination.port) && state_.find_local(packet.destination.address) != channel::kMaxLocals;
-  const auto told = to_local ? table_->from_local(packet.destination, packet.source)
-                             : table_->from_backend(packet.destination, packet.source);
+  const auto told = is_to_nodes(packet) ? table_->from_local(packet.destination, packet.source)
+                                        : table_->from_backend(packet.destination, packet.source);
   return told ? resume(*told, state_.find_service(told->vip)) : Resumption{};
+}
+
+bool ToldFlows::is_to_nodes(const Packet& packet) const noexcept {
+  return table_ != nullptr && is_local_port(packet.destination.port) &&
+         state_.find_local(packet.destination.address) != channel::kMaxLocals;
 }
 
 uint32_t ToldFlows::worker_of(const Packet& reply, const Resumption& told) const noexcept {
@@ -55,13 +59,19 @@ uint32_t ToldFlows::worker_of(const Packet& reply, const Resumption& told) const
   return has_it < setup_.workers ? has_it : ownership_.of_client(flows_.hash(told.client));
 }
 
-bool ToldFlows::meet_unanswered(Flow& flow, const Packet& packet) noexcept {
+bool ToldFlows::meet_unanswered(Flow& flow, const Packet& packet, FlowPlace place) noexcept {
   if (table_ == nullptr || !is_unanswered(flow) || (flow.flags & kFlowSpecial) != 0) return true;
   const auto told = table_->from_client(packet.source, packet.destination);
   if (!told || told->stage != FlowStage::kOpen) return true;
-  if (told->backend != state_.backend(flow.backend).endpoint) return !resume(*told, flow.service);
+  if (told->backend != state_.backend(flow.backend).endpoint) return !of_client(packet, flow.service, place);
   lifecycle_.set_state(flow, TcpState::kAdopted);
   return true;
+}
+
+bool ToldFlows::gives_way(const Flow& flow, const Packet& packet, const Resumption& told) noexcept {
+  if (is_over(flow.state)) return true;
+  const bool answers = (packet.tcp_flags & kTcpSyn) != 0 || told.open;
+  return is_unanswered(flow) && answers && acknowledges_syn(flow, packet);
 }
 
 }  // namespace sluice

@@ -43,6 +43,9 @@ class ToldFlows {
   Resumption of_client(const Packet& packet, channel::ServiceId service, FlowPlace place) noexcept;
   /// The flow of a backend's packet, to the client itself or to an endpoint of a node's own.
   Resumption of_reply(const Packet& packet) const noexcept;
+  /// Whether a packet is to an endpoint of the nodes' own from which fullnat speaks, and there are other nodes: if none
+  /// of them has told of its flow, one may yet do so.
+  bool is_to_nodes(const Packet& packet) const noexcept;
   /// The worker that such a flow is for: its client's. By the port of a node's own endpoint it came to this one.
   uint32_t worker_of(const Packet& reply, const Resumption& told) const noexcept;
 
@@ -51,8 +54,13 @@ class ToldFlows {
     return flow.state == TcpState::kSynSent && flow.forwarding() == channel::Forwarding::kNat && !flow.spliced;
   }
   /// A client's segment comes to such a flow. If another node tells that it has the server's answer, the flow goes on
-  /// as one that was met in mid-stream. False if another server has answered: the flow is not what the client means.
-  bool meet_unanswered(Flow& flow, const Packet& packet) noexcept;
+  /// as one that was met in mid-stream. False if another server has answered, to which the client may go on: the flow
+  /// is not what it means. `place`: of the client.
+  bool meet_unanswered(Flow& flow, const Packet& packet, FlowPlace place) noexcept;
+  /// Whether a client's flow gives way to that which another node has told of, and `packet` of another server is of: if
+  /// it is over, or that server is the first to answer the client's SYN, which came again by another way and was placed
+  /// twice. What a server says of an earlier connection of the client acknowledges another SYN.
+  static bool gives_way(const Flow& flow, const Packet& packet, const Resumption& told) noexcept;
 
  private:
   Resumption resume(const ToldFlow& told, channel::ServiceId service) const noexcept;

@@ -178,6 +178,52 @@ TEST(ToldFlows, OfTwoServersThatWereAskedForOneClientTheFirstThatAnswersHasIt) {
   node.expect_counter_law();
 }
 
+TEST(ToldFlows, OnlyAnAnswerToTheClientsSynTakesItFromTheServerThatWasAskedHere) {
+  struct Case {
+    const char* description;
+    FlowStage stage;
+    Frame says;
+  };
+  const Frame other = Frame().to(kClient);
+  const Case cases[]{{"a refusal", FlowStage::kPlaced, Frame(other).rst().seq(0).ack(701)},
+                     {"of an earlier SYN", FlowStage::kPlaced, Frame(other).syn().seq(900).ack(601)},
+                     {"a FIN of an earlier connection", FlowStage::kOpen, Frame(other).fin().seq(900).ack(640)},
+                     {"a sign of its life", FlowStage::kOpen, Frame(other).seq(899).ack(640)},
+                     {"before it is said to be open", FlowStage::kPlaced, Frame(other).seq(901).ack(701)}};
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.description);
+    NodeOfSecondSyn node;
+    node.tell(node.of_other, c.stage);
+    EXPECT_FALSE(node.backend_to_client(Frame(c.says).from(kBackends[node.of_other])));
+    EXPECT_EQ(node.counter(Counter::kDropNoFlow), 1u);
+    const auto answer = node.backend_to_client(Frame().from(kBackends[node.own]).to(kClient).syn().seq(50).ack(701));
+    ASSERT_TRUE(answer) << "its flow is still there";
+    EXPECT_EQ(answer->source, kVip);
+    EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u);
+    node.expect_counter_law();
+  }
+}
+
+TEST(ToldFlows, TheGreetingOfAServerWhoseAnswerWentByAnotherNodeAnswersTheSynToo) {
+  NodeOfSecondSyn node;
+  node.tell(node.of_other);
+  const auto greeting = node.backend_to_client(
+      Frame().from(kBackends[node.of_other]).to(kClient).seq(901).ack(701).psh().payload("220 hi\r\n"));
+  ASSERT_TRUE(greeting);
+  EXPECT_EQ(greeting->source, kVip);
+}
+
+TEST(ToldFlows, AFlowIsKeptWhereTheServerThatIsSaidToHaveAnsweredCannotBeUsed) {
+  NodeOfSecondSyn node;
+  node.tell(node.of_other);
+  node.put_backend(node.of_other, kBackends[node.of_other], 0);
+  node.turn();
+  const auto ack = node.client_to_backend(Frame().from(kClient).to(kVip).seq(701).ack(901));
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->destination, kBackends[node.own]);
+  EXPECT_EQ(node.counter(Counter::kFlowsAdopted), 0u) << "it is the same flow";
+}
+
 TEST(ToldFlows, AClientThatAnotherServerHasAnsweredElsewhereGoesToThatOne) {
   NodeOfSecondSyn node;
   node.tell(node.of_other);

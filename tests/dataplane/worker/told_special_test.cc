@@ -110,6 +110,35 @@ TEST(ToldFullnat, AnEndpointOfOursThatAFlowHasAtAnotherNodeIsNotTaken) {
   }
 }
 
+TEST(ToldFullnat, AReplyOfWhichNobodyHasToldDoesNotReachTheKernel) {
+  for (const Address& address : {kOurAddress, kPeersAddress}) {
+    FullnatNode node;
+    node.backend_sends(node.reply({address, Be16::of(2000)}));
+    node.turn();
+    EXPECT_TRUE(node.punted().empty()) << "it would answer with a reset, and the session may be open";
+    EXPECT_EQ(node.counter(Counter::kDropNoFlow), 1u);
+    node.expect_counter_law();
+  }
+}
+
+TEST(ToldFullnat, RepliesToChecksReachTheKernelFromWhateverPortItChecks) {
+  FullnatNode node;
+  const auto reaches_kernel = [&](const Frame& reply) {
+    node.backend_sends(reply);
+    node.turn();
+    node.turn(HeldReplies::kHoldMs);
+    return node.punted().size() == 1;
+  };
+  for (const uint16_t port : {uint16_t{2000}, uint16_t{40000}}) {
+    const Endpoint ours{kOurAddress, Be16::of(port)};
+    const Frame answer = Frame().from(kBackends[0]).to(ours);
+    EXPECT_TRUE(reaches_kernel(Frame(answer).rst().ack(701))) << "a refusal";
+    EXPECT_TRUE(reaches_kernel(Frame(answer).syn().seq(900).ack(701)));
+    EXPECT_TRUE(reaches_kernel(Frame(answer).seq(901).ack(701).psh().payload("220 hi\r\n")));
+  }
+  EXPECT_EQ(node.drops(), 0u);
+}
+
 /// Two workers, and a session whose replies are to a port of the one or the other: one of these is not the worker that
 /// has the client's packets.
 class ToldToTwoWorkers : public ::testing::TestWithParam<uint16_t> {
