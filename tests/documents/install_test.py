@@ -148,57 +148,118 @@ def test_without_a_file_the_twins_are_left_to_others(tmp_path):
 CARD = "0000:3b:00.0"
 
 
-class Bus:
-    """A PCI bus of files, with one card as eth2; a driver takes it at the probe, as the kernel would see to."""
+MAC = "3c:fd:fe:00:00:01"
 
-    def __init__(self, directory, driver=None, routes="", routes6=""):
+
+class Bus:
+    """A PCI bus of files, with one card as eth2. The kernel's part, to which driver_override says who takes the card, is done when
+    udev comes to rest."""
+
+    def __init__(self, directory, driver=None, routes="", net="net", has_iommu=True):
         self.directory = directory
         self.device = directory / "sys/bus/pci/devices" / CARD
-        (self.device / "net/eth2").mkdir(parents=True)
+        self.interface = self.device / net / "eth2"
+        self.interface.mkdir(parents=True)
+        (self.interface / "address").write_text(f"{MAC}\n")
+        (self.device / "vendor").write_text("0x8086\n")
+        (self.device / "device").write_text("0x10fb\n")
+        if has_iommu:
+            (self.device / "iommu_group").mkdir()
         self.drivers = directory / "sys/bus/pci/drivers"
         (self.drivers / "ixgbe").mkdir(parents=True)
         if driver:
             (self.device / "driver").symlink_to(self.drivers / driver)
-        (directory / "net").mkdir()
-        (directory / "net/route").write_text("Iface\tDestination\tGateway\n" + routes)
-        (directory / "net/ipv6_route").write_text(routes6)
+        self.before = driver
+        self.program("ip", f"[ \"$*\" = 'route show table all' ] && printf '{routes}'")
 
-    def bind(self, takes=True, card=CARD):
+    def program(self, name, text):
+        path = self.directory / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def bind(self, *known, takes=True, card=CARD):
         """Runs the script beside a modprobe that brings the driver, which then takes the card or does not."""
-        modprobe = self.directory / "modprobe"
-        link = f"ln -sfn {self.drivers}/$1 {self.device}/driver" if takes else "true"
-        modprobe.write_text(f'#!/bin/sh\n[ "$1" != none ] || exit 1\nmkdir -p {self.drivers}/$1\n{link}\necho "$1" >> {self.directory}/probed\n')
-        modprobe.chmod(0o755)
-        return subprocess.run([ROOT / "config/systemd/bind-card", card, "vfio-pci"], text=True, capture_output=True, timeout=120,
-                              env={**os.environ, "PATH": f"{self.directory}:{os.environ['PATH']}", "SLUICE_SYS_ROOT": str(self.directory / "sys"),
-                                   "SLUICE_PROC_NET": str(self.directory / "net")})
+        self.program("modprobe", f"mkdir -p {self.drivers}/$1")
+        old = f"ln -sfn {self.drivers}/{self.before} {self.device}/driver" if self.before else "true"
+        new = f"ln -sfn {self.drivers}/vfio-pci {self.device}/driver" if takes else f"rm -f {self.device}/driver"
+        self.program("udevadm", f'echo "$*" >> {self.directory}/settled\n[ -e {self.device}/driver_override ] || exit 0\n'
+                                f'if [ -n "$(cat {self.device}/driver_override)" ]; then {new}; else {old}; fi')
+        return subprocess.run([ROOT / "config/systemd/bind-card", card, "vfio-pci", *known], text=True, capture_output=True, timeout=120,
+                              env={**os.environ, "PATH": f"{self.directory}:{os.environ['PATH']}", "SLUICE_SYS_ROOT": str(self.directory / "sys")})
 
     def driver(self):
         return os.path.basename(os.readlink(self.device / "driver")) if (self.device / "driver").exists() else None
 
+    def require_left_alone(self, done, told):
+        assert done.returncode == 1 and f"bind-card: {CARD}: {told}" in done.stderr, done.stderr
+        assert self.driver() == self.before and not (self.device / "driver_override").exists()
+
 
 @pytest.mark.parametrize("driver", [None, "ixgbe"])
 def test_a_card_is_given_to_the_driver_for_dpdk(tmp_path, driver):
-    bus = Bus(tmp_path, driver, routes="eth1\t00000000\t0100000A\n", routes6=f"fe80{'0' * 28} 40 0 eth2\nff00{'0' * 28} 08 0 eth2\n")
+    bus = Bus(tmp_path, driver, routes="default via 10.0.0.1 dev eth1\nfe80::/64 dev eth2 proto kernel\nmulticast ff00::/8 dev eth2 table local\n"
+                                       "local fe80::1 dev eth2 table local\n10.1.0.0/16 dev eth22\n")
     done = bus.bind()
     assert done.returncode == 0, done.stderr
     assert bus.driver() == "vfio-pci" and (bus.device / "driver_override").read_text() == "vfio-pci\n"
     assert (tmp_path / "sys/bus/pci/drivers_probe").read_text() == f"{CARD}\n"
+    assert set((tmp_path / "settled").read_text().splitlines()) == {"settle --timeout=10"}
     (tmp_path / "sys/bus/pci/drivers_probe").unlink()
     assert bus.bind().returncode == 0 and not (tmp_path / "sys/bus/pci/drivers_probe").exists(), "twice is once"
 
 
-@pytest.mark.parametrize("routes, routes6", [("eth2\t0000000A\t00000000\n", ""), ("", f"20010db8{'0' * 24} 40 0 eth2\n")])
-def test_a_card_that_the_kernel_routes_over_is_left_to_it(tmp_path, routes, routes6):
-    bus = Bus(tmp_path, "ixgbe", routes, routes6)
-    done = bus.bind()
-    assert done.returncode == 1 and f"bind-card: {CARD}: the kernel has routes over eth2" in done.stderr
-    assert bus.driver() == "ixgbe" and not (bus.device / "driver_override").exists()
+@pytest.mark.parametrize("net", ["net", "virtio3/net"])
+@pytest.mark.parametrize("route", ["default via 10.0.0.1 dev eth2", "2001:db8::/64 dev eth2 proto kernel", "10.0.0.0/8 dev eth2 table 100",
+                                   "default\n\tnexthop via 10.0.0.1 dev eth2 weight 1", "local 192.0.2.1 dev eth2 table local"])
+def test_a_card_that_the_kernel_routes_over_is_left_to_it(tmp_path, net, route):
+    bus = Bus(tmp_path, "ixgbe", f"{route}\n", net)
+    bus.require_left_alone(bus.bind(), "the kernel has routes over eth2")
 
 
-def test_a_card_that_cannot_be_had_is_told(tmp_path):
+@pytest.mark.parametrize("link, upper", [("master", "br0"), ("upper_bond0", "bond0"), ("upper_eth2.10", "eth2.10")])
+def test_a_card_with_other_interfaces_upon_it_is_left_to_the_kernel(tmp_path, link, upper):
+    bus = Bus(tmp_path, "ixgbe")
+    (bus.interface / link).symlink_to(f"../{upper}")
+    bus.require_left_alone(bus.bind(), f"the kernel has other interfaces upon eth2 ({upper})")
+
+
+def test_without_knowing_the_routes_a_card_is_left_alone(tmp_path):
+    bus = Bus(tmp_path, "ixgbe")
+    bus.program("ip", "exit 1")
+    bus.require_left_alone(bus.bind(), "ip route does not tell")
+
+
+@pytest.mark.parametrize("known, told", [(["8086:10fc"], "is a card 8086:10fb, and not 8086:10fc"),
+                                         (["8086:10fb", "3c:fd:fe:00:00:02"], f"is the card {MAC}, and not 3c:fd:fe:00:00:02")])
+def test_another_card_at_the_address_is_left_alone(tmp_path, known, told):
+    bus = Bus(tmp_path, "ixgbe")
+    bus.require_left_alone(bus.bind(*known), told)
+
+
+def test_the_card_that_was_there_is_taken(tmp_path):
+    bus = Bus(tmp_path, "ixgbe")
+    done = bus.bind("8086:10fb", MAC)
+    assert done.returncode == 0 and bus.driver() == "vfio-pci", done.stderr
+
+
+def test_without_an_iommu_a_card_stays_unless_vfio_is_told_to_do_without(tmp_path):
+    bus = Bus(tmp_path, "ixgbe", has_iommu=False)
+    bus.require_left_alone(bus.bind(), "is behind no IOMMU")
+    parameters = tmp_path / "sys/module/vfio/parameters"
+    parameters.mkdir(parents=True)
+    (parameters / "enable_unsafe_noiommu_mode").write_text("Y\n")
+    assert bus.bind().returncode == 0 and bus.driver() == "vfio-pci"
+
+
+@pytest.mark.parametrize("driver", [None, "ixgbe"])
+def test_a_card_that_is_refused_goes_back(tmp_path, driver):
+    bus = Bus(tmp_path, driver)
+    done = bus.bind(takes=False)
+    assert done.returncode == 1 and f"vfio-pci does not take it (dmesg tells why); the kernel's driver is {driver or 'none'} now" in done.stderr
+    assert bus.driver() == driver and (bus.device / "driver_override").read_text() == "\n"
+
+
+def test_a_card_that_is_not_there_is_told(tmp_path):
     bus = Bus(tmp_path, "ixgbe")
     done = bus.bind(card="0000:3b:00.7")
     assert done.returncode == 1 and "0000:3b:00.7: there is no such card" in done.stderr
-    done = bus.bind(takes=False)
-    assert done.returncode == 1 and "vfio-pci does not take it" in done.stderr

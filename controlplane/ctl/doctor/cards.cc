@@ -21,9 +21,40 @@ std::string device(const std::string& address) {
   return "/sys/bus/pci/devices/" + address;
 }
 
+/// Directories of the card's interfaces; those of a virtio card are a level deeper.
+std::vector<std::string> interfaces_of(const Machine& machine, const std::string& address) {
+  std::vector<std::string> out;
+  const auto add = [&](const std::string& directory) {
+    for (const std::string& interface : machine.entries(directory)) out.push_back(directory + interface);
+  };
+  add(device(address) + "/net/");
+  for (const std::string& entry : machine.entries(device(address)))
+    if (entry.starts_with("virtio")) add(fmt::format("{}/{}/net/", device(address), entry));
+  return out;
+}
+
+std::string name_of(const std::string& interface) {
+  return interface.substr(interface.rfind('/') + 1);
+}
+
+/// By what bind-card knows the card when the machine starts: " 8086:10fb 3c:fd:fe:00:00:01". The MAC is told while the
+/// kernel drives the card, and only one that stays.
+std::string identity_of(const Machine& machine, const std::string& address) {
+  constexpr std::string_view kHex = "0x";
+  const auto vendor = machine.text(device(address) + "/vendor"), kind = machine.text(device(address) + "/device");
+  if (!vendor || !kind || !vendor->starts_with(kHex) || !kind->starts_with(kHex)) return "";
+  std::string out = fmt::format(" {}:{}", vendor->substr(kHex.size()), kind->substr(kHex.size()));
+  for (const std::string& interface : interfaces_of(machine, address)) {
+    const auto mac = machine.text(interface + "/address");
+    if (mac && machine.number(interface + "/addr_assign_type") == 0) return out + " " + *mac;  // NET_ADDR_PERM
+  }
+  return out;
+}
+
 /// What takes a card to vfio-pci whenever the data plane starts; and switches an IOMMU on, where there is none.
 Remedies binding(const Machine& machine, const std::string& address) {
-  Remedies out{{Remedy::Kind::kModule, "vfio-pci", ""}, {Remedy::Kind::kDriver, address, "vfio-pci"}};
+  Remedies out{{Remedy::Kind::kModule, "vfio-pci", ""},
+               {Remedy::Kind::kDriver, address, "vfio-pci" + identity_of(machine, address)}};
   if (!machine.has(device(address) + "/iommu_group")) {
     out.push_back({Remedy::Kind::kBoot, "intel_iommu", "on"});
     out.push_back({Remedy::Kind::kBoot, "iommu", "pt"});
@@ -39,16 +70,35 @@ bool is_route(const std::string& line, const std::string& interface, bool v4) {
   return v4 ? first == interface : last == interface && !first.starts_with("fe80") && !first.starts_with("ff");
 }
 
-/// The interface of a card that the kernel has routes over: whoever is at a distance may have come that way. "" = none.
-std::string routed_interface(const Machine& machine, const std::string& address) {
-  for (const std::string& interface : machine.entries(device(address) + "/net")) {
-    for (const bool v4 : {true, false}) {
-      std::istringstream lines(machine.text(v4 ? "/proc/net/route" : "/proc/net/ipv6_route").value_or(""));
-      for (std::string line; std::getline(lines, line);)
-        if (is_route(line, interface, v4)) return interface;
-    }
+bool has_routes(const Machine& machine, const std::string& interface) {
+  for (const bool v4 : {true, false}) {
+    std::istringstream lines(machine.text(v4 ? "/proc/net/route" : "/proc/net/ipv6_route").value_or(""));
+    for (std::string line; std::getline(lines, line);)
+      if (is_route(line, interface, v4)) return true;
   }
+  return false;
+}
+
+/// An interface that is made of this one: a bond, a bridge, a VLAN. "" = none.
+std::string upper_of(const Machine& machine, const std::string& interface) {
+  for (const std::string& entry : machine.entries(interface))
+    if (entry == "master" || entry.starts_with("upper_")) return machine.target(interface + "/" + entry);
   return "";
+}
+
+/// What the kernel has a card for, so that whoever is at a distance may have come that way.
+struct Use {
+  std::string interface;  // "" = nothing
+  std::string what;       // "has routes over it (eth2)"
+};
+Use use_of(const Machine& machine, const std::string& address) {
+  for (const std::string& interface : interfaces_of(machine, address)) {
+    const std::string name = name_of(interface);
+    if (const std::string upper = upper_of(machine, interface); !upper.empty())
+      return {name, fmt::format("has {} upon it ({})", upper, name)};
+    if (has_routes(machine, name)) return {name, fmt::format("has routes over it ({})", name)};
+  }
+  return {};
 }
 
 /// Another device of the group that the kernel drives: then none of them can be given away.
@@ -93,10 +143,11 @@ void examine_card(const Machine& machine, const std::string& topic, const std::s
     report.ok(topic, driver + ", which DPDK shares with the kernel");
   else if (kWithoutIommu.contains(driver))
     report.warn(topic, driver + ": the card may write anywhere", "where there is an IOMMU: " + bind);
-  else if (const std::string interface = routed_interface(machine, address); !interface.empty())
-    report.fail(topic,
-                fmt::format("{} is the kernel's ({}), which has routes over it ({})", address, driver, interface),
-                fmt::format("unless your own connection leads over it: ip address flush dev {}; {}", interface, bind));
+  else if (const Use use = use_of(machine, address); !use.interface.empty())
+    report.fail(topic, fmt::format("{} is the kernel's ({}), which {}", address, driver, use.what),
+                fmt::format("unless your own connection leads over it: ip link set {0} nomaster; ip address flush dev "
+                            "{0}; {1}",
+                            use.interface, bind));
   else
     report.fail(topic, fmt::format("{} is the kernel's ({})", address, driver),
                 "unless your own connection leads over it: " + bind, binding(machine, address));

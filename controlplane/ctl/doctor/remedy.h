@@ -13,7 +13,7 @@ struct Remedy {
   enum class Kind : uint8_t {
     kSysctl,       // name "net.ipv4.ip_forward", value "1"
     kModule,       // of the kernel; name "vfio-pci", no value
-    kDriver,       // of a card; name "0000:3b:00.0", value "vfio-pci"
+    kDriver,       // of a card; name "0000:3b:00.0", value "vfio-pci 8086:10fb": by what it is known
     kBoot,         // a word of the kernel's command line; name "isolcpus", value "2,3"
     kControlUnit,  // of sluice-control's unit; name "LimitNOFILE", value "65536"
   };

@@ -76,11 +76,18 @@ void erase_line(Lines& lines, const std::string& key) {
   std::erase_if(lines, [&](const std::string& line) { return has_key(line, key); });
 }
 
+/// Whether one of them is `text` and a few words more: a card's MAC, which is not told while DPDK has the card.
+bool says_more(const Lines& lines, const std::string& text) {
+  const auto next = lines.upper_bound(text + " ");
+  return next != lines.end() && next->starts_with(text + " ");
+}
+
 /// Old lines, those that are said otherwise now in their new form, and new ones.
 Lines merged(Lines lines, const Remedies& remedies, Remedy::Kind kind) {
   for (const Remedy& remedy : remedies) {
     if (remedy.kind != kind) continue;
     const Line line = line_of(remedy);
+    if (says_more(lines, line.text)) continue;
     erase_line(lines, line.key);
     lines.insert(line.text);
   }

@@ -111,6 +111,31 @@ TEST_F(Doctor, HasNoRemedyForACardThatTheKernelRoutesOver) {
   EXPECT_EQ(report_.findings()[0].remedies, Remedies{});
 }
 
+TEST_F(Doctor, FindsTheInterfaceOfAVirtioCard) {
+  const std::string card = "/sys/bus/pci/devices/0000:3b:00.0";
+  put(card + "/virtio3/net/eth2/mtu", "1500");
+  link(card + "/driver", "../../../bus/pci/drivers/virtio-pci");
+  put("/proc/net/route", "Iface\tDestination\neth2\t00000000");
+  EXPECT_EQ(look(examine_cards),
+            Lines{"fail card, port front: 0000:3b:00.0 is the kernel's (virtio-pci), which has routes over it (eth2)"});
+  EXPECT_EQ(report_.findings()[0].remedies, Remedies{});
+}
+
+TEST_F(Doctor, HasNoRemedyForACardWithOtherInterfacesUponIt) {
+  const std::string card = "/sys/bus/pci/devices/0000:3b:00.0";
+  link(card + "/driver", "../../../bus/pci/drivers/ixgbe");
+  for (const std::string upper : {"master", "upper_br0", "upper_bond0", "upper_eth2.10"}) {
+    const std::string path = card + "/net/eth2/" + upper;
+    link(path, "../../../virtual/net/other0");
+    EXPECT_EQ(look(examine_cards),
+              Lines{"fail card, port front: 0000:3b:00.0 is the kernel's (ixgbe), which has other0 upon it (eth2)"});
+    EXPECT_EQ(report_.findings()[0].remedies, Remedies{});
+    fs::remove(root_ + path);
+  }
+  look(examine_cards);
+  EXPECT_FALSE(report_.findings()[0].remedies.empty());
+}
+
 TEST_F(Doctor, CountsPagesOfTheKernelsDefaultSizeAlone) {
   look(examine_memory);
   EXPECT_EQ(report_.findings()[0].remedies, (Remedies{{Remedy::Kind::kSysctl, "vm.nr_hugepages", "576"}}));

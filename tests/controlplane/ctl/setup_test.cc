@@ -132,6 +132,29 @@ TEST_F(Setup, KeepsACardThatWasBoundByHand) {
   EXPECT_EQ(written().size(), 2U);  // and its module
 }
 
+TEST_F(Setup, WritesByWhatACardIsKnownAndKeepsItWhileDpdkHasTheCard) {
+  const std::string line = "[Service]\nExecStartPre=+" + std::string(kBindCard) + " 0000:3b:00.0 vfio-pci 8086:10fb";
+  const std::string interface = kCard + "/net/eth2";
+  put(kCard + "/vendor", "0x8086");
+  put(kCard + "/device", "0x10fb");
+  put(interface + "/address", "3c:fd:fe:00:00:01");
+  put(interface + "/addr_assign_type", "1");
+  apply();
+  EXPECT_EQ(below_first_line(read(kDataplane)), line + "\n")
+      << "a MAC that was drawn at random is another one next time";
+  put(interface + "/addr_assign_type", "0");
+  apply();
+  EXPECT_EQ(below_first_line(read(kDataplane)), line + " 3c:fd:fe:00:00:01\n");
+  follow();
+  fs::remove_all(root_ + kCard + "/net");
+  EXPECT_FALSE(apply().changes_anything()) << "DPDK has the card, and its MAC is not told";
+  link(kCard + "/driver", "../../../bus/pci/drivers/ixgbe");
+  put(interface + "/address", "3c:fd:fe:00:00:02");
+  put(interface + "/addr_assign_type", "0");
+  apply();
+  EXPECT_EQ(below_first_line(read(kDataplane)), line + " 3c:fd:fe:00:00:02\n") << "another card that is wanted there";
+}
+
 TEST_F(Setup, TellsWhatNoFileCanDo) {
   put("/sys/devices/system/cpu/cpu2/cpufreq/scaling_governor", "powersave");
   synchronised_ = false;
