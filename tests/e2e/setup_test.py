@@ -93,3 +93,11 @@ def test_its_view_shows_lines_and_commands(machine):
 def test_apply_and_undo_at_once_is_wrong_usage(machine):
     assert "allowed: one of them" in machine.setup("--apply", "--undo", code=2)
     assert machine.files() == {}
+
+
+def test_what_is_left_out_has_to_be_a_setting_that_is_known(machine):
+    told = machine.setup("--without", "net.ipv4.ip_forwards", code=2)
+    assert "--without net.ipv4.ip_forwards: no such setting here; allowed: " in told and "net.ipv4.ip_forward," in told
+    assert "allowed: one of them" in machine.setup("--undo", "--without", "net.ipv4.ip_forward", code=2)
+    (file,) = [file for file in machine.setup("--without", "net/ipv4/ip_forward")["files"] if file["path"].endswith("60-sluice-lab.conf")]
+    assert "net.ipv4.ip_forward = 1" not in file["added"] and "-net/ipv4/conf/slb0/rp_filter = 2" in file["added"]

@@ -56,8 +56,10 @@ std::string view_of(const Plan& plan, bool written) {
   for (const Finding& finding : plan.by_hand)
     out += fmt::format("  {}: {}\n      -> {}\n", printable(finding.topic), printable(finding.found),
                        printable(finding.advice));
-  if (!plan.changes_anything()) return out + "nothing to write\n";
-  out += written ? "written; to follow it now:\n" : "nothing is written yet; when it is, to follow it:\n";
+  if (!plan.changes_anything() && plan.to_apply.empty()) return out + "nothing to write\n";
+  out += !plan.changes_anything() ? "nothing to write; what is written is not in effect, to follow it:\n"
+         : written                ? "written; to follow it now:\n"
+                                  : "nothing is written yet; when it is, to follow it:\n";
   for (const std::string& command : plan.to_apply) out += fmt::format("  {}\n", command);
   return out;
 }
@@ -65,10 +67,22 @@ std::string view_of(const Plan& plan, bool written) {
 constexpr std::string_view kForeign =
     "is not of sluicectl setup, or was changed by hand since: move it away, or take the lines into it yourself";
 
+/// Complains of names of --without that are of nothing.
+Outcome require_known(const Patient& patient, const Report& report, const std::vector<std::string>& names) {
+  std::vector<std::string> known;
+  const auto unknown = unknown_names(patient, report, names, known);
+  if (unknown.empty()) return {};
+  return std::unexpected(Failure{Exit::kUsage, fmt::format("--without {}: no such setting here; allowed: {}",
+                                                           fmt::join(unknown, ", "), fmt::join(known, ", "))});
+}
+
 Outcome set_up(const Invocation& invocation, const Patient& patient) {
   const bool undo = invocation.has("undo");
-  const Plan plan = undo ? plan_of_undo(patient.machine, patient.config.instance)
-                         : plan_of(patient, examine(patient), invocation.texts("without"));
+  const Report report = undo ? Report{} : examine(patient);
+  const auto without = invocation.texts("without");
+  if (!undo)
+    if (auto known = require_known(patient, report, without); !known) return known;
+  const Plan plan = undo ? plan_of_undo(patient.machine, patient.config.instance) : plan_of(patient, report, without);
   const auto foreign = plan.foreign();
   if (invocation.has("apply") && !foreign.empty())
     return std::unexpected(
@@ -84,24 +98,28 @@ Outcome set_up(const Invocation& invocation, const Patient& patient) {
 Outcome setup(const Invocation& invocation) {
   if (invocation.has("apply") && invocation.has("undo"))
     return std::unexpected(Failure{Exit::kUsage, "--apply and --undo: allowed: one of them"});
+  if (invocation.has("undo") && !invocation.texts("without").empty())
+    return std::unexpected(Failure{Exit::kUsage, "--without and --undo: allowed: one of them"});
   return visit(invocation, [&](const Patient& patient) { return set_up(invocation, patient); });
 }
 
 }  // namespace
 
 Command setup_command() {
-  return {.name = "setup",
-          .help =
-              "Show the drop-in files that put right what the doctor found, and keep it so over a reboot: huge pages, "
-              "kernel settings, drivers of cards, the kernel's command line. Nothing is written without --apply",
-          .arguments = {},
-          .options = {{.name = "apply", .value = "", .help = "write them; files of others are never touched"},
-                      {.name = "without",
-                       .value = "NAME",
-                       .help = "settings to leave out, by name, such as net.ipv4.ip_forward or isolcpus",
-                       .many = true},
-                      {.name = "undo", .value = "", .help = "remove all that were written for this instance"}},
-          .run = setup};
+  return {
+      .name = "setup",
+      .help =
+          "Show the drop-in files that put right what the doctor found, and keep it so over a reboot: huge pages, "
+          "kernel settings, drivers of cards, the kernel's command line. Nothing is written without --apply",
+      .arguments = {},
+      .options = {{.name = "apply", .value = "", .help = "write them; files of others are never touched"},
+                  {.name = "without",
+                   .value = "NAME",
+                   .help =
+                       "settings to leave out, by name, such as net.ipv4.ip_forward or isolcpus; to be given each time",
+                   .many = true},
+                  {.name = "undo", .value = "", .help = "remove all that were written for this instance"}},
+      .run = setup};
 }
 
 }  // namespace sluice::ctl

@@ -11,7 +11,8 @@ namespace sluice::ctl {
 
 namespace {
 
-constexpr uint64_t kStrict = 1;  // RFC 3704
+constexpr uint64_t kStrict = 1;             // RFC 3704
+constexpr uint64_t kUsualNeighbours = 512;  // gc_thresh2 as the kernel comes
 
 /// Whether answers pass us, so that the servers have us for their gateway.
 bool is_gateway(const config::Config& config) {
@@ -29,7 +30,7 @@ void examine_forwarding(const Patient& patient, Report& report) {
                   fmt::format("sysctl {}=1, if this machine is their gateway for that, too", name),
                   {{Remedy::Kind::kSysctl, name, "1"}});
     else if (value)
-      report.ok(name, std::to_string(*value));
+      report.ok(name, std::to_string(*value), {{Remedy::Kind::kSysctl, name, std::to_string(*value)}});
   };
   examine_one(true, "net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward");
   examine_one(false, "net.ipv6.conf.all.forwarding", "/proc/sys/net/ipv6/conf/all/forwarding");
@@ -39,12 +40,15 @@ void examine_rp_filter(const Patient& patient, Report& report) {
   const auto value_of = [&](const std::string& interface) {
     return patient.machine.number(fmt::format("/proc/sys/net/ipv4/conf/{}/rp_filter", interface));
   };
-  const uint64_t all = value_of("all").value_or(0);
+  const uint64_t all = value_of("all").value_or(0), fresh = value_of("default").value_or(0);
   for (const config::Port& port : patient.config.dataplane.ports) {
     const auto own = value_of(port.twin);
     if (!own) continue;
     const std::string topic = "rp_filter, port " + port.name;
     const uint64_t value = std::max(all, *own);  // as the kernel takes it
+    const auto remedies_of = [&](uint64_t wanted) {
+      return Remedies{{Remedy::Kind::kSysctl, "net/ipv4/conf/" + port.twin + "/rp_filter", std::to_string(wanted)}};
+    };
     if (value == kStrict)
       report.warn(topic,
                   fmt::format("1 (strict) on {}: the kernel drops what comes from where it has another way to, such as "
@@ -52,9 +56,9 @@ void examine_rp_filter(const Patient& patient, Report& report) {
                               port.twin),
                   fmt::format("sysctl net.ipv4.conf.{}.rp_filter=2{}", port.twin,
                               all == kStrict ? " (2 outweighs the 1 of \"all\")" : ""),
-                  {{Remedy::Kind::kSysctl, "net/ipv4/conf/" + port.twin + "/rp_filter", "2"}});
+                  remedies_of(2));
     else
-      report.ok(topic, fmt::format("{} on {}", value, port.twin));
+      report.ok(topic, fmt::format("{} on {}", value, port.twin), value == fresh ? Remedies{} : remedies_of(value));
   }
 }
 
@@ -83,7 +87,10 @@ void examine_neighbours(const Patient& patient, Report& report) {
           fmt::format("{} mail servers, and beyond {} (gc_thresh2) the kernel forgets the oldest", servers, *least),
           advice, remedies);
     else
-      report.ok(topic, fmt::format("room for {}, {} mail servers", *most, servers));
+      report.ok(topic, fmt::format("room for {}, {} mail servers", *most, servers),
+                servers < kUsualNeighbours ? Remedies{}
+                                           : Remedies{{Remedy::Kind::kSysctl, name + "2", std::to_string(*least)},
+                                                      {Remedy::Kind::kSysctl, name + "3", std::to_string(*most)}});
   }
 }
 

@@ -72,6 +72,13 @@ bool counts_two_mebibytes(const Machine& machine) {
   return at == std::string::npos || text.substr(at, text.find('\n', at) - at).ends_with(" 2048 kB");
 }
 
+/// What keeps the pages that are there now.
+Remedies as_now(const Machine& machine, const std::string& directory) {
+  const uint64_t pages = machine.number(directory + "/hugepages-2048kB/nr_hugepages").value_or(0);
+  if (pages == 0 || !counts_two_mebibytes(machine)) return {};
+  return {{Remedy::Kind::kSysctl, "vm.nr_hugepages", std::to_string(pages)}};
+}
+
 }  // namespace
 
 void examine_memory(const Patient& patient, Report& report) {
@@ -82,7 +89,8 @@ void examine_memory(const Patient& patient, Report& report) {
   const uint64_t free = mebibytes(patient.machine, directory, "free_hugepages");
   const bool runs = !running(patient, "sluice-dataplane").empty();
   if (runs && total > 0)
-    report.ok(kTopic, fmt::format("{} MiB, {} MiB of them free, and sluice-dataplane runs", total, free));
+    report.ok(kTopic, fmt::format("{} MiB, {} MiB of them free, and sluice-dataplane runs", total, free),
+              as_now(patient.machine, directory));
   else if (free < dataplane.memory_mb) {
     const uint64_t pages = (total - free) / 2 + (dataplane.memory_mb + 1) / 2 + 64;
     report.fail(kTopic,
@@ -92,7 +100,8 @@ void examine_memory(const Patient& patient, Report& report) {
                     ? Remedies{{Remedy::Kind::kSysctl, "vm.nr_hugepages", std::to_string(pages)}}
                     : Remedies{});
   } else {
-    report.ok(kTopic, fmt::format("{} MiB are free, {} MiB are wanted", free, dataplane.memory_mb));
+    report.ok(kTopic, fmt::format("{} MiB are free, {} MiB are wanted", free, dataplane.memory_mb),
+              as_now(patient.machine, directory));
   }
   examine_nodes(patient, report);
 }

@@ -64,6 +64,15 @@ Line line_of(const Remedy& remedy) {
   return {key, key + remedy.value + "\""};
 }
 
+std::string name_in(const std::string& line, Remedy::Kind kind) {
+  // What stands before a name in such a line, with any name.
+  const std::string before = line_of({kind, "*", ""}).key;
+  const size_t start = line.starts_with('-')                                  ? 1
+                       : line.starts_with(before.substr(0, before.find('*'))) ? before.find('*')
+                                                                              : 0;
+  return line.substr(start, line.find_first_of(" =", start) - start);
+}
+
 bool has_key(const std::string& text, const std::string& key) {
   return text == key || ((key.ends_with('=') || key.ends_with(' ')) && text.starts_with(key));
 }

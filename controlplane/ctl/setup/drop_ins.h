@@ -28,6 +28,9 @@ struct Line {
 };
 Line line_of(const Remedy& remedy);
 
+/// The name of the setting in a line of a file of that kind.
+std::string name_in(const std::string& line, Remedy::Kind kind);
+
 /// Whether `text` says the same thing as lines with that key, with whatever value.
 bool has_key(const std::string& text, const std::string& key);
 

@@ -22,6 +22,10 @@ std::string own_text(std::string_view instance, std::string_view body) {
       instance, digest(body), body);
 }
 
+bool is_of_setup(std::string_view text) {
+  return text.starts_with("# Of sluicectl setup, instance ");
+}
+
 Found find_own(const Machine& machine, const std::string& path, std::string_view instance) {
   if (!machine.target(path).empty()) return {Owner::kOthers, ""};
   if (!machine.has(path)) return {};

@@ -16,6 +16,9 @@ namespace sluice::ctl {
 /// `body` with the first line above it. The body ends with a line's end.
 std::string own_text(std::string_view instance, std::string_view body);
 
+/// Whether a text begins as those of setup do, of whichever instance, and whether or not it was changed by hand.
+bool is_of_setup(std::string_view text);
+
 enum class Owner : uint8_t { kNobody, kSetup, kOthers };
 
 struct Found {

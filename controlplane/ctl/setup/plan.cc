@@ -12,6 +12,7 @@
 #include "config/schema/devices.h"
 #include "controlplane/base/state_file.h"
 #include "controlplane/ctl/setup/drop_ins.h"
+#include "controlplane/ctl/setup/elsewhere.h"
 #include "controlplane/ctl/setup/own_file.h"
 
 namespace sluice::ctl {
@@ -94,22 +95,35 @@ Lines merged(Lines lines, const Remedies& remedies, Remedy::Kind kind) {
   return lines;
 }
 
+/// A sysctl's name may be written either way.
+bool is_one_of(const std::string& name, const std::vector<std::string>& names) {
+  return std::ranges::any_of(names, [&](const std::string& other) { return plain_name(other) == plain_name(name); });
+}
+
 /// What of the report files can do, and what they cannot.
 struct Sorted {
   Remedies remedies;
+  Remedies missing;  // those of them that are not in effect
   std::vector<Finding> by_hand;
 };
 
-Sorted sort_out(const Report& report, bool has_grub, const std::vector<std::string>& unwanted) {
+Sorted sort_out(const Patient& patient, const Report& report, const std::vector<std::string>& unwanted) {
+  const bool has_grub = patient.machine.has("/etc/default/grub");
   Sorted out;
   for (const Finding& finding : report.findings()) {
     bool all = !finding.remedies.empty();
     for (const Remedy& remedy : finding.remedies) {
-      const bool is_unwanted = std::ranges::find(unwanted, remedy.name) != unwanted.end();
-      if (is_unwanted || (remedy.kind == Remedy::Kind::kBoot && !has_grub))
+      if (is_one_of(remedy.name, unwanted) || (remedy.kind == Remedy::Kind::kBoot && !has_grub)) {
         all = false;
-      else
-        out.remedies.push_back(remedy);
+        continue;
+      }
+      const bool is_well = finding.grade == Grade::kOk;
+      Settled settled = settle(patient.machine, patient.config.instance, remedy, is_well);
+      if (!settled.conflict.empty())
+        out.by_hand.push_back({finding.grade, remedy.name, finding.found, std::move(settled.conflict), {}});
+      if (!settled.remedy) continue;
+      if (!is_well) out.missing.push_back(*settled.remedy);
+      out.remedies.push_back(std::move(*settled.remedy));
     }
     if (finding.grade != Grade::kOk && !all) out.by_hand.push_back(finding);
   }
@@ -120,14 +134,42 @@ bool is_written(const Change& change) {
   return change.kind != Change::Kind::kSame && change.kind != Change::Kind::kForeign;
 }
 
+/// Whether the machine has still to be told.
+bool is_followed(const Change& change) {
+  return is_written(change) || change.is_pending;
+}
+
 /// Whether a change waits for GRUB; then nothing else needs a command, as the reboot does it.
 bool waits_for_grub(const Plan& plan, const std::string& instance) {
   const std::string path = drop_in_of(Remedy::Kind::kBoot, instance).path;
   return std::ranges::any_of(plan.changes,
-                             [&](const Change& change) { return is_written(change) && change.path == path; });
+                             [&](const Change& change) { return is_followed(change) && change.path == path; });
+}
+
+/// Whether something of that kind is not in effect. A module is loaded by whoever binds a card.
+bool waits(const Remedies& missing, Remedy::Kind kind) {
+  return kind != Remedy::Kind::kModule &&
+         std::ranges::any_of(missing, [&](const Remedy& remedy) { return remedy.kind == kind; });
 }
 
 }  // namespace
+
+std::vector<std::string> unknown_names(const Patient& patient, const Report& report,
+                                       const std::vector<std::string>& names, std::vector<std::string>& known) {
+  std::set<std::string> found;
+  for (const Finding& finding : report.findings())
+    for (const Remedy& remedy : finding.remedies) found.insert(plain_name(remedy.name));
+  for (const Remedy::Kind kind : kDropIns) {
+    const DropIn place = drop_in_of(kind, patient.config.instance);
+    for (const std::string& line :
+         lines_of(find_own(patient.machine, place.path, patient.config.instance).body, place.head))
+      found.insert(plain_name(name_in(line, kind)));
+  }
+  known.assign(found.begin(), found.end());
+  std::vector<std::string> out = names;
+  std::erase_if(out, [&](const std::string& name) { return found.contains(plain_name(name)); });
+  return out;
+}
 
 bool Plan::changes_anything() const {
   return std::ranges::any_of(changes, is_written);
@@ -142,7 +184,7 @@ std::vector<std::string> Plan::foreign() const {
 
 Plan plan_of(const Patient& patient, const Report& report, const std::vector<std::string>& unwanted) {
   const std::string& instance = patient.config.instance;
-  Sorted sorted = sort_out(report, patient.machine.has("/etc/default/grub"), unwanted);
+  Sorted sorted = sort_out(patient, report, unwanted);
   Plan out{.by_hand = std::move(sorted.by_hand)};
   for (const Remedy::Kind kind : kDropIns) {
     const DropIn place = drop_in_of(kind, instance);
@@ -152,12 +194,13 @@ Plan plan_of(const Patient& patient, const Report& report, const std::vector<std
     if (kind == Remedy::Kind::kDriver)
       std::erase_if(
           kept, [bound = bindings_of(patient.config)](const std::string& line) { return !has_one_of(line, bound); });
-    for (const std::string& name : unwanted) erase_line(kept, line_of({kind, name, ""}).key);
+    std::erase_if(kept, [&](const std::string& line) { return is_one_of(name_in(line, kind), unwanted); });
     const Lines wanted = merged(std::move(kept), sorted.remedies, kind);
     if (old.empty() && wanted.empty()) continue;
     Change change = change_of(place.path, instance, place, old, wanted);
     if (found.owner == Owner::kOthers) change.kind = Change::Kind::kForeign;
-    if (is_written(change)) out.to_apply.push_back(place.apply);
+    change.is_pending = change.kind == Change::Kind::kSame && waits(sorted.missing, kind);
+    if (is_followed(change)) out.to_apply.push_back(place.apply);
     out.changes.push_back(std::move(change));
   }
   if (waits_for_grub(out, instance)) out.to_apply = {"update-grub", "reboot"};

@@ -25,6 +25,7 @@ struct Change {
   std::string path;
   std::vector<std::string> added, removed;  // lines
   std::string text;                         // of the whole file; "" where it goes
+  bool is_pending = false;                  // as it should be, and the machine does not follow it yet
 };
 
 struct Plan {
@@ -41,6 +42,10 @@ struct Plan {
 /// the configuration. `unwanted`: names of settings that are not to be written ("net.ipv4.ip_forward", "isolcpus");
 /// what they are for is to be done by hand.
 Plan plan_of(const Patient& patient, const Report& report, const std::vector<std::string>& unwanted = {});
+
+/// Which of the names are none of a setting that is missing, kept or written; `known`: those that are.
+std::vector<std::string> unknown_names(const Patient& patient, const Report& report,
+                                       const std::vector<std::string>& names, std::vector<std::string>& known);
 
 /// All own files of the instance go.
 Plan plan_of_undo(const Machine& machine, const std::string& instance);

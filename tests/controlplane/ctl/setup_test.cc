@@ -129,7 +129,7 @@ TEST_F(Setup, KeepsACardThatWasBoundByHand) {
   apply();
   EXPECT_EQ(below_first_line(read(kDataplane)),
             "[Service]\nExecStartPre=+" + std::string(kBindCard) + " 0000:3b:00.0 vfio-pci\n");
-  EXPECT_EQ(written().size(), 2U);  // and its module
+  EXPECT_TRUE(written().contains(kModules));
 }
 
 TEST_F(Setup, WritesByWhatACardIsKnownAndKeepsItWhileDpdkHasTheCard) {
@@ -153,6 +153,129 @@ TEST_F(Setup, WritesByWhatACardIsKnownAndKeepsItWhileDpdkHasTheCard) {
   put(interface + "/addr_assign_type", "0");
   apply();
   EXPECT_EQ(below_first_line(read(kDataplane)), line + " 3c:fd:fe:00:00:02\n") << "another card that is wanted there";
+}
+
+TEST_F(Setup, KeepsWhatWasSetByHandUnlessAFileDoes) {
+  follow();
+  put("/proc/sys/net/ipv4/conf/slf0/rp_filter", "2");
+  put("/proc/sys/net/ipv4/conf/default/rp_filter", "1");
+  put("/proc/sys/net/ipv4/conf/slb0/rp_filter", "1");
+  put("/proc/sys/net/ipv4/conf/all/rp_filter", "0");
+  apply();
+  EXPECT_EQ(below_first_line(read(kSysctl)),
+            "-net/ipv4/conf/slb0/rp_filter = 2\n-net/ipv4/conf/slf0/rp_filter = 2\nnet.ipv4.ip_forward = 1\n"
+            "vm.nr_hugepages = 576\n");
+  undo();
+  put("/usr/lib/sysctl.d/50-operator.conf", "# net.ipv4.ip_forward = 1\n-net/ipv4/ip_forward=1\n");
+  put("/etc/sysctl.conf", "net.ipv4.conf.slf0.rp_filter = 2");
+  put("/proc/cmdline", "quiet hugepages=600");
+  apply();
+  EXPECT_EQ(below_first_line(read(kSysctl)), "-net/ipv4/conf/slb0/rp_filter = 2\n") << "of the others there are files";
+  put("/etc/sysctl.d/50-operator.conf", "net.ipv4.ip_forward = 0");
+  apply();
+  EXPECT_NE(read(kSysctl).find("net.ipv4.ip_forward = 1\n"), std::string::npos) << "/etc has it instead of /usr/lib";
+}
+
+TEST_F(Setup, DoesNotLowerItsPagesWhenTheKernelFoundFewer) {
+  apply();
+  follow();
+  put(kPages + "nr_hugepages", "570");
+  put(kPages + "free_hugepages", "570");
+  EXPECT_FALSE(plan().changes_anything());
+}
+
+TEST_F(Setup, KeepsRoomForManyNeighbours) {
+  const auto remedies = [&] {
+    const Machine machine = this->machine();
+    Report report;
+    examine_kernel({config_, machine, ""}, report);
+    return report.findings().back().remedies;
+  };
+  put("/proc/sys/net/ipv4/neigh/default/gc_thresh2", "2048");
+  put("/proc/sys/net/ipv4/neigh/default/gc_thresh3", "4096");
+  EXPECT_EQ(remedies(), Remedies{}) << "the kernel has room for two servers as it comes";
+  config::Backend server = config_.pools[0].backends[0];
+  for (int i = 0; i < 600; i++) {
+    server.address = *config::IpAddress::parse("10.1." + std::to_string(i / 200) + "." + std::to_string(i % 200));
+    config_.pools[0].backends.push_back(server);
+  }
+  EXPECT_EQ(remedies(), (Remedies{{Remedy::Kind::kSysctl, "net.ipv4.neigh.default.gc_thresh2", "2048"},
+                                  {Remedy::Kind::kSysctl, "net.ipv4.neigh.default.gc_thresh3", "4096"}}));
+}
+
+TEST_F(Setup, TakesTheLargerCountOfTwoInstances) {
+  const std::string theirs = "/etc/sysctl.d/60-sluice-edge2.conf";
+  put(theirs, own_text("edge2", "net.ipv4.neigh.default.gc_thresh2 = 600\nvm.nr_hugepages = 2000\n"));
+  start(60, "/usr/sbin/sluice-dataplane --config /etc/sluice/edge2.cfg");
+  const Plan both = apply();
+  EXPECT_NE(read(kSysctl).find("vm.nr_hugepages = 2000\n"), std::string::npos) << read(kSysctl);
+  EXPECT_NE(read(kSysctl).find("gc_thresh2 = 600\n"), std::string::npos) << read(kSysctl);
+  EXPECT_NE(read(kSysctl).find("gc_thresh3 = 1032\n"), std::string::npos) << read(kSysctl);
+  EXPECT_FALSE(std::ranges::count(topics(both.by_hand), "vm.nr_hugepages"));
+  put(theirs, own_text("edge2", "vm.nr_hugepages = 100\n"));
+  Plan smaller = plan();
+  EXPECT_EQ(std::ranges::count(topics(smaller.by_hand), "vm.nr_hugepages"), 1) << "theirs is read later, and outweighs";
+  fs::remove_all(root_ + "/proc/60");
+  put(theirs, own_text("edge2", "vm.nr_hugepages = 2000\n"));
+  smaller = plan();
+  const auto found = std::ranges::find(smaller.by_hand, "vm.nr_hugepages", &Finding::topic);
+  ASSERT_NE(found, smaller.by_hand.end());
+  EXPECT_NE(found->advice.find("does not run"), std::string::npos) << "its pages count as free: " << found->advice;
+}
+
+TEST_F(Setup, LeavesAWordOfTheCommandLineThatIsThereWithAnotherValue) {
+  put("/proc/cmdline", "BOOT_IMAGE=/vmlinuz isolcpus=2 iommu=pt");
+  put("/etc/default/grub", "GRUB_CMDLINE_LINUX=\"nohz_full=1\"");
+  const Plan planned = apply();
+  EXPECT_EQ(read(kGrub).find("isolcpus"), std::string::npos);
+  EXPECT_EQ(read(kGrub).find("nohz_full"), std::string::npos);
+  EXPECT_NE(read(kGrub).find("rcu_nocbs=2,3"), std::string::npos);
+  const auto by_hand = topics(planned.by_hand);
+  EXPECT_EQ(std::ranges::count(by_hand, "isolcpus"), 1);
+  EXPECT_EQ(std::ranges::count(by_hand, "nohz_full"), 1);
+  put("/etc/default/grub.d/60-sluice-edge2.cfg",
+      own_text("edge2", "GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX rcu_nocbs=4,5\"\n"));
+  EXPECT_EQ(std::ranges::count(topics(plan().by_hand), "rcu_nocbs"), 1) << "of another instance";
+}
+
+TEST_F(Setup, ChangesItsOwnWordOfTheCommandLine) {
+  apply();
+  put("/proc/cmdline", "intel_iommu=on iommu=pt isolcpus=2,3 nohz_full=2,3 rcu_nocbs=2,3");
+  put("/sys/devices/system/cpu/isolated", "2-3");
+  put("/sys/devices/system/cpu/online", "0-7");
+  config_.dataplane.lcores = "4-5";
+  apply();
+  EXPECT_NE(read(kGrub).find(" isolcpus=4,5\""), std::string::npos) << read(kGrub);
+}
+
+TEST_F(Setup, NamesItsCommandsAgainUntilTheyAreFollowed) {
+  apply();
+  const Plan again = plan();
+  EXPECT_FALSE(again.changes_anything());
+  EXPECT_EQ(again.to_apply, (Words{"update-grub", "reboot"}));
+  follow();
+  put("/proc/sys/net/ipv4/ip_forward", "0");
+  EXPECT_EQ(plan().to_apply, Words{std::string("sysctl -p ") + kSysctl});
+}
+
+TEST_F(Setup, KnowsTheNamesThatCanBeLeftOut) {
+  apply();
+  follow();
+  const Machine machine = this->machine();
+  const Patient patient{config_, machine, "/etc/sluice/edge1.cfg"};
+  const Report report = examine(patient);
+  Words known;
+  EXPECT_EQ(unknown_names(patient, report,
+                          {"net/ipv4/ip_forward", "isolcpus", "net.ipv4.conf.slf0.rp_filter", "isolcpu", ""}, known),
+            (Words{"isolcpu", ""}));
+  EXPECT_EQ(known,
+            (Words{"0000:3b:00.0", "intel_iommu", "iommu", "isolcpus", "net.ipv4.conf.slf0.rp_filter",
+                   "net.ipv4.ip_forward", "net.ipv4.neigh.default.gc_thresh2", "net.ipv4.neigh.default.gc_thresh3",
+                   "nohz_full", "rcu_nocbs", "vfio-pci", "vm.nr_hugepages"}));
+  const Plan less = plan_of(patient, report, {"net/ipv4/ip_forward", "net.ipv4.conf.slf0.rp_filter"});
+  ASSERT_TRUE(carry_out(less, root_));
+  EXPECT_EQ(read(kSysctl).find("ip_forward"), std::string::npos) << read(kSysctl);
+  EXPECT_EQ(read(kSysctl).find("rp_filter"), std::string::npos) << read(kSysctl);
 }
 
 TEST_F(Setup, TellsWhatNoFileCanDo) {
