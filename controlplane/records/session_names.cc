@@ -2,6 +2,7 @@
 #include "controlplane/records/session_names.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace sluice::control {
 
@@ -9,10 +10,32 @@ namespace {
 
 constexpr uint64_t kTurnsBetween = 50;  // names change by a reload only; a record's may be so many turns old
 
+std::shared_ptr<const BackendNames> names_of(const Member& member) {
+  return std::make_shared<const BackendNames>(member.pool, member.name, member.address.to_string(), member.port);
+}
+
 }  // namespace
 
 void SessionNames::begin_turn() {
-  turn_++;
+  if (turn_++ % kTurnsBetween == 0) remember_backends();
+}
+
+/// Those of which nothing is known yet.
+void SessionNames::remember_backends() {
+  const ChannelMapping* mapping = channel_.mapping();
+  if (mapping == nullptr || mapping->workers() == 0) return;
+  const auto& identities = mapping->worker_stats(0).backend_ids;
+  std::unordered_map<uint64_t, const Member*> members;
+  for (size_t id = 0; id < channel::kMaxBackends; id++) {
+    KnownBackend& known = backends_[id];
+    const uint64_t key = identities[id].key;
+    const uint16_t generation = identities[id].generation;
+    if (key == 0 || (known.names != nullptr && known.generation == generation)) continue;
+    if (members.empty())
+      for (const Member& member : model_.members()) members.emplace(member.key, &member);
+    if (const auto found = members.find(key); found != members.end())
+      known = {.turn = turn_, .generation = generation, .names = names_of(*found->second)};
+  }
 }
 
 std::shared_ptr<const ServiceNames> SessionNames::service(uint32_t worker, channel::ServiceId id) {
@@ -57,7 +80,7 @@ std::shared_ptr<const BackendNames> SessionNames::look_up_backend(uint64_t key) 
   if (key == 0) return nullptr;
   const auto found = std::ranges::find(model_.members(), key, &Member::key);
   if (found == model_.members().end()) return nullptr;
-  return std::make_shared<const BackendNames>(found->pool, found->name, found->address.to_string(), found->port);
+  return names_of(*found);
 }
 
 }  // namespace sluice::control

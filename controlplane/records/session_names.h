@@ -44,8 +44,9 @@ class SessionNames {
   SessionNames(const Model& model, const ChannelClient& channel)
       : model_(model), channel_(channel), services_(channel::kMaxServices), backends_(channel::kMaxBackends) {}
 
-  /// Looks again at what ids mean now; to be called before the records of one turn. After a new connection, ids may
-  /// mean something else, and so they do after a reload.
+  /// Looks again at what ids mean now, now and then; to be called before the records of one turn. After a new
+  /// connection, ids may mean something else, and so they do after a reload. Backends are remembered before any record
+  /// names them: when the records come of one that has left, its id may have been given up.
   void begin_turn();
 
   std::shared_ptr<const ServiceNames> service(uint32_t worker, channel::ServiceId id);
@@ -62,6 +63,7 @@ class SessionNames {
     std::shared_ptr<const BackendNames> names;
   };
 
+  void remember_backends();
   std::shared_ptr<const ServiceNames> look_up_service(uint64_t key) const;
   std::shared_ptr<const BackendNames> look_up_backend(uint64_t key) const;
 
