@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 namespace sluice::control {
 
@@ -17,7 +18,10 @@ std::shared_ptr<const BackendNames> names_of(const Member& member) {
 }  // namespace
 
 void SessionNames::begin_turn() {
-  if (turn_++ % kTurnsBetween == 0) remember_backends();
+  const Publisher* publisher = channel_.publisher();
+  const uint64_t applied = publisher == nullptr ? 0 : publisher->acknowledged();
+  const bool news = std::exchange(applied_, applied) != applied;
+  if (turn_++ % kTurnsBetween == 0 || news) remember_backends();
 }
 
 /// Those of which nothing is known yet.

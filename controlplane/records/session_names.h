@@ -45,8 +45,9 @@ class SessionNames {
       : model_(model), channel_(channel), services_(channel::kMaxServices), backends_(channel::kMaxBackends) {}
 
   /// Looks again at what ids mean now, now and then; to be called before the records of one turn. After a new
-  /// connection, ids may mean something else, and so they do after a reload. Backends are remembered before any record
-  /// names them: when the records come of one that has left, its id may have been given up.
+  /// connection, ids may mean something else, and so they do after a reload. Backends are remembered as soon as every
+  /// worker knows them, before any record names them: when the records come of one that has left, its id may have been
+  /// given up.
   void begin_turn();
 
   std::shared_ptr<const ServiceNames> service(uint32_t worker, channel::ServiceId id);
@@ -70,6 +71,7 @@ class SessionNames {
   const Model& model_;
   const ChannelClient& channel_;
   uint64_t turn_ = 0;
+  uint64_t applied_ = 0;  // what every worker had, when backends were remembered last
   std::vector<KnownService> services_;
   std::vector<KnownBackend> backends_;
 };

@@ -103,7 +103,7 @@ template <bool kMayShed>
   if (verdict != ParseVerdict::kTcp) [[unlikely]] {
     if (!meet_exception(how, mbuf, packet, verdict)) return kept;
   }
-  const auto end = [&](bool is_source) [[gnu::always_inline]] {
+  const auto end = [&](bool is_source) __attribute__((always_inline)) {
     if (fast) return end_of_fast(*mbuf, is_source);
     if (fast_v6) return end_of_fast_v6(*mbuf, is_source);
     return is_source ? packet.source : packet.destination;
