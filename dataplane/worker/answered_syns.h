@@ -4,8 +4,9 @@
 // segment is lost that acknowledges the answer, the client takes the connection for open and waits for the server to
 // speak, and nobody else remembers it. So the answer is kept for three seconds, as it was sent, and sent again twice: a
 // client that has it acknowledges it once more (RFC 9293 section 3.10.7.4). There is a fixed number of places. Under a
-// flood they are taken, and other answers are not kept: nothing is touched for these, and forged addresses hear no more
-// than kPlaces of them again. Thread safety: none; one worker owns it.
+// flood half of them are taken, and what else is answered to addresses that have never had a session here is not kept:
+// forged addresses hear no more than so many answers again. The other half is for clients that are known, who give
+// their places back as soon as they are heard. Thread safety: none; one worker owns it.
 #pragma once
 
 #include <array>
@@ -16,6 +17,7 @@
 #include "dataplane/packet/syn_ack.h"
 #include "dataplane/worker/burst.h"
 #include "dataplane/worker/context.h"
+#include "dataplane/worker/known_clients.h"
 
 namespace sluice {
 
@@ -34,10 +36,15 @@ struct AnsweredSyn : RetryLinks {
 class AnsweredSyns {
  public:
   static constexpr uint32_t kPlaces = 8192;
+  static constexpr uint32_t kForStrangers = kPlaces / 2;
   static constexpr uint32_t kResendsPerPoll = 32;
 
-  explicit AnsweredSyns(const Context& context) noexcept
-      : clock_(context.clock), counters_(context.counters), state_(context.state), egress_(context.egress) {
+  AnsweredSyns(const Context& context, const KnownClients& known) noexcept
+      : clock_(context.clock),
+        counters_(context.counters),
+        state_(context.state),
+        egress_(context.egress),
+        known_(known) {
     first_in_slot_.fill(Queues::kNone);
   }
 
@@ -45,7 +52,7 @@ class AnsweredSyns {
   /// again has the same number, and is kept once.
   void keep(uint32_t port, const rte_mbuf& answer, const Packet& syn, uint32_t sequence) noexcept {
     const uint32_t bytes = rte_pktmbuf_data_len(&answer);
-    if (kept_.size() == kPlaces || bytes > AnsweredSyn::kMostBytes || find(sequence) != Queues::kNone) return;
+    if (!has_room_for(syn.source.address) || bytes > AnsweredSyn::kMostBytes || find(sequence) != Queues::kNone) return;
     const uint32_t entry = kept_.add(kNoFlow, clock_.now32_ms());
     AnsweredSyn& one = kept_[entry];
     one.vip = syn.destination;
@@ -76,6 +83,10 @@ class AnsweredSyns {
   }
 
  private:
+  bool has_room_for(const Address& client) const noexcept {
+    return kept_.size() < kForStrangers || (kept_.size() < kPlaces && known_.knows(client));
+  }
+
   using Queues = RetryQueues<AnsweredSyn, std::array<uint32_t, 2>{1000, 2000}, kPlaces>;
 
   /// Our numbers are of a keyed hash: nobody can fill a slot on purpose. Their low bits are no hash.
@@ -106,6 +117,7 @@ class AnsweredSyns {
   Counters& counters_;
   const ForwardingState& state_;
   Egress& egress_;
+  const KnownClients& known_;
   std::array<uint32_t, kPlaces> first_in_slot_;  // index by our number
   Queues kept_;
 };

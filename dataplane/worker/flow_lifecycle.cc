@@ -15,7 +15,7 @@ Counter gauge_of(TcpState state) {
 }  // namespace
 
 FlowLifecycle::FlowLifecycle(const Context& context, SmtpObserver& observer, ProxyInjector& proxy, Resets& resets,
-                             SessionRecorder& records, SourceLimits& limits) noexcept
+                             SessionRecorder& records, SourceLimits& limits, KnownClients& known) noexcept
     : clock_(context.clock),
       counters_(context.counters),
       flows_(context.flows),
@@ -26,6 +26,7 @@ FlowLifecycle::FlowLifecycle(const Context& context, SmtpObserver& observer, Pro
       records_(records),
       teller_(context.clock, context.counters, context.setup.tells),
       limits_(limits),
+      known_(known),
       ring_(context.flows) {}
 
 void FlowLifecycle::count_adopted() noexcept {
@@ -35,7 +36,11 @@ void FlowLifecycle::count_adopted() noexcept {
     take_up(i);
     const Flow& flow = flows_[i];
     counters_.count(gauge_of(flow.state));
-    if (is_embryonic(flow.state)) join_ring(i);
+    if (is_embryonic(flow.state)) {
+      join_ring(i);
+    } else {
+      known_.note(flow.client);
+    }
     if ((flow.flags & kFlowCounted) == 0) continue;
     counters_.service(flow.service).flows_now++;
     counters_.backend(flow.backend).flows_now++;
@@ -136,6 +141,7 @@ void FlowLifecycle::set_state(Flow& flow, TcpState state) noexcept {
     counters_.count(Counter::kFlowsEstablished);
     counters_.service(flow.service).flows_established++;
     counters_.backend(flow.backend).flows_established++;
+    known_.note(flow.client);
     teller_.changed(flows_.index_of(flow));
   } else if (is_over(state)) {
     counters_.count(state == TcpState::kClosed ? Counter::kFlowsClosed : Counter::kFlowsReset);

@@ -12,6 +12,7 @@
 #include "dataplane/worker/context.h"
 #include "dataplane/worker/embryonic_ring.h"
 #include "dataplane/worker/flow_teller.h"
+#include "dataplane/worker/known_clients.h"
 #include "dataplane/worker/proxy_injector.h"
 #include "dataplane/worker/resets.h"
 #include "dataplane/worker/session_recorder.h"
@@ -22,7 +23,7 @@ namespace sluice {
 class FlowLifecycle {
  public:
   FlowLifecycle(const Context& context, SmtpObserver& observer, ProxyInjector& proxy, Resets& resets,
-                SessionRecorder& records, SourceLimits& limits) noexcept;
+                SessionRecorder& records, SourceLimits& limits, KnownClients& known) noexcept;
 
   /// Takes up and counts the flows of an earlier process that the table has adopted.
   void count_adopted() noexcept;
@@ -81,6 +82,7 @@ class FlowLifecycle {
   SessionRecorder& records_;
   FlowTeller teller_;
   SourceLimits& limits_;
+  KnownClients& known_;
   FlowIndex over_limit_ = kNoFlow;
   EmbryonicRing ring_;
   DisplacedHandshakes displaced_;

@@ -21,6 +21,7 @@ namespace sluice {
 /// What is asked of the worker that gets an mbuf.
 enum class Handed : uint8_t {
   kProcess,   // yours by its client
+  kRepeated,  // likewise: a SYN that a worker which was behind has dropped before, and that has come again
   kAsk,       // a fragment or ICMP error whose flow is not known here; go on if it is not known there either
   kSend,      // forwarded; send it through port mbuf->port
   kSendMade,  // made by a worker; likewise

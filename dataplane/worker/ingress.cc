@@ -117,7 +117,7 @@ template <bool kMayShed>
   if (!how.mine) {
     const uint32_t owner = from_client ? ownership_.of_client(hash) : ownership_.of_reply(packet.destination, hash);
     if (owner != setup_.index) {
-      handover_.hand_over(owner, how.port, mbuf, {Handed::kProcess, 0});
+      handover_.hand_over(owner, how.port, mbuf, {kMayShed ? Handed::kProcess : Handed::kRepeated, 0});
       return kept;
     }
   }
@@ -173,6 +173,13 @@ uint32_t Worker::settle_syns(uint32_t kept) noexcept {
   return kept;
 }
 
+/// A SYN that has come again, as another worker found that is behind too: the client is not made to repeat it for each.
+[[gnu::noinline]] uint32_t Worker::enter_repeated(uint32_t kept, rte_mbuf* mbuf) noexcept {
+  if (!shedder_.drops_next_repeated()) return enter<false>(kept, arrival(mbuf->port, true, setup_.index), mbuf);
+  drop_at_once(mbuf->port, mbuf, Counter::kDropSynShed);
+  return kept;
+}
+
 /// Hands an ICMP error to the owner of the flow that it is about. False if it is none, or is ours.
 bool Worker::hand_over_quoted(uint32_t port, rte_mbuf* mbuf, const Packet& packet) noexcept {
   IcmpError error;
@@ -210,6 +217,8 @@ bool Worker::receive_handed() noexcept {
       } else if (note.what == Handed::kSendMade) {
         made++;
         egress_.send_made(mbuf->port, mbuf);
+      } else if (note.what == Handed::kRepeated) {
+        kept = enter_repeated(kept, mbuf);
       } else {
         kept = enter(kept, arrival(mbuf->port, true, note.what == Handed::kAsk ? note.asker : setup_.index), mbuf);
       }

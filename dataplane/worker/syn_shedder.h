@@ -69,6 +69,9 @@ class SynShedder {
   /// Whether the next SYN to a service is to be dropped if it comes for the first time: then it is to be put here.
   bool doubts_next() noexcept { return of_first_.takes_next(); }
 
+  /// Whether the next SYN is to be dropped that another worker found to come again.
+  bool drops_next_repeated() noexcept { return of_repeated_.takes_next(); }
+
   /// `source_hash`: of the SYN's source, under a secret. At most kMaxBurst may wait for settle(): meanwhile the memory
   /// comes that tells.
   void put(const Arrival& how, rte_mbuf* mbuf, uint64_t source_hash, uint32_t sequence) noexcept {

@@ -75,10 +75,11 @@ class Worker {
   bool take_up_held() noexcept;
   void parse(uint32_t port, uint32_t received) noexcept;
   /// Parses one frame and enters it into the burst at place `kept`, unless it is dealt with at once, waits for the
-  /// exception path, or is handed over. Returns the next place.
+  /// exception path, or is handed over. Returns the next place. Not `kMayShed`: a SYN that has come again, and passes.
   template <bool kMayShed = true>
   uint32_t enter(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept;
   uint32_t enter_slow(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept;
+  uint32_t enter_repeated(uint32_t kept, rte_mbuf* mbuf) noexcept;
   /// Drops the SYNs that wait for it, or enters them. Returns the next place.
   uint32_t settle_syns(uint32_t kept) noexcept;
   /// What `received` frames of one burst have become from place `kept` on, where all are from clients, or all from
@@ -151,14 +152,15 @@ class Worker {
   Punt punt_{context_};
   OneWay one_way_{context_};
   Resets resets_{context_, one_way_};
-  AnsweredSyns answered_{context_};
+  KnownClients known_clients_{setup_.hash_seed};
+  AnsweredSyns answered_{context_, known_clients_};
   Responder responder_{context_, answered_};
   IcmpErrors icmp_errors_{context_};
   ProxyInjector proxy_{context_};
   SynProxy syn_proxy_{context_, answered_};
   SessionRecorder records_{context_};
   SourceLimits limits_{context_};
-  FlowLifecycle lifecycle_{context_, observer_, proxy_, resets_, records_, limits_};
+  FlowLifecycle lifecycle_{context_, observer_, proxy_, resets_, records_, limits_, known_clients_};
   TcpTracker tracker_{context_, lifecycle_};
   Farewell farewell_{context_, observer_, lifecycle_, responder_};
   FlowExpiry expiry_{context_, observer_, resets_, lifecycle_, farewell_};

@@ -183,9 +183,10 @@ class FlowPartsTest : public PartsTest {
   std::unique_ptr<ProxyInjector> proxy_ = std::make_unique<ProxyInjector>(context_);
   SessionRecorder records_{context_};
   SourceLimits limits_{context_};
+  KnownClients known_clients_{setup_.hash_seed};
   std::unique_ptr<FlowLifecycle> lifecycle_ =
-      std::make_unique<FlowLifecycle>(context_, *observer_, *proxy_, resets_, records_, limits_);
-  std::unique_ptr<AnsweredSyns> answered_syns_ = std::make_unique<AnsweredSyns>(context_);
+      std::make_unique<FlowLifecycle>(context_, *observer_, *proxy_, resets_, records_, limits_, known_clients_);
+  std::unique_ptr<AnsweredSyns> answered_syns_ = std::make_unique<AnsweredSyns>(context_, known_clients_);
   std::unique_ptr<Responder> responder_ = std::make_unique<Responder>(context_, *answered_syns_);
   Farewell farewell_{context_, *observer_, *lifecycle_, *responder_};
 

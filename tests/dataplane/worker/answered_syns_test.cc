@@ -152,9 +152,31 @@ TEST_F(AnsweredSynsTest, AFloodTakesThePlacesAndNoMore) {
     bench_.turn(10);
     EXPECT_LE(bench_.front().take().size(), AnsweredSyns::kResendsPerPoll);
   }
-  EXPECT_EQ(resent(), 2 * AnsweredSyns::kPlaces);
+  EXPECT_EQ(resent(), 2 * AnsweredSyns::kForStrangers);
   ASSERT_TRUE(syn());
   EXPECT_EQ(wait().size(), 2u) << "there is room again";
+}
+
+TEST_F(AnsweredSynsTest, InAFloodThereIsRoomForWhoHasBeenHere) {
+  open();
+  open(kClient6, kVip6);
+  for (uint32_t n = 0; n < AnsweredSyns::kPlaces; n++) {
+    bench_.client_sends(from({Address::v4(Be32::of(0x0a640000 + n)), Be16::of(1024)}).syn().seq(n));
+    if (n % 32 != 31) continue;
+    bench_.turn();
+    bench_.front().take();
+  }
+  ASSERT_TRUE(syn(endpoint("198.51.100.9", 1025))) << "never here before";
+  ASSERT_TRUE(syn({kClient.address, Be16::of(7)}));
+  ASSERT_TRUE(syn({kClient6.address, Be16::of(7)}, kVip6));
+  std::vector<Endpoint> told;
+  for (uint32_t n = 0; n < 10 * AnsweredSyns::kPlaces / AnsweredSyns::kResendsPerPoll; n++) {
+    for (const ReadFrame& frame : after_turns(10).to_clients) told.push_back(frame.destination);
+  }
+  const auto heard = [&](const Endpoint& who) { return std::ranges::count(told, who); };
+  EXPECT_EQ(heard(endpoint("198.51.100.9", 1025)), 0);
+  EXPECT_EQ(heard({kClient.address, Be16::of(7)}), 2);
+  EXPECT_EQ(heard({kClient6.address, Be16::of(7)}), 2);
 }
 
 }  // namespace

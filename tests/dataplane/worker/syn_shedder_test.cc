@@ -235,5 +235,82 @@ TEST(SynShedderOfSeveralWorkers, AFullRingOfPacketsHandedOverCountsAsAFullQueue)
   bench.expect_counter_law();
 }
 
+/// The first of two workers receives all, and the second owns it. A client that both know keeps both behind.
+class BothOfTwoBehind : public ::testing::Test {
+ protected:
+  static constexpr uint32_t kClients = 64;
+  static constexpr uint32_t kPollsOfATurn = 4;  // of each worker
+  static constexpr uint32_t kWaiting = 1024;    // packets between the workers
+  static constexpr uint64_t kToMostMs = SynShedder::kJudgeMs * (SynShedder::kMost / SynShedder::kStep + 1);
+
+  void SetUp() override {
+    bench_.put_backend(0, endpoint("10.0.1.10", 2525));
+    bench_.put_service(0, kVip, {0});
+    bench_.turn();
+    for (uint32_t n = 0; clients_.size() <= kClients; n++) {
+      const Endpoint client{Address::v4(Be32::of(0xc6336400 + n)), Be16::of(4000)};
+      if (owner_of(bench_.worker(1).flows().hash(client), 2) == 1) clients_.push_back(client);
+    }
+    busy_ = clients_.back();
+    clients_.pop_back();
+  }
+
+  /// Each worker finds a full burst in each of these turns. Returns how many SYNs reach the backend.
+  uint32_t full(uint64_t turns, uint64_t ms) {
+    uint32_t through = 0;
+    for (uint64_t n = 0; n < turns; n++) {
+      first_takes(kPollsOfATurn * (kMaxBurst - kBurst));
+      segments(kPollsOfATurn * kBurst);
+      bench_.turn(ms);
+      for (const ReadFrame& frame : bench_.to_backends()) through += frame.flags == kTcpSyn ? 1 : 0;
+    }
+    return through;
+  }
+  void fill_ring() { first_takes(kWaiting); }
+  void idle(uint64_t ms) {
+    for (uint64_t n = 0; n < ms; n += SynShedder::kJudgeMs) bench_.turn(SynShedder::kJudgeMs);
+    bench_.to_backends();
+  }
+  uint32_t each_sends() {
+    for (const Endpoint& client : clients_) bench_.client_sends(Frame().from(client).to(kVip).syn().seq(1));
+    return full(2 * kWaiting / (kPollsOfATurn * kMaxBurst), 0);
+  }
+  bool both_shed() const {
+    const auto sheds = [&](uint32_t worker) {
+      return bench_.stats(worker).counters[static_cast<size_t>(Counter::kShedsSynsNow)] == 1;
+    };
+    return sheds(0) && sheds(1);
+  }
+
+  WorkerBench bench_{{.flow_capacity = 65536, .workers = 2, .spread = Spread::kHandover, .receive_descriptors = kRoom}};
+
+ private:
+  void segments(uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) bench_.client_sends(Frame().from(busy_).to(kVip).seq(1).ack(1));
+  }
+  void first_takes(uint32_t count) {
+    for (uint32_t taken = 0; taken < count; taken += kBurst) {
+      segments(kBurst);
+      bench_.worker(0).poll(bench_.now_ms());
+    }
+  }
+
+  std::vector<Endpoint> clients_;
+  Endpoint busy_;
+};
+
+TEST_F(BothOfTwoBehind, ASynThatComesAgainIsRepeatedOnceForBoth) {
+  fill_ring();
+  full(SynShedder::kTurnovers * kHandoverRingEntries / (kPollsOfATurn * kMaxBurst) + kToMostMs, 1);
+  ASSERT_TRUE(both_shed());
+  EXPECT_LT(each_sends(), kClients / 4);
+  idle(2 * SynShedder::kJudgeMs * SynShedder::kMost / SynShedder::kBack + 100);
+  fill_ring();
+  full(kToMostMs, 1);
+  ASSERT_TRUE(both_shed());
+  EXPECT_GT(each_sends(), kClients / 2);
+  bench_.expect_counter_law();
+}
+
 }  // namespace
 }  // namespace sluice::testing
