@@ -47,21 +47,21 @@ std::vector<int> build_as_in_the_paper(const std::vector<std::string>& names, ui
 
 void paper(benchmark::State& state) {
   const Fixture fixture(static_cast<size_t>(state.range(0)), false);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     benchmark::DoNotOptimize(build_as_in_the_paper(fixture.names, static_cast<uint32_t>(state.range(1))));
   }
 }
 
 void equal_weights(benchmark::State& state) {
   const Fixture fixture(static_cast<size_t>(state.range(0)), false);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     benchmark::DoNotOptimize(build_maglev(fixture.members, static_cast<uint32_t>(state.range(1))));
   }
 }
 
 void mixed_weights(benchmark::State& state) {
   const Fixture fixture(static_cast<size_t>(state.range(0)), true);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     benchmark::DoNotOptimize(build_maglev(fixture.members, static_cast<uint32_t>(state.range(1))));
   }
 }

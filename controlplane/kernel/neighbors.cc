@@ -149,7 +149,7 @@ void Neighbors::apply(netlink::Message message) {
     if (neighbor->gone) {
       neighbors_.erase(key);
     } else {
-      neighbors_[key] = std::move(*neighbor);
+      neighbors_[key] = *neighbor;
     }
   } else if (auto* route = std::get_if<netlink::Route>(&message)) {
     if (changed_routes_.size() < kMaxRoutesRemembered) {

@@ -206,6 +206,7 @@ void Model::refresh(Placement& placement) {
   ease_in(placement);
   judge(placement);
   std::vector<uint32_t> weights;
+  weights.reserve(placement.members.size());
   for (const size_t i : placement.members) {
     weights.push_back(placement.in_service ? table_weight(effective_weight(members_[i].factors())) : 0);
   }

@@ -52,9 +52,9 @@ struct Panic::Crowd {
 
 struct Panic::PlaceView {
   std::map<config::IpAddress, bool> failing;  // by host: all of its members do
-  Time heard{};                               // the latest of all, and the latest of another host
+  Time heard;                                 // the latest of all, and the latest of another host
   config::IpAddress heard_from;
-  Time heard_else{};
+  Time heard_else;
   std::optional<config::IpAddress> answers;  // a host that answered when it was last asked
   bool another_answers = false;
 
@@ -345,6 +345,7 @@ Standing Panic::judge_after_hold(const Member& member, const View& view) const {
 
 bool Panic::evaluate(Time now) {
   std::vector<Crowd> crowds;
+  crowds.reserve(groups_.size());
   for (const Group& group : groups_) crowds.push_back(look_at(group, now));
   for (size_t g = 0; g < crowds.size(); g++) tally_[g] = {crowds[g].failing, crowds[g].counted};
   const auto places = look_at_places(now);

@@ -14,6 +14,7 @@ constexpr const char* kRemedy = "restart sluice-dataplane with this file, or rel
 
 std::string names_of(const std::vector<PublishedPort>& ports) {
   std::vector<std::string> names;
+  names.reserve(ports.size());
   for (const PublishedPort& port : ports) names.push_back(port.name);
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
 }
@@ -63,6 +64,7 @@ std::vector<BoundPort> bind_ports(const std::vector<config::Port>& ours, const s
 
 std::vector<BoundPort> assume_ports(const std::vector<config::Port>& ours) {
   std::vector<BoundPort> out;
+  out.reserve(ours.size());
   for (const config::Port& port : ours) {
     out.push_back({.name = port.name, .twin = port.twin, .index = static_cast<uint8_t>(out.size()), .vlan = port.vlan});
   }

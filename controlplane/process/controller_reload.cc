@@ -20,6 +20,7 @@ namespace {
 
 std::vector<std::string> faults_of(const std::vector<config::Fault>& faults) {
   std::vector<std::string> out;
+  out.reserve(faults.size());
   for (const config::Fault& fault : faults) out.push_back(fault.to_string());
   return out;
 }

@@ -111,9 +111,7 @@ std::string memory_line(const sluice::config::Config& config) {
                      static_cast<double>(memory.bytes) / kMib, static_cast<double>(memory.most) / kMib);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int start(int argc, char** argv) {
   CLI::App app("Sluice's control side: checks the mail servers and tells the data plane where connections go.",
                "sluice-control");
   std::string path;
@@ -152,4 +150,15 @@ int main(int argc, char** argv) {
   sluice::control::set_up_log(config.control.log_level, config.control.log_format);
   raise_file_limit();
   return run(*reading, std::filesystem::absolute(path).string());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return start(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "sluice-control: %s\n", error.what());
+    return 1;
+  }
 }

@@ -308,7 +308,7 @@ bool Verdicts::tell_panics() {
 
 std::string Verdicts::end_of(const Panic::State& state, double share) const {
   const auto most = static_cast<size_t>(std::floor(share * static_cast<double>(state.counted)));
-  const std::string by_recovery = fmt::format("ends when no more than {} of {} fails", most, state.counted);
+  std::string by_recovery = fmt::format("ends when no more than {} of {} fails", most, state.counted);
   if (!state.until) return by_recovery;
   const auto left = std::chrono::ceil<std::chrono::seconds>(*state.until - Clock::now());
   return fmt::format("{}, or at {:%H:%M:%S} UTC, when those that are proven dead are given up", by_recovery,

@@ -28,8 +28,8 @@ struct SmtpMemory {
   channel::WorkerStats& stats;
   channel::SessionNotes* notes;  // by flow index
   HelloTeller hellos;
-  RefusalReasons reasons{};
-  DialogueTable dialogues{};
+  RefusalReasons reasons;
+  DialogueTable dialogues;
 };
 
 class SmtpSession {

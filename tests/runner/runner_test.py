@@ -197,7 +197,8 @@ def test_a_clean_file_is_judged_once_and_a_finding_every_time(judged):
 
 def test_a_finding_counts_where_it_is_and_in_the_system_it_is_nobodys(judged):
     note = "bad.cc:1:1: note: by this way\n"
-    for said, failed in (("x.h:1:1: error: finding", "bad.cc, good.cc"), ("it crashed", "bad.cc, good.cc"), (note + "/usr/include/x.h:1:1: error: finding", None)):
+    for said, failed in (("x.h:1:1: error: finding", "bad.cc, good.cc"), ("it crashed", "bad.cc, good.cc"), (note + "/usr/include/x.h:1:1: error: finding", None),
+                         ("/../lib/gcc/include/c++/x.h:1:1: error: finding", None)):
         results, _, _ = judged(said=said)
         assert results.failures == ([f"clang-tidy of {failed}"] if failed else []), said
 

@@ -138,7 +138,12 @@ def checks_of(name):
 def places_in(said):
     """The files of ours that have a finding; nothing if all are in headers of the system, which are not ours to mend; None if it names none."""
     places = set(re.findall(r"^(\S+?):\d+:\d+: (?:warning|error):", said, re.MULTILINE))
-    return {place for place in places if not place.startswith("/usr/")} if places else None
+    return {place for place in places if not is_of_the_system(place)} if places else None
+
+
+def is_of_the_system(place):
+    """A path as clang-tidy names it: from the tree's root, or from a build in it, or whole."""
+    return place.startswith("/") and not pathlib.Path(os.path.normpath(place)).is_relative_to(ROOT)
 
 
 class Tidy:

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "controlplane/ctl/commands/commands.h"
@@ -78,7 +79,6 @@ std::expected<json, Failure> backend_from(const Invocation& invocation) {
 Outcome change(const Invocation& invocation) {
   const std::string action = invocation.text("ACTION");
   json body{{"action", action}, {"pool", invocation.text("POOL")}};
-  std::string words = action;
   if (action == "add") {
     auto backend = backend_from(invocation);
     if (!backend) return std::unexpected(backend.error());
@@ -105,6 +105,7 @@ Outcome change(const Invocation& invocation) {
 
 std::vector<Option> add_options() {
   std::vector<Option> out;
+  out.reserve(std::size(kSettings) + 1);
   for (const Setting& setting : kSettings) out.push_back({setting.option, "N", setting.help});
   out.push_back({"zone", "ZONE", "Where it is; as near as this node's own zone without"});
   return out;

@@ -23,7 +23,7 @@ std::string text_of(const json& object, const char* name) {
 }
 
 std::string endpoint_of(const json& session, const char* address, const char* port) {
-  const std::string host = text_of(session, address);
+  std::string host = text_of(session, address);
   if (host == "-") return host;
   const std::string number = text_of(session, port);
   return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, number)

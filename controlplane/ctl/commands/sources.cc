@@ -45,7 +45,7 @@ Outcome block(const Invocation& invocation) {
 /// "hand", "fleet (root (uid 0) at edge1)"
 std::string author_of(const json& entry) {
   const json& fleet = entry.at("fleet");
-  const std::string by = text_of(entry, "by");
+  std::string by = text_of(entry, "by");
   if (fleet.is_null()) return by;
   return printable(fmt::format("{} ({} at {})", by, text_of(fleet, "who"), text_of(fleet, "node")));
 }

@@ -58,7 +58,7 @@ Outcome run_lines(const Invocation& invocation, const Client& client, std::chron
   while (invocation.out()) {
     const auto answer = rates(client);
     if (!answer) return std::unexpected(answer.error());
-    invocation.out() << answer->dump() << std::endl;
+    invocation.out() << answer->dump() << '\n' << std::flush;
     std::this_thread::sleep_for(interval);
   }
   return {};

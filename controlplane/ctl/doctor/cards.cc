@@ -3,6 +3,7 @@
 // Cards with a PCI address: there, bound to a driver that DPDK can use, behind an IOMMU.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 
@@ -81,9 +82,10 @@ bool has_routes(const Machine& machine, const std::string& interface) {
 
 /// An interface that is made of this one: a bond, a bridge, a VLAN. "" = none.
 std::string upper_of(const Machine& machine, const std::string& interface) {
-  for (const std::string& entry : machine.entries(interface))
-    if (entry == "master" || entry.starts_with("upper_")) return machine.target(interface + "/" + entry);
-  return "";
+  const auto entries = machine.entries(interface);
+  const auto upper = std::ranges::find_if(
+      entries, [](const std::string& entry) { return entry == "master" || entry.starts_with("upper_"); });
+  return upper == entries.end() ? "" : machine.target(fmt::format("{}/{}", interface, *upper));
 }
 
 /// What the kernel has a card for, so that whoever is at a distance may have come that way.

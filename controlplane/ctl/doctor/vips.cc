@@ -55,6 +55,7 @@ void examine_vips(const Patient& patient, Report& report) {
   }
   if (missing.empty()) return report.ok("VIPs", "are all addresses of this machine");
   std::vector<std::string> names;
+  names.reserve(missing.size());
   for (const IpAddress& vip : missing) names.push_back(vip.to_string());
   report.warn("VIPs", fmt::format("no address of this machine: {}", fmt::join(names, ", ")),
               "ip address add VIP dev TWIN, unless routers have a route for it by another address of ours");

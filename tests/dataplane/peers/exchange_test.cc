@@ -45,7 +45,7 @@ Endpoint free_endpoint() {
   at.sin_family = AF_INET;
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t bytes = sizeof at;
-  bind(probe.get(), reinterpret_cast<sockaddr*>(&at), sizeof at);
+  EXPECT_EQ(bind(probe.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
   getsockname(probe.get(), reinterpret_cast<sockaddr*>(&at), &bytes);
   return {endpoint("127.0.0.1", 0).address, Be16{at.sin_port}};
 }
