@@ -82,6 +82,7 @@ struct Control {
   std::string read_token_file;          // likewise of one that lets them read
   std::optional<HttpTls> tls;           // of http; none: in plain text
   std::string api_group;                // whose members may use `api`; "" = the process' own
+  std::string placement_secret_file;    // holds what clients are placed by, beside what all know; "" = nothing
   std::string state;                    // directory of what outlives control: changes by hand, the journal
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
@@ -261,6 +262,7 @@ struct EarlyTalkers {
 /// Sources that guess passwords.
 struct AuthFailures {
   uint32_t per_minute = 30;           // more refused AUTH commands are too many
+  uint32_t short_tls_sessions = 0;    // that count as one refused AUTH command; 0 = they do not count
   uint32_t block_for = 900;           // s
   std::vector<std::string> services;  // that it holds for; empty = all
 

@@ -47,6 +47,9 @@ Group<Control> control_settings() {
           "\"\" = none, changes only over `api`"),
       text("read_token_file", &Control::read_token_file, file_rule(),
            "likewise of a token by which others may read, and change nothing"),
+      text("placement_secret_file", &Control::placement_secret_file, file_rule(),
+           "file with a secret by which clients are placed, the same on all nodes that share VIPs, written and guarded "
+           "like a token; without one, clients can reckon which of their ports lead to one mail server"),
       optional_group("tls", &Control::tls, http_tls_settings(), "`http` is served under TLS, 1.2 and up"),
       defaults_to("the process' own", text("api_group", &Control::api_group, group_rule(),
                                            "group whose members may use `api`, which may change everything")),

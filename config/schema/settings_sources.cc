@@ -57,6 +57,9 @@ Group<AuthFailures> auth_failures_settings() {
   return {
       integer("per_minute", &AuthFailures::per_minute, {1, 100'000},
               "a source with more refused AUTH commands, seen in plain text, guesses passwords"),
+      integer("short_tls_sessions", &AuthFailures::short_tls_sessions, {0, 1000},
+              "so many sessions under TLS that are over soon and bring no mail count as one refused AUTH command, as "
+              "nobody sees those; 0 = they do not count"),
       integer("block_for", &AuthFailures::block_for, {1, 604'800, "s"}, "how long its new connections are dropped"),
       defaults_to("all", texts("services", &AuthFailures::services, name_rule(), kMaxServices,
                                "those whose sessions are looked at")),

@@ -103,7 +103,10 @@ json everything(const Sources& sources, std::optional<uint64_t> newest) {
           {"blocked", std::move(blocked)},
           {"by_hand", sources.by_hand().size() + sources.on_all_nodes().entries().size()},
           {"offenders", offenders.entries().size()},
-          {"offences", {{"early_talkers", offenders.early_talkers()}, {"auth_failures", offenders.auth_failures()}}},
+          {"offences",
+           {{"early_talkers", offenders.early_talkers()},
+            {"auth_failures", offenders.auth_failures()},
+            {"short_tls_sessions", offenders.short_tls_sessions()}}},
           {"allow", allow_json(sources)}};
 }
 

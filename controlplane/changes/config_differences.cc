@@ -257,6 +257,8 @@ std::vector<std::string> control_differences(const config::Config& before, const
   if (before.control.http_names != after.control.http_names) out.emplace_back("control.http_names");
   if (before.control.token_file != after.control.token_file) out.emplace_back("control.token_file");
   if (before.control.read_token_file != after.control.read_token_file) out.emplace_back("control.read_token_file");
+  if (before.control.placement_secret_file != after.control.placement_secret_file)
+    out.emplace_back("control.placement_secret_file");
   if (before.control.tls != after.control.tls) out.emplace_back("control.tls");
   if (before.control.api_group != after.control.api_group) out.emplace_back("control.api_group");
   if (before.control.state != after.control.state) out.emplace_back("control.state");
@@ -273,6 +275,7 @@ config::Config without_restart(const config::Config& running, config::Config wan
   wanted.control.http_names = running.control.http_names;
   wanted.control.token_file = running.control.token_file;
   wanted.control.read_token_file = running.control.read_token_file;
+  wanted.control.placement_secret_file = running.control.placement_secret_file;
   wanted.control.tls = running.control.tls;
   wanted.control.api_group = running.control.api_group;
   wanted.control.state = running.control.state;

@@ -24,6 +24,13 @@ config::IpPrefix source_of(const Address& client) {
   return out;
 }
 
+/// Whether somebody may have tried a password where nobody sees it.
+bool is_short_under_tls(const channel::SessionRecord& record) {
+  constexpr uint32_t kNeeded = channel::kSessionEstablished | channel::kSessionTlsEstablished;
+  if ((record.notes.flags & kNeeded) != kNeeded || record.bytes_up >= Offenders::kShortTlsBytes) return false;
+  return static_cast<uint32_t>(record.ended_ms) - record.notes.begun_ms < Offenders::kShortTlsMs;
+}
+
 bool is_meant(const std::vector<std::string>& services, std::string_view service) {
   return services.empty() || std::ranges::find(services, service) != services.end();
 }
@@ -58,7 +65,8 @@ bool Offenders::is_exempt(const config::IpPrefix& source) const {
 void Offenders::see(const channel::SessionRecord& record, std::string_view service) {
   const bool early = (record.notes.flags & channel::kSessionEarly) != 0;
   const uint32_t failures = record.notes.refused[channel::SessionNotes::place_of(channel::SmtpStep::kAuth)];
-  if (!early && failures == 0) return;
+  const bool counts_tls = config_.auth_failures && config_.auth_failures->short_tls_sessions != 0;
+  if (!early && failures == 0 && !counts_tls) return;
   const config::IpPrefix source = source_of(record.client.address);
   if (is_exempt(source)) return;
   if (early && config_.early_talkers) {
@@ -69,25 +77,36 @@ void Offenders::see(const channel::SessionRecord& record, std::string_view servi
       enter(source, {Offence::kEarlyTalker, rule.then == config::ThenOnOffence::k421, journal_.now(), until},
             fmt::format("spoke before the greeting of \"{}\"", service));
   }
-  if (failures != 0 && config_.auth_failures && is_meant(config_.auth_failures->services, service)) {
+  if (config_.auth_failures && is_meant(config_.auth_failures->services, service))
+    look_at_auth(source, record, failures);
+}
+
+void Offenders::look_at_auth(const config::IpPrefix& source, const channel::SessionRecord& record, uint32_t failures) {
+  const config::AuthFailures& rule = *config_.auth_failures;
+  const auto each = std::chrono::duration_cast<SystemTime::duration>(kMinute) / rule.per_minute;  // to drain
+  if (failures != 0) {
     auth_failures_ += failures;
-    count_failures(source, failures);
+    fill(source, failures * each, each, true);
+  } else if (rule.short_tls_sessions != 0 && is_short_under_tls(record)) {
+    short_tls_sessions_++;
+    fill(source, each / rule.short_tls_sessions, each, false);
   }
 }
 
-void Offenders::count_failures(const config::IpPrefix& source, uint32_t failures) {
-  const auto& configured = config_.auth_failures;
-  if (!configured) return;
-  const config::AuthFailures& rule = *configured;
-  const auto each = std::chrono::duration_cast<SystemTime::duration>(kMinute) / rule.per_minute;  // to drain
+void Offenders::fill(const config::IpPrefix& source, SystemTime::duration more, SystemTime::duration each, bool seen) {
+  const config::AuthFailures& rule = *config_.auth_failures;
   const Bucket* known = buckets_.find(source);
   const SystemTime now = journal_.now();
-  const SystemTime empty = std::max(now, known == nullptr ? now : known->until) + failures * each;
+  const SystemTime empty = std::max(now, known == nullptr ? now : known->until) + more;
   buckets_.put(source, {empty});
   const auto level = (empty - now + each - SystemTime::duration(1)) / each;  // one that has begun to drain counts
   if (level <= rule.per_minute) return;
-  enter(source, {Offence::kAuthFailures, false, now, now + std::chrono::seconds(rule.block_for)},
-        fmt::format("guesses passwords: {} AUTH commands refused within a minute", level));
+  enter(
+      source, {Offence::kAuthFailures, false, now, now + std::chrono::seconds(rule.block_for)},
+      seen ? fmt::format("guesses passwords: {} AUTH commands refused within a minute", level)
+           : fmt::format("guesses passwords, it seems: short sessions under TLS that count as {} refused AUTH commands "
+                         "within a minute",
+                         level));
 }
 
 void Offenders::enter(const config::IpPrefix& source, const Offender& offender, const std::string& why) {

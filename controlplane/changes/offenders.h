@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sources that gave offence: which sessions spoke before the greeting (sources.early_talkers), and who has too many
-// AUTH commands refused (sources.auth_failures). Told by the records of sessions when they end. An IPv6 source is a
-// /64. A bucket for each source drains at the rate that is allowed; one that runs over blocks. There is room for so
-// many sources; what is worth least to remember gives way. One thread; time is the journal's.
+// AUTH commands refused, or too many short sessions under TLS, where nobody sees that (sources.auth_failures). Told by
+// the records of sessions when they end. An IPv6 source is a /64. A bucket for each source drains at the rate that is
+// allowed; one that runs over blocks. There is room for so many sources; what is worth least to remember gives way. One
+// thread; time is the journal's.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +41,10 @@ class Offenders {
  public:
   static constexpr size_t kMost = 65'536;     // sources
   static constexpr size_t kToldAMinute = 60;  // events, one for each that is blocked; of more, their number
+  /// A session under TLS that is over sooner, with fewer bytes from its client, has brought no mail: the hello, the
+  /// keys, EHLO, AUTH and QUIT are under a kilobyte, a message with its headers and envelope is beyond it.
+  static constexpr uint32_t kShortTlsMs = 30'000;
+  static constexpr uint32_t kShortTlsBytes = 1400;
 
   /// The journal outlives this.
   explicit Offenders(Journal& journal) : journal_(journal) {}
@@ -59,6 +64,7 @@ class Offenders {
   /// Sessions that gave offence so far.
   uint64_t early_talkers() const { return early_talkers_; }
   uint64_t auth_failures() const { return auth_failures_; }
+  uint64_t short_tls_sessions() const { return short_tls_sessions_; }
 
  private:
   /// What is in it follows from when it will be empty.
@@ -67,7 +73,9 @@ class Offenders {
   };
 
   bool is_exempt(const config::IpPrefix& source) const;
-  void count_failures(const config::IpPrefix& source, uint32_t failures);
+  void look_at_auth(const config::IpPrefix& source, const channel::SessionRecord& record, uint32_t failures);
+  /// So much more flows into its bucket, where one refused command is `each`. `seen`: it was one, no guess of ours.
+  void fill(const config::IpPrefix& source, SystemTime::duration more, SystemTime::duration each, bool seen);
   void enter(const config::IpPrefix& source, const Offender& offender, const std::string& why);
   void tell(const config::IpPrefix& source, const std::string& why);
 
@@ -78,6 +86,7 @@ class Offenders {
   bool changed_ = false;
   uint64_t early_talkers_ = 0;
   uint64_t auth_failures_ = 0;
+  uint64_t short_tls_sessions_ = 0;
   SystemTime minute_;  // the one that told_ is of
   size_t told_ = 0;
   size_t untold_ = 0;

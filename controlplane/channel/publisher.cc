@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <unordered_set>
+#include <utility>
 
 #include "config/bounds.h"
 #include "controlplane/tables/maglev.h"
@@ -99,6 +100,7 @@ bool Publisher::say_once(std::vector<Command>& out) {
   fault_.clear();
   const bool snapshot = !snapshot_;
   if (snapshot) out.emplace_back(header(CommandType::kSnapshotBegin));
+  put_secret(out);
   // Before the services: whom it blocks is not to come in between.
   put_sources(channel::kBlockedSources, desired_.sources, out);
   put_sources(channel::kExemptSources, desired_.limits.exempt, out);
@@ -112,6 +114,11 @@ bool Publisher::say_once(std::vector<Command>& out) {
   snapshot_ = true;
   // Invariant 3: as long as an old table may be in use, the ids in it stay taken.
   return !waiting_ && drop_the_rest(out);
+}
+
+void Publisher::put_secret(std::vector<Command>& out) {
+  if (std::exchange(secret_, desired_.placement_secret) == desired_.placement_secret) return;
+  out.emplace_back(channel::PutSecret{header(CommandType::kPutSecret), secret_});
 }
 
 void Publisher::ran_out(std::string_view what, size_t most) {

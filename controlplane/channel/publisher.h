@@ -85,6 +85,7 @@ class Publisher {
   channel::CommandHeader header(channel::CommandType type, uint16_t id = 0);
   /// Whether anything was dropped.
   bool say_once(std::vector<channel::Command>& out);
+  void put_secret(std::vector<channel::Command>& out);
   void put_locals(std::vector<channel::Command>& out);
   /// Writes it. Nothing if there is no room, or it names nobody.
   std::optional<ArenaSlot> place_list(const SourceList* list);
@@ -118,6 +119,7 @@ class Publisher {
   Desired desired_;
   bool aimed_ = false;     // desired_ may differ from what is published
   bool snapshot_ = false;  // has been sent
+  uint64_t secret_ = 0;    // as workers know it
   bool waiting_ = false;
   bool ran_out_ = false;                                                    // of ids
   std::unordered_map<const Table*, std::shared_ptr<const Table>> partial_;  // of desired_: what stands in for it

@@ -70,6 +70,12 @@ std::optional<Token> token_in(const std::string& path, const std::string& settin
 
 Token::Token(std::string_view secret) : digest_(sha256(secret)) {}
 
+uint64_t Token::number() const {
+  uint64_t out;
+  std::memcpy(&out, digest_.data(), sizeof out);
+  return out | 1;
+}
+
 bool Token::matches(std::string_view presented) const {
   const auto digest = sha256(presented);
   return CRYPTO_memcmp(digest.data(), digest_.data(), digest.size()) == 0;

@@ -27,6 +27,8 @@ class Token {
 
   /// `secret`: kMinBytes to kMaxBytes.
   explicit Token(std::string_view secret);
+  /// What nobody knows who does not know the secret; never 0.
+  uint64_t number() const;
   /// Takes the same time whatever is presented.
   bool matches(std::string_view presented) const;
 

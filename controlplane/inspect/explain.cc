@@ -36,6 +36,7 @@ class Walk {
     placement_ = placement;
     route_ = route;
     Desired desired = model.desired();
+    secret_ = desired.placement_secret;
     for (DesiredBackend& backend : desired.backends) backends_.emplace(backend.key, backend);
     for (size_t i = 0; i < model.members().size(); i++) by_key_.emplace(model.members()[i].key, i);
     for (const DesiredService& known : desired.services) {
@@ -63,7 +64,7 @@ class Walk {
  private:
   void find_first(const Endpoint& client) {
     const channel::HashOn hash_on = effective_hash_on(wire_.scheduler, wire_.hash_on);
-    first_ = table_index(placement_hash(client, wire_.vip, hash_on), out_.table_entries);
+    first_ = table_index(placement_hash(client, wire_.vip, hash_on, secret_), out_.table_entries);
     switch (wire_.scheduler) {
       case channel::Scheduler::kMaglev:
       case channel::Scheduler::kSource:
@@ -201,6 +202,7 @@ class Walk {
   std::unordered_map<uint64_t, DesiredBackend> backends_;
   std::unordered_map<uint64_t, size_t> by_key_;
   DesiredService wire_;
+  uint64_t secret_ = 0;  // the site's
   Explanation out_;
   uint32_t first_ = 0;
   size_t taken_ = SIZE_MAX;

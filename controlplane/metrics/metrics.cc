@@ -82,6 +82,7 @@ void write_blocked(MetricsWriter& writer, const Sources* sources) {
   writer.begin("sluice_offences_total", MetricType::kCounter,
                "refused AUTH commands and early talkers that sources.auth_failures and sources.early_talkers count");
   writer.add(label("kind", "auth_failures"), static_cast<double>(offenders.auth_failures()));
+  writer.add(label("kind", "short_tls_sessions"), static_cast<double>(offenders.short_tls_sessions()));
   writer.add(label("kind", "early_talker"), static_cast<double>(offenders.early_talkers()));
   write_gauge(writer, "sluice_block_file_refused", "1 while the block file has a fault and the last good one stays",
               sources->file_fault().empty() ? 0 : 1);

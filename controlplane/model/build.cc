@@ -20,8 +20,11 @@ const std::string& check_of(const config::Service& service, const config::Pool& 
 
 }  // namespace
 
-Model::Model(const config::Config& config, Journal& journal)
-    : journal_(&journal), own_zone_(config.fleet.zone), ports_(assume_ports(config.dataplane.ports)) {
+Model::Model(const config::Config& config, Journal& journal, uint64_t placement_secret)
+    : journal_(&journal),
+      placement_secret_(placement_secret),
+      own_zone_(config.fleet.zone),
+      ports_(assume_ports(config.dataplane.ports)) {
   for (const config::Service& service : config.services) {
     const config::Pool* pool = config.find_pool(service.pool);
     if (pool == nullptr) continue;  // load() refuses this

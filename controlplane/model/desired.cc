@@ -35,14 +35,14 @@ uint64_t local_key(const Address& address, std::string_view twin) {
   return hash_parts({"local", bytes_of({address, Be16{}}), twin});
 }
 
-uint64_t table_digest(std::span<const Endpoint> endpoints, std::span<const uint16_t> entries) {
+uint64_t table_digest(std::span<const Endpoint> endpoints, std::span<const uint16_t> entries, uint64_t secret) {
   if (entries.empty()) return 0;
   std::vector<uint64_t> of_member;
   for (const Endpoint& endpoint : endpoints) of_member.push_back(hash_parts({"member", bytes_of(endpoint)}));
   std::vector<uint64_t> of_entry;
   of_entry.reserve(entries.size());
   for (const uint16_t member : entries) of_entry.push_back(member < of_member.size() ? of_member[member] : 0);
-  return XXH64(of_entry.data(), of_entry.size() * sizeof of_entry[0], 0);
+  return XXH64(of_entry.data(), of_entry.size() * sizeof of_entry[0], secret);
 }
 
 }  // namespace sluice::control

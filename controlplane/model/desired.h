@@ -28,8 +28,8 @@ struct Table {
 };
 
 /// XXH64 of what each entry leads to: `endpoints` are the members'. It depends neither on names nor on the order of
-/// members, nor on the node. 0 of no entries.
-uint64_t table_digest(std::span<const Endpoint> endpoints, std::span<const uint16_t> entries);
+/// members, nor on the node; but on the site's `secret`, as where a client is placed does. 0 of no entries.
+uint64_t table_digest(std::span<const Endpoint> endpoints, std::span<const uint16_t> entries, uint64_t secret);
 
 struct DesiredBackend {
   uint64_t key = 0;
@@ -104,6 +104,7 @@ struct Desired {
   std::shared_ptr<const SourceList> sources;  // that may not begin sessions; null: every one may
   std::shared_ptr<const SourceList> refused;  // likewise, and that hear so; null: nobody
   DesiredLimits limits;
+  uint64_t placement_secret = 0;     // the site's, by which clients are placed; 0 = none
   std::vector<DesiredRoute> routes;  // of those that name a client, the first holds
 };
 

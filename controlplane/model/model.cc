@@ -225,7 +225,7 @@ void Model::refresh(Placement& placement) {
     }
     table->entries =
         placement.in_turn ? build_turns(weights, placement.table_size) : build_maglev(names, placement.table_size);
-    table->digest = table_digest(endpoints, table->entries);
+    table->digest = table_digest(endpoints, table->entries, placement_secret_);
   }
   placement.table = std::move(table);
   placement.table_weights = std::move(weights);
@@ -340,6 +340,7 @@ void Model::judge(Placement& placement) {
 
 Desired Model::desired() const {
   Desired out;
+  out.placement_secret = placement_secret_;
   out.backends.reserve(members_.size());
   out.services.reserve(services_.size() + removed_services_.size());
   for (const Member& member : members_) {

@@ -109,7 +109,8 @@ struct Remembered {
 
 class Model {
  public:
-  Model(const config::Config& config, Journal& journal);
+  /// `placement_secret`: the site's, by which clients are placed; 0 = none.
+  Model(const config::Config& config, Journal& journal, uint64_t placement_secret = 0);
   /// One to take over from, and for nothing else: it has no placements.
   Model(Remembered before, Journal& journal);
 
@@ -235,6 +236,7 @@ class Model {
   static uint64_t new_composition();
 
   Journal* journal_;  // never null
+  uint64_t placement_secret_ = 0;
   uint64_t composition_ = new_composition();
   std::string own_zone_;
   bool node_leaving_ = false;

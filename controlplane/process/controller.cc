@@ -28,6 +28,14 @@ namespace {
 constexpr auto kPatience = 5s;
 constexpr auto kTick = 1s;  // of what operators set a time for
 
+/// 0 = none. Throws where the file is not as it has to be.
+uint64_t placement_secret_of(const config::Control& control) {
+  if (control.placement_secret_file.empty()) return 0;
+  const auto secret = Token::read(control.placement_secret_file);
+  if (!secret) throw std::runtime_error("control.placement_secret_file: " + secret.error());
+  return secret->number();
+}
+
 }  // namespace
 
 Controller::Controller(asio::io_context& io, config::Config config, std::string path)
@@ -35,7 +43,8 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       config_(std::move(config)),
       configuration_{std::move(path), std::chrono::system_clock::now(), {}, ""},
       journal_file_(config_.control.state + "/events.jsonl"),
-      model_(config_, journal_),
+      placement_secret_(placement_secret_of(config_.control)),
+      model_(config_, journal_, placement_secret_),
       http_(io, router_, {}, AccessRules::of(config_.control)),
       neighbors_(
           io, std::set<std::string>{},

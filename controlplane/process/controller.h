@@ -125,6 +125,7 @@ class Controller {
   Journal journal_;
   JournalFile journal_file_;
   std::set<std::string> told_warnings_;
+  const uint64_t placement_secret_;  // as long as the process runs
   Model model_;
   Router router_;
   Audit audit_{journal_};

@@ -103,7 +103,7 @@ Reloaded Controller::reload() {
 
 std::expected<void, std::string> Controller::go_over(config::Config next) {
   verdicts_.flush();
-  Model model(next, journal_);
+  Model model(next, journal_, placement_secret_);
   model.take_over(model_);
   if (!model.id_fault().empty()) model.forget_idle_removals(flow_counts());
   if (auto set = prober_.set_targets(targets_of(next, model)); !set) return std::unexpected(std::move(set.error()));
@@ -130,7 +130,7 @@ void Controller::begin_with_discovered() {
     return;
   }
   config_ = std::move(whole);
-  model_ = Model(config_, journal_);
+  model_ = Model(config_, journal_, placement_secret_);
 }
 
 Reloaded Controller::refuse(std::vector<std::string> faults) {

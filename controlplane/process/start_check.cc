@@ -35,7 +35,8 @@ constexpr mode_t kForbiddenKeyModes = S_IRWXO | S_IWGRP | S_IXGRP;
 
 void check_tokens(const config::Control& control, config::Findings& findings) {
   for (const auto& [setting, path] : {std::pair("control.token_file", &control.token_file),
-                                      std::pair("control.read_token_file", &control.read_token_file)}) {
+                                      std::pair("control.read_token_file", &control.read_token_file),
+                                      std::pair("control.placement_secret_file", &control.placement_secret_file)}) {
     if (path->empty()) continue;
     if (const auto token = Token::read(*path); !token) findings.add(setting, token.error());
   }

@@ -45,6 +45,7 @@ enum class CommandType : uint8_t {
   kPutRefusal,    // what a service's clients are told with 421, until the service is put again
   kPutLimits,     // how many sessions a source may have, in place of what was said before
   kPutRoute,      // clients that have a table of their own in a service, by place
+  kPutSecret,     // by which clients are placed; a snapshot begins without one
 };
 
 enum class Forwarding : uint8_t { kNat = 0, kFullnat, kDsr, kIpip, kGue };
@@ -237,6 +238,12 @@ struct PutRefusal {
 
 inline constexpr char kDefaultRefusal[] = "4.3.2 try again later";
 
+/// The site's secret of contract/placement.h.
+struct PutSecret {
+  CommandHeader header;
+  uint64_t secret;
+};
+
 /// A command as it lies in a ring. Exactly one cache line.
 union alignas(64) Command {
   uint8_t bytes[64];
@@ -251,6 +258,7 @@ union alignas(64) Command {
   PutRefusal put_refusal;
   PutLimits put_limits;
   PutRoute put_route;
+  PutSecret put_secret;
 
   Command() : bytes{} {}
   explicit Command(const CommandHeader& message) : Command() { header = message; }
@@ -264,6 +272,7 @@ union alignas(64) Command {
   explicit Command(const PutRefusal& message) : Command() { put_refusal = message; }
   explicit Command(const PutLimits& message) : Command() { put_limits = message; }
   explicit Command(const PutRoute& message) : Command() { put_route = message; }
+  explicit Command(const PutSecret& message) : Command() { put_secret = message; }
 };
 
 enum class EventType : uint8_t {

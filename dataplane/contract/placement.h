@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which table entry a new flow takes. Both processes and every node of an anycast group must agree on
-// it, so it has no secret and no state: two rounds of 64x64->128 multiplication folded by xor
-// (the construction of wyhash), which passes a chi-square test over ports of one client and over
-// sequential clients (tests/contract/contract_test.cc).
+// it, so it has no state, and no secret but one that they share: two rounds of 64x64->128 multiplication
+// folded by xor (the construction of wyhash), which passes a chi-square test over ports of one client and
+// over sequential clients (tests/contract/contract_test.cc).
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,14 @@ inline uint64_t fold_multiply(uint64_t a, uint64_t b) {
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
-/// Hash of an endpoint under `seed`.
-inline uint64_t hash_endpoint(const Endpoint& endpoint, uint64_t seed) {
+/// Hash of an endpoint under `seed`. `key`: also of the half of the address that the seed does not reach; without one,
+/// who knows the constants can have an address whose hash is the same under every seed.
+inline uint64_t hash_endpoint(const Endpoint& endpoint, uint64_t seed, uint64_t key = 0) {
   uint64_t high, low;
   std::memcpy(&high, &endpoint.address.bytes[0], 8);
   std::memcpy(&low, &endpoint.address.bytes[8], 8);
   const uint64_t port = endpoint.port.raw * kMixC;
-  const uint64_t first = fold_multiply(high ^ seed ^ kMixA ^ port, low ^ kMixB);
+  const uint64_t first = fold_multiply(high ^ seed ^ kMixA ^ port, low ^ kMixB ^ key);
   return fold_multiply(first ^ kMixC, seed ^ kMixB);
 }
 
@@ -58,9 +59,12 @@ inline channel::HashOn effective_hash_on(channel::Scheduler scheduler, channel::
 /// How many entries of a table are tried, beginning with the one that the scheduler names.
 inline constexpr uint32_t kPlacementProbes = 64;
 
-/// Placement hash of a connection from `client` to the service at `vip`.
-inline uint64_t placement_hash(const Endpoint& client, const Endpoint& vip, channel::HashOn hash_on) {
-  return hash_endpoint(placement_client(client, hash_on), hash_endpoint(vip, 0));
+/// Placement hash of a connection from `client` to the service at `vip`. `secret`: the site's, 0 if it has none: then
+/// clients can reckon which ports of theirs lead to one backend.
+inline uint64_t placement_hash(const Endpoint& client, const Endpoint& vip, channel::HashOn hash_on,
+                               uint64_t secret = 0) {
+  const uint64_t key = secret == 0 ? 0 : fold_multiply(secret ^ kMixA, kMixC);
+  return hash_endpoint(placement_client(client, hash_on), hash_endpoint(vip, secret), key);
 }
 
 /// The entry of a table of `entries` > 0 that `hash` selects (multiply-shift range reduction on the upper 32 bits).

@@ -160,6 +160,9 @@ std::optional<RejectReason> ForwardingState::apply(const channel::Command& comma
       return sources_.put_route(arena_, command.put_route);
     case CommandType::kPutRefusal:
       return put_refusal(command.put_refusal);
+    case CommandType::kPutSecret:
+      placement_secret_ = command.put_secret.secret;
+      return std::nullopt;
     case CommandType::kStartInspection:  // the worker's own
     case CommandType::kStopInspection:
     case CommandType::kMoveRouter:
@@ -318,6 +321,7 @@ void ForwardingState::begin_snapshot() noexcept {
   backend_named_.fill(false);
   local_named_.fill(false);
   sources_.begin_snapshot();
+  placement_secret_ = 0;
   in_snapshot_ = true;
 }
 

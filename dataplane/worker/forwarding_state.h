@@ -79,6 +79,8 @@ class ForwardingState {
   bool has_snapshot() const noexcept { return has_snapshot_; }
 
   const SourceRules& sources() const noexcept { return sources_; }
+  /// By which clients are placed (contract/placement.h); 0 = none.
+  uint64_t placement_secret() const noexcept { return placement_secret_; }
 
   /// Whether some service is at this address, on whatever port.
   bool is_vip(const Address& address) const noexcept {
@@ -203,6 +205,7 @@ class ForwardingState {
   channel::WorkerStats& stats_;
   ChannelArena arena_;
   SourceRules sources_;
+  uint64_t placement_secret_ = 0;
   bool backends_lost_ = false;
   bool in_snapshot_ = false;
   bool has_snapshot_ = false;

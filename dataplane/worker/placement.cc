@@ -38,7 +38,7 @@ uint32_t Placement::first_entry(channel::ServiceId service_id, TableId table_id,
   }
   if (opening && service.scheduler == channel::Scheduler::kLeastConn) return less_loaded_of_two(table);
   const channel::HashOn hash_on = effective_hash_on(service.scheduler, service.hash_on);
-  return table_index(placement_hash(packet.source, service.vip, hash_on), table.count);
+  return table_index(placement_hash(packet.source, service.vip, hash_on, state_.placement_secret()), table.count);
 }
 
 /// `bounded`: the service within whose load the backend is to have no more than its share; null: none.
@@ -103,8 +103,8 @@ bool Placement::is_where_hash_leads(const Flow& flow) const noexcept {
   const BackendTable& table = state_.table(state_.table_of(flow.service, flow.client));
   if (table.count == 0 || !state_.is_current(flow)) return false;
   const channel::HashOn hash_on = effective_hash_on(service.scheduler, service.hash_on);
-  return table.entries[table_index(placement_hash(flow.client_endpoint(), service.vip, hash_on), table.count)] ==
-         flow.backend;
+  const uint64_t hash = placement_hash(flow.client_endpoint(), service.vip, hash_on, state_.placement_secret());
+  return table.entries[table_index(hash, table.count)] == flow.backend;
 }
 
 channel::PlacedBy Placement::explain(const Flow& flow, const Packet& packet) const noexcept {
@@ -116,8 +116,8 @@ channel::PlacedBy Placement::explain(const Flow& flow, const Packet& packet) con
   if (service.scheduler == channel::Scheduler::kLeastConn) return PlacedBy::kLoad;
   const bool by_source =
       service.scheduler == channel::Scheduler::kSource && service.hash_on == channel::HashOn::kConnection;
-  const uint64_t hash =
-      placement_hash(packet.source, service.vip, by_source ? channel::HashOn::kClient : service.hash_on);
+  const uint64_t hash = placement_hash(
+      packet.source, service.vip, by_source ? channel::HashOn::kClient : service.hash_on, state_.placement_secret());
   const bool is_first = table.count != 0 && table.entries[table_index(hash, table.count)] == flow.backend;
   return is_first ? PlacedBy::kTable : PlacedBy::kTableFurther;
 }

@@ -7,7 +7,7 @@ namespace {
 constexpr std::array<Counter, kPuntKinds> kDrops{Counter::kDropPuntInfrastructure, Counter::kDropPuntInfrastructure,
                                                  Counter::kDropPuntInfrastructure, Counter::kDropPuntLocal,
                                                  Counter::kDropPuntRouted,         Counter::kDropEcho,
-                                                 Counter::kDropStrangers};
+                                                 Counter::kDropStrangers,          Counter::kDropBadSource};
 
 constexpr uint32_t room(PuntClass punt_class) {
   return kPuntRingEntries[static_cast<size_t>(punt_class)] - 1;
@@ -31,7 +31,7 @@ Punt::Punt(const Context& context) noexcept
   };
   const Budget strangers = setup_.strangers == Strangers::kKernel ? kStrangers : Budget{0, 0};
   budgets_.fill({bucket(kNeighbors), bucket(kRoutingProtocols), bucket(kProbeReplies), bucket(kLocal), bucket(kRouted),
-                 bucket({setup_.echo_per_second, kEcho.burst}), bucket(strangers)});
+                 bucket({setup_.echo_per_second, kEcho.burst}), bucket(strangers), bucket({0, 0})});
 }
 
 void Punt::punt(uint32_t port, rte_mbuf* mbuf) noexcept {

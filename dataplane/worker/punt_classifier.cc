@@ -3,6 +3,7 @@
 
 #include "dataplane/packet/encapsulate.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/worker/bad_ends.h"
 
 namespace sluice {
 namespace {
@@ -48,6 +49,8 @@ PuntKind PuntClassifier::classify(uint32_t port, const rte_mbuf& mbuf) const noe
   if (datagram.to_group) return is_routing_on_link(datagram) ? PuntKind::kRoutingProtocols : PuntKind::kLocal;
   const Address& to = datagram.destination.address;
   if (state_.is_vip(to)) {
+    const Address& from = datagram.source.address;
+    if (is_no_source(from) || state_.is_vip(from)) return PuntKind::kForged;
     const bool echo = datagram.is_echo_request() || (datagram.is_icmp() && datagram.fragment);
     return echo ? PuntKind::kEcho : PuntKind::kStrangers;
   }

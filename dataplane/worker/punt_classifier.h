@@ -21,6 +21,7 @@ enum class PuntKind : uint8_t {
   kRouted,
   kEcho,  // echo requests to VIPs
   kStrangers,
+  kForged,  // to a VIP, from where nobody is
   kCount
 };
 
@@ -38,6 +39,7 @@ constexpr PuntClass class_of(PuntKind kind) {
       return PuntClass::kRouted;
     case PuntKind::kEcho:
     case PuntKind::kStrangers:
+    case PuntKind::kForged:
     case PuntKind::kCount:
       break;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <memory>
 #include <set>
 #include <string>
@@ -120,6 +121,29 @@ TEST(Placement, SpreadsPortsOfOneClientEvenly) {
     return placement_hash({Address::v4(Be32::of(0x0a000001)), Be16::of(static_cast<uint16_t>(1024 + i))}, vip,
                           channel::HashOn::kConnection);
   });
+}
+
+TEST(Placement, UnderASecretNobodyCanReckonWhereAClientGoes) {
+  const Endpoint vip{Address::v4(Be32::of(0xc0000219)), Be16::of(25)};
+  // Of every client, what one secret makes of it says nothing of another.
+  expect_uniform(64000, [&](uint32_t i) {
+    const Endpoint client{Address::v4(Be32::of(0x0a000001)), Be16::of(static_cast<uint16_t>(1024 + i))};
+    return placement_hash(client, vip, channel::HashOn::kConnection, 7) ^
+           placement_hash(client, vip, channel::HashOn::kConnection, 8);
+  });
+  // An address that is the same to the hash whatever its other half and its port are, if there is no secret.
+  Endpoint chosen{};
+  std::memcpy(&chosen.address.bytes[8], &kMixB, 8);
+  const auto places = [&](uint64_t secret) {
+    std::set<uint64_t> out;
+    for (uint16_t port = 1; port <= 100; port++) {
+      chosen.port = Be16::of(port);
+      out.insert(placement_hash(chosen, vip, channel::HashOn::kConnection, secret));
+    }
+    return out.size();
+  };
+  EXPECT_EQ(places(0), 1u);
+  EXPECT_EQ(places(7), 100u);
 }
 
 TEST(Placement, SpreadsSequentialClientsEvenly) {

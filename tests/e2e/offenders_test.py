@@ -17,6 +17,13 @@ with smtplib.SMTP(sys.argv[1], int(sys.argv[2]), source_address=(sys.argv[3], 0)
     session.ehlo("guess")
     print([session.docmd("AUTH", "PLAIN AGEAYg==")[0] for _ in range(int(sys.argv[4]))])
 """
+GUESS_UNDER_TLS = """
+import smtplib, ssl, sys
+with smtplib.SMTP(sys.argv[1], 587, source_address=(sys.argv[2], 0), timeout=30) as session:
+    session.starttls(context=ssl._create_unverified_context())
+    session.ehlo("guess")
+    print(session.docmd("AUTH", "PLAIN AGEAYg==")[0])
+"""
 GREETING = """
 import socket, sys
 try:
@@ -85,3 +92,20 @@ def test_they_are_kept_out_over_a_restart_of_control(lab, config):
     assert python(lab, GREETING, VIP4, 587, guesser) == "silence"
     lab.balancer.ctl("unblock", f"{guesser}/32")
     wait_until(lambda: python(lab, GREETING, VIP4, 587, guesser) == "220", 30, "forgiven")
+
+
+def test_who_guesses_under_tls_is_known_by_many_short_sessions(lab, config):
+    lab.start_backends()
+    path = config()
+    path.write_text(path.read_text() + SOURCES.replace("per_minute = 6;", "per_minute = 6; short_tls_sessions = 1;").replace("20;", "900;"))
+    lab.start_balancer(path)
+    guesser, honest = client_addresses(0)[0][:2]
+    mail = lab.mailer(target=VIP4, doors=[[587, "starttls"]], sources=[honest], sessions=12, messages=1, timeout_s=60)
+    mail.wait()
+    assert mail.outcomes == {"delivered": 12}, mail.summary()
+    for _ in range(8):
+        assert python(lab, GUESS_UNDER_TLS, VIP4, guesser).startswith("5")
+    wait_until(lambda: blocked(lab).get(f"{guesser}/32") == "auth_failures", 30, "the guesser blocked")
+    assert f"{honest}/32" not in blocked(lab), "who brings mail under TLS guesses nothing"
+    assert "short sessions under TLS" in lab.balancer.ctl("events")
+    wait_until(lambda: python(lab, GREETING, VIP4, 587, guesser) == "silence", 30, "its connections dropped")

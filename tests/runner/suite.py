@@ -68,7 +68,7 @@ def unit_steps(chosen, results, built):
     with results.step("build with AddressSanitizer and UBSan"):
         sanitized = build("build-asan", SANITIZED, results)
     # As with the fuzzers: a verdict on a version can be had again, and the long run begins elsewhere every time.
-    drawn = {"SLUICE_TEST_SEED": "any"} if chosen.long else {}
+    drawn = {"SLUICE_TEST_SEED": "any", "SLUICE_GUESSES": "10000000"} if chosen.long else {}
     if built:
         with results.step("unit tests"):
             unit_tests("build", results, chosen.k, **drawn)

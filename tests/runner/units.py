@@ -62,7 +62,7 @@ def add_meson_test(results, directory, test, reports):
     results.took(test.get("duration", 0), f"{name}, within its step")
 
 
-FUZZED_SOURCES = ("config", "dataplane", "healthcheck", "tests/fuzz")
+FUZZED_SOURCES = ("config", "controlplane", "dataplane", "healthcheck", "tests/fuzz")
 
 
 def fuzz_seed():

@@ -88,7 +88,7 @@ def test_a_fuzzer_begins_at_the_same_place_for_the_same_version(project):
         for words in (["add", "."], ["commit", "-qm", folder]):
             subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@lab.test", *words], cwd=project.root, check=True)
 
-    for folder in ("config", "dataplane", "healthcheck"):
+    for folder in ("config", "controlplane", "dataplane", "healthcheck"):
         commit(folder)
     first = seed("--unit")
     assert first != "0"

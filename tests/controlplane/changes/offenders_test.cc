@@ -83,6 +83,40 @@ TEST_F(OffendersTest, WhoOnlyMistypesIsNot) {
   EXPECT_EQ(listed().size(), 1u) << "sixty a minute run over";
 }
 
+TEST_F(OffendersTest, ManyShortSessionsUnderTlsAreASofterSign) {
+  const auto end = [&](uint32_t flags, uint32_t bytes_up, uint64_t lasted_ms) {
+    channel::SessionRecord record{};
+    record.client.address.bytes = config::IpAddress::parse("192.0.2.7").value().bytes;
+    record.notes.begun_ms = 0xffff'f000;
+    record.ended_ms = uint64_t{0xffff'f000} + lasted_ms;
+    record.notes.flags = flags;
+    record.bytes_up = bytes_up;
+    offenders_.see(record, "submission");
+  };
+  constexpr uint32_t kTls = channel::kSessionEstablished | channel::kSessionTlsBegun | channel::kSessionTlsEstablished;
+  for (int i = 0; i < 1000; i++) end(kTls, 900, 2000);
+  EXPECT_EQ(listed(), Listed{}) << "they do not count unless that is set";
+  config_.auth_failures->short_tls_sessions = 4;
+  offenders_.follow(config_);
+  for (int i = 0; i < 1000; i++) {
+    end(channel::kSessionEstablished, 200, 2000);                              // in plain text
+    end(channel::kSessionEstablished | channel::kSessionTlsBegun, 600, 2000);  // never came to keys
+    end(kTls, 2500, 2000);                                                     // brought mail
+    end(kTls, 900, 60'000);                                                    // a mail program that stays
+  }
+  EXPECT_EQ(listed(), Listed{});
+  for (int i = 0; i < 120; i++) end(kTls, 900, 2000);
+  EXPECT_EQ(listed(), Listed{}) << "a hundred and twenty are thirty";
+  end(kTls, 900, 2000);
+  EXPECT_EQ(listed(), Listed{"192.0.2.7/32 auth_failures dropped"});
+  EXPECT_EQ(
+      last_event(),
+      "192.0.2.7/32: guesses passwords, it seems: short sessions under TLS that count as 31 refused AUTH commands "
+      "within a minute; its new connections are dropped for 900 s");
+  EXPECT_EQ(offenders_.short_tls_sessions(), 121u);
+  EXPECT_EQ(offenders_.auth_failures(), 0u);
+}
+
 TEST_F(OffendersTest, OnlyTheServicesThatAreNamedCount) {
   see("192.0.2.7", 200, false, "relay");
   EXPECT_EQ(listed(), Listed{});

@@ -53,6 +53,23 @@ TEST_F(Channel, SendsAWholeSnapshotToEveryWorker) {
   EXPECT_EQ(client_->last_latency(), latencies_[0]);
 }
 
+TEST_F(Channel, TheSitesSecretComesFirstAndOnce) {
+  start_dataplane();
+  Desired desired = two_services();
+  desired.placement_secret = 7;
+  publish(desired);
+  client_->start();
+  settle();
+  for (uint32_t w = 0; w < kWorkers; w++) {
+    EXPECT_EQ(dataplane_->worker(w).placement_secret, 7u);
+    EXPECT_EQ(dataplane_->worker(w).log.at(1), CommandType::kPutSecret);
+  }
+  desired.services.pop_back();
+  publish(desired);
+  settle();
+  EXPECT_EQ(std::ranges::count(dataplane_->worker(0).log, CommandType::kPutSecret), 1);
+}
+
 TEST_F(Channel, PublishesOurOwnAddressesAndKeepsTheirIds) {
   start_dataplane();
   Desired desired = two_services();

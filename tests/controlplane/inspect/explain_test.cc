@@ -46,6 +46,17 @@ TEST_F(Explain, NamesTheBackendThatAWorkerWouldTake) {
   }
 }
 
+TEST_F(Explain, GoesByTheSitesSecret) {
+  const Explanation without = ask(client(40000));
+  model_ = Model(config_, journal_, 7);
+  bring_up(model_);
+  const DesiredService wire = model_.desired().services[0];
+  EXPECT_EQ(model_.desired().placement_secret, 7u);
+  const uint32_t entry = table_index(placement_hash(client(40000), wire.vip, wire.hash_on, 7), 101);
+  EXPECT_EQ(ask(client(40000)).steps.at(0).entry, entry);
+  EXPECT_NE(without.steps.at(0).entry, entry);
+}
+
 TEST_F(Explain, FollowsTheWalkPastABackendThatIsFull) {
   config_.pools[0].backends[0].max_connections = 10;
   reload();

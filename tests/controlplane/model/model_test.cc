@@ -240,8 +240,8 @@ TEST_F(ModelTest, GivesABackendTheSameKeyWhateverItsOnlyCheckIsCalled) {
 }
 
 TEST_F(ModelTest, TablesThatPlaceAlikeHaveTheSameDigestOnEveryNode) {
-  const auto digest = [this](uint32_t weight_of_first) {
-    Model model = this->model();
+  const auto digest = [this](uint32_t weight_of_first, uint64_t secret = 0) {
+    Model model(config_, journal_, secret);
     bring_up(model);
     model.set_weight_by_hand(0, weight_of_first);
     model.refresh();
@@ -256,6 +256,9 @@ TEST_F(ModelTest, TablesThatPlaceAlikeHaveTheSameDigestOnEveryNode) {
   std::ranges::reverse(config_.pools[0].backends);
   EXPECT_EQ(digest(100), here) << "in whatever order they are listed";
   EXPECT_NE(digest(50), here) << "a node that gives one of them another weight";
+  EXPECT_NE(digest(100, 7), here) << "a node with a secret";
+  EXPECT_NE(digest(100, 7), digest(100, 8)) << "and one with another";
+  EXPECT_EQ(digest(100, 7), digest(100, 7));
   config_.pools[0].backends[2].address = ip("10.0.1.99");
   EXPECT_NE(digest(100), here);
 }

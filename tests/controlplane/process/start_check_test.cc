@@ -71,6 +71,8 @@ TEST_F(StartCheck, LooksAtWhoMayUseTheApi) {
   const auto with = [](const std::string& settings) { return file_with("control", settings); };
   EXPECT_EQ(faults(with(R"(read_token_file = "/absent";)")),
             Lines{"4: control.read_token_file: /absent: No such file or directory"});
+  EXPECT_EQ(faults(with(R"(placement_secret_file = "/absent";)")),
+            Lines{"4: control.placement_secret_file: /absent: No such file or directory"});
   EXPECT_EQ(faults(with(R"(api_group = "daemon";)")), Lines{});
   EXPECT_EQ(faults(with(R"(api_group = "nobody-has-this";)")),
             Lines{R"(4: control.api_group: there is no group "nobody-has-this"; allowed: one that this host knows)"});

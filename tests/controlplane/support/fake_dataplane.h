@@ -58,6 +58,7 @@ class FakeDataplane {
     std::map<uint16_t, channel::PutRoute> routes;  // by place
     bool sources_named = false;
     channel::PutSources exempt{};
+    uint64_t placement_secret = 0;
     channel::PutLimits limits{};
     channel::LimitRules limit_rules{};
     std::map<uint16_t, std::string> refusals;
@@ -318,6 +319,9 @@ class FakeDataplane {
       case channel::CommandType::kPutRoute:
         EXPECT_LE(size_t{command.put_route.table_offset} * 64 + command.put_route.table_entries * 2, arena_bytes);
         worker.routes[id] = command.put_route;
+        break;
+      case channel::CommandType::kPutSecret:
+        worker.placement_secret = command.put_secret.secret;
         break;
       case channel::CommandType::kPutRefusal:
         EXPECT_TRUE(worker.services.contains(id));

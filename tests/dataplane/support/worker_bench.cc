@@ -288,6 +288,10 @@ void WorkerBench::put_route(uint16_t place, uint16_t service, const std::vector<
   command(channel::Command(message));
 }
 
+void WorkerBench::put_secret(uint64_t secret) {
+  command(channel::Command(channel::PutSecret{{channel::CommandType::kPutSecret, 0, 0, 0}, secret}));
+}
+
 void WorkerBench::put_limits(const channel::LimitRules& rules, uint32_t count, uint32_t layout) {
   channel::PutLimits message{};
   message.header.type = channel::CommandType::kPutLimits;

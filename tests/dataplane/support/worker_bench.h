@@ -76,6 +76,7 @@ class WorkerBench {
   void exempt(const std::vector<uint32_t>& v4_borders) { put_list(channel::kExemptSources, v4_borders, {}); }
   /// Refuses those between IPv4 borders, with a word.
   void refuse(const std::vector<uint32_t>& v4_borders) { put_list(channel::kRefusedSources, v4_borders, {}); }
+  void put_secret(uint64_t secret);
   void put_limits(const channel::LimitRules& rules, uint32_t count, uint32_t layout);
   /// Clients between IPv4 borders have a table of their own in a service.
   void put_route(uint16_t place, uint16_t service, const std::vector<uint32_t>& v4_borders,

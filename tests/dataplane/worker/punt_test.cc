@@ -75,6 +75,29 @@ class PuntTest : public WorkerTest {
   }
 };
 
+TEST_F(PuntTest, WhatComesToAVipFromWhereNobodyIsHasANameAndNoBudget) {
+  WorkerBench bench({.strangers = Strangers::kKernel});
+  bench.put_backend(0, backend4(0));
+  bench.put_backend(3, backend6(3));
+  bench.put_service(0, kVip, {0});
+  bench.put_service(1, kVip6, {3});
+  bench.turn();
+  const std::vector<Bytes> frames{
+      icmp(kVip.address, kVip.address, 8, kFront),  // LAND
+      icmp(address("255.255.255.255"), kVip.address, 8, kFront),
+      icmp(address("224.0.0.1"), kVip.address, 8, kFront),
+      udp(at(address("127.0.0.1"), 7), at(kVip.address, 7), kFront),
+      icmp(kVip6.address, kVip6.address, 128, kFront),
+      icmp(address("ff02::1"), kVip6.address, 128, kFront),
+      of_protocol(47, at(kVip.address, 1), at(kVip.address, 1), kFront),
+  };
+  for (const Bytes& frame : frames) arrive(bench, kFront, frame);
+  bench.turn();
+  EXPECT_EQ(bench.counter(Counter::kDropBadSource), frames.size());
+  EXPECT_EQ(bench.counter(Counter::kPunted), 0u);
+  bench.expect_counter_law();
+}
+
 TEST_F(PuntTest, SortsByClass) {
   using enum PuntClass;
   const Address far = kFar.address;

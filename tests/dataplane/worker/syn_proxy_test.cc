@@ -168,6 +168,53 @@ TEST_F(SynProxyTest, RenumbersASessionToItsEnd) {
   }
 }
 
+TEST_F(SynProxyTest, EndsWhereTheClientClosesFirst) {
+  for (const Ends& ends : kEnds) {
+    const Session session = open(ends.client, ends.vip);
+    const uint32_t seen = session.cookie + 1;
+    auto up = client(session.up(kIsn + 1, seen).fin());
+    ASSERT_EQ(up.to_backends.size(), 1u) << ends.what;
+    EXPECT_EQ(up.to_backends[0].flags, kAck | kFin);
+    EXPECT_EQ(up.to_backends[0].ack, kServerIsn + 1);
+    auto down = backend(session.down(kServerIsn + 1, kIsn + 2).psh().payload("221 bye\r\n"));
+    ASSERT_EQ(down.to_clients.size(), 1u) << "it may still be spoken to";
+    EXPECT_EQ(down.to_clients[0].seq, seen);
+    EXPECT_EQ(down.to_clients[0].ack, kIsn + 2);
+    down = backend(session.down(kServerIsn + 10, kIsn + 2).fin());
+    ASSERT_EQ(down.to_clients.size(), 1u);
+    EXPECT_EQ(down.to_clients[0].seq, seen + 9);
+    up = client(session.up(kIsn + 2, seen + 10));
+    ASSERT_EQ(up.to_backends.size(), 1u);
+    EXPECT_EQ(up.to_backends[0].ack, kServerIsn + 11);
+  }
+  EXPECT_EQ(count(Counter::kFlowsClosed), 2u);
+  EXPECT_EQ(count(Counter::kSegmentsNotBelieved), 0u);
+}
+
+TEST_F(SynProxyTest, TakesOptionsInTheOrderOfFreeBsd) {
+  Bytes options{2, 4, 0x05, 0xa0, 1, 3, 3, 6, 4, 2, 8, 10};  // MSS 1440, scale 6, SACK, timestamps
+  append(options, network_order(1000));
+  append(options, network_order(0));
+  for (const Ends& ends : kEnds) {
+    const auto answer = client(from(ends.client, ends.vip).syn().seq(kIsn).tcp_options(options)).to_clients;
+    ASSERT_EQ(answer.size(), 1u) << ends.what;
+    EXPECT_EQ(stamp_of(answer[0])->echo, 1000u);
+    EXPECT_TRUE(find_option(answer[0].tcp_options, 4) && find_option(answer[0].tcp_options, 3));
+    Session session{.client = ends.client, .vip = ends.vip, .backend = {}, .client_at_backend = {}};
+    session.cookie = answer[0].seq;
+    session.cookie_stamp = *stamp_of(answer[0]);
+    const auto asked = client(session.up(kIsn + 1, session.cookie + 1)
+                                  .window(1030)
+                                  .tcp_options(TcpTraits::stamp(1005, session.cookie_stamp.value)))
+                           .to_backends;
+    ASSERT_EQ(asked.size(), 1u);
+    EXPECT_EQ(word_at(asked[0].tcp_options, 0) & 0xffff, 1440u);
+    EXPECT_EQ(asked[0].tcp_options.at(*find_option(asked[0].tcp_options, 3) + 2), 6);
+    EXPECT_TRUE(find_option(asked[0].tcp_options, 4));
+    EXPECT_EQ(stamp_of(asked[0])->value, 1005u);
+  }
+}
+
 TEST_F(SynProxyTest, TranslatesWindowsOfOtherScales) {
   struct {
     std::optional<uint8_t> client, server;

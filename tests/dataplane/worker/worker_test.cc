@@ -105,6 +105,28 @@ TEST_F(WorkerTest, PlacesByTheTableAndKeepsTheFlowThere) {
   EXPECT_EQ(up->destination, backend4(table[table_index(placement_hash(first, kVip, {}), 7)]));
 }
 
+TEST_F(WorkerTest, PlacesByTheSitesSecret) {
+  const std::vector<uint16_t> table{0, 1, 2, 0, 1, 2, 1};
+  bench_.put_service(0, kVip, table);
+  const auto go_by = [&](uint16_t from, uint64_t secret) {
+    for (uint16_t port = from; port < from + 20; port++) {
+      const Endpoint client = endpoint("198.51.100.7", port);
+      const auto entry = table_index(placement_hash(client, kVip, channel::HashOn::kConnection, secret), 7);
+      EXPECT_EQ(bench_.establish(client, kVip), backend4(table[entry])) << port;
+    }
+  };
+  bench_.put_secret(7);
+  bench_.turn();
+  go_by(41000, 7);
+  // Of a new connection of control's, that has none.
+  bench_.command(channel::CommandType::kSnapshotBegin, 0);
+  for (uint16_t id = 0; id < 3; id++) bench_.put_backend(id, backend4(id));
+  bench_.put_service(0, kVip, table);
+  bench_.command(channel::CommandType::kSnapshotEnd, 0);
+  bench_.turn();
+  go_by(42000, 0);
+}
+
 TEST_F(WorkerTest, CountsPacketsFlowsAndBytes) {
   const auto backend = bench_.establish(kClient, kVip);
   ASSERT_TRUE(backend.has_value());
