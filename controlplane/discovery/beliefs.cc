@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/discovery/beliefs.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice::control {
 
-Belief believe(const DiscoveredBackends& known, DiscoveredBackends told, size_t others, double panic_share) {
+Belief believe(const DiscoveredBackends& known, DiscoveredBackends told, const Measure& measure) {
   Belief out;
   std::vector<std::string> gone;
   for (const auto& [name, discovered] : known) {
-    if (!told.contains(name)) gone.push_back(name);
+    if (!told.contains(name)) (measure.leaving.contains(name) ? out.left : gone).push_back(name);
   }
   for (const auto& [name, discovered] : told) {
     const auto before = known.find(name);
@@ -19,11 +20,15 @@ Belief believe(const DiscoveredBackends& known, DiscoveredBackends told, size_t 
       out.changed.push_back(name);
     }
   }
-  const auto all = static_cast<double>(known.size() + others);
-  const bool too_many = static_cast<double>(gone.size()) > panic_share * all || (told.empty() && !known.empty());
+  const auto lost_before = static_cast<size_t>(std::ranges::count_if(
+      measure.lost, [&](const std::string& name) { return !told.contains(name) && !known.contains(name); }));
+  const auto all = static_cast<double>(known.size() + measure.others + lost_before);
+  const auto lost = static_cast<double>(gone.size() + lost_before);
+  const bool too_many = !gone.empty() && (told.empty() || lost > measure.panic_share * all);
   out.backends = std::move(told);
   if (!too_many) {
-    out.left = std::move(gone);
+    out.left.insert(out.left.end(), gone.begin(), gone.end());
+    out.lost = std::move(gone);
     return out;
   }
   for (const std::string& name : gone) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What of a source's word is believed. Backends that join, and what changes of those that are known, are taken as they
-// are: they pass their checks before they get traffic. Of backends that leave, more than a share at once is taken for a
-// fault of the source, and they stay. Pure.
+// are: they pass their checks before they get traffic. So is that backends leave which said so themselves. Of others
+// that leave, more than a share at once is taken for a fault of the source, and they stay. Pure.
 #pragma once
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,11 +30,20 @@ using DiscoveredBackends = std::map<std::string, Discovered>;
 struct Belief {
   DiscoveredBackends backends;
   std::vector<std::string> joined, changed, left;
+  std::vector<std::string> lost;     // those of `left` who did not say that they would
   std::vector<std::string> missing;  // that were not missing before
 };
 
-/// What is known from now on, after a source said `told`. `others` is how many backends the pool has beside those of
-/// this source; more than `panic_share` (0 to 1) of them all together, or all of the source's, may not leave at once.
-Belief believe(const DiscoveredBackends& known, DiscoveredBackends told, size_t others, double panic_share);
+/// By what a source is judged.
+struct Measure {
+  size_t others = 0;              // backends that the pool has beside those of this source
+  double panic_share = 0;         // of all of them, 0 to 1: more than this may not be lost
+  std::set<std::string> leaving;  // who say themselves that they leave
+  std::set<std::string> lost;     // who were lost before, so lately that they count as lost at once with others
+};
+
+/// What is known from now on, after a source said `told`. Those who leave without having said so are lost. They are not
+/// believed to have left if with them more are lost than may be, or if nobody would be left.
+Belief believe(const DiscoveredBackends& known, DiscoveredBackends told, const Measure& measure);
 
 }  // namespace sluice::control

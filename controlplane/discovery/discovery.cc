@@ -6,12 +6,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <utility>
 
-#include "config/choices.h"
-#include "config/load.h"
 #include "controlplane/base/kept_state.h"
+#include "controlplane/discovery/kept_pools.h"
 
 namespace sluice::control {
 
@@ -19,36 +17,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int kVersion = 1;
 constexpr size_t kMostNames = 10;  // in one event
-
-std::expected<DiscoveredBackends, std::string> backends_from(const std::string& path, const std::string& text,
-                                                             config::Origin origin) {
-  auto backends = config::read_backends(path, text);
-  if (!backends) {
-    std::vector<std::string>& faults = backends.error();
-    const std::string more = faults.size() == 1 ? "" : fmt::format(" (and {} more)", faults.size() - 1);
-    return std::unexpected(faults.front() + more);
-  }
-  const json document = json::parse(text);
-  DiscoveredBackends out;
-  for (size_t i = 0; i < backends->size(); i++) {
-    config::Backend& backend = (*backends)[i];
-    backend.origin = origin;
-    const std::string name = backend.name;
-    Discovered discovered{std::move(backend), document["backends"][i].dump()};
-    if (!out.emplace(name, std::move(discovered)).second)
-      return std::unexpected(
-          fmt::format("{}: backends[{}].name: \"{}\" stands twice; allowed: each name once", path, i, name));
-  }
-  return out;
-}
-
-json to_json(const DiscoveredBackends& backends) {
-  json out = json::array();
-  for (const auto& [name, discovered] : backends) out.push_back(json::parse(discovered.json));
-  return out;
-}
 
 std::string names_of(const std::vector<std::string>& names) {
   const size_t shown = std::min(names.size(), kMostNames);
@@ -67,20 +36,16 @@ std::string in_words(const Belief& belief) {
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
-/// The file that a pool's members come from; "" = none.
-std::string file_of(const DiscoveredPool& pool) {
-  return pool.discover ? pool.discover->file : "";
-}
-
-bool is_registered(const DiscoveredPool& pool) {
-  return pool.discover && pool.discover->etcd;
-}
-
 /// What the members of a pool say of themselves; nobody does: a document of nobody.
-std::expected<std::string, std::string> document_of(const PoolDocuments& documents, const std::string& pool) {
+std::expected<PoolMembers, std::string> members_of(const PoolDocuments& documents, const std::string& pool) {
   const auto found = documents.find(pool);
-  if (found == documents.end()) return R"({"backends": []})";
-  return found->second;
+  return found == documents.end() ? PoolMembers() : found->second;
+}
+
+/// Of a source that has no leases.
+std::expected<PoolMembers, std::string> all_of(const std::expected<std::string, std::string>& document) {
+  if (!document) return std::unexpected(document.error());
+  return PoolMembers{*document, {}};
 }
 
 /// Whether two backends cannot both be members.
@@ -96,22 +61,6 @@ bool is_known(const DiscoveredPool& pool, const config::Backend& backend) {
          has(pool.found) || has(pool.by_hand);
 }
 
-/// A document of a pool's source, as far as it is believed.
-std::expected<Belief, std::string> belief_of(const DiscoveredPool& pool,
-                                             const std::expected<std::string, std::string>& document) {
-  if (!document) return std::unexpected(document.error());
-  const std::string file = file_of(pool);
-  auto told = backends_from(file.empty() ? pool.source() : file, *document, config::Origin::kDiscovered);
-  if (!told) return std::unexpected(std::move(told.error()));
-  return believe(pool.found, std::move(*told), pool.in_file.size() + pool.by_hand.size(), pool.panic_share);
-}
-
-void take(DiscoveredBackends found, SystemTime now, DiscoveredPool& pool) {
-  pool.found = std::move(found);
-  pool.read = now;
-  pool.fault.clear();
-}
-
 void append(config::Pool& pool, const DiscoveredBackends& backends) {
   for (const auto& [name, discovered] : backends) {
     const auto is_taken = [&](const config::Backend& each) { return collide(each, discovered.backend); };
@@ -120,17 +69,6 @@ void append(config::Pool& pool, const DiscoveredBackends& backends) {
 }
 
 }  // namespace
-
-std::string DiscoveredPool::source() const {
-  if (!discover) return "";
-  if (!discover->file.empty()) return "file:" + discover->file;
-  if (discover->etcd) return "etcd";
-  return fmt::format("dns:{} {}", config::name_of(discover->type), discover->dns);
-}
-
-size_t DiscoveredPool::missing() const {
-  return static_cast<size_t>(std::ranges::count_if(found, [](const auto& each) { return each.second.missing; }));
-}
 
 Discovery::Discovery(boost::asio::io_context& io, Journal& journal, const std::string& directory, GoOver go_over)
     : io_(io), journal_(journal), path_(directory + "/backends.json"), go_over_(std::move(go_over)) {}
@@ -164,18 +102,19 @@ DiscoveredPools Discovery::known_for(const std::vector<config::Pool>& pools) con
     }
     if (!known.discover) {
       known.found.clear();
+      known.lost.clear();
       known.fault.clear();
       known.read.reset();
-    } else if (const std::string file = file_of(known);
+    } else if (const std::string file = known.file();
                !file.empty() && (is_another || !known.read || !known.fault.empty())) {
       known.stamp = stamp_of(file);
-      auto belief = belief_of(known, read_regular_file(file));
+      const auto belief = belief_of(known, all_of(read_regular_file(file)), journal_.now());
       known.fault = belief ? "" : belief.error();
-      if (belief) take(std::move(belief->backends), journal_.now(), known);
-    } else if (is_registered(known) && registered_ && (is_another || !known.read)) {
-      auto belief = belief_of(known, document_of(*registered_, pool.name));
+      if (belief) take(*belief, journal_.now(), known);
+    } else if (known.is_registered() && registered_ && (is_another || !known.read)) {
+      const auto belief = belief_of(known, members_of(*registered_, pool.name), journal_.now());
       known.fault = belief ? "" : belief.error();
-      if (belief) take(std::move(belief->backends), journal_.now(), known);
+      if (belief) take(*belief, journal_.now(), known);
     }
   }
   return out;
@@ -211,7 +150,7 @@ void Discovery::watch_names() {
   });
   for (const auto& [name, pool] : pools_) {
     if (!pool.discover || pool.discover->dns.empty() || watches_.contains(name)) continue;
-    auto told = [this, name](const std::expected<std::string, std::string>& document) { hear(name, document); };
+    auto told = [this, name](const std::expected<std::string, std::string>& document) { hear(name, all_of(document)); };
     watches_.emplace(name, Watched{*pool.discover, std::make_unique<DnsWatch>(io_, *pool.discover, std::move(told))});
   }
 }
@@ -224,29 +163,29 @@ void Discovery::tick() {
 
 void Discovery::look(const Entry& entry) {
   const auto& [name, pool] = entry;
-  const std::string file = file_of(pool);
+  const std::string file = pool.file();
   if (file.empty()) return;
   const auto stamp = stamp_of(file);
   if (stamp && stamp == pool.stamp) return;
   pools_[name].stamp = stamp;
-  hear(name, read_regular_file(file));
+  hear(name, all_of(read_regular_file(file)));
 }
 
 void Discovery::hear_fleet(const std::expected<PoolDocuments, std::string>& told) {
   if (told) registered_ = *told;
   for (const Entry& entry : pools_) {
     const auto& [name, pool] = entry;
-    if (!is_registered(pool)) continue;
-    hear(name, told ? document_of(*told, name) : std::unexpected(told.error()));
+    if (!pool.is_registered()) continue;
+    hear(name, told ? members_of(*told, name) : std::unexpected(told.error()));
   }
 }
 
-void Discovery::hear(const std::string& name, const std::expected<std::string, std::string>& document) {
+void Discovery::hear(const std::string& name, const std::expected<PoolMembers, std::string>& members) {
   const DiscoveredPool& pool = pools_[name];
-  auto belief = belief_of(pool, document);
+  const auto belief = belief_of(pool, members, journal_.now());
   if (!belief) return refuse(name, belief.error());
   DiscoveredPool next = pool;
-  take(std::move(belief->backends), journal_.now(), next);
+  take(*belief, journal_.now(), next);
   if (const std::string fault = change(name, std::move(next)); !fault.empty()) return refuse(name, fault);
   if (const std::string words = in_words(*belief); !words.empty())
     journal_.record(Severity::kInfo, "discovery", name, words);
@@ -300,6 +239,7 @@ Discovery::Done Discovery::accept(const std::string& name) {
   if (missing == 0) return std::unexpected(fmt::format("nothing is missing in pool \"{}\"", name));
   DiscoveredPool next = pool->second;
   std::erase_if(next.found, [](const auto& each) { return each.second.missing; });
+  next.lost.clear();
   return change_by_hand(name, std::move(next), fmt::format("accepted by hand that {} have left", missing));
 }
 
@@ -325,52 +265,16 @@ std::string Discovery::change(const std::string& name, DiscoveredPool next) {
 }
 
 std::string Discovery::save() {
-  json pools = json::object();
-  for (const auto& [name, pool] : pools_) {
-    if (pool.found.empty() && pool.by_hand.empty()) continue;
-    json missing = json::array();
-    for (const auto& [backend, discovered] : pool.found) {
-      if (discovered.missing) missing.push_back(backend);
-    }
-    pools[name] = {{"found", to_json(pool.found)}, {"missing", std::move(missing)}, {"by_hand", to_json(pool.by_hand)}};
-  }
+  json pools = to_json(pools_);
   if (pools == kept_) return "";
-  std::string warning = keep_state(journal_, path_, json{{"version", kVersion}, {"pools", pools}}.dump(2) + "\n");
+  std::string warning = keep_state(journal_, path_, text_of(pools));
   if (warning.empty()) kept_ = std::move(pools);
   return warning;
 }
 
-namespace {
-
-DiscoveredBackends kept_backends(const json& backends, config::Origin origin) {
-  auto read = backends_from("kept", json{{"backends", backends}}.dump(), origin);
-  if (!read) throw std::runtime_error(read.error());
-  return std::move(*read);
-}
-
-std::expected<DiscoveredPools, std::string> kept_from(const std::string& text) {
-  try {
-    const json whole = json::parse(text);
-    if (const int version = whole.at("version").get<int>(); version != kVersion)
-      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
-    DiscoveredPools out;
-    for (const auto& [name, pool] : whole.at("pools").items()) {
-      DiscoveredPool& kept = out[name];
-      kept.found = kept_backends(pool.at("found"), config::Origin::kDiscovered);
-      kept.by_hand = kept_backends(pool.at("by_hand"), config::Origin::kByHand);
-      for (const json& missing : pool.at("missing")) kept.found.at(missing.get<std::string>()).missing = true;
-    }
-    return out;
-  } catch (const std::exception& fault) {
-    return std::unexpected(fault.what());
-  }
-}
-
-}  // namespace
-
 void Discovery::restore() {
   auto kept =
-      kept_state(journal_, path_, kept_from, "backends that were discovered or added by hand are not known any more");
+      kept_state(journal_, path_, pools_from, "backends that were discovered or added by hand are not known any more");
   if (kept) pools_ = std::move(*kept);
 }
 

@@ -19,32 +19,11 @@
 #include "config/model.h"
 #include "controlplane/base/journal.h"
 #include "controlplane/base/times.h"
-#include "controlplane/base/watched_file.h"
-#include "controlplane/discovery/beliefs.h"
+#include "controlplane/discovery/discovered_pool.h"
 #include "controlplane/discovery/dns_watch.h"
 #include "controlplane/fleet/registrations.h"
 
 namespace sluice::control {
-
-/// What is known of one pool.
-struct DiscoveredPool {
-  std::optional<config::Discover> discover;
-  DiscoveredBackends found;
-  DiscoveredBackends by_hand;
-  std::optional<SystemTime> read;        // when the source was taken last
-  std::optional<FileStamp> stamp;        // of the file when it was read
-  std::string fault;                     // why the source is not taken as it is now; "" = it is
-  double panic_share = 0;                // as configured
-  std::vector<config::Backend> in_file;  // the pool's own
-
-  /// "file:PATH", "dns:TYPE NAME", "etcd"; "" = none.
-  std::string source() const;
-  /// How many the source does not name any more, and which are kept.
-  size_t missing() const;
-};
-
-/// By name, every pool.
-using DiscoveredPools = std::map<std::string, DiscoveredPool>;
 
 /// `config`, as the file has it or as this gave it, with the backends that are known beside its own. One whose name or
 /// endpoint is in the file stays out: the file has the last word; then those by hand have.
@@ -85,8 +64,8 @@ class Discovery {
   void restore();
   void watch_names();
   void look(const Entry& entry);
-  /// What a source said: a document, or why there is none.
-  void hear(const std::string& name, const std::expected<std::string, std::string>& document);
+  /// What a source said, or why it said nothing.
+  void hear(const std::string& name, const std::expected<PoolMembers, std::string>& members);
   void refuse(const std::string& name, const std::string& fault);
   void tell_missing(const std::string& name, const std::string& which) const;
   /// Puts `next` in the place of what is known of a pool, or says why not, and nothing has changed.

@@ -61,15 +61,22 @@ std::string name_of(const config::IpAddress& address) {
   return out.front() == '-' ? "0" + out : out;
 }
 
+/// As much of the name as there is room for.
+std::string with_suffix(const std::string& name, const std::string& suffix) {
+  return name.substr(0, config::kMaxNameBytes - std::min(suffix.size(), config::kMaxNameBytes)) + suffix;
+}
+
 /// What one of several members of a target is called.
 std::string name_within(const DnsRecord& service, const config::IpAddress& address, bool by_address, bool by_port) {
-  std::string suffix;
-  if (by_address) suffix += "-" + name_of(address);
-  if (by_port) suffix += fmt::format("-{}", service.port);
-  return service.target.substr(0, config::kMaxNameBytes - std::min(suffix.size(), config::kMaxNameBytes)) + suffix;
+  if (by_address) return name_at(service.target, address, by_port ? std::optional(service.port) : std::nullopt);
+  return with_suffix(service.target, by_port ? fmt::format("-{}", service.port) : "");
 }
 
 }  // namespace
+
+std::string name_at(const std::string& name, const config::IpAddress& address, std::optional<uint16_t> port) {
+  return with_suffix(name, "-" + name_of(address) + (port ? fmt::format("-{}", *port) : ""));
+}
 
 std::expected<DnsRecords, std::string> records_from(std::span<const uint8_t> message, config::DnsType type) {
   DnsRecords out;

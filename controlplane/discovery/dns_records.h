@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <expected>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,10 @@ using DnsRecords = std::vector<DnsRecord>;
 
 /// The records of `type` in the answer section of a message, aliases left out. The error says that it is malformed.
 std::expected<DnsRecords, std::string> records_from(std::span<const uint8_t> message, config::DnsType type);
+
+/// A name with an endpoint behind it: "mx.example-10-0-1-17", with a port "mx.example-10-0-1-17-25". At most as long as
+/// names may be: it is the front of `name` that stays.
+std::string name_at(const std::string& name, const config::IpAddress& address, std::optional<uint16_t> port);
 
 /// A document of members (config/load.h), one for each address, named by it: "10-0-1-17", "2001-db8--17".
 std::string document_of(const DnsRecords& addresses);

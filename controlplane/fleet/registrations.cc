@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "config/load.h"
@@ -15,6 +16,13 @@ namespace {
 
 std::string document_of(const std::vector<std::string_view>& backends) {
   return fmt::format(R"({{"backends": [{}]}})", fmt::join(backends, ", "));
+}
+
+/// Whether a backend says that it leaves. What else it says is of no concern then.
+bool says_that_it_leaves(const std::string& value) {
+  const nlohmann::json said = nlohmann::json::parse(value, nullptr, false);
+  const auto found = said.find("leaving");
+  return said.is_object() && found != said.end() && *found == true;
 }
 
 /// "" or what is wrong with what a backend says. Each is read by itself, so that it is told whose it is.
@@ -29,6 +37,7 @@ std::string fault_of(const etcd::Record& record, std::string_view name) {
 
 PoolDocuments documents_from(const std::vector<etcd::Record>& records, const std::string& prefix) {
   std::map<std::string, std::vector<std::string_view>> members;
+  std::map<std::string, std::set<std::string>> leaving;
   PoolDocuments out;
   for (const etcd::Record& record : records) {
     if (!record.key.starts_with(prefix)) continue;
@@ -36,6 +45,11 @@ PoolDocuments documents_from(const std::vector<etcd::Record>& records, const std
     const size_t slash = rest.find('/');
     if (slash == std::string_view::npos) continue;  // of no pool
     const std::string pool(rest.substr(0, slash));
+    if (says_that_it_leaves(record.value)) {
+      members[pool];
+      leaving[pool].emplace(rest.substr(slash + 1));
+      continue;
+    }
     std::string fault = fault_of(record, rest.substr(slash + 1));
     if (fault.empty()) {
       members[pool].push_back(record.value);  // as it came, whole
@@ -43,7 +57,8 @@ PoolDocuments documents_from(const std::vector<etcd::Record>& records, const std
       out.emplace(pool, std::unexpected(std::move(fault)));
     }
   }
-  for (const auto& [pool, backends] : members) out.emplace(pool, document_of(backends));
+  for (const auto& [pool, backends] : members)
+    out.emplace(pool, PoolMembers{document_of(backends), std::move(leaving[pool])});
   return out;
 }
 

@@ -156,6 +156,22 @@ def named_by(name):
     return ADDRESSES[name].replace(".", "-")
 
 
+def require_names_are_kept(lab, bind):
+    """A target that gets another address, and loses its first one: who is there already is called as before."""
+    def in_side():
+        return {entry["name"]: entry["state"] for entry in lab.balancer.status()["backends"] if entry["pool"] == "side"}
+
+    second = f"first.mail.test-{named_by('mta2')}"
+    lab.balancer.ctl("weight", "side/first.mail.test", "70")
+    bind.update(f"add first.mail.test. 1 A {ADDRESSES['mta2']}")
+    wait_until(lambda: in_side().get(second) == "up", 20, f"{second} is in service, now {in_side()}")
+    assert in_side() == {"first.mail.test": "up", second: "up", "spare.mail.test": "up"}
+    assert lab.balancer.backend("side", "first.mail.test", 25)["weight"]["by_hand"] == 70
+    bind.update(f"delete first.mail.test. A {ADDRESSES['mta1']}")
+    wait_until(lambda: in_side().get("first.mail.test") in (None, "removed, draining"), 20, f"the first is gone, now {in_side()}")
+    assert in_side()[second] == "up", "though it is alone now, and could be called as its target"
+
+
 def test_members_come_and_go_by_the_dns_and_its_failures_take_nobody(lab, config):
     lab.start_backends()
     bind = NameServer(lab, "mail.test")
@@ -176,6 +192,7 @@ def test_members_come_and_go_by_the_dns_and_its_failures_take_nobody(lab, config
     assert lab.balancer.backend("side", "spare.mail.test", 25)["weight"]["share"] == 0
     held = hold(lab)
     assert set(held.backends()) == {"mta1", "mta2"}
+    require_names_are_kept(lab, bind)
 
     members.add("mta3")
     wait_states(lab, **{first: "up", second: "up", third: "up"})

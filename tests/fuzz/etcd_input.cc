@@ -24,15 +24,15 @@ void expect_read_or_words(const etcd::Answer<T>& answer) {
 }
 
 void expect_members_or_faults(const std::vector<etcd::Record>& records) {
-  for (const auto& [pool, document] : documents_from(records, "/backends/")) {
-    if (!document) {
-      expect_words(document.error());
-      EXPECT_TRUE(document.error().starts_with("/backends/")) << document.error();
+  for (const auto& [pool, members] : documents_from(records, "/backends/")) {
+    if (!members) {
+      expect_words(members.error());
+      EXPECT_TRUE(members.error().starts_with("/backends/")) << members.error();
       continue;
     }
-    const auto read = config::read_backends("document", *document);
+    const auto read = config::read_backends("document", members->document);
     ASSERT_TRUE(read) << read.error().front();
-    EXPECT_FALSE(read->empty());
+    EXPECT_FALSE(read->empty() && members->leaving.empty());
   }
 }
 

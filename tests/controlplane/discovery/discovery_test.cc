@@ -15,6 +15,7 @@
 namespace sluice::control {
 namespace {
 
+using namespace std::chrono_literals;
 using Names = std::vector<std::string>;
 
 Discovered discovered(const std::string& name, const std::string& address = "10.0.1.1") {
@@ -37,8 +38,10 @@ Names names_of(const DiscoveredBackends& backends) {
   return out;
 }
 
+const Measure kHalf{.panic_share = 0.5};
+
 TEST(Beliefs, WhoJoinsAndWhoLeavesIsTold) {
-  const Belief belief = believe(all_of({"a", "b", "c"}), all_of({"b", "c", "d"}), 0, 0.5);
+  const Belief belief = believe(all_of({"a", "b", "c"}), all_of({"b", "c", "d"}), kHalf);
   EXPECT_EQ(belief.joined, Names{"d"});
   EXPECT_EQ(belief.left, Names{"a"});
   EXPECT_TRUE(belief.changed.empty() && belief.missing.empty());
@@ -48,33 +51,60 @@ TEST(Beliefs, WhoJoinsAndWhoLeavesIsTold) {
 TEST(Beliefs, WhatChangesIsTaken) {
   DiscoveredBackends told = all_of({"a", "b"});
   told.at("b").backend.weight = 7;
-  const Belief belief = believe(all_of({"a", "b"}), told, 0, 0.5);
+  const Belief belief = believe(all_of({"a", "b"}), told, kHalf);
   EXPECT_EQ(belief.changed, Names{"b"});
   EXPECT_EQ(belief.backends.at("b").backend.weight, 7U);
 }
 
 TEST(Beliefs, MoreThanTheShareAtOnceIsNotBelieved) {
   const Names all{"a", "b", "c", "d"};
-  EXPECT_EQ(names_of(believe(all_of(all), all_of({"a", "b"}), 0, 0.5).backends), (Names{"a", "b"}));  // half
-  const Belief belief = believe(all_of(all), all_of({"a", "e"}), 0, 0.5);
+  EXPECT_EQ(names_of(believe(all_of(all), all_of({"a", "b"}), kHalf).backends), (Names{"a", "b"}));  // half
+  const Belief belief = believe(all_of(all), all_of({"a", "e"}), kHalf);
   EXPECT_EQ(names_of(belief.backends), (Names{"a", "b?", "c?", "d?", "e"})) << "and who joins is taken all the same";
   EXPECT_EQ(belief.missing, (Names{"b", "c", "d"}));
   EXPECT_EQ(belief.joined, Names{"e"});
   EXPECT_TRUE(belief.left.empty());
-  EXPECT_TRUE(believe(all_of(all), all_of({"a"}), 2, 0.5).missing.empty()) << "3 of 6, with those of the file";
+  EXPECT_TRUE(believe(all_of(all), all_of({"a"}), {.others = 2, .panic_share = 0.5}).missing.empty())
+      << "3 of 6, with those of the file";
 }
 
 TEST(Beliefs, NobodyAtAllIsNeverBelieved) {
-  EXPECT_EQ(believe(all_of({"a"}), {}, 99, 1).missing, Names{"a"});
-  EXPECT_TRUE(believe({}, {}, 0, 0).backends.empty());
+  EXPECT_EQ(believe(all_of({"a"}), {}, {.others = 99, .panic_share = 1}).missing, Names{"a"});
+  EXPECT_TRUE(believe({}, {}, {}).backends.empty());
 }
 
 TEST(Beliefs, WhatIsMissingComesBackOrLeavesLittleByLittle) {
-  DiscoveredBackends known = believe(all_of({"a", "b", "c", "d"}), all_of({"a"}), 0, 0.5).backends;
-  EXPECT_TRUE(believe(known, all_of({"a"}), 0, 0.5).missing.empty()) << "told once";
-  EXPECT_EQ(names_of(believe(known, all_of({"a"}), 0, 0.5).backends), (Names{"a", "b?", "c?", "d?"}));
-  EXPECT_EQ(names_of(believe(known, all_of({"a", "b", "c", "d"}), 0, 0.5).backends), (Names{"a", "b", "c", "d"}));
-  EXPECT_EQ(believe(known, all_of({"a", "b"}), 0, 0.5).left, (Names{"c", "d"}));
+  DiscoveredBackends known = believe(all_of({"a", "b", "c", "d"}), all_of({"a"}), kHalf).backends;
+  EXPECT_TRUE(believe(known, all_of({"a"}), kHalf).missing.empty()) << "told once";
+  EXPECT_EQ(names_of(believe(known, all_of({"a"}), kHalf).backends), (Names{"a", "b?", "c?", "d?"}));
+  EXPECT_EQ(names_of(believe(known, all_of({"a", "b", "c", "d"}), kHalf).backends), (Names{"a", "b", "c", "d"}));
+  EXPECT_EQ(believe(known, all_of({"a", "b"}), kHalf).left, (Names{"c", "d"}));
+}
+
+TEST(Beliefs, WhoSaysSoHasLeft) {
+  const Names all{"a", "b", "c", "d"};
+  Measure measure{.panic_share = 0.5, .leaving = {"a", "b", "c", "stranger"}};
+  EXPECT_EQ(names_of(believe(all_of(all), all_of({"d"}), measure).backends), Names{"d"});
+  const Belief belief = believe(all_of(all), {}, measure);
+  EXPECT_EQ(belief.left, (Names{"a", "b", "c"}));
+  EXPECT_TRUE(belief.lost.empty());
+  EXPECT_EQ(names_of(belief.backends), Names{"d?"}) << "who said nothing is not lost as the last one";
+  measure.leaving.insert("d");
+  EXPECT_TRUE(believe(all_of(all), {}, measure).backends.empty()) << "all said so";
+}
+
+TEST(Beliefs, WhoIsLostOneByOneIsLostAtOnce) {
+  Measure measure = kHalf;
+  Belief belief = believe(all_of({"a", "b", "c"}), all_of({"b", "c"}), measure);
+  EXPECT_EQ(belief.lost, Names{"a"});
+  measure.lost = {"a"};
+  belief = believe(belief.backends, all_of({"c"}), measure);
+  EXPECT_EQ(names_of(belief.backends), (Names{"b?", "c"})) << "two of three";
+  EXPECT_EQ(names_of(believe(belief.backends, all_of({"a", "c"}), measure).backends), (Names{"a", "c"}))
+      << "one is back, so one is lost";
+  measure.lost = {"b"};
+  EXPECT_EQ(names_of(believe(all_of({"a", "b", "c"}), all_of({"a", "c"}), measure).backends), (Names{"a", "c"}))
+      << "who came back and is lost again is one";
 }
 
 class DiscoveryTest : public testing::Test {
@@ -113,6 +143,8 @@ class DiscoveryTest : public testing::Test {
     std::filesystem::rename(directory_.file("next.json"), directory_.file("mta.json"));
   }
 
+  void passes(std::chrono::seconds time) { now_ += time; }
+
   Names used() const {
     Names out;
     for (const config::Backend& backend : used_.pools.front().backends) out.push_back(backend.name);
@@ -127,19 +159,20 @@ class DiscoveryTest : public testing::Test {
 
   boost::asio::io_context io_;
   StateDirectory directory_;
-  Journal journal_;
+  SystemTime now_ = from_ms(1'800'000'000'000);
+  Journal journal_{[this] { return now_; }};
   config::Config config_;
   config::Config used_;  // what was gone over to last
   std::string refuses_;
   std::unique_ptr<Discovery> discovery_;
 };
 
-/// What backends at 10.0.2.1 and on say of themselves.
-PoolDocuments registered(const Names& names) {
+/// What backends at 10.0.2.1 and on say of themselves, and who leave.
+PoolDocuments registered(const Names& names, const std::set<std::string>& leaving = {}) {
   std::string text;
   for (size_t i = 0; i < names.size(); i++)
     text += fmt::format(R"({}{{"name": "{}", "address": "10.0.2.{}"}})", i == 0 ? "" : ",", names[i], i + 1);
-  return {{"mta", R"({"backends": [)" + text + "]}"}};
+  return {{"mta", PoolMembers{R"({"backends": [)" + text + "]}", leaving}}};
 }
 
 TEST_F(DiscoveryTest, TakesWhoRegisteredThemselves) {
@@ -169,6 +202,65 @@ TEST_F(DiscoveryTest, TakesWhoRegisteredThemselves) {
   EXPECT_EQ(used(), (Names{"own", "a", "b"}));
   discovery_->hear_fleet(registered({"a", "b"}));
   EXPECT_EQ(pool().missing(), 0U);
+}
+
+class LeasesTest : public DiscoveryTest {
+ protected:
+  LeasesTest() {
+    config_.pools.front().discover = config::Discover{.etcd = true};
+    config_.pools.front().backends.clear();
+    start();
+    discovery_->hear_fleet(registered({"a", "b", "c"}));
+  }
+};
+
+TEST_F(LeasesTest, ThatEndOneByOneTakeNoMoreThanTheShare) {
+  discovery_->hear_fleet(registered({"a", "b"}));
+  EXPECT_EQ(used(), (Names{"a", "b"}));
+  passes(3s);
+  discovery_->hear_fleet(registered({"a"}));
+  EXPECT_EQ(used(), (Names{"a", "b"})) << "two of three within a lease time";
+  passes(1h);
+  begin();  // nor by time alone, nor by another process
+  start();
+  discovery_->hear_fleet(registered({"a"}));
+  EXPECT_EQ(used(), (Names{"a", "b"}));
+  EXPECT_EQ(pool().missing(), 1U);
+  discovery_->hear_fleet(PoolDocuments{});
+  EXPECT_EQ(used(), (Names{"a", "b"}));
+  discovery_->hear_fleet(registered({"a", "b", "c"}));
+  EXPECT_EQ(used(), (Names{"a", "b", "c"}));
+  EXPECT_EQ(pool().missing(), 0U);
+}
+
+TEST_F(LeasesTest, ThatEndFarApartAreBelieved) {
+  discovery_->hear_fleet(registered({"a", "b"}));
+  passes(31s);
+  discovery_->hear_fleet(registered({"a"}));
+  EXPECT_EQ(used(), Names{"a"});
+}
+
+TEST_F(LeasesTest, WhatWasAcceptedDoesNotCountAgainstOthers) {
+  discovery_->hear_fleet(registered({"a", "b"}));
+  discovery_->hear_fleet(registered({"a"}));
+  ASSERT_TRUE(discovery_->accept("mta"));
+  EXPECT_EQ(used(), Names{"a"});
+  discovery_->hear_fleet(registered({"a", "b"}));
+  discovery_->hear_fleet(registered({"a"}));
+  EXPECT_EQ(used(), Names{"a"}) << "one of two";
+}
+
+TEST_F(LeasesTest, OfThoseWhoSayThatTheyLeaveDoNotCount) {
+  discovery_->hear_fleet(registered({"a", "b"}, {"c"}));
+  discovery_->hear_fleet(registered({"a"}, {"b", "c"}));
+  EXPECT_EQ(used(), Names{"a"});
+  discovery_->hear_fleet(registered({"a"}));
+  EXPECT_EQ(pool().missing(), 0U);
+  discovery_->hear_fleet(registered({}, {"a"}));
+  EXPECT_TRUE(used().empty()) << "the last one says so, too";
+  discovery_->hear_fleet(registered({"a", "b", "c"}));
+  discovery_->hear_fleet(registered({"a", "b"}));
+  EXPECT_EQ(used(), (Names{"a", "b"}));
 }
 
 TEST_F(DiscoveryTest, AReloadFindsWhoHadRegisteredBefore) {
@@ -269,9 +361,11 @@ TEST_F(DiscoveryTest, AFileThatWasCutWhileNobodyLookedIsNotBelievedEither) {
 TEST_F(DiscoveryTest, StateThatMakesNoSenseIsSetAside) {
   tell({"a"});
   start();
-  for (const char* text : {"{", R"({"version": 2, "pools": {}})", R"({"version": 1, "pools": {"mta": {}}})",
-                           R"({"version": 1, "pools": {"mta": {"found": [{}], "missing": [], "by_hand": []}}})",
-                           R"({"version": 1, "pools": {"mta": {"found": [], "missing": ["x"], "by_hand": []}}})"}) {
+  for (const char* text :
+       {"{", R"({"version": 2, "pools": {}})", R"({"version": 1, "pools": {"mta": {}}})",
+        R"({"version": 1, "pools": {"mta": {"found": [{}], "missing": [], "by_hand": []}}})",
+        R"({"version": 1, "pools": {"mta": {"found": [], "missing": ["x"], "by_hand": []}}})",
+        R"({"version": 1, "pools": {"mta": {"found": [], "missing": [], "by_hand": [], "lost": {"x": "y"}}}})"}) {
     directory_.write("state/backends.json", text);
     begin();
     start();

@@ -24,12 +24,25 @@ PoolDocuments documents(const std::vector<etcd::Record>& records) {
 TEST(Registrations, OfAPoolAreItsDocument) {
   const PoolDocuments found = documents({backend("mta", "a"), backend("mta", "b"), backend("other", "a")});
   ASSERT_EQ(found.size(), 2U);
-  const auto read = config::read_backends("etcd", *found.at("mta"));
+  const auto read = config::read_backends("etcd", found.at("mta")->document);
   ASSERT_TRUE(read) << read.error().front();
   ASSERT_EQ(read->size(), 2U);
   EXPECT_EQ((*read)[1].name, "b");
   EXPECT_TRUE(documents({}).empty());
   EXPECT_TRUE(documents({{"/elsewhere/mta/a", "{}", 1}, record("stray", "{}")}).empty());
+}
+
+TEST(Registrations, WhoLeavesIsNoMember) {
+  const PoolDocuments found =
+      documents({backend("mta", "a"), record("mta/b", R"({"name": "b", "address": "10.0.1.2", "leaving": true})"),
+                 record("last/a", R"({"leaving": true})")});
+  EXPECT_EQ(config::read_backends("etcd", found.at("mta")->document)->size(), 1U);
+  EXPECT_EQ(found.at("mta")->leaving, std::set<std::string>{"b"});
+  EXPECT_TRUE(config::read_backends("etcd", found.at("last")->document)->empty());
+  EXPECT_EQ(found.at("last")->leaving, std::set<std::string>{"a"});
+  for (const char* wrong : {R"({"name": "a", "address": "10.0.1.1", "leaving": "yes"})",
+                            R"({"name": "a", "address": "10.0.1.1", "leaving": false})", "[true]"})
+    EXPECT_FALSE(documents({record("mta/a", wrong)}).at("mta")) << wrong;
 }
 
 TEST(Registrations, OneThatIsWrongIsNamed) {
