@@ -163,8 +163,10 @@ def wrong_options(page, options):
 
 
 def settings_of(root):
-    """Full names of all settings, such as `pools[].name`."""
-    return set(re.findall(r"^\| `([^`]+)` \|", (root / "config/REFERENCE.md").read_text(), re.MULTILINE))
+    """Full names of all settings, such as `pools[].name`, and those of a mail server that registers itself, `register.wait`."""
+    registers = re.findall(r"^([a-z_]+) = ", (root / "config/examples/register.conf").read_text(), re.MULTILINE)
+    return {*re.findall(r"^\| `([^`]+)` \|", (root / "config/REFERENCE.md").read_text(), re.MULTILINE),
+            *(f"register.{name}" for name in registers)}
 
 
 def wrong_settings(page, settings):

@@ -9,14 +9,15 @@ import pytest
 
 from lab.balancer import Balancer
 from lab.etcd import PREFIX, Etcd
-from lab.members import ADDRESSES, IN_FILE, OPEN, discovered, hold, new_sessions, require_all_delivered, states, wait_states
+from lab.members import (ADDRESSES, IN_FILE, OPEN, admin, discovered, hold, new_sessions, require_all_delivered, states, told_after, wait_admin,
+                         wait_states)
 from lab.network import BALANCER_BACK, VIP4, client_addresses
 from lab.pair import Node
 from lab.prometheus import fetch
 from lab.shell import wait_until
 
 IN_SERVICE_S = 5  # from the key to traffic, with lab.cfg's checks each second
-SEEN_S = 1
+GENEROUS_S = 5  # for what takes a second, beside other labs
 
 
 @pytest.fixture
@@ -76,7 +77,8 @@ def test_mail_servers_register_and_leave_and_no_session_is_cut(lab, etcd, start)
     third.process.terminate()
     wait_until(lambda: states(lab).get("mta3") == "removed, draining", 10, "mta3 drains")
     took = time.monotonic() - began
-    assert took < SEEN_S + 1, f"its end was seen after {took:.1f} s"
+    print(f"a leave is seen after {took:.1f} s")
+    assert took < GENEROUS_S, took
     third.process.wait(10)  # by itself: a second signal would meet an interpreter that is going
     etcd.leave(third)
     assert third.process.returncode == 0 and "left" in third.log_path.read_text()
@@ -184,27 +186,18 @@ def second(lab, etcd):
         node.stop()
 
 
-def admin(node, name):
-    """Of each of its ports."""
-    return {each["port"]: each["admin"] for each in json.loads(node.ctl("backends", f"mta/{name}", "--json"))["backends"]} if name in {
-        each["name"] for each in node.status()["backends"] if each["pool"] == "mta"} else {}
-
-
-def wait_admin(nodes, name, expected):
-    for node in nodes:
-        wait_until(lambda: set(admin(node, name).values()) == {expected}, 10, f"{name} is {expected}")
-
-
 def test_what_is_said_for_all_nodes_holds_on_all_of_them(lab, etcd, start, second):
     start()
     put(etcd, *ADDRESSES)
     wait_states(lab, **{name: "up" for name in ADDRESSES})
     nodes = (lab.balancer, second())
     held = hold(lab)
+    began = time.time()
     nodes[1].ctl("drain", "mta/mta1", "--fleet")
-    began = time.monotonic()
     wait_admin(nodes, "mta1", "draining")
-    assert time.monotonic() - began < SEEN_S + 1
+    took = [told_after(node, "on all nodes: draining", began) for node in nodes]
+    print(f"drain --fleet holds after {took[1]:.3f} s where it was said, {took[0]:.3f} s elsewhere")
+    assert max(took) < GENEROUS_S, took
     assert set(new_sessions(lab)) == {"mta2", "mta3"}
     assert "on all nodes (root (uid 0) at edge2)" in lab.balancer.backend("mta", "mta1", 25)["reason"]
     assert "on all nodes: draining (root (uid 0) at edge2)" in lab.balancer.ctl("events")

@@ -4,15 +4,13 @@ can be reached; takes a Plan as JSON in its first argument, and tells of each ch
 
 A process for each of them would measure how fast Python starts."""
 import dataclasses
-import importlib.machinery
-import importlib.util
 import itertools
 import json
 import sys
 import threading
 import time
 
-from .etcd import PREFIX, REGISTER
+from .etcd import PREFIX, register_module
 
 LOAD_BYTES = 1000
 
@@ -26,13 +24,6 @@ class Plan:
     changes: int      # joins and leaves, in all
     per_minute: float
     load_per_second: float = 0  # writes of others, some below our prefix
-
-
-def register_module():
-    loader = importlib.machinery.SourceFileLoader("sluice_register", str(REGISTER))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
 
 
 def write_others(register, plan):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three real etcd nodes in the balancer's namespace, with TLS, which take nobody without a certificate of their authority; and
 mail servers that register themselves there."""
+import importlib.machinery
+import importlib.util
 import pathlib
 import shutil
 import sys
@@ -13,6 +15,14 @@ PREFIX = "/sluice/mx"
 MEMBERS = 3
 ADDRESSES = ("127.0.0.1", BALANCER_BACK[0])  # for the balancer, and for those behind it
 REGISTER = pathlib.Path(__file__).resolve().parents[2] / "controlplane/fleet/sluice-register"
+
+
+def register_module():
+    """The code of sluice-register, which is a program and no module by its name."""
+    loader = importlib.machinery.SourceFileLoader("sluice_register", str(REGISTER))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
 
 
 def client_port(member):
@@ -94,8 +104,9 @@ class Etcd:
         return (f'etcd = {{ endpoints = [{endpoints}]; prefix = "{PREFIX}"; '
                 + " ".join(f'{name} = "{path}";' for name, path in files.items()) + " };")
 
-    def register(self, index, namespace=None):
-        """sluice-register on mail server 0, 1, ..., beside its Postfix. Returns the running program."""
+    def register(self, index, namespace=None, leave_s=0):
+        """sluice-register on mail server 0, 1, ..., beside its Postfix, which waits that long for sessions when it leaves. Returns the
+        running program."""
         certificate, key = self.client
         name = f"mta{index + 1}"
         endpoints = " ".join(f"https://{BALANCER_BACK[0]}:{client_port(member)}" for member in range(MEMBERS))
@@ -103,7 +114,7 @@ class Etcd:
         config.write_text(f"[etcd]\nendpoints = {endpoints}\nprefix = {PREFIX}\nca_file = {self.authority.certificate}\n"
                           f"cert_file = {certificate}\nkey_file = {key}\n"
                           f"[backend]\npool = mta\nname = {name}\naddress = {backend_addresses(index)[0]}\n"
-                          f"[wait]\naddress = {backend_addresses(index)[0]}\n")
+                          f"[wait]\naddress = {backend_addresses(index)[0]}\n[leave]\nwait = {leave_s}\n")
         service = Service(f"register {name}", [sys.executable, REGISTER, "--config", config], self.lab.directory / f"register-{name}.log",
                           namespace or self.lab.network.backends[index])
         self.lab.services.append(service)

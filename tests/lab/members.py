@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pool mta whose members come and go: which of them are in service, and whether its sessions notice."""
+import datetime
 import json
 
 from .network import VIP4
@@ -27,6 +28,24 @@ def wait_states(lab, **wanted):
 def discovered(lab):
     (pool,) = json.loads(lab.balancer.ctl("discovered", "--json"))["pools"]
     return pool
+
+
+def admin(node, name):
+    """Of each of its ports."""
+    return {each["port"]: each["admin"] for each in json.loads(node.ctl("backends", f"mta/{name}", "--json"))["backends"]} if name in {
+        each["name"] for each in node.status()["backends"] if each["pool"] == "mta"} else {}
+
+
+def wait_admin(nodes, name, expected):
+    for node in nodes:
+        wait_until(lambda: set(admin(node, name).values()) == {expected}, 10, f"{name} is {expected}")
+
+
+def told_after(node, words, began):
+    """Seconds from `began`, by the clock on the wall, to a node's first event since then that has these words."""
+    times = [datetime.datetime.fromisoformat(event["time"]).timestamp() for event in json.loads(node.ctl("events", "--json"))["events"]
+             if words in event["text"]]
+    return min(time for time in times if time > began - 0.001) - began  # events are told in milliseconds
 
 
 def new_sessions(lab, count=30):
