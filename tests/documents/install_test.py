@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from lab.balancer import ROOT
+from lab.etcd import register_module
 
 PROGRAMS = ["sluice-control", "sluice-dataplane", "sluicectl"]
 
@@ -20,7 +21,7 @@ def test_programs_pages_units_completion_and_examples_are_installed(installed, f
                    "bash-completion/completions/sluicectl", "libexec/sluice/address-twins", "libexec/sluice/bind-card", "libexec/sluice/prepare-instance",
                    "sysusers.d/sluice.conf", "tmpfiles.d/sluice.conf", "rules.d/60-sluice.rules", "examples/af_xdp.conf",
                    "examples/uio.conf", "examples/announce-address.conf", "libexec/sluice/vip-ready", "libexec/sluice/gobgp-follow", "examples/anycast/gobgpd.toml", "examples/anycast/bird.conf", "examples/anycast/keepalived-reload.conf", "examples/edge.cfg", "examples/edge.addresses",
-                   "regions/node/edge.cfg", "regions/node/north1.addresses", "regions/router/sysctl.conf", "regions/mta/register-south.conf",
+                   "regions/node/edge.cfg", "regions/node/north1.addresses", "regions/router/sysctl.conf", "regions/mta/register-south.conf", "regions/mta/main.cf", "regions/mta/master.cf",
                    "regions/etcd/third.env", "regions/dns/named.conf", "regions/dns/dns-update.timer",
                    "system/sluice-control@.service", "system/sluice-dataplane@.service", "system/sluice-register.service", "sbin/sluice-register", "examples/register.conf",
                    "share/sluice/grafana/sluice.json", "share/sluice/prometheus/alerts.yml"):
@@ -46,11 +47,12 @@ def test_installed_examples_pass_the_check(find):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("unit", ["sluice-control@.service", "sluice-dataplane@.service", "sluice-register.service"])
+@pytest.mark.parametrize("unit", ["sluice-control@.service", "sluice-dataplane@.service", "sluice-register.service", "dns-update.service",
+                                  "dns-update.timer"])
 def test_systemd_takes_the_units(installed, find, tmp_path, unit):
     """Verified with the programs' paths as they are in the installation: systemd looks whether they are there."""
-    for path in installed.rglob("*.service"):
-        text = path.read_text()
+    for path in (*installed.rglob("*.service"), *installed.rglob("*.timer")):
+        text = path.read_text().replace("/usr/local/sbin/dns-update", str(find("regions/dns/dns-update")))
         assert "@sbindir@" not in text and "@libexecdir@" not in text
         for program in set(re.findall(r"=(/\S+/(?:sluice-[a-z]+|sluicectl|address-twins|prepare-instance))", text.replace("=+", "="))):
             assert (installed / program.lstrip("/")).exists(), program
@@ -58,7 +60,7 @@ def test_systemd_takes_the_units(installed, find, tmp_path, unit):
         (tmp_path / path.name).write_text(text)
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", tmp_path / unit.replace("@", "@edge1")], text=True, capture_output=True,
                           timeout=120, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"})
-    complaints = [line for line in (done.stdout + done.stderr).splitlines() if "sluice" in line]
+    complaints = [line for line in (done.stdout + done.stderr).splitlines() if "sluice" in line or "dns-update" in line]
     assert done.returncode == 0 and not complaints, done.stdout + done.stderr
 
 
@@ -69,6 +71,15 @@ def test_units_come_back_and_are_confined(find, unit):
             "WatchdogSec=10", f"User={unit.split('@')[0]}"} <= set(lines)
     assert any(line.startswith("CapabilityBoundingSet=CAP_") for line in lines)
     assert any(line.startswith("SystemCallFilter=") for line in lines)
+
+
+def test_a_mail_server_is_stopped_after_it_has_left(find):
+    """And its way back to the clients after that; the unit waits for longer than the program does."""
+    lines = find("system/sluice-register.service").read_text().splitlines()
+    after = {unit for line in lines if line.startswith("After=") for unit in line.removeprefix("After=").split()}
+    assert {f"{name}.service" for name in ("postfix", "postfix@-", "exim4", "opensmtpd", "haraka", "kumomta", "pmta", "docker", "bird", "frr")} <= after
+    (most,) = [int(line.removeprefix("TimeoutStopSec=")) for line in lines if line.startswith("TimeoutStopSec=")]
+    assert most >= register_module().MOST_WAIT_S + 30
 
 
 @pytest.mark.parametrize("unit, most", [("sluice-control@.service", 3.0), ("sluice-dataplane@.service", 5.0)])

@@ -33,6 +33,15 @@ def test_once_delivers_everything_and_cleans_up():
     assert not traces() - before
 
 
+@pytest.mark.long
+def test_two_regions_lose_nothing_and_clean_up():
+    before = traces()
+    done = subprocess.run([ROOT / "demo", "--regions"], text=True, capture_output=True, timeout=1800)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Sessions ended with their own mail servers and with nothing else." in done.stdout, done.stdout
+    assert not traces() - before
+
+
 @pytest.fixture
 def running_demo(tmp_path):
     """A demo that has finished its mail and keeps the lab; yields the process and what it said."""

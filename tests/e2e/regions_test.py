@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two regions with the shipped configuration, and real mail in both while parts of them die: who was with something else sees nothing."""
 import io
+import shutil
 import subprocess
 import sys
 
@@ -97,6 +98,16 @@ def test_a_mail_server_takes_its_file(tmp_path, region):
     path.write_text("\n".join(line for line in text.splitlines() if "/etc/sluice/" not in line or line.startswith("#")))
     done = subprocess.run([sys.executable, REGISTER, "--check", "--config", path], text=True, capture_output=True, timeout=60)
     assert done.returncode == 0 and f"/sluice/mx/backends/mta-{region}/{region}-mta1" in done.stdout, done.stderr
+
+
+def test_postfix_takes_its_files(tmp_path):
+    for name in ("main.cf", "master.cf"):
+        shutil.copy(EXAMPLES / "mta" / name, tmp_path)
+    for what in ("-n", "-M", "-P"):
+        done = subprocess.run(["postconf", "-c", tmp_path, what], text=True, capture_output=True, timeout=60)
+        assert done.returncode == 0 and done.stdout and not done.stderr, done.stderr
+    services = {line.split()[0] for line in run("postconf", "-c", tmp_path, "-M").splitlines() if line.split()[1] == "inet"}
+    assert services == {"smtp", "submission", "submissions"}
 
 
 def test_the_shell_takes_what_keeps_the_name_server_right():

@@ -14,27 +14,34 @@ from .messages import DOMAIN
 from .network import kill_processes, signal_processes
 from .shell import CommandError, Timeout, run, tail, wait_until
 
-MAIN_CF = """\
+# What an operator would say of a mail server, of any.
+SITE = """\
 compatibility_level = 3.6
 myhostname = {name}.{domain}
 mydestination =
-queue_directory = {root}/queue
-data_directory = {root}/data
-mail_owner = postfix
-setgid_group = postdrop
 inet_interfaces = all
 inet_protocols = all
 mynetworks = 127.0.0.0/8
-maillog_file = {root}/log
-maillog_file_prefixes = {root}
 smtpd_banner = $myhostname ESMTP Postfix
-smtpd_peername_lookup = no
-disable_dns_lookups = yes
-smtp_host_lookup = native
 alias_maps =
 local_recipient_maps =
 smtpd_relay_restrictions = reject_unauth_destination
 virtual_mailbox_domains = {domain}
+smtpd_tls_cert_file = {certificate}
+smtpd_tls_key_file = {key}
+smtpd_tls_security_level = may
+"""
+# What makes it one of several on this machine, with a mailbox that can be read.
+INSTANCE = """\
+queue_directory = {root}/queue
+data_directory = {root}/data
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {root}/log
+maillog_file_prefixes = {root}
+smtpd_peername_lookup = no
+disable_dns_lookups = yes
+smtp_host_lookup = native
 virtual_mailbox_base = {root}
 virtual_mailbox_maps = static:inbox/
 virtual_uid_maps = static:{uid}
@@ -43,9 +50,6 @@ virtual_destination_concurrency_limit = 8
 virtual_mailbox_limit = 0
 mailbox_size_limit = 0
 message_size_limit = 52428800
-smtpd_tls_cert_file = {certificate}
-smtpd_tls_key_file = {key}
-smtpd_tls_security_level = may
 smtpd_tls_loglevel = 0
 # A lab's clients are few addresses with many sessions: nothing here may limit them.
 default_process_limit = {processes}
@@ -93,9 +97,10 @@ postlog   unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """One instance. `start()` and `stop()` as an operator would, `kill()` as a crash would."""
+    """One instance. `start()` and `stop()` as an operator would, `kill()` as a crash would. `site`, `services`: a site's own main.cf,
+    beside what the lab needs, and master.cf."""
 
-    def __init__(self, name, namespace, root, certificate, key, processes=1000, main_extra="", master_extra=""):
+    def __init__(self, name, namespace, root, certificate, key, processes=1000, main_extra="", master_extra="", site=None, services=None):
         self.name = name
         self.namespace = namespace
         self.root = pathlib.Path(root)
@@ -106,8 +111,8 @@ class Postfix:
             os.chown(self.root / directory, owner.pw_uid, owner.pw_gid)
         values = dict(name=name, domain=DOMAIN, root=self.root, uid=owner.pw_uid, gid=owner.pw_gid,
                       certificate=certificate, key=key, processes=processes)
-        (self.config / "main.cf").write_text(MAIN_CF.format(extra=main_extra, **values))
-        (self.config / "master.cf").write_text(MASTER_CF.format(extra=master_extra, processes=processes))
+        (self.config / "main.cf").write_text((site or SITE.format(**values)) + INSTANCE.format(extra=main_extra, **values))
+        (self.config / "master.cf").write_text(services or MASTER_CF.format(extra=master_extra, processes=processes))
 
     @property
     def config(self):

@@ -10,6 +10,7 @@ from .bird import Bird
 from .etcd import REGISTER
 from .fleet import Fleet
 from .lab import FLOW_STORES
+from .messages import DOMAIN
 from .name_server import Named
 from .network import ip, kill_processes, own_files, sysctl
 from .postfix import Postfix
@@ -32,6 +33,9 @@ DEVICES = (('"0000:3b:00.0"', '"net_af_xdp0,iface=lb-front"'), ('"0000:3b:00.1"'
            ("workers       = 2;", 'workers       = 1;\n  idle          = "sleep";\n  hugepages     = false;'),
            ('  lcores        = "2-3";                   // isolated from the kernel\'s scheduler (isolcpus=2,3)\n', ""),
            ("flow_capacity = 2097152;", "flow_capacity = 65536;"), ("memory_mb     = 2048;", "memory_mb     = 128;"))
+# Of Postfix: a store of mailboxes, and who knows passwords.
+MAILBOXES = "virtual_transport = lmtp:inet:mailboxes.example.net:24\n"
+AUTHENTICATION = "  -o smtpd_sasl_auth_enable=yes\n"
 TO_STDERR = ("log syslog all", "log stderr all")
 # The shipped 5 x 300 ms are for machines that have something else to do now and then, and not for two cores with all of this on them.
 BFD_SHIPPED, BFD = "interval 300 ms; multiplier 5;", "interval 500 ms; multiplier 8;"
@@ -172,7 +176,12 @@ class MailServer(Host):
         sysctl(self.namespace, "net.core.somaxconn=4096", *(line.replace(" ", "") for line in lines_of("mta/sysctl.conf")))
         self.cable("eth0", f"back{self._number}", f"{self.address}/24")
         self.cable("eth1", "management", f"10.9.{self._number}.{11 + index}/16")
-        self.postfix = Postfix(self.name, self.namespace, self.directory / "postfix", *world.certificate, processes=200)
+        certificate, key = world.certificate
+        site = self.ship("mta/main.cf", ("north-mta1.example.net", f"{self.name}.{DOMAIN}"), (MAILBOXES, ""),
+                         ("mailbox_domains = example.net", f"mailbox_domains = {DOMAIN}"),
+                         ("/etc/postfix/smtp.example.net.pem", str(certificate)), ("/etc/postfix/smtp.example.net.key", str(key)))
+        self.postfix = Postfix(self.name, self.namespace, self.directory / "postfix", certificate, key, processes=200,
+                               site=site.read_text(), services=self.ship("mta/master.cf", (AUTHENTICATION, "")).read_text())
         self.registration = None
 
     def start(self):
@@ -190,14 +199,9 @@ class MailServer(Host):
         return line.split("'")[1]
 
     def leave(self):
-        """As an autoscaler has it: before anything is stopped."""
+        """As an autoscaler has it: before anything is stopped. It ends when no session is left here."""
         self.registration.process.terminate()
-        self.registration.process.wait(30)  # by itself: a second signal would meet an interpreter that is going
-
-    def has_sessions(self):
-        """Of clients; the checks of the nodes come and go."""
-        lines = run("ss", "-Htn", "state", "established", "sport = :25 or sport = :465 or sport = :587", namespace=self.namespace).splitlines()
-        return any(line.split()[-1].startswith("198.18.") for line in lines)
+        self.registration.process.wait(150)  # by itself: a second signal would end the wait
 
 
 class EtcdMember(Host):

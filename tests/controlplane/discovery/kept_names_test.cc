@@ -50,7 +50,7 @@ Members members_of(const DiscoveredBackends& backends) {
   for (const auto& [name, each] : backends) {
     EXPECT_EQ(each.backend.name, name);
     EXPECT_EQ(json::parse(each.json)["name"], name);
-    out.emplace(name, each.backend.address.to_string() + ":" + std::to_string(*each.backend.port));
+    out.emplace(name, each.backend.address.to_string() + ":" + std::to_string(each.backend.port.value_or(0)));
   }
   return out;
 }
