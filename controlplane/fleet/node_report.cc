@@ -18,7 +18,8 @@ using nlohmann::json;
 
 namespace {
 
-constexpr size_t kMostText = 256;  // of one word
+constexpr size_t kMostText = 256;   // of one word
+constexpr size_t kMostFiles = 256;  // that one configuration may include
 
 /// Shown on terminals and pages, whoever wrote it.
 std::string word_from(const json& value) {
@@ -27,18 +28,37 @@ std::string word_from(const json& value) {
   return printable(std::move(out));
 }
 
+std::map<std::string, std::string> words_from(const json& value, size_t most) {
+  if (!value.is_object() || value.size() > most) throw std::runtime_error("digests that are none");
+  std::map<std::string, std::string> out;
+  for (const auto& [name, digest] : value.items()) out.emplace(word_from(name), word_from(digest));
+  return out;
+}
+
+/// Of every key that a node has in one of these.
+std::set<std::string> keys_of(const std::vector<const NodeReport*>& nodes,
+                              std::map<std::string, std::string> NodeReport::* digests) {
+  std::set<std::string> out;
+  for (const NodeReport* report : nodes) {
+    for (const auto& [key, digest] : report->*digests) out.insert(key);
+  }
+  return out;
+}
+
+/// "" = it has none.
+std::string digest_in(const std::map<std::string, std::string>& digests, const std::string& key) {
+  const auto found = digests.find(key);
+  return found == digests.end() ? "" : found->second;
+}
+
 }  // namespace
 
 std::string to_text(const NodeReport& report) {
-  return json{{"instance", report.instance},
-              {"host", report.host},
-              {"zone", report.zone},
-              {"version", report.version},
-              {"file", report.file},
-              {"time", report.time},
-              {"up", report.up},
-              {"down", report.down},
-              {"sessions", report.sessions ? json(*report.sessions) : json(nullptr)},
+  return json{{"instance", report.instance}, {"host", report.host},
+              {"zone", report.zone},         {"version", report.version},
+              {"file", report.file},         {"included", report.included},
+              {"time", report.time},         {"up", report.up},
+              {"down", report.down},         {"sessions", report.sessions ? json(*report.sessions) : json(nullptr)},
               {"tables", report.tables}}
       .dump();
 }
@@ -58,9 +78,8 @@ std::expected<NodeReport, std::string> report_from(const etcd::Record& record, c
     out.up = whole.at("up").get<uint64_t>();
     out.down = whole.at("down").get<uint64_t>();
     if (const json& sessions = whole.at("sessions"); !sessions.is_null()) out.sessions = sessions.get<uint64_t>();
-    const json& tables = whole.at("tables");
-    if (!tables.is_object() || tables.size() > config::kMaxServices) throw std::runtime_error("tables that are none");
-    for (const auto& [pool, digest] : tables.items()) out.tables.emplace(word_from(pool), word_from(digest));
+    out.tables = words_from(whole.at("tables"), config::kMaxServices);
+    if (whole.contains("included")) out.included = words_from(whole["included"], kMostFiles);
     return out;
   } catch (const std::exception&) {
     return std::unexpected(name + ": is not what a node says of itself");
@@ -83,17 +102,14 @@ std::vector<Difference> differences(const std::vector<NodeReport>& reports) {
   compare(all, "version", [](const NodeReport& report) { return report.version; });
   compare(all, "file", [](const NodeReport& report) { return report.file; });
   for (const auto& [zone, nodes] : zones) {
-    std::set<std::string> pools;
-    for (const NodeReport* report : nodes) {
-      for (const auto& [pool, digest] : report->tables) pools.insert(pool);
-    }
-    for (const std::string& pool : pools) {
-      const std::string where = zone.empty() ? "" : " in zone " + zone;
-      compare(nodes, fmt::format("table of {}{}", pool, where), [&](const NodeReport& report) {
-        const auto found = report.tables.find(pool);
-        return found == report.tables.end() ? std::string() : found->second;
-      });
-    }
+    const std::string where = zone.empty() ? "" : " in zone " + zone;
+    for (const std::string& name : keys_of(nodes, &NodeReport::included))
+      compare(nodes, name + where, [&](const NodeReport& report) { return digest_in(report.included, name); });
+    for (const std::string& pool : keys_of(nodes, &NodeReport::tables))
+      compare(nodes, fmt::format("table of {}{}", pool, where),
+              [&](const NodeReport& report) { return digest_in(report.tables, pool); });
+    compare(nodes, "backends up" + where,
+            [](const NodeReport& report) { return fmt::format("{}/{}", report.up, report.up + report.down); });
   }
   return out;
 }

@@ -72,7 +72,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       sources_(io, journal_, config_.control.state, [this] { something_changed(); }),
       discovery_(io, journal_, config_.control.state,
                  [this](const DiscoveredPools& known) { return take_discovered(known); }),
-      file_digest_(file_digest(configuration_.path)),
+      file_digests_(file_digests(configuration_.path, node_name(config_.fleet))),
       fleet_(io, journal_, config_.control.state,
              {.on_backends =
                   [this](const std::expected<PoolDocuments, std::string>& told) { discovery_.hear_fleet(told); },
@@ -81,7 +81,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
                     if (overrides_.set_wishes(std::move(wishes))) something_changed();
                   },
               .on_blocks = [this](FleetBlocksHeard heard) { sources_.hear_fleet(std::move(heard)); },
-              .report = [this] { return node_facts(config_, model_, channel_, file_digest_, journal_.now()); }}),
+              .report = [this] { return node_facts(config_, model_, channel_, file_digests_, journal_.now()); }}),
       limit_watch_(journal_),
       syn_watch_(journal_),
       security_(io, model_, journal_),

@@ -38,6 +38,7 @@
 #include "controlplane/kernel/local_addresses.h"
 #include "controlplane/kernel/neighbors.h"
 #include "controlplane/model/model.h"
+#include "controlplane/process/node_facts.h"
 #include "controlplane/process/ports.h"
 #include "controlplane/process/router_follower.h"
 #include "controlplane/process/steering.h"
@@ -137,7 +138,7 @@ class Controller {
   Overrides overrides_;
   Sources sources_;
   Discovery discovery_;
-  std::string file_digest_;  // of what the configuration was read from last
+  FileDigests file_digests_;  // of what the configuration was read from last
   Fleet fleet_;
   LimitWatch limit_watch_;
   SynWatch syn_watch_;

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 
+#include "config/files.h"
 #include "controlplane/base/watched_file.h"
 #include "controlplane/figures/figures.h"
 
@@ -24,19 +26,28 @@ std::string node_name(const config::Fleet& fleet) {
   return fleet.node.empty() ? host_name() : fleet.node;
 }
 
-std::string file_digest(const std::string& path) {
+FileDigests file_digests(const std::string& path, const std::string& node) {
+  FileDigests out;
   const auto text = read_regular_file(path);
-  return text ? digest_of(*text) : "";
+  if (text) out.file = digest_of(*text);
+  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
+  for (const std::string& file : config::files_of(path)) {
+    const auto included = read_regular_file(file);
+    if (file == path || !included || included->find('"' + node + '"') != std::string::npos) continue;
+    out.included.emplace(std::filesystem::path(file).lexically_relative(directory).string(), digest_of(*included));
+  }
+  return out;
 }
 
 NodeReport node_facts(const config::Config& config, const Model& model, const ChannelClient& channel,
-                      const std::string& file, SystemTime now) {
+                      const FileDigests& files, SystemTime now) {
   NodeReport out{.node = node_name(config.fleet),
                  .instance = "",
                  .host = host_name(),
                  .zone = config.fleet.zone,
                  .version = SLUICE_VERSION,
-                 .file = file,
+                 .file = files.file,
+                 .included = files.included,
                  .time = to_rfc3339(now),
                  .up = 0,
                  .down = 0,

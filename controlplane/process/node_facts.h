@@ -3,6 +3,7 @@
 // What this node tells the others of itself.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "config/model.h"
@@ -16,11 +17,17 @@ namespace sluice::control {
 /// `fleet.node`, or the host's name.
 std::string node_name(const config::Fleet& fleet);
 
-/// Of the file at `path` as it is now, without those that it includes; "" if it cannot be read.
-std::string file_digest(const std::string& path);
+/// Digests of a configuration's files.
+struct FileDigests {
+  std::string file;                             // that it begins with; "" = it cannot be read
+  std::map<std::string, std::string> included;  // by name, relative to that one; those that name the node are its own
+};
 
-/// `file`: its digest.
+/// Of the file at `path` and what it includes, as they are now. `node`: its name, which stands in quotes in those files
+/// that are not meant for others.
+FileDigests file_digests(const std::string& path, const std::string& node);
+
 NodeReport node_facts(const config::Config& config, const Model& model, const ChannelClient& channel,
-                      const std::string& file, SystemTime now);
+                      const FileDigests& files, SystemTime now);
 
 }  // namespace sluice::control

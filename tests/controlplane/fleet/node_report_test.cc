@@ -15,6 +15,7 @@ NodeReport report(const std::string& node) {
           .zone = "a",
           .version = "0.1.0",
           .file = digest_of("text"),
+          .included = {{"region.cfg", "11"}},
           .time = "2026-11-29T12:00:00.000Z",
           .up = 5,
           .down = 1,
@@ -26,6 +27,7 @@ TEST(NodeReport, IsReadAsItWasWritten) {
   NodeReport wanted = report("edge1");
   EXPECT_EQ(report_from({kPrefix + wanted.node, to_text(wanted), 1}, kPrefix), wanted);
   wanted.sessions.reset();
+  wanted.included.clear();
   EXPECT_EQ(report_from({kPrefix + wanted.node, to_text(wanted), 1}, kPrefix), wanted);
 }
 
@@ -57,6 +59,7 @@ TEST(Differences, AreWhatNodesDoNotHaveInCommon) {
   second.zone = "b";  // as it should be
   second.sessions = 0;
   second.up = 4;
+  second.included = {{"region.cfg", "12"}};
   EXPECT_TRUE(differences({first, second}).empty());
   second.version = "0.2.0";
   third.tables = {{"mta:25", "00fe"}, {"other:25", "1"}};
@@ -66,6 +69,20 @@ TEST(Differences, AreWhatNodesDoNotHaveInCommon) {
       {"table of other:25 in zone a", {{"", {"edge1"}}, {"1", {"edge3"}}}},
   };
   EXPECT_EQ(differences({first, second, third}), wanted);
+}
+
+TEST(Differences, OfRegionsFilesAndHealthAreThoseWithinAZone) {
+  const NodeReport first = report("edge1");
+  NodeReport second = report("edge2");
+  second.included = {{"region.cfg", "12"}, {"more.cfg", "1"}};
+  second.up = 4;
+  second.down = 2;
+  const std::vector<Difference> wanted{
+      {"more.cfg in zone a", {{"", {"edge1"}}, {"1", {"edge2"}}}},
+      {"region.cfg in zone a", {{"11", {"edge1"}}, {"12", {"edge2"}}}},
+      {"backends up in zone a", {{"5/6", {"edge1"}}, {"4/6", {"edge2"}}}},
+  };
+  EXPECT_EQ(differences({first, second}), wanted);
 }
 
 TEST(Differences, OfTablesAreThoseWithinAZone) {
