@@ -122,8 +122,9 @@ class Walk {
     if ((backend.flags & channel::kBackendDown) != 0) return "down: " + member.health_reason;
     if ((backend.flags & channel::kBackendCut) != 0) return "disabled: " + member.reason();
     const auto flows = flows_(member);
-    if (member.max_connections != 0 && flows && *flows >= member.max_connections) {
-      return fmt::format("full: {} flows of max_connections {}", *flows, member.max_connections);
+    const uint32_t most = member.most_connections();
+    if (most != 0 && flows && *flows >= most) {
+      return fmt::format("full: {} flows of max_connections {}", *flows, most);
     }
     return "";
   }

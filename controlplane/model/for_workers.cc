@@ -43,7 +43,7 @@ DesiredBackend desired_backend(const Member& member) {
   if (member.leaving) out.flags |= channel::kBackendLeaving;
   out.weight = message_weight(effective_weight(member.factors()));
   out.sole_service = member.sole_service;
-  out.max_connections = member.agent_max_connections.value_or(member.max_connections);
+  out.max_connections = member.most_connections();
   return out;
 }
 

@@ -52,6 +52,18 @@ WeightFactors Member::factors() const {
   return out;
 }
 
+double Member::own_weight() const {
+  WeightFactors out = factors();
+  out.tier = 1;
+  out.zone = 1;
+  out.slow_start = 1;
+  return effective_weight(out);
+}
+
+uint32_t Member::most_connections() const {
+  return agent_max_connections.value_or(max_connections);
+}
+
 std::vector<NamedFactor> Member::explained_factors() const {
   const WeightFactors values = factors();
   const Reachability found = way();

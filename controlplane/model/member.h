@@ -19,6 +19,7 @@
 #include "controlplane/model/panic.h"
 #include "controlplane/model/ports.h"
 #include "controlplane/model/removal.h"
+#include "controlplane/weights/fullness.h"
 #include "controlplane/weights/weight.h"
 #include "dataplane/contract/address.h"
 #include "healthcheck/rise_fall.h"
@@ -78,6 +79,7 @@ struct Member : MemberSettings {
   Factor tier;
   Factor zone_factor;
   std::optional<uint32_t> agent_max_connections;  // stands in for max_connections
+  Fullness fullness;                              // of most_connections()
   bool was_out = false;                           // it could not take traffic, but for the time before it first could
   std::optional<SystemTime> recovering_since;     // for slow start
 
@@ -93,6 +95,10 @@ struct Member : MemberSettings {
   std::string label() const;
   Endpoint endpoint() const;
   WeightFactors factors() const;
+  /// The weight as it is but for tier, zone and slow start, which follow from it.
+  double own_weight() const;
+  /// Open at once; 0 = no limit.
+  uint32_t most_connections() const;
   /// Every factor with its name and reason, in the order of `WeightFactors`.
   std::vector<NamedFactor> explained_factors() const;
   /// Up, soft, presumed to be up until the first verdict, or held.

@@ -17,15 +17,6 @@ namespace sluice::control {
 
 namespace {
 
-/// The weight as it is but for tier, zone and slow start, which follow from it.
-double own_weight(const Member& member) {
-  WeightFactors factors = member.factors();
-  factors.tier = 1;
-  factors.zone = 1;
-  factors.slow_start = 1;
-  return effective_weight(factors);
-}
-
 /// Call after a change: one that could not take traffic and now can begins its slow start.
 void note_recovery(Member& member, bool was_usable, SystemTime now) {
   const bool usable = member.is_usable();
@@ -50,7 +41,7 @@ bool Model::change(size_t index, Change apply) {
   Member& member = members_[index];
   const std::string_view state = member.state();
   const DesiredBackend before = desired_backend(member);
-  const double weight = own_weight(member);
+  const double weight = member.own_weight();
   const bool was_usable = member.is_usable();
   apply(member);
   note_recovery(member, was_usable, journal_->now());
@@ -61,7 +52,7 @@ bool Model::change(size_t index, Change apply) {
                      fmt::format("{} (was {}): {}", member.state(), state, member.reason()));
   }
   // The table takes weights more finely than workers do, and one in a tier that does not take traffic counts too.
-  return desired_backend(member) != before || own_weight(member) != weight || member.is_usable() != was_usable;
+  return desired_backend(member) != before || member.own_weight() != weight || member.is_usable() != was_usable;
 }
 
 bool Model::set_health(size_t member, Health health, std::string reason) {
@@ -234,7 +225,7 @@ void Model::refresh(Placement& placement) {
 void Model::choose_tier(Placement& placement) {
   std::optional<uint32_t> lowest;
   bool active_is_out = true;
-  const auto may_serve = [&](size_t i) { return own_weight(members_[i]) > 0; };
+  const auto may_serve = [&](size_t i) { return members_[i].own_weight() > 0; };
   const auto is_well = [&](size_t i) { return may_serve(i) && members_[i].standing != Standing::kHeld; };
   // Those that fail and are held serve only where nobody else can.
   const bool any_is_well = std::ranges::any_of(placement.members, is_well);
@@ -263,30 +254,6 @@ void Model::choose_tier(Placement& placement) {
   }
 }
 
-void Model::prefer_own_zone(Placement& placement) {
-  ZoneWeights weights;
-  for (const size_t i : placement.members) {
-    const Member& member = members_[i];
-    if (member.tier.value <= 0 || member.removal) continue;
-    if (member.is_elsewhere) {
-      weights.other_usable += own_weight(member);
-    } else {
-      weights.own_meant += member.weight_by_hand.value_or(member.weight) * member.warm_up.value;
-      weights.own_usable += own_weight(member);
-    }
-  }
-  const double factor = other_zones_factor(weights, placement.zone_headroom);
-  for (const size_t i : placement.members) {
-    Member& member = members_[i];
-    member.zone_factor = {};
-    if (!member.is_elsewhere || factor >= 1) continue;
-    member.zone_factor = {factor, factor <= 0
-                                      ? fmt::format("in zone {}, and {} carries everything", member.zone, own_zone_)
-                                      : fmt::format("in zone {}, and {} is short: {:.0f} of {:.0f} weight left",
-                                                    member.zone, own_zone_, weights.own_usable, weights.own_meant)};
-  }
-}
-
 void Model::ease_in(Placement& placement) {
   const SystemTime now = journal_->now();
   std::vector<double> shares(placement.members.size(), 1);
@@ -300,7 +267,7 @@ void Model::ease_in(Placement& placement) {
       const auto step = next_slow_start_step(elapsed, placement.slow_start);
       if (step) step_due(*member.recovering_since + *step);
     }
-    if (member.tier.value > 0 && own_weight(member) > 0) most = std::max(most, shares[i]);
+    if (member.tier.value > 0 && member.own_weight() > 0) most = std::max(most, shares[i]);
   }
   for (size_t i = 0; i < shares.size(); i++) {
     Member& member = members_[placement.members[i]];

@@ -173,6 +173,8 @@ class Model {
   bool set_weight_by_hand(size_t member, std::optional<uint32_t> weight);
   /// One of the member's factors that are decided elsewhere: `set_factor(i, &Member::agent, {0.5, "agent: 50%"})`.
   bool set_factor(size_t member, Factor Member::* which, Factor factor);
+  /// How many connections each has open: whether its zone is short of them. Returns whether anything has changed.
+  bool note_fullness(const FlowCounts& flows);
   /// What the agent says of the limit of connections; nothing: the configured one again.
   bool set_agent_max_connections(size_t member, std::optional<uint32_t> limit);
 

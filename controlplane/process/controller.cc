@@ -281,7 +281,8 @@ void Controller::tick() {
   syn_watch_.tick(mapping == nullptr ? std::nullopt : std::optional(worker_counters(*mapping)));
   announcer_.tick();
   const bool told = model_.set_node_leaving(announcer_.node().leaves());
-  if (model_.tell_removed() || told) something_changed();
+  const bool is_fuller = channel_.is_settled() && model_.note_fullness(flow_counts());
+  if (model_.tell_removed() || told || is_fuller) something_changed();
   if (channel_.is_settled() && model_.end_removals(flow_counts())) {
     members_have_changed();
     something_changed();

@@ -179,3 +179,33 @@ def test_the_own_zone_comes_first_and_others_take_what_it_cannot(lab):
     wait_until(lambda: factor(lab, "mta1", "zone")[0] == 0, 20, "moved to the other zone, by a reload")
     wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 10, "settled")
     assert shares(lab, 60)["mta1"] == 0
+
+
+def test_a_zone_whose_backends_are_full_sends_sessions_elsewhere(lab):
+    lab.start_greeters("25")
+    most, more = 10, 20
+    own, other = (f'zone = "{zone}"; max_connections = {count};' for zone, count in (("a", most), ("b", 100)))
+    path = write_config(lab, check='expect = "^220";', pool="passive: { enabled = false; };", mta1=own, mta2=own, mta3=own, mta4=other, mta5=other)
+    path.write_text(path.read_text() + '\nfleet: { zone = "a"; };\n')
+    lab.start_balancer(path)
+    got = shares(lab, 30)
+    assert got["mta4"] == got["mta5"] == 0, got
+    filling = lab.mailer(target=VIP4, sessions=3 * most - 1, concurrency=3 * most, messages=0, hold="greeted", timeout_s=120)
+    filling.wait_open(3 * most - 1)  # the last of the three has nine of ten
+    assert set(filling.backends()) == {"mta1", "mta2", "mta3"}, filling.backends()
+    short = "in zone b, and a is short: 0 of 300 weight left; 3 of its backends near max_connections"
+    wait_until(lambda: factor(lab, "mta4", "zone") == (1, short), 20, "the zone is full")
+    assert short in lab.balancer.ctl("explain", "203.0.113.7:40000", "relay")
+    wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 10, "settled")
+    held = lab.mailer(target=VIP4, sessions=more, concurrency=more, messages=0, hold="greeted", timeout_s=120)
+    held.wait_open(more)
+    assert held.backends()["mta4"] + held.backends()["mta5"] >= more - 1, held.backends()
+    assert "near max_connections: " in lab.balancer.ctl("events")
+    for mailer, count in ((filling, 3 * most - 1), (held, more)):
+        mailer.go()
+        mailer.wait()
+        assert mailer.outcomes == {"delivered": count}, mailer.summary()
+    wait_until(lambda: factor(lab, "mta4", "zone")[1] == "in zone b, and a carries everything", 60, "there is room again")
+    wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 10, "settled")
+    got = shares(lab, 30)
+    assert got["mta4"] == got["mta5"] == 0, got

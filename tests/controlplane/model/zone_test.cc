@@ -93,6 +93,62 @@ TEST_F(ZoneTest, OthersTakeWhatTheOwnZoneCannot) {
   EXPECT_EQ(share_of_b(model), 0);
 }
 
+class FullZoneTest : public ZoneTest {
+ protected:
+  /// Of ten connections, each member has as many open as `open_` says.
+  FullZoneTest() {
+    for (config::Backend& backend : config_.pools[0].backends) backend.max_connections = 10;
+  }
+  bool note(Model& model) {
+    const bool changed = model.note_fullness(
+        {.of_member = [&](const Member& member) { return std::optional(open_[member.name]); }, .of_service = {}});
+    model.refresh();
+    return changed;
+  }
+  std::map<std::string, uint64_t> open_;
+};
+
+TEST_F(FullZoneTest, OthersTakeWhatAFullZoneCannot) {
+  Model model = all_up("a");
+  open_ = {{"mta1", 8}, {"mta2", 8}};
+  EXPECT_FALSE(note(model));
+  EXPECT_EQ(share_of_b(model), 0);
+  open_ = {{"mta1", 9}, {"mta2", 9}};
+  EXPECT_TRUE(note(model));
+  EXPECT_EQ(share_of_b(model), 0.5) << "as without zones: nobody gets more than its weight";
+  EXPECT_EQ(model.members()[2].zone_factor.reason,
+            "in zone b, and a is short: 0 of 200 weight left; 2 of its backends near max_connections");
+  EXPECT_FALSE(note(model)) << "that is known";
+  open_ = {{"mta1", 7}, {"mta2", 9}};
+  note(model);
+  now_ += Fullness::kHold;
+  EXPECT_TRUE(note(model));
+  EXPECT_GT(share_of_b(model), 0);
+  EXPECT_LT(share_of_b(model), 0.5) << "one of two has room";
+  open_ = {{"mta1", 7}, {"mta2", 1}};
+  note(model);
+  now_ += Fullness::kHold;
+  EXPECT_TRUE(note(model));
+  EXPECT_EQ(share_of_b(model), 0);
+}
+
+TEST_F(FullZoneTest, ANodeInNoZoneHasNoOther) {
+  Model model = all_up("");
+  open_ = {{"mta1", 10}, {"mta2", 10}};
+  EXPECT_FALSE(note(model));
+  EXPECT_EQ(share_of_b(model), 0.5);
+}
+
+TEST_F(FullZoneTest, AReloadKeepsWhoIsFull) {
+  Model before = all_up("a");
+  open_ = {{"mta1", 10}, {"mta2", 10}};
+  note(before);
+  Model after = model();
+  after.take_over(before);
+  after.refresh();
+  EXPECT_EQ(share_of_b(after), 0.5);
+}
+
 TEST_F(ZoneTest, ZonesAreWithinATier) {
   config_.pools[0].backends[2].tier = 1;
   config_.pools[0].backends[3].tier = 1;
