@@ -32,12 +32,23 @@ constexpr milliseconds kStagger{1};  // between the first questions to two agent
 /// One agent. A coroutine keeps it alive until its last question is answered.
 class AgentWatch::Agent : public std::enable_shared_from_this<Agent> {
  public:
-  Agent(const asio::any_io_executor& executor, config::SocketAddress address, std::shared_ptr<OnResult> on_result)
-      : address_(address), on_result_(std::move(on_result)), pause_(executor), deadline_(executor), socket_(executor) {}
+  Agent(const asio::any_io_executor& executor, config::SocketAddress address, milliseconds interval,
+        std::shared_ptr<OnResult> on_result)
+      : address_(address),
+        on_result_(std::move(on_result)),
+        interval_(interval),
+        pause_(executor),
+        deadline_(executor),
+        socket_(executor) {}
 
-  void set(std::vector<std::string> keys, milliseconds interval) {
-    keys_ = std::move(keys);
-    interval_ = interval;
+  void set_keys(std::vector<std::string> keys) { keys_ = std::move(keys); }
+
+  /// How often it is asked. If that is more often than before, it is asked after `delay` at the latest.
+  void set_interval(milliseconds interval, milliseconds delay) {
+    if (std::exchange(interval_, interval) <= interval) return;
+    due_ = std::min(due_, Clock::now() + delay);
+    boost::system::error_code ignored;
+    pause_.cancel(ignored);
   }
 
   void start(milliseconds delay) {
@@ -53,13 +64,19 @@ class AgentWatch::Agent : public std::enable_shared_from_this<Agent> {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   asio::awaitable<void> run(milliseconds delay) {
+    due_ = Clock::now() + delay;
     while (!retired_) {
-      pause_.expires_after(delay);
-      co_await pause_.async_wait(kAwait);
-      if (retired_) break;
-      delay = interval_;
+      if (Clock::now() < due_) {
+        pause_.expires_at(due_);
+        co_await pause_.async_wait(kAwait);
+        continue;  // it may have been cancelled
+      }
+      due_ = Clock::time_point::max();
       const Result result = co_await ask();
+      due_ = Clock::now() + interval_;
       const std::vector<std::string> keys = keys_;  // the callback may replace the targets
       for (const std::string& key : keys)
         if (!retired_) (*on_result_)(key, result);
@@ -118,7 +135,8 @@ class AgentWatch::Agent : public std::enable_shared_from_this<Agent> {
   const config::SocketAddress address_;
   std::shared_ptr<OnResult> on_result_;
   std::vector<std::string> keys_;
-  milliseconds interval_{5000};
+  milliseconds interval_;
+  Clock::time_point due_ = Clock::time_point::max();  // the next question; none while one is under way
   bool retired_ = false;
   bool expired_ = false;
   asio::steady_timer pause_;
@@ -145,11 +163,14 @@ void AgentWatch::set_targets(const std::vector<AgentTarget>& targets) {
   milliseconds delay{0};
   for (auto& [address, what] : wanted) {
     auto kept = before.extract(address);
-    const auto agent = kept ? kept.mapped() : std::make_shared<Agent>(executor_, address, on_result_);
-    agent->set(std::move(what.first), what.second);
+    const auto agent = kept ? kept.mapped() : std::make_shared<Agent>(executor_, address, what.second, on_result_);
+    agent->set_keys(std::move(what.first));
     agents_.emplace(address, agent);
-    if (kept) continue;
-    agent->start(delay);
+    if (kept) {
+      agent->set_interval(what.second, delay);
+    } else {
+      agent->start(delay);
+    }
     delay = std::min(delay + kStagger, what.second);
   }
   for (const auto& [address, agent] : before) agent->retire();

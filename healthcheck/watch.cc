@@ -35,8 +35,12 @@ void Watch::retire() {
 }
 
 void Watch::update(std::shared_ptr<const ProbeSettings> settings) {
+  const auto before = current_interval(settings_->plan.check, rise_fall_.is_changing());
   settings_ = std::move(settings);
   rise_fall_.set_bounds(settings_->plan.check.rise, settings_->plan.check.fall);
+  const microseconds interval = current_interval(settings_->plan.check, rise_fall_.is_changing());
+  if (interval < before && listener_ != nullptr)
+    hurry(std::chrono::duration_cast<microseconds>(interval * listener_->random()));
 }
 
 bool Watch::check_now(OnReport on_report) {

@@ -71,7 +71,8 @@ class Watch : public std::enable_shared_from_this<Watch> {
   void start(std::chrono::microseconds delay);
   /// Stops probing and telling. A probe that has a connection says its farewell first.
   void retire();
-  /// New settings for the same endpoint, from the next probe on; the state stays.
+  /// New settings for the same endpoint, from the next probe on; the state stays. If its probes are to come more often,
+  /// the next one begins within the new interval, those of many endpoints spread over it.
   void update(std::shared_ptr<const ProbeSettings> settings);
   void set_keys(std::vector<std::string> keys) { keys_ = std::move(keys); }
   /// Probes at once, or right after the probe under way, and reports when its farewell is said. False if kMaxReports

@@ -251,5 +251,17 @@ TEST_F(AgentWatchTest, IsSilentAboutWhatItNoLongerWatches) {
   EXPECT_EQ(told_["mta1"], before);
 }
 
+TEST(AgentWatch, AShorterIntervalHoldsAtOnceForThoseThatStay) {
+  asio::io_context io;
+  ScriptedServer server(io, [](Peer& peer) -> asio::awaitable<void> { co_await peer.send("up\n"); });
+  int answers = 0;
+  AgentWatch watch(io.get_executor(), [&](const std::string&, const AgentWatch::Result&) { answers++; });
+  const config::SocketAddress agent{ip("127.0.0.1"), server.port()};
+  watch.set_targets({{.key = "mta1", .agent = agent, .interval = std::chrono::hours(1)}});
+  ASSERT_TRUE(run_until(io, [&] { return answers == 1; }));
+  watch.set_targets({{.key = "mta1", .agent = agent, .interval = milliseconds(20)}});
+  EXPECT_TRUE(run_until(io, [&] { return answers >= 3; }));
+}
+
 }  // namespace
 }  // namespace sluice::health

@@ -314,6 +314,22 @@ TEST_F(ProberTest, LooksFasterWhileChanging) {
   EXPECT_EQ(results_["mta1"], 3) << "the long interval again, once it is down";
 }
 
+TEST_F(ProberTest, AShorterIntervalHoldsAtOnceForThoseThatStay) {
+  ScriptedServer server(io_, testing::smtp_server());
+  config::Check check = quick_check();
+  check.interval = std::chrono::hours(1);
+  ASSERT_TRUE(prober_.set_targets({target("mta1", server.port(), check)}));
+  ASSERT_TRUE(run_until(io_, [&] { return health("mta1") == Health::kUp && server.last().left != Left::kStillThere; }));
+  const int before = results_["mta1"];
+  check.interval = std::chrono::hours(2);
+  ASSERT_TRUE(prober_.set_targets({target("mta1", server.port(), check)}));
+  run_for(io_, milliseconds(100));
+  EXPECT_EQ(results_["mta1"], before) << "a longer one wakes nobody";
+  check.interval = milliseconds(40);
+  ASSERT_TRUE(prober_.set_targets({target("mta1", server.port(), check)}));
+  EXPECT_TRUE(run_until(io_, [&] { return results_["mta1"] >= before + 2; }));
+}
+
 TEST_F(ProberTest, LetsAListenerReplaceTheTargets) {
   ScriptedServer server(io_, testing::smtp_server());
   prober_.set_on_result([&](const std::string& key, const Verdict&) {
