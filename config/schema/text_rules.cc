@@ -243,7 +243,7 @@ TextRule lcores_rule() {
 }
 
 TextRule directory_rule() {
-  return {"an absolute path, or \"\" for none", directory_fault};
+  return {"an absolute path, or \"\" for the default", directory_fault};
 }
 
 TextRule store_rule() {

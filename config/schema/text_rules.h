@@ -21,7 +21,7 @@ TextRule interface_rule();       // of a network interface that we make
 TextRule device_rule();          // a PCI address or a DPDK device string
 TextRule mac_rule();             // of one station: "00:00:5e:00:01:19"
 TextRule lcores_rule();          // config/schema/lcores.h; or ""
-TextRule directory_rule();       // absolute, or ""
+TextRule directory_rule();       // absolute, or "" for the default
 TextRule store_rule();           // absolute, "auto" or ""
 TextRule socket_path_rule();     // absolute, short enough for a Unix socket
 TextRule listen_address_rule();  // ADDRESS:PORT, or ""

@@ -77,6 +77,7 @@ TEST(StateDirectory, IsTheSettingOrTheEnvironmentsOrVarLib) {
   unsetenv("SLUICE_STATE_DIR");
   EXPECT_EQ(load_file("", "").control.state, "/var/lib/sluice/test");
   EXPECT_EQ(load_file("control", R"(state = "/srv/sluice";)").control.state, "/srv/sluice");
+  EXPECT_EQ(load_file("control", R"(state = "";)").control.state, "/var/lib/sluice/test");
   setenv("SLUICE_STATE_DIR", "/srv/lab", 1);
   EXPECT_EQ(load_file("", "").control.state, "/srv/lab/test");
   EXPECT_EQ(load_file("control", R"(state = "/srv/sluice";)").control.state, "/srv/sluice");
