@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <variant>
+#include <vector>
 
 namespace sluice::control {
 
@@ -65,6 +67,7 @@ void ClientRouters::wait_for_next_round() {
   timer_.expires_after(kRound);
   timer_.async_wait([this](error_code cancelled) {
     if (cancelled) return;
+    if (is_stale_) survey();
     use_gateways();
     wait_for_next_round();
   });
@@ -77,13 +80,17 @@ void ClientRouters::read_notifications() {
 }
 
 void ClientRouters::survey() {
+  std::vector<netlink::Message> all;
+  is_stale_ = true;  // until all of it is read: what is known stays
+  for (const auto dump : {netlink::dump_links, netlink::dump_neighbors, netlink::dump_routes}) {
+    auto messages = queries_.ask(dump(queries_.next_sequence()));
+    if (!messages) return;
+    all.insert(all.end(), std::make_move_iterator(messages->begin()), std::make_move_iterator(messages->end()));
+  }
+  is_stale_ = false;
   links_.clear();
   gateways_.clear();
-  for (const auto dump : {netlink::dump_links, netlink::dump_neighbors, netlink::dump_routes}) {
-    const auto messages = queries_.ask(dump(queries_.next_sequence()));
-    if (!messages) continue;
-    for (const netlink::Message& message : *messages) apply(message);
-  }
+  for (const netlink::Message& message : all) apply(message);
 }
 
 void ClientRouters::apply(const netlink::Message& message) {

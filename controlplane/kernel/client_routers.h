@@ -63,6 +63,7 @@ class ClientRouters {
 
   Moved moved_;
   std::set<std::string> twins_;
+  bool is_stale_ = false;  // the last survey failed: the next round begins with another
   NetlinkSocket queries_;
   NetlinkSocket notifications_;
   boost::asio::posix::stream_descriptor waiter_;  // over a duplicate of the descriptor of notifications_

@@ -59,7 +59,7 @@ void LocalAddresses::wait_for_notifications() {
 void LocalAddresses::survey() {
   const auto links = queries_.ask(netlink::dump_links(queries_.next_sequence()));
   const auto addresses = queries_.ask(netlink::dump_addresses(queries_.next_sequence()));
-  if (!links || !addresses) return;  // the next notification, or the timer, asks again
+  if (!links || !addresses) return survey_later();
   std::map<int, std::string> twin_by_link;
   for (const netlink::Message& message : *links) {
     const auto* link = std::get_if<netlink::Link>(&message);
@@ -86,6 +86,13 @@ void LocalAddresses::survey() {
   settle();
 }
 
+void LocalAddresses::survey_later() {
+  timer_.expires_after(kGrace / 5);
+  timer_.async_wait([this](error_code cancelled) {
+    if (!cancelled) survey();
+  });
+}
+
 void LocalAddresses::settle() {
   std::erase_if(known_, [](const auto& entry) { return entry.second && Clock::now() - *entry.second >= kGrace; });
   std::vector<LocalAddress> now;
@@ -94,12 +101,7 @@ void LocalAddresses::settle() {
     now.push_back(address);
     is_any_missed |= missed.has_value();
   }
-  if (is_any_missed) {
-    timer_.expires_after(kGrace / 5);
-    timer_.async_wait([this](error_code cancelled) {
-      if (!cancelled) survey();
-    });
-  }
+  if (is_any_missed) survey_later();
   if (now == reported_) return;
   reported_ = now;
   changed_(now);

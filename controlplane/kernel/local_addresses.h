@@ -52,6 +52,7 @@ class LocalAddresses {
 
   void wait_for_notifications();
   void survey();
+  void survey_later();
   void settle();
 
   std::set<std::string> twins_;          // of ports that face backends

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -27,6 +28,7 @@ constexpr auto kRouteDelay = 20ms;  // changes of routes come in crowds
 constexpr auto kGrace = 5s;
 constexpr auto kFirstPause = 1s;  // the kernel itself tries for 3 s
 constexpr auto kLongestPause = 8s;
+constexpr auto kResyncPause = 1s;            // a dump that failed may have taken as long
 constexpr auto kRefresh = 30s;               // of entries that went stale
 constexpr size_t kLooksPerTick = 64;         // of the slow round that finds what no notification told
 constexpr size_t kMaxRoutesRemembered = 64;  // beyond, every target is looked up again
@@ -161,22 +163,30 @@ void Neighbors::apply(netlink::Message message) {
 }
 
 void Neighbors::resync() {
-  links_.clear();
-  neighbors_.clear();
+  std::vector<netlink::Message> all;
   for (const netlink::Bytes& request :
        {netlink::dump_links(queries_.next_sequence()), netlink::dump_neighbors(queries_.next_sequence())}) {
     auto messages = queries_.ask(request);
     if (!messages) {
-      if (fault_)
-        fault_(fmt::format("the kernel does not list links or neighbours: {}", std::strerror(messages.error())));
-      continue;
+      resync_due_ = Clock::now() + kResyncPause;
+      tell_fault(fmt::format("the kernel does not list links or neighbours: {}", std::strerror(messages.error())));
+      return;
     }
-    for (netlink::Message& message : *messages) apply(std::move(message));
+    all.insert(all.end(), std::make_move_iterator(messages->begin()), std::make_move_iterator(messages->end()));
   }
+  resync_due_.reset();
+  links_.clear();
+  neighbors_.clear();
+  for (netlink::Message& message : all) apply(std::move(message));
   links_changed_ = true;
   report_twins();
   find_hops();
   settle();
+}
+
+void Neighbors::tell_fault(std::string text) {
+  if (fault_ && text != last_fault_) fault_(text);
+  last_fault_ = std::move(text);
 }
 
 void Neighbors::report_twins() {
@@ -207,6 +217,7 @@ void Neighbors::find_hops() {
 }
 
 std::expected<Neighbors::Hop, std::string> Neighbors::find_hop(const config::IpAddress& address) {
+  if (links_.empty()) return std::unexpected("the kernel has not listed its interfaces yet");
   const auto answer = queries_.ask(netlink::get_route(address, queries_.next_sequence()));
   const auto* route = answer && !answer->empty() ? std::get_if<netlink::Route>(&answer->front()) : nullptr;
   if (route == nullptr) {
@@ -316,8 +327,7 @@ void Neighbors::nudge(const Target& target, bool is_good) {
                          ? "the kernel does not let us ask for neighbours: sluice-control needs CAP_NET_ADMIN"
                          : fmt::format("the kernel refuses to resolve {} on {}: {}", address.to_string(),
                                        link_name(link), std::strerror(done.error()));
-  if (text != last_fault_) fault_(text);
-  last_fault_ = std::move(text);
+  tell_fault(std::move(text));
 }
 
 void Neighbors::look_again_at_some() {
@@ -332,6 +342,7 @@ void Neighbors::look_again_at_some() {
 void Neighbors::arm_timer() {
   timer_.async_wait([this](error_code cancelled) {
     if (cancelled) return;
+    if (resync_due_ && Clock::now() >= *resync_due_) resync();
     find_hops();
     look_again_at_some();
     std::erase_if(attempts_, [](const auto& entry) { return Clock::now() - entry.second.asked > 2 * kRefresh; });

@@ -81,8 +81,10 @@ class Neighbors {
   void wait_for_notifications();
   void read_notifications();
   void apply(netlink::Message message);
+  /// Reads links and neighbours anew. What is known stays until all of it was read, which is tried again then.
   void resync();
   void report_twins();
+  void tell_fault(std::string text);
   void find_hops();
   std::expected<Hop, std::string> find_hop(const config::IpAddress& address);
   void look_up(const config::IpAddress& address, Target& target);
@@ -117,6 +119,7 @@ class Neighbors {
   config::IpAddress next_look_;                                      // where the slow round over all targets goes on
   std::vector<netlink::Route> changed_routes_;
   bool links_changed_ = false;
+  std::optional<Clock::time_point> resync_due_;  // the last one failed
 };
 
 }  // namespace sluice::control

@@ -207,6 +207,7 @@ bool holds(const nlmsghdr* header) {
 }
 
 void parse_one(const nlmsghdr* header, std::vector<Message>& out) {
+  if ((header->nlmsg_flags & NLM_F_DUMP_INTR) != 0) out.emplace_back(Interrupted{});
   switch (header->nlmsg_type) {
     case NLMSG_ERROR:
       if (holds<nlmsgerr>(header)) {

@@ -74,7 +74,10 @@ struct Status {
 /// End of a dump.
 struct Done {};
 
-using Message = std::variant<Link, Neighbor, Route, InterfaceAddress, Status, Done>;
+/// What was dumped changed meanwhile: the dump may lack something (NLM_F_DUMP_INTR).
+struct Interrupted {};
+
+using Message = std::variant<Link, Neighbor, Route, InterfaceAddress, Status, Done, Interrupted>;
 
 Bytes dump_links(uint32_t sequence);
 Bytes dump_neighbors(uint32_t sequence);

@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kBufferBytes = 64 * 1024;            // the kernel fills at most 32 KiB per message of a dump
 constexpr int kReceiveBufferBytes = 4 * 1024 * 1024;  // a burst of route changes
 constexpr timeval kTimeout{1, 0};
+constexpr int kDumpAttempts = 5;
 
 }  // namespace
 
@@ -40,16 +41,27 @@ void NetlinkSocket::be_strict() {
 }
 
 std::expected<std::vector<netlink::Message>, int> NetlinkSocket::ask(const netlink::Bytes& request) {
+  auto out = ask_once(request);
+  for (int i = 1; i < kDumpAttempts && !out && out.error() == EINTR; i++) out = ask_once(request);
+  return out;
+}
+
+std::expected<std::vector<netlink::Message>, int> NetlinkSocket::ask_once(const netlink::Bytes& request) {
   while (receive(MSG_DONTWAIT)) {  // what an earlier request left behind
   }
   if (send(fd_.get(), request.data(), request.size(), 0) < 0) return std::unexpected(errno);
   const bool is_dump = (reinterpret_cast<const nlmsghdr*>(request.data())->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
   std::vector<netlink::Message> out;
+  bool interrupted = false;
   for (;;) {
     auto part = receive(0);
     if (!part) return std::unexpected(part.error());
     for (netlink::Message& message : *part) {
-      if (std::holds_alternative<netlink::Done>(message)) return out;
+      interrupted |= std::holds_alternative<netlink::Interrupted>(message);
+      if (std::holds_alternative<netlink::Done>(message)) {
+        if (interrupted) return std::unexpected(EINTR);
+        return out;
+      }
       if (const auto* status = std::get_if<netlink::Status>(&message)) {
         if (status->error != 0) return std::unexpected(status->error);
         return out;

@@ -26,7 +26,8 @@ class NetlinkSocket {
   uint32_t next_sequence() { return ++sequence_; }
 
   /// Sends `request` and returns what comes back until its end: a status, the end of a dump, or for requests about one
-  /// thing the one answer. The error is an errno.
+  /// thing the one answer. A dump that was interrupted by a change is asked for again, a few times. The error is an
+  /// errno; EINTR: it was interrupted each time.
   std::expected<std::vector<netlink::Message>, int> ask(const netlink::Bytes& request);
 
   /// Sends requests with NLM_F_ACK as one message: the kernel carries them out one right after the other, whatever
@@ -37,6 +38,7 @@ class NetlinkSocket {
   std::expected<std::vector<netlink::Message>, int> poll();
 
  private:
+  std::expected<std::vector<netlink::Message>, int> ask_once(const netlink::Bytes& request);
   std::expected<std::vector<netlink::Message>, int> receive(int flags);
 
   Descriptor fd_;

@@ -3,15 +3,21 @@
 // Against the kernel, in a network namespace of the test's own. Needs root and iproute2; skipped without.
 #include "controlplane/kernel/neighbors.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/netlink.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <cstdlib>
 #include <map>
 #include <set>
+#include <utility>
+#include <vector>
 
+#include "controlplane/base/descriptor.h"
 #include "tests/support/ip.h"
 
 namespace sluice::control {
@@ -36,7 +42,10 @@ class NeighborsTest : public testing::Test {
         [this](const config::IpAddress& address, const Reachability& now) {
           last_.insert_or_assign(address.to_string(), now);
         },
-        [](const std::string& fault) { ADD_FAILURE() << fault; });
+        [this](const std::string& fault) {
+          if (expected_fault_.empty() || !fault.starts_with(expected_fault_)) ADD_FAILURE() << fault;
+          faults_++;
+        });
   }
   void TearDown() override {
     if (neighbors_) neighbors_->stop();
@@ -75,6 +84,38 @@ class NeighborsTest : public testing::Test {
   boost::asio::io_context io_;
   std::unique_ptr<Neighbors> neighbors_;
   std::map<std::string, Reachability> last_;
+  std::string expected_fault_;
+  int faults_ = 0;
+};
+
+/// The rtnetlink sockets that this process has open: those that are notified, or those that are not.
+std::vector<int> netlink_sockets(bool notified) {
+  std::vector<int> out;
+  for (int fd = 3; fd < 256; fd++) {
+    sockaddr_nl name{};
+    socklen_t size = sizeof name;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0 || name.nl_family != AF_NETLINK) continue;
+    if ((name.nl_groups != 0) == notified) out.push_back(fd);
+  }
+  return out;
+}
+
+/// While it lives, the kernel can be asked for nothing.
+class NoAnswers {
+ public:
+  NoAnswers() {
+    for (const int fd : netlink_sockets(false)) {
+      kept_.emplace_back(fd, Descriptor(dup(fd)));
+      const Descriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+      dup2(nothing.get(), fd);
+    }
+  }
+  ~NoAnswers() {
+    for (const auto& [fd, socket] : kept_) dup2(socket.get(), fd);
+  }
+
+ private:
+  std::vector<std::pair<int, Descriptor>> kept_;
 };
 
 bool NeighborsTest::ready_ = false;
@@ -141,6 +182,42 @@ TEST_F(NeighborsTest, TellsAnewWhichRoutesLeadThroughPortsWhenTwinsChange) {
   wait_for_reason("10.9.2.9", "leaves by other0, which is no port's twin");
   neighbors_->follow_twins({"slb0", "other0"});
   wait_for("10.9.2.9", [](const Reachability& now) { return now && now->twin == "other0"; });
+}
+
+TEST_F(NeighborsTest, ReadsEverythingAsSoonAsTheKernelAnswers) {
+  ASSERT_TRUE(run("ip neigh replace 10.9.1.2 lladdr 02:00:00:00:00:02 dev slb0 nud permanent"));
+  expected_fault_ = "the kernel does not list links or neighbours";
+  {
+    const NoAnswers none;
+    follow({"10.9.1.2"});
+    wait_for_reason("10.9.1.2", "the kernel has not listed its interfaces yet");
+  }
+  wait_for_mac("10.9.1.2", 2);
+  EXPECT_EQ(faults_, 1);
+}
+
+TEST_F(NeighborsTest, KeepsWhatItKnowsWhileItCannotBeReadAnew) {
+  ASSERT_TRUE(run("ip neigh replace 10.9.1.2 lladdr 02:00:00:00:00:02 dev slb0 nud permanent"));
+  follow({"10.9.1.2"});
+  wait_for_mac("10.9.1.2", 2);
+  expected_fault_ = "the kernel does not list links or neighbours";
+  {
+    const NoAnswers none;
+    constexpr int kLeast = 1;
+    for (const int fd : netlink_sockets(true)) setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &kLeast, sizeof kLeast);
+    // More notifications than there is room for: some are lost.
+    ASSERT_TRUE(
+        run("for i in $(seq 3 60); do ip neigh replace 10.9.1.$i lladdr 02:00:00:00:01:$i dev slb0 nud stale; done"));
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
+    while (faults_ == 0 && std::chrono::steady_clock::now() < deadline) {
+      io_.run_for(5ms);
+      io_.restart();
+    }
+    EXPECT_EQ(faults_, 1);
+    EXPECT_TRUE(neighbors_->mac_of("slb0"));
+  }
+  neighbors_->follow({ip("10.9.1.2"), ip("10.9.1.30")});
+  wait_for_mac("10.9.1.30", 0x30);
 }
 
 TEST_F(NeighborsTest, FollowsRoutes) {

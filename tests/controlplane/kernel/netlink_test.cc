@@ -7,9 +7,18 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
 #include <random>
 #include <string_view>
+#include <thread>
 
+#include "controlplane/base/descriptor.h"
+#include "controlplane/kernel/netlink_socket.h"
 #include "tests/support/ip.h"
 
 namespace sluice::control::netlink {
@@ -73,6 +82,66 @@ TEST(Netlink, ReadsADumpOfNeighbors) {
   EXPECT_FALSE(incomplete.mac);
   EXPECT_EQ(std::get<Neighbor>(messages[2]).address, ip("fd00:1::10"));
   EXPECT_TRUE(std::holds_alternative<Done>(messages[3]));
+}
+
+TEST(Netlink, SaysWhenADumpWasInterrupted) {
+  Bytes bytes = from_hex(kNeighbors);
+  reinterpret_cast<nlmsghdr*>(bytes.data())->nlmsg_flags |= NLM_F_DUMP_INTR;
+  const auto messages = parse(bytes);
+  ASSERT_EQ(messages.size(), 5u);
+  EXPECT_TRUE(std::holds_alternative<Interrupted>(messages[0]));
+  EXPECT_TRUE(std::holds_alternative<Neighbor>(messages[1]));
+}
+
+/// A socket whose other end is not the kernel but the test, which gives one answer to each request.
+class AnsweredSocket {
+ public:
+  explicit AnsweredSocket(std::vector<Bytes> answers) {
+    int ends[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    constexpr timeval kPatience{60, 0};
+    for (const int end : ends) setsockopt(end, SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+    EXPECT_GE(dup2(ends[0], socket.fd()), 0);
+    close(ends[0]);
+    kernel_ = Descriptor(ends[1]);
+    answering_ = std::jthread([this, answers = std::move(answers)] {
+      std::array<uint8_t, 4096> request{};
+      for (const Bytes& answer : answers) {
+        if (recv(kernel_.get(), request.data(), request.size(), 0) <= 0) return;
+        asked++;
+        send(kernel_.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
+      }
+    });
+  }
+  ~AnsweredSocket() { shutdown(kernel_.get(), SHUT_RD); }
+
+  NetlinkSocket socket{0};
+  std::atomic<int> asked = 0;
+
+ private:
+  Descriptor kernel_;
+  std::jthread answering_;
+};
+
+TEST(NetlinkSocket, AsksAgainWhereADumpWasInterrupted) {
+  const Bytes whole = from_hex(kNeighbors);
+  Bytes torn = whole;
+  reinterpret_cast<nlmsghdr*>(torn.data())->nlmsg_flags |= NLM_F_DUMP_INTR;
+  AnsweredSocket answered({torn, torn, whole});
+  const auto neighbors = answered.socket.ask(dump_neighbors(1));
+  ASSERT_TRUE(neighbors) << neighbors.error();
+  EXPECT_EQ(neighbors->size(), 3u) << "of the last dump alone";
+  EXPECT_EQ(answered.asked, 3);
+}
+
+TEST(NetlinkSocket, GivesUpADumpThatIsInterruptedAgainAndAgain) {
+  Bytes torn = from_hex(kNeighbors);
+  reinterpret_cast<nlmsghdr*>(torn.data())->nlmsg_flags |= NLM_F_DUMP_INTR;
+  AnsweredSocket answered(std::vector<Bytes>(20, torn));
+  const auto neighbors = answered.socket.ask(dump_neighbors(1));
+  ASSERT_FALSE(neighbors);
+  EXPECT_EQ(neighbors.error(), EINTR);
+  EXPECT_EQ(answered.asked, 5);
 }
 
 TEST(Netlink, ReadsRoutes) {
