@@ -24,7 +24,7 @@ ApiResponse events(const ApiContext& context, const ApiRequest& request) {
   nlohmann::json found = nlohmann::json::array();
   const auto& entries = context.journal.entries();
   for (auto entry = entries.rbegin(); entry != entries.rend() && found.size() < *limit; ++entry) {
-    if (id_of(*entry) <= *after) break;
+    if (entry->id <= *after) break;
     if (!kind || entry->kind == *kind) found.push_back(event_json(*entry));
   }
   return ApiResponse::json({{"events", std::move(found)}});

@@ -286,7 +286,7 @@ LongAnswer status_answer(const ApiContext& context) {
 }
 
 json event_json(const JournalEntry& entry) {
-  return {{"id", id_of(entry)}, {"time", to_rfc3339(entry.time)}, {"severity", name_of(entry.severity)},
+  return {{"id", entry.id}, {"time", to_rfc3339(entry.time)}, {"severity", name_of(entry.severity)},
           {"kind", entry.kind}, {"subject", entry.subject},       {"text", entry.text}};
 }
 

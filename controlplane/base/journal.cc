@@ -20,9 +20,10 @@ std::string_view name_of(Severity severity) {
   return "unknown";
 }
 
-uint64_t id_of(const JournalEntry& entry) {
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(entry.time.time_since_epoch()).count());
+/// Microseconds since 1970, so that who asks by an id is understood by a journal that was lost and begun anew.
+uint64_t Journal::next_id(std::chrono::system_clock::time_point time, uint64_t last) {
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+  return std::max(static_cast<uint64_t>(std::max<int64_t>(us, 0)), last + 1);
 }
 
 void Journal::record(Severity severity, std::string kind, std::string subject, std::string text) {
@@ -31,10 +32,9 @@ void Journal::record(Severity severity, std::string kind, std::string subject, s
                                                       : spdlog::level::err;
   if (!is_silent_) spdlog::log(level, "{} {}: {}", kind, subject, text);
   if (entries_.size() == kMaxEntries) entries_.pop_front();
-  // Times are ids: each is later than the one before, whatever the clock does.
-  auto time = clock_();
-  if (!entries_.empty()) time = std::max(time, entries_.back().time + std::chrono::microseconds(1));
-  entries_.push_back({time, severity, std::move(kind), std::move(subject), std::move(text)});
+  const auto time = clock_();
+  const uint64_t last = entries_.empty() ? 0 : entries_.back().id;
+  entries_.push_back({next_id(time, last), time, severity, std::move(kind), std::move(subject), std::move(text)});
   if (keep_) keep_(entries_.back());
 }
 
@@ -45,6 +45,8 @@ Journal Journal::silent(Clock clock) {
 }
 
 void Journal::restore(std::vector<JournalEntry> earlier, Keeper keep) {
+  uint64_t last = earlier.empty() ? 0 : earlier.back().id;
+  for (JournalEntry& entry : entries_) last = entry.id = std::max(entry.id, last + 1);
   entries_.insert(entries_.begin(), std::make_move_iterator(earlier.begin()), std::make_move_iterator(earlier.end()));
   while (entries_.size() > kMaxEntries) entries_.pop_front();
   keep_ = std::move(keep);

@@ -20,15 +20,13 @@ enum class Severity : uint8_t { kInfo, kWarning, kError };
 std::string_view name_of(Severity severity);
 
 struct JournalEntry {
+  uint64_t id = 0;  // later entries have higher ones, also after a restart, whatever the clock does
   std::chrono::system_clock::time_point time;
   Severity severity = Severity::kInfo;
   std::string kind;     // what it is about: "backend", "pool", "dataplane", "control"
   std::string subject;  // its name
   std::string text;     // what happened, and why
 };
-
-/// Microseconds since 1970 at which it was recorded: later entries have higher ids, also after a restart.
-uint64_t id_of(const JournalEntry& entry);
 
 class Journal {
  public:
@@ -52,6 +50,9 @@ class Journal {
   std::chrono::system_clock::time_point now() const { return clock_(); }
 
  private:
+  /// Of an entry of `time` that follows the one of `last`.
+  static uint64_t next_id(std::chrono::system_clock::time_point time, uint64_t last);
+
   Clock clock_;
   bool is_silent_ = false;
   Keeper keep_;

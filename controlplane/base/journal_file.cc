@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -24,11 +25,9 @@ constexpr int kOpenFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
 
 std::string to_line(const JournalEntry& entry) {
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(entry.time.time_since_epoch()).count();
-  const json line{{"time_us", us},
-                  {"severity", name_of(entry.severity)},
-                  {"kind", entry.kind},
-                  {"subject", entry.subject},
-                  {"text", entry.text}};
+  const json line{
+      {"id", entry.id},           {"time_us", us},     {"severity", name_of(entry.severity)}, {"kind", entry.kind},
+      {"subject", entry.subject}, {"text", entry.text}};
   // A greeting may be in any encoding.
   return line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -39,7 +38,9 @@ std::optional<JournalEntry> from_line(std::string_view text) {
   if (!line.is_object()) return std::nullopt;
   try {
     JournalEntry out;
-    out.time = std::chrono::system_clock::time_point(std::chrono::microseconds(line.at("time_us").get<int64_t>()));
+    const auto us = line.at("time_us").get<int64_t>();
+    out.time = std::chrono::system_clock::time_point(std::chrono::microseconds(us));
+    out.id = line.contains("id") ? line.at("id").get<uint64_t>() : static_cast<uint64_t>(std::max<int64_t>(us, 0));
     const auto severity = line.at("severity").get<std::string>();
     for (const Severity known : kSeverities) {
       if (name_of(known) == severity) out.severity = known;

@@ -80,7 +80,7 @@ class JournalFileTest : public testing::Test {
 
   /// A journal that goes on with what the file holds.
   struct Kept {
-    explicit Kept(const std::string& path) : file(path), journal([] { return kNow; }) {
+    explicit Kept(const std::string& path) : file(path), journal([this] { return now; }) {
       auto earlier = file.open();
       EXPECT_TRUE(earlier);
       if (earlier) {
@@ -89,6 +89,7 @@ class JournalFileTest : public testing::Test {
       }
     }
     void record(const std::string& text) { journal.record(Severity::kWarning, "backend", "mta/mta1:25", text); }
+    SystemTime now = kNow;
     JournalFile file;
     Journal journal;
   };
@@ -133,6 +134,48 @@ TEST_F(JournalFileTest, PassesOverATornLineWhereverItIsCut) {
     ASSERT_EQ(again.journal.entries().size(), 3u);
     EXPECT_EQ(again.journal.entries().back().text, "four") << "what comes after the torn line is not lost";
   }
+}
+
+TEST_F(JournalFileTest, TellsTrueTimesAfterAClockThatWasAhead) {
+  uint64_t last = 0;
+  {
+    Kept kept(path_);
+    kept.now = kNow + std::chrono::years(10);
+    kept.record("ahead");
+    kept.now = kNow;
+    kept.record("set right");
+    EXPECT_EQ(kept.journal.entries()[1].time, kNow);
+    last = kept.journal.entries()[1].id;
+    EXPECT_GT(last, kept.journal.entries()[0].id);
+  }
+  Kept kept(path_);
+  kept.record("after a restart");
+  ASSERT_EQ(kept.journal.entries().size(), 3u);
+  EXPECT_EQ(kept.journal.entries()[1].time, kNow);
+  EXPECT_EQ(kept.journal.entries()[1].id, last);
+  EXPECT_EQ(kept.journal.entries()[2].time, kNow);
+  EXPECT_GT(kept.journal.entries()[2].id, last);
+}
+
+TEST_F(JournalFileTest, NumbersWhatCameBeforeItWasReadAfterWhatItHolds) {
+  {
+    Kept kept(path_);
+    kept.now = kNow + std::chrono::hours(1);
+    kept.record("ahead");
+  }
+  JournalFile file(path_);
+  Journal journal([] { return kNow; });
+  journal.record(Severity::kInfo, "control", "test", "begins");
+  journal.restore(file.open().value(), {});
+  EXPECT_GT(journal.entries()[1].id, journal.entries()[0].id);
+}
+
+TEST_F(JournalFileTest, UnderstandsLinesWithoutAnId) {
+  directory_.write("events.jsonl", R"({"time_us":7,"severity":"info","kind":"control","subject":"s","text":"old"})"
+                                   "\n");
+  Kept kept(path_);
+  ASSERT_EQ(kept.journal.entries().size(), 1u);
+  EXPECT_EQ(kept.journal.entries()[0].id, 7u);
 }
 
 TEST_F(JournalFileTest, SetsAFileAsideInWhichNothingMakesSense) {
