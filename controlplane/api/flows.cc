@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GET /api/v1/flows: the live flows that match, the oldest first.
+// GET /api/v1/flows: the live flows that match, the oldest first. For those who may write only: it shows what clients
+// do.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -112,7 +113,7 @@ void flows(const ApiContext& context, FlowLister& lister, const ApiRequest& requ
 }  // namespace
 
 void add_flow_routes(Router& router, const ApiContext& context) {
-  router.add_later(http::verb::get, "/api/v1/flows", [&context](const ApiRequest& request, const Reply& reply) {
+  router.add_confidential("/api/v1/flows", [&context](const ApiRequest& request, const Reply& reply) {
     if (context.flows != nullptr) return flows(context, *context.flows, request, reply);
     reply(ApiResponse::error(http::status::service_unavailable, "flows cannot be listed here"));
   });

@@ -236,7 +236,6 @@ json session_json(const InspectionSession& session) {
 /// The session that a path names, if it is of that kind.
 std::expected<InspectionSession*, ApiResponse> session_of(InspectionSessions* inspections, const ApiRequest& request,
                                                           bool is_capture) {
-  if (!request.may_write) return refuse(http::status::forbidden, "this shows what clients do; use the Unix socket");
   const std::string& text = request.parameters[0];
   uint64_t id = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), id);
@@ -298,11 +297,12 @@ void add_inspection_routes(Router& router, const ApiContext& context) {
     router.add(http::verb::delete_, path + "/{}",
                [&context, is_capture](const ApiRequest& request) { return end(context, request, is_capture); });
   }
-  router.add(http::verb::get, "/api/v1/traces/{}",
-             [&context](const ApiRequest& request) { return trace(context, request); });
-  router.add(http::verb::get, "/api/v1/captures/{}", [&context](const ApiRequest& request) {
+  router.add_confidential("/api/v1/traces/{}", [&context](const ApiRequest& request, const Reply& reply) {
+    reply(trace(context, request));
+  });
+  router.add_confidential("/api/v1/captures/{}", [&context](const ApiRequest& request, const Reply& reply) {
     const auto session = session_of(context.inspections, request, true);
-    return session ? ApiResponse::json(session_json(**session)) : session.error();
+    reply(session ? ApiResponse::json(session_json(**session)) : session.error());
   });
 }
 

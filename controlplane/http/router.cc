@@ -81,30 +81,43 @@ void Router::add(http::verb method, std::string_view pattern, Handler handler) {
 
 void Router::add_open(std::string_view pattern, Handler handler) {
   add(http::verb::get, pattern, std::move(handler));
-  routes_.back().is_open = true;
+  routes_.back().who = For::kEverybody;
+}
+
+void Router::add_confidential(std::string_view pattern, LaterHandler handler) {
+  add_later(http::verb::get, pattern, std::move(handler));
+  routes_.back().who = For::kWriters;
 }
 
 void Router::add_later(http::verb method, std::string_view pattern, LaterHandler handler) {
-  routes_.push_back({method, split(pattern), std::move(handler)});
+  const For who = method == http::verb::get ? For::kReaders : For::kWriters;
+  routes_.push_back({method, split(pattern), std::move(handler), who});
+}
+
+/// The answer to who may not have this one.
+std::optional<ApiResponse> Router::refusal(const Route& route, const ApiRequest& request) {
+  if (!request.may_read && route.who != For::kEverybody)
+    return ApiResponse::error(http::status::unauthorized, "reading from another host needs a bearer token");
+  if (request.may_write || route.who != For::kWriters) return std::nullopt;
+  const std::string what = route.method == http::verb::get ? "what shows what clients do needs" : "changes need";
+  return ApiResponse::error(http::status::forbidden,
+                            what + " the Unix socket, or the bearer token of control.token_file");
 }
 
 void Router::answer(ApiRequest request, const Reply& reply) const {
   const std::vector<std::string> path = split(request.path);
+  const http::verb method = request.method == http::verb::head ? http::verb::get : request.method;
   std::string allowed;
   for (const Route& route : routes_) {
     auto parameters = match(route.segments, path);
     if (!parameters) continue;
-    if (route.method != request.method) {
+    if (route.method != method) {
       allowed += (allowed.empty() ? "" : ", ") + std::string(http::to_string(route.method));
+      if (route.method == http::verb::get) allowed += ", HEAD";
       continue;
     }
-    if (!request.may_read && !route.is_open) {
-      return reply(ApiResponse::error(http::status::unauthorized, "reading from another host needs a bearer token"));
-    }
-    if (route.method != http::verb::get && !request.may_write) {
-      return reply(ApiResponse::error(http::status::forbidden,
-                                      "changes need the Unix socket, or the bearer token of control.token_file"));
-    }
+    if (auto refused = refusal(route, request)) return reply(std::move(*refused));
+    request.method = method;
     request.parameters = std::move(*parameters);
     try {
       return route.handler(request, reply);
@@ -112,12 +125,12 @@ void Router::answer(ApiRequest request, const Reply& reply) const {
       return reply(ApiResponse::error(http::status::internal_server_error, fault.what()));
     }
   }
-  if (!allowed.empty()) {
-    ApiResponse refusal = ApiResponse::error(http::status::method_not_allowed, "use " + allowed);
-    refusal.allow = std::move(allowed);
-    return reply(std::move(refusal));
-  }
-  reply(ApiResponse::error(http::status::not_found, "there is nothing at " + request.path));
+  if (allowed.empty()) return reply(ApiResponse::error(http::status::not_found, "there is nothing at " + request.path));
+  const bool is_asked = method == http::verb::options;
+  ApiResponse out = is_asked ? ApiResponse{.status = http::status::no_content}
+                             : ApiResponse::error(http::status::method_not_allowed, "use " + allowed);
+  out.allow = std::move(allowed) + ", OPTIONS";
+  reply(std::move(out));
 }
 
 std::vector<std::string> Router::routes() const {

@@ -58,10 +58,13 @@ class Router {
   using Handler = std::function<ApiResponse(const ApiRequest&)>;
   using LaterHandler = std::function<void(const ApiRequest&, Reply)>;
 
-  /// Methods other than GET need a connection that may write.
+  /// Methods other than GET need a connection that may write. HEAD is answered as GET (what takes answers away leaves
+  /// the body out), and OPTIONS with what else there is.
   void add(boost::beast::http::verb method, std::string_view pattern, Handler handler);
   /// GET, for everybody who can connect.
   void add_open(std::string_view pattern, Handler handler);
+  /// GET, for those who may write: it shows what single clients do.
+  void add_confidential(std::string_view pattern, LaterHandler handler);
   /// For what takes time: the handler returns at once and keeps the reply. How long it does is its own to bound.
   void add_later(boost::beast::http::verb method, std::string_view pattern, LaterHandler handler);
 
@@ -73,12 +76,15 @@ class Router {
   std::vector<std::string> routes() const;
 
  private:
+  enum class For { kEverybody, kReaders, kWriters };
   struct Route {
     boost::beast::http::verb method;
     std::vector<std::string> segments;
     LaterHandler handler;
-    bool is_open = false;
+    For who;
   };
+  static std::optional<ApiResponse> refusal(const Route& route, const ApiRequest& request);
+
   std::vector<Route> routes_;
 };
 

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -68,6 +70,7 @@ http::response<http::string_body> to_http(ApiResponse answer, const Request& req
   out.keep_alive(request.keep_alive());
   out.body() = std::move(answer.body);
   out.prepare_payload();
+  if (request.method() == http::verb::head) out.body().clear();  // its length stays in the header
   return out;
 }
 
@@ -154,7 +157,8 @@ void give_to(const std::string& group, const std::string& path, error_code& erro
 
 /// What a change asks for, as it stands in the audit; "" of what changes nothing.
 std::string change_in(const ApiRequest& request) {
-  if (!request.may_write || request.method == http::verb::get || request.method == http::verb::head) return "";
+  constexpr std::array kHarmless{http::verb::get, http::verb::head, http::verb::options};
+  if (!request.may_write || std::ranges::find(kHarmless, request.method) != kHarmless.end()) return "";
   const auto method = http::to_string(request.method);
   return fmt::format("{} {}{}{}", std::string_view(method.data(), method.size()), request.path,
                      request.query.empty() ? "" : "?", request.query);

@@ -39,7 +39,19 @@ def rates_of(api, service):
     return rates and rates["new_flows_per_s"] is not None
 
 
-def test_every_answer_is_as_the_description_says(lab, balancer, api):
+def with_token(lab):
+    """The settings of an API that anybody may reach, and who has TOKEN may change things by."""
+    secret = lab.directory / "token"
+    secret.write_text(TOKEN + "\n")
+    secret.chmod(0o600)
+    return ('instance = "lab";', f'''instance = "lab";
+control: {{ http = "0.0.0.0:9125"; token_file = "{secret}"; http_names = ["lab.example"]; }};''')
+
+
+def test_every_answer_is_as_the_description_says(lab, config):
+    lab.start_greeters()
+    balancer = lab.start_balancer(config(with_token(lab)))
+    api = Api(lab.network.balancer, token=TOKEN)
     lab.mailer(target=VIP4, sessions=40, messages=0).wait()
     description = api.get("/api/v1/openapi.json")
     wait_until(lambda: rates_of(api, "relay"), 10, "rates")
@@ -162,12 +174,8 @@ def test_sluicectl_says_what_is_wrong_by_its_exit_code(balancer):
 
 
 def test_only_the_token_changes_things_and_only_known_names_are_served(lab, config):
-    secret = lab.directory / "token"
-    secret.write_text(TOKEN + "\n")
-    secret.chmod(0o600)
     lab.start_greeters()
-    lab.start_balancer(config(('instance = "lab";', f'''instance = "lab";
-control: {{ http = "0.0.0.0:9125"; token_file = "{secret}"; http_names = ["lab.example"]; }};''')))
+    lab.start_balancer(config(with_token(lab)))
     api = Api(lab.network.balancer)
     bearer = f"Bearer {TOKEN}"
     assert api.request("/api/v1/status")[0] == 200
@@ -187,6 +195,10 @@ control: {{ http = "0.0.0.0:9125"; token_file = "{secret}"; http_names = ["lab.e
     assert state() == {"up"}
     assert api.request("/api/v1/by-hand", "POST", drain, Authorization=bearer)[0] == 200
     wait_until(lambda: state() == {"draining"}, 10, "the backend drains")
+    # What shows what clients do is no mere reading.
+    for path in ("/api/v1/flows", "/api/v1/sessions", "/api/v1/traces/1", "/api/v1/captures/1"):
+        assert api.request(path)[0] == api.request(path, "HEAD")[0] == 403, path
+        assert api.request(path, Authorization=bearer)[0] in (200, 404), path
     # From another host reading needs the token too; what it says of its life does not.
     elsewhere = Api(lab.network.clients[0], (BALANCER_FRONT[0], 9125))
     assert elsewhere.request("/api/v1/status")[0] == 401

@@ -57,9 +57,10 @@ def require_as_described(answer, path, description, status=200):
 class Api:
     """Requests over TCP from inside the balancer's namespace."""
 
-    def __init__(self, namespace, address=ADDRESS, tls=None):
-        """`tls`: an SSLContext, for a server that speaks TLS."""
+    def __init__(self, namespace, address=ADDRESS, tls=None, token=None):
+        """`tls`: an SSLContext, for a server that speaks TLS. `token`: shown with every request."""
         self.namespace, self.address, self.tls = namespace, address, tls
+        self.shown = {"Authorization": f"Bearer {token}"} if token else {}
 
     def request(self, path, method="GET", body=None, **headers):
         """(status, headers, body as text)"""
@@ -67,7 +68,7 @@ class Api:
             connection = (http.client.HTTPSConnection(*self.address, timeout=20, context=self.tls) if self.tls else
                           http.client.HTTPConnection(*self.address, timeout=20))
             try:
-                names = {name.replace("_", "-"): value for name, value in headers.items()}
+                names = {name.replace("_", "-"): value for name, value in {**self.shown, **headers}.items()}
                 connection.request(method, path, body, names)
                 answer = connection.getresponse()
                 return answer.status, answer.headers, answer.read().decode()

@@ -24,6 +24,9 @@ class RouterTest : public testing::Test {
                 [](const ApiRequest&) { return ApiResponse::json({{"changed", true}}); });
     router_.add(http::verb::get, "/fails",
                 [](const ApiRequest&) -> ApiResponse { throw std::runtime_error("broken inside"); });
+    router_.add_open("/healthz", [](const ApiRequest&) { return ApiResponse::json("alive"); });
+    router_.add_confidential("/api/v1/flows",
+                             [](const ApiRequest&, const Reply& reply) { reply(ApiResponse::json("flows")); });
     router_.add_later(http::verb::get, "/later", [this](const ApiRequest&, Reply reply) { kept_.push_back(reply); });
   }
   ApiResponse answer(http::verb method, const std::string& path, bool may_write = false) {
@@ -50,6 +53,36 @@ TEST_F(RouterTest, SaysWhatIsWrong) {
 TEST_F(RouterTest, LetsOnlyConnectionsThatMayWriteChangeThings) {
   EXPECT_EQ(answer(http::verb::post, "/api/v1/backends/x", false).status, http::status::forbidden);
   EXPECT_EQ(answer(http::verb::post, "/api/v1/backends/x", true).status, http::status::ok);
+}
+
+TEST_F(RouterTest, ShowsWhatClientsDoOnlyToConnectionsThatMayWrite) {
+  const ApiResponse refused = answer(http::verb::get, "/api/v1/flows", false);
+  EXPECT_EQ(refused.status, http::status::forbidden);
+  EXPECT_EQ(nlohmann::json::parse(refused.body)["error"],
+            "what shows what clients do needs the Unix socket, or the bearer token of control.token_file");
+  EXPECT_EQ(answer(http::verb::head, "/api/v1/flows", false).status, http::status::forbidden);
+  EXPECT_EQ(answer(http::verb::get, "/api/v1/flows", true).body, "\"flows\"\n");
+}
+
+TEST_F(RouterTest, AnswersHeadAsGet) {
+  EXPECT_EQ(answer(http::verb::head, "/api/v1/backends/x").body, answer(http::verb::get, "/api/v1/backends/x").body);
+  EXPECT_EQ(answer(http::verb::head, "/nothing").status, http::status::not_found);
+  ApiRequest from_afar{.method = http::verb::head, .path = "/api/v1/status", .may_read = false};
+  http::status heard = http::status::ok;
+  const Reply reply([&](const ApiResponse& response) { heard = response.status; });
+  router_.answer(from_afar, reply);
+  EXPECT_EQ(heard, http::status::unauthorized);
+}
+
+TEST_F(RouterTest, SaysWhichMethodsThereAre) {
+  const ApiResponse refused = answer(http::verb::delete_, "/api/v1/backends/x", true);
+  EXPECT_EQ(refused.status, http::status::method_not_allowed);
+  EXPECT_EQ(refused.allow, "GET, HEAD, POST, OPTIONS");
+  const ApiResponse asked = answer(http::verb::options, "/api/v1/backends/x");
+  EXPECT_EQ(asked.status, http::status::no_content);
+  EXPECT_EQ(asked.allow, "GET, HEAD, POST, OPTIONS");
+  EXPECT_EQ(asked.body, "");
+  EXPECT_EQ(answer(http::verb::options, "/nothing").status, http::status::not_found);
 }
 
 TEST_F(RouterTest, AnswersInUtf8WhateverTheNetworkSaid) {

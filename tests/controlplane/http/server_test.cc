@@ -107,6 +107,33 @@ TEST_F(HttpServerTest, AnswersAndKeepsTheConnection) {
   EXPECT_NE(hear(fd).find("\r\n\r\n3\n"), std::string::npos);
 }
 
+TEST_F(HttpServerTest, LeavesTheBodyOutOfTheAnswerToHead) {
+  serve();
+  const Descriptor client = connect();
+  say(client,
+      "HEAD /hello HTTP/1.1\r\nHost: x\r\n\r\nHEAD /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+      "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const std::string heard = hear(client);
+  const size_t second = heard.find("HTTP/1.1 404 Not Found");
+  const size_t third = heard.find("HTTP/1.1 200 OK", second);
+  ASSERT_NE(third, std::string::npos) << heard;
+  const std::string first = heard.substr(0, second);
+  EXPECT_TRUE(first.starts_with("HTTP/1.1 200 OK")) << first;
+  EXPECT_NE(first.find("Content-Length: 8\r\n"), std::string::npos) << first;
+  EXPECT_TRUE(first.ends_with("\r\n\r\n")) << first;
+  EXPECT_TRUE(heard.substr(second, third - second).ends_with("\r\n\r\n")) << heard;
+  EXPECT_TRUE(heard.ends_with("\r\n\r\n\"hello\"\n")) << heard;
+}
+
+TEST_F(HttpServerTest, SaysWhichMethodsThereAre) {
+  serve();
+  const Descriptor client = connect();
+  say(client, "OPTIONS /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const std::string heard = hear(client);
+  EXPECT_TRUE(heard.starts_with("HTTP/1.1 204 No Content")) << heard;
+  EXPECT_NE(heard.find("Allow: GET, HEAD, POST, OPTIONS\r\n"), std::string::npos) << heard;
+}
+
 TEST_F(HttpServerTest, WaitsForAnswersThatComeLater) {
   serve();
   const Descriptor late = connect();
@@ -286,7 +313,7 @@ TEST_F(HttpServerTest, LetsTcpClientsReadAndWithTheTokenWrite) {
       {"GET /hello HTTP/1.1\r\nConnection: close\r\n\r\n", "allowed: one Host"},
       {"GET /hello HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
        "allowed: one Host"},
-      {"DELETE /hello HTTP/1.0\r\n\r\n", "Allow: GET, POST"},
+      {"DELETE /hello HTTP/1.0\r\n\r\n", "Allow: GET, HEAD, POST, OPTIONS"},
   };
   for (const auto& [request, expected] : cases) {
     SCOPED_TRACE(request);
