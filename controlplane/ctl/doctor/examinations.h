@@ -30,11 +30,13 @@ void examine_links(const Patient& patient, Report& report);   // twins, interfac
 void examine_kernel(const Patient& patient, Report& report);  // forwarding, reverse path filter, neighbour table
 void examine_vips(const Patient& patient, Report& report);    // addresses
 void examine_limits(const Patient& patient, Report& report);  // open files, disks
+void examine_names(const Patient& patient, Report& report);   // the DNS, if names are looked up
 void examine_clock(const Patient& patient, Report& report);
 void examine_control(const Patient& patient, Report& report);  // what it says: data plane, the servers' gateway
 
-inline constexpr std::array kExaminations{examine_memory, examine_cards,  examine_cores, examine_links,  examine_kernel,
-                                          examine_vips,   examine_limits, examine_clock, examine_control};
+inline constexpr std::array kExaminations{examine_memory, examine_cards,  examine_cores,  examine_links,
+                                          examine_kernel, examine_vips,   examine_limits, examine_names,
+                                          examine_clock,  examine_control};
 
 /// All of them.
 Report examine(const Patient& patient);

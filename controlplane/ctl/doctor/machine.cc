@@ -52,7 +52,8 @@ SystemCalls system_calls() {
             struct statvfs info{};
             if (statvfs(path.c_str(), &info) != 0) return std::nullopt;
             return uint64_t{info.f_bavail} * info.f_frsize;
-          }};
+          },
+          .ask_dns = ctl::ask_dns};
 }
 
 std::optional<std::string> Machine::text(const std::string& path) const {

@@ -12,12 +12,15 @@
 #include <utility>
 #include <vector>
 
+#include "controlplane/ctl/doctor/dns_question.h"
+
 namespace sluice::ctl {
 
 /// What no file tells.
 struct SystemCalls {
   std::function<bool()> clock_is_synchronised;
   std::function<std::optional<uint64_t>(const std::string& path)> free_bytes;  // of the file system there
+  std::function<DnsSaid(const config::SocketAddress& server, const std::string& name, DnsType type)> ask_dns;
 };
 SystemCalls system_calls();
 
@@ -47,6 +50,9 @@ class Machine {
 
   bool clock_is_synchronised() const { return calls_.clock_is_synchronised(); }
   std::optional<uint64_t> free_bytes(const std::string& path) const { return calls_.free_bytes(path); }
+  DnsSaid ask_dns(const config::SocketAddress& server, const std::string& name, DnsType type) const {
+    return calls_.ask_dns(server, name, type);
+  }
 
  private:
   std::string root_;

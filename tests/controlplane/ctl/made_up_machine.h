@@ -10,8 +10,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/load.h"
 #include "controlplane/ctl/doctor/machine.h"
@@ -68,6 +70,13 @@ class MadeUpMachine : public testing::Test {
              .free_bytes = [this](const std::string& path) -> std::optional<uint64_t> {
                asked_ = path;
                return free_bytes_;
+             },
+             .ask_dns = [this](const config::SocketAddress& server, const std::string& name, DnsType type) -> DnsSaid {
+               asked_names_.push_back(server.address.to_string() + " " + std::string(name_of(type)) + " " + name);
+               const auto known = dns_.find(server.address.to_string());
+               if (known == dns_.end()) return {};
+               const auto said = known->second.find(std::string(name_of(type)) + " " + name);
+               return said == known->second.end() ? DnsSaid{DnsSaid::What::kNone, ""} : said->second;
              }}};
   }
 
@@ -76,6 +85,8 @@ class MadeUpMachine : public testing::Test {
   bool synchronised_ = true;
   uint64_t free_bytes_ = 1UL << 40;
   std::string asked_;
+  std::map<std::string, std::map<std::string, DnsSaid>> dns_;  // by server, then by "TYPE name"; others are silent
+  std::vector<std::string> asked_names_;
 };
 
 }  // namespace sluice::ctl

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One question to one server of the DNS, over UDP: whether it answers, and whether it knows such a record. The record
+// itself is not looked at. Blocking, with a time limit.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/model.h"
+
+namespace sluice::ctl {
+
+/// RFC 1035 section 3.2.2, and those that came later.
+enum class DnsType : uint16_t { kA = 1, kMx = 15, kTxt = 16, kAaaa = 28, kSrv = 33, kTlsa = 52 };
+
+/// "A", "SRV".
+std::string_view name_of(DnsType type);
+
+struct DnsSaid {
+  enum class What : uint8_t {
+    kRecords,  // there are some
+    kNone,     // there is no such name, or no such record of it
+    kFault,    // it does not say: `fault` does
+    kSilent,   // it has not answered in time, or cannot be reached
+  };
+  What what = What::kSilent;
+  std::string fault;  // "SERVFAIL"
+};
+
+/// Asks twice, each time for up to a second.
+DnsSaid ask_dns(const config::SocketAddress& server, const std::string& name, DnsType type);
+
+// Its two halves, without a socket.
+
+/// The message of a question; empty if `name` is none that the DNS can have.
+std::vector<uint8_t> dns_question(uint16_t id, const std::string& name, DnsType type);
+/// What an answer to the question of that id says; kSilent: it is no answer to it.
+DnsSaid dns_said(uint16_t id, std::span<const uint8_t> message);
+
+}  // namespace sluice::ctl
