@@ -20,6 +20,7 @@ from lab.shell import wait_until  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = ROOT / "config" / "prometheus"
 DASHBOARD = json.loads((ROOT / "config" / "grafana" / "sluice.json").read_text())
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 RANGES = {"__rate_interval": "5m", "__range": "1h", "__interval": "15s"}  # variables that stand for a duration
 
 
@@ -133,6 +134,8 @@ POOL = {"pool": "mta", "port": "25"}
     ([("SluiceServiceOut", {"service": "relay"}), ("SluiceHandshakesFailFast", {"service": "relay"})], {"SluiceServiceOut"}),
     ([("SluiceServiceOut", {"service": "relay"}), ("SluiceHandshakesFail", {"service": "submission"})],
      {"SluiceServiceOut", "SluiceHandshakesFail"}),
+    ([("SluiceVipNowhere", {"vip": "192.0.2.25"}), ("SluiceVipWithdrawn", {"vip": "192.0.2.25"})], {"SluiceVipNowhere"}),
+    ([("SluiceVipNowhere", {"vip": "192.0.2.25"}), ("SluiceVipWithdrawn", {"vip": "192.0.2.26"})], {"SluiceVipNowhere", "SluiceVipWithdrawn"}),
     ([("SluiceControlDisconnected", {}), ("SluiceChangesNotApplied", {})], {"SluiceControlDisconnected"}),
 ])
 def test_one_cause_calls_once(alertmanager, alerts, told):
@@ -154,3 +157,27 @@ def test_every_alert_is_tested_to_fire_and_to_be_silent(alert):
     assert fires, f"nothing shows that {alert} fires"
     # A case that fires for some series and lists all that fire is also silent about the others it was given.
     assert silent or alert.startswith(("SluiceCertificate", "SluiceSoftBounces")), f"nothing shows that {alert} is ever silent"
+
+
+def later(alert):
+    """An alert's text, with a wait that is longer by a quarter, or by a minute."""
+    wait = re.search(r"^( +)for: (\d+)([smhd])$", alert, re.MULTILINE)
+    if not wait:
+        return re.sub(r"^( +)(?=labels: )", r"\1for: 1m\n\1", alert, count=1, flags=re.MULTILINE)
+    seconds = int(wait[2]) * SECONDS[wait[3]]
+    return alert[:wait.start()] + f"{wait[1]}for: {seconds + max(60, seconds // 4)}s" + alert[wait.end():]
+
+
+def test_every_alert_is_tested_to_fire_in_time(tmp_path):
+    """If it waited longer, its test would fail."""
+    head, *alerts = re.split(r"(?=^ +- alert: )", (RULES / "alerts.yml").read_text(), flags=re.MULTILINE)
+    (tmp_path / "alerts.yml").write_text(head + "".join(map(later, alerts)))
+    (tmp_path / "recording.yml").write_text((RULES / "recording.yml").read_text())
+    said = ""
+    for path in pathlib.Path(__file__).parent.glob("*_test.yml"):
+        (tmp_path / path.name).write_text(path.read_text().replace("../../config/prometheus/", ""))
+        said += subprocess.run(["promtool", "test", "rules", path.name], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               timeout=600).stdout
+    failed = set(re.findall(r"alertname: (\w+)", said))
+    late = [alert for alert in re.findall(r"alert: (\S+)", (RULES / "alerts.yml").read_text()) if alert not in failed]
+    assert not late, f"the tests of these look too late: {late}\n{said}"
