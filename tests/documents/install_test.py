@@ -24,7 +24,7 @@ def test_programs_pages_units_completion_and_examples_are_installed(installed, f
                    "regions/node/edge.cfg", "regions/node/north1.addresses", "regions/router/sysctl.conf", "regions/mta/register-south.conf", "regions/mta/main.cf", "regions/mta/master.cf",
                    "regions/etcd/third.env", "regions/dns/named.conf", "regions/dns/dns-update.timer",
                    "system/sluice-control@.service", "system/sluice-dataplane@.service", "system/sluice-register.service", "sbin/sluice-register", "examples/register.conf",
-                   "share/sluice/grafana/sluice.json", "share/sluice/prometheus/alerts.yml"):
+                   "share/sluice/grafana/sluice.json", "share/sluice/grafana/sessions.json", "share/sluice/prometheus/alerts.yml"):
         assert find(suffix).stat().st_size > 0
     names = {path.name for path in installed.rglob("*") if path.is_file()}
     assert not names & {"sluicectl-documents", "config-reference", "perf_mail"}, "tools of the build do not belong to an installation"

@@ -105,7 +105,8 @@ def test_rules_and_dashboard_work_on_real_series(lab, prometheus):
             if not found and not re.search(r" [<>] ", expression):
                 empty.append(panel["title"])
     assert set(empty) <= {"Days until certificates end", "Good handshakes", "Handshake errors by window",
-                          "Temporary refusals for each connection"}, empty
+                          "Temporary refusals for each connection", "DANE, backends by state", "MTA-STS, backends by state",
+                          "STARTTLS, backends by state"}, empty
 
     lab.balancer.dataplane.stop()
     watcher.wait("sluice_dataplane_connected", lambda value: value == 0)
