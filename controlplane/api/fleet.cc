@@ -83,6 +83,7 @@ json fleet_self_json(const Fleet* fleet) {
   return {{"node", fleet->node()},
           {"instance", fleet->instance()},
           {"shown", fleet->name().is_ours},
+          {"write_fault", fleet->write_fault()},
           {"rival", std::move(rival)}};
 }
 

@@ -67,7 +67,7 @@ std::string removed_services(const json& services, const Look& look) {
 
 std::string view_of_status(const json& status, bool colours) {
   const Look look{text_of(status, "time"), colours, true};
-  return heading(status, look.now) + block_file_fault(status) + name_fault(status.value("fleet", json(nullptr))) +
+  return heading(status, look.now) + block_file_fault(status) + self_faults(status.value("fleet", json(nullptr))) +
          "\n" + ports_table(status.at("ports"), look) + "\n" + services_table(status.at("services"), look) + "\n" +
          removed_services(status.at("removed_services"), look) + pools_table(status.at("pools"), look) + "\n" +
          backends_table(status.at("backends"), look) + counters(status, look);

@@ -263,13 +263,26 @@ std::string text_of(const json& object, const char* name) {
   return printable(object.at(name).get<std::string>());
 }
 
+namespace {
+
 std::string name_fault(const json& self) {
-  if (self.is_null() || self.at("rival").is_null()) return "";
+  if (self.at("rival").is_null()) return "";
   const std::string host = text_of(self.at("rival"), "host");
   return printable(fmt::format("fleet: ANOTHER NODE is called {}, too{}{}; {} is what the others see",
                                text_of(self, "node"), host.empty() ? "" : ", at ", host,
                                self.at("shown").get<bool>() ? "this one" : "that one")) +
          "\n";
+}
+
+std::string write_fault(const json& self) {
+  const std::string words = text_of(self, "write_fault");
+  return words.empty() ? "" : "fleet: etcd TAKES NOTHING THAT IS WRITTEN: " + printable(words) + "\n";
+}
+
+}  // namespace
+
+std::string self_faults(const json& self) {
+  return self.is_null() ? "" : name_fault(self) + write_fault(self);
 }
 
 }  // namespace sluice::ctl

@@ -47,7 +47,8 @@ std::string short_number(const nlohmann::json& value);
 /// A member that is text, without control characters.
 std::string text_of(const nlohmann::json& object, const char* name);
 
-/// "" unless another node has the name of this one; `self`: of the status or the fleet, null without etcd.
-std::string name_fault(const nlohmann::json& self);
+/// That another node has the name of this one, or that etcd takes nothing from it; normally "". `self`: of the status
+/// or the fleet, null without etcd.
+std::string self_faults(const nlohmann::json& self);
 
 }  // namespace sluice::ctl

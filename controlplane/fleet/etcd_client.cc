@@ -13,8 +13,8 @@ namespace sluice::control {
 
 namespace asio = boost::asio;
 
-EtcdClient::EtcdClient(asio::any_io_executor executor, config::Etcd etcd)
-    : executor_(std::move(executor)), etcd_(std::move(etcd)) {
+EtcdClient::EtcdClient(asio::any_io_executor executor, config::Etcd etcd, size_t first)
+    : executor_(std::move(executor)), etcd_(std::move(etcd)), member_(first) {
   for (const std::string& text : etcd_.endpoints) members_.push_back(*config::Endpoint::parse(text));
 }
 
@@ -24,6 +24,10 @@ std::string EtcdClient::told_of(size_t member, const std::string& fault) const {
 
 void EtcdClient::drop() {
   if (const auto connection = std::exchange(connection_, nullptr)) connection->close();
+}
+
+void EtcdClient::go_to(size_t member) {
+  if (member != std::exchange(member_, member)) drop();
 }
 
 void EtcdClient::stop() {
@@ -42,7 +46,7 @@ asio::awaitable<EtcdClient::Result<void>> EtcdClient::connect() {
   connection_ = made;
   auto opened = co_await made->open();
   if (!opened) drop();
-  if (opened && stopped_) co_return std::unexpected("stopped");
+  if (opened && (stopped_ || connection_ != made)) co_return std::unexpected("stopped");
   co_return opened;
 }
 
@@ -69,6 +73,7 @@ asio::awaitable<EtcdClient::Result<std::string>> EtcdClient::ask(const etcd::Req
   std::vector<std::string> faults(members_.size());
   for (size_t tries = 0; tries < members_.size() && !stopped_; tries++) {
     Tried tried = co_await try_member(request);
+    was_refused_ = !tried.answer && tried.is_final;
     if (tried.answer) co_return std::move(tried.answer);
     std::string fault = told_of(member_, tried.answer.error());
     if (tried.is_final) co_return std::unexpected("etcd refused: " + std::move(fault));

@@ -24,11 +24,18 @@ class EtcdClient {
   template <typename T>
   using Result = std::expected<T, std::string>;
 
-  EtcdClient(boost::asio::any_io_executor executor, config::Etcd etcd);
+  /// `first`: the member that is asked first.
+  EtcdClient(boost::asio::any_io_executor executor, config::Etcd etcd, size_t first = 0);
 
   /// The text of an answer of status 200. The error names each member that was asked, and what came of it; it is the
   /// same for as long as that is.
   boost::asio::awaitable<Result<std::string>> ask(const etcd::Request& request);
+  /// Whether the last error of ask() was a refusal, which the other members would give, too.
+  bool was_refused() const { return was_refused_; }
+  /// The one that answered last, or is asked next.
+  size_t member() const { return member_; }
+  /// Goes to that member. What is awaited of another one ends with an error.
+  void go_to(size_t member);
   /// Begins a watch, instead of questions.
   boost::asio::awaitable<Result<void>> begin(const etcd::Request& request);
   /// What the watch says next.
@@ -52,6 +59,7 @@ class EtcdClient {
   std::vector<config::Endpoint> members_;
   size_t member_ = 0;                           // that is asked first
   std::shared_ptr<EtcdConnection> connection_;  // to it; null: none
+  bool was_refused_ = false;
   bool stopped_ = false;
 };
 

@@ -23,8 +23,9 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 /// Two coroutines, which keep it alive until they have ended: one lists, the other watches.
 class EtcdFollower::Loop : public std::enable_shared_from_this<Loop> {
  public:
-  Loop(asio::io_context& io, const config::Etcd& etcd, std::string prefix, Told told)
+  Loop(asio::io_context& io, const config::Etcd& etcd, const EtcdIdentity& identity, std::string prefix, Told told)
       : io_(io),
+        identity_(identity),
         prefix_(std::move(prefix)),
         told_(std::move(told)),
         lister_(io.get_executor(), etcd),
@@ -44,17 +45,21 @@ class EtcdFollower::Loop : public std::enable_shared_from_this<Loop> {
     next_watch_.cancel();
   }
 
+  size_t member() const { return lister_.member(); }
+
  private:
   asio::awaitable<void> list() {
     while (!stopped_) {
       changed_ = false;
       const etcd::Request request = etcd::range_of(prefix_);
+      const EtcdIdentity::Asked asked = identity_.asked();
       const auto text = co_await lister_.ask(request);
       if (stopped_) break;
-      auto listing = text ? etcd::listing_from(*text) : std::unexpected(text.error());
+      const Heard listing = text ? etcd::listing_from(*text) : std::unexpected(text.error());
       const bool is_good = listing.has_value();
+      if (is_good) watcher_.go_to(lister_.member());  // where a watch hears: one of a dead member is silent for ever
       if (is_good) next_revision_ = listing->at.revision + 1;
-      told_(std::move(listing));
+      told_(listing, asked);
       if (stopped_) break;
       if (is_good && !std::exchange(watches_, true)) {
         asio::co_spawn(io_, [self = shared_from_this()] { return self->watch(); }, asio::detached);
@@ -68,6 +73,7 @@ class EtcdFollower::Loop : public std::enable_shared_from_this<Loop> {
   asio::awaitable<void> watch() {
     while (!stopped_) {
       const etcd::Request request = etcd::watch(prefix_, next_revision_);
+      watcher_.go_to(lister_.member());
       const auto begun = co_await watcher_.begin(request);
       if (begun) co_await hear();
       if (stopped_) break;
@@ -96,6 +102,7 @@ class EtcdFollower::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   asio::io_context& io_;
+  const EtcdIdentity& identity_;
   std::string prefix_;
   Told told_;
   EtcdClient lister_, watcher_;
@@ -106,13 +113,18 @@ class EtcdFollower::Loop : public std::enable_shared_from_this<Loop> {
   bool stopped_ = false;
 };
 
-EtcdFollower::EtcdFollower(asio::io_context& io, const config::Etcd& etcd, std::string prefix, Told told)
-    : loop_(std::make_shared<Loop>(io, etcd, std::move(prefix), std::move(told))) {
+EtcdFollower::EtcdFollower(asio::io_context& io, const config::Etcd& etcd, const EtcdIdentity& identity,
+                           std::string prefix, Told told)
+    : loop_(std::make_shared<Loop>(io, etcd, identity, std::move(prefix), std::move(told))) {
   loop_->start();
 }
 
 EtcdFollower::~EtcdFollower() {
   loop_->stop();
+}
+
+size_t EtcdFollower::member() const {
+  return loop_->member();
 }
 
 }  // namespace sluice::control

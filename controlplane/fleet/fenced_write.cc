@@ -7,8 +7,6 @@
 #include <memory>
 #include <utility>
 
-#include "controlplane/fleet/etcd_client.h"
-
 namespace sluice::control {
 
 namespace asio = boost::asio;
@@ -21,7 +19,7 @@ struct Question {
   EtcdClient client;
   std::string prefix;
   std::vector<FencedChange> changes;
-  std::function<void(const etcd::Listing&)> told;
+  std::function<std::string(const etcd::Listing&)> told;
   std::function<void(Outcome)> done;
 };
 
@@ -51,7 +49,7 @@ asio::awaitable<Outcome> make(Question& question) {
   if (!text) co_return *swapped ? Outcome() : std::unexpected(text.error());
   const auto listing = etcd::listing_from(*text);
   if (!listing) co_return *swapped ? Outcome() : std::unexpected(listing.error());
-  question.told(*listing);
+  if (std::string fault = question.told(*listing); !fault.empty()) co_return std::unexpected(std::move(fault));
   if (*swapped) co_return Outcome();
   const auto conflict = conflict_in(question.changes, question.prefix, listing->records);
   co_return conflict ? std::unexpected(*conflict) : Outcome();
@@ -59,11 +57,10 @@ asio::awaitable<Outcome> make(Question& question) {
 
 }  // namespace
 
-void make_fenced(asio::io_context& io, const config::Etcd& etcd, const std::string& prefix,
-                 std::vector<FencedChange> changes, std::function<void(const etcd::Listing&)> told,
-                 std::function<void(Outcome)> done) {
-  auto question = std::make_shared<Question>(EtcdClient(io.get_executor(), etcd), prefix, std::move(changes),
-                                             std::move(told), std::move(done));
+void make_fenced(asio::io_context& io, EtcdClient client, const std::string& prefix, std::vector<FencedChange> changes,
+                 std::function<std::string(const etcd::Listing&)> told, std::function<void(Outcome)> done) {
+  auto question =
+      std::make_shared<Question>(std::move(client), prefix, std::move(changes), std::move(told), std::move(done));
   asio::co_spawn(
       io,
       [question]() -> asio::awaitable<void> {

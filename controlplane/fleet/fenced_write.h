@@ -9,16 +9,17 @@
 #include <string>
 #include <vector>
 
-#include "config/model.h"
+#include "controlplane/fleet/etcd_client.h"
 #include "controlplane/fleet/etcd_messages.h"
 #include "controlplane/fleet/fenced_change.h"
 
 namespace sluice::control {
 
-/// Makes all of these changes or none, and then tells `told` of all keys as they are. `done`: what came of it; the
-/// error says why not, or who was faster. Neither is called before this returns.
-void make_fenced(boost::asio::io_context& io, const config::Etcd& etcd, const std::string& prefix,
-                 std::vector<FencedChange> changes, std::function<void(const etcd::Listing&)> told,
+/// Makes all of these changes or none, and then tells `told` of all keys as they are, which answers why it does not
+/// believe them, or "". `done`: what came of it; the error says why not, or who was faster. Neither is called before
+/// this returns.
+void make_fenced(boost::asio::io_context& io, EtcdClient client, const std::string& prefix,
+                 std::vector<FencedChange> changes, std::function<std::string(const etcd::Listing&)> told,
                  std::function<void(std::expected<void, std::string>)> done);
 
 }  // namespace sluice::control

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
+#include <algorithm>
 #include <random>
 #include <utility>
 
@@ -13,9 +13,8 @@ namespace sluice::control {
 
 namespace {
 
-/// The words of a fault may change with every try: no event a second for that.
-constexpr std::chrono::seconds kWordsStay{10};
-
+constexpr const char* kBackends = "backends";
+constexpr const char* kNodes = "nodes";
 constexpr const char* kWishes = "wishes";
 constexpr const char* kBlocks = "blocks";
 
@@ -50,26 +49,26 @@ void Fleet::follow(const config::Fleet& config) {
   stop();
   etcd_ = config.etcd;
   if (!etcd_) return;
-  backends_ = std::make_unique<EtcdFollower>(
-      io_, *etcd_, etcd_->prefix + "/backends/",
-      [this](const std::expected<etcd::Listing, std::string>& listing) { hear_backends(listing); });
-  const std::string nodes = etcd_->prefix + "/nodes/";
   node_ = hooks_.report().node;
-  nodes_ = std::make_unique<EtcdFollower>(
-      io_, *etcd_, nodes, [this](const std::expected<etcd::Listing, std::string>& listing) { hear_nodes(listing); });
+  backends_ =
+      follow_keys(kBackends, [this](const Heard& listing, const Asked& asked) { hear_backends(listing, asked); });
+  nodes_ = follow_keys(kNodes, [this](const Heard& listing, const Asked&) { hear_nodes(listing); });
   wishes_ = follow_keys(kWishes, &Fleet::hear_wishes);
   blocks_ = follow_keys(kBlocks, &Fleet::hear_blocks);
   presence_ = std::make_unique<NodePresence>(
       io_, *etcd_, node_, instance_,
-      [this] {
-        NodeReport report = hooks_.report();
-        report.instance = instance_;
-        return to_text(report);
-      },
-      [this](const NameState& state) { hear_of_name(state); });
+      NodePresence::Hooks{.text =
+                              [this] {
+                                NodeReport report = hooks_.report();
+                                report.instance = instance_;
+                                return to_text(report);
+                              },
+                          .on_name = [this](const NameState& state) { hear_of_name(state); },
+                          .on_write = [this](const std::string& fault) { hear_of_write(fault); }});
 }
 
 void Fleet::stop() {
+  if (etcd_) identity_.write_down();
   backends_.reset();
   nodes_.reset();
   wishes_.reset();
@@ -79,7 +78,10 @@ void Fleet::stop() {
   name_ = {};
   etcd_.reset();
   told_.reset();
+  verdicts_.clear();
   fault_.clear();
+  backends_fault_.clear();
+  write_fault_.clear();
 }
 
 Fleet::Done Fleet::accept() {
@@ -97,9 +99,19 @@ void Fleet::hear_of_name(const NameState& state) {
                               state.is_ours ? "this one" : "that one"));
 }
 
-void Fleet::hear_backends(const std::expected<etcd::Listing, std::string>& listing) {
-  const std::string fault = listing ? identity_.judge(listing->at) : listing.error();
-  const bool is_news = set_fault(fault);
+void Fleet::hear_of_write(const std::string& fault) {
+  const bool was_good = write_fault_.words().empty();
+  if (!write_fault_.set(fault, journal_.now())) return;
+  if (fault.empty())
+    journal_.record(Severity::kInfo, "fleet", "etcd", "takes what is written again");
+  else if (was_good)
+    journal_.record(Severity::kError, "fleet", "etcd",
+                    "takes nothing that is written, and is read as before: " + fault);
+}
+
+void Fleet::hear_backends(const Heard& listing, const Asked& asked) {
+  const std::string& fault = verdict_on(kBackends, listing, asked);
+  const bool is_news = backends_fault_.set(fault, journal_.now());
   if (!fault.empty()) {
     told_.reset();
     if (is_news) hooks_.on_backends(std::unexpected(fault));
@@ -107,38 +119,49 @@ void Fleet::hear_backends(const std::expected<etcd::Listing, std::string>& listi
   }
   if (told_ == listing->records) return;
   told_ = listing->records;
-  hooks_.on_backends(documents_from(*told_, etcd_->prefix + "/backends/"));
+  hooks_.on_backends(documents_from(*told_, prefix_of(*etcd_, kBackends)));
 }
 
-void Fleet::hear_nodes(const std::expected<etcd::Listing, std::string>& listing) {
-  if (!listing) return;  // that of the backends is told, and nothing is done by what nodes say
+void Fleet::hear_nodes(const Heard& listing) {
+  if (!listing) return;  // that of the others is told, and nothing is done by what nodes say
   reports_.clear();
   for (const etcd::Record& record : listing->records) {
-    if (auto report = report_from(record, etcd_->prefix + "/nodes/")) reports_.push_back(std::move(*report));
+    if (auto report = report_from(record, prefix_of(*etcd_, kNodes))) reports_.push_back(std::move(*report));
   }
 }
 
-std::unique_ptr<EtcdFollower> Fleet::follow_keys(const std::string& what, void (Fleet::*hear)(const etcd::Listing&)) {
-  return std::make_unique<EtcdFollower>(io_, *etcd_, prefix_of(*etcd_, what),
-                                        [this, hear](const std::expected<etcd::Listing, std::string>& listing) {
-                                          if (listing) (this->*hear)(*listing);
-                                        });
+std::unique_ptr<EtcdFollower> Fleet::follow_keys(const std::string& what, EtcdFollower::Told told) {
+  return std::make_unique<EtcdFollower>(io_, *etcd_, identity_, prefix_of(*etcd_, what), std::move(told));
 }
 
-/// By the cluster that backends are heard from, or not at all: whether that is to be believed is judged there.
-bool Fleet::believes(const etcd::Listing& listing) const {
-  return etcd_ && fault_.empty() && identity_.known() && identity_.known()->cluster == listing.at.cluster;
+std::unique_ptr<EtcdFollower> Fleet::follow_keys(const std::string& what, void (Fleet::*hear)(const etcd::Listing&)) {
+  return follow_keys(what, [this, what, hear](const Heard& listing, const Asked& asked) {
+    if (verdict_on(what, listing, asked).empty()) (this->*hear)(*listing);
+  });
+}
+
+/// Each listing is judged by itself, as nothing orders what is asked side by side.
+const std::string& Fleet::verdict_on(const std::string& what, const Heard& listing, const Asked& asked) {
+  std::string& verdict = verdicts_[what];
+  verdict = listing ? identity_.judge(listing->at, asked) : listing.error();
+  const auto worst = std::ranges::find_if(verdicts_, [](const auto& each) { return !each.second.empty(); });
+  const std::string fault = worst == verdicts_.end() ? "" : worst->second;
+  const bool was_good = fault_.words().empty();
+  if (!fault_.set(fault, journal_.now())) return verdict;
+  if (fault.empty())
+    journal_.record(Severity::kInfo, "fleet", "etcd", "answers again");
+  else if (was_good)
+    journal_.record(Severity::kError, "fleet", "etcd", "what is known stays: " + fault);
+  return verdict;
 }
 
 void Fleet::hear_wishes(const etcd::Listing& listing) {
-  if (!believes(listing)) return;
   WishListing said = wishes_in(listing.records, prefix_of(*etcd_, kWishes));
   tell_faults(kWishes, std::move(said.faults));
   hooks_.on_wishes(std::move(said.wishes));
 }
 
 void Fleet::hear_blocks(const etcd::Listing& listing) {
-  if (!believes(listing)) return;
   BlockListing said = blocks_in(listing.records, prefix_of(*etcd_, kBlocks));
   tell_faults(kBlocks, std::move(said.faults));
   hooks_.on_blocks(std::move(said.heard));
@@ -164,28 +187,18 @@ void Fleet::change(const BlockChange& change, Told done) {
 
 void Fleet::make(const std::string& what, std::vector<FencedChange> changes, void (Fleet::*hear)(const etcd::Listing&),
                  Told done) {
-  if (!fault_.empty()) return done("etcd is not to be had: " + fault_);
+  if (!fault().empty()) return done("etcd is not to be had: " + fault());
+  if (!verdicts_.contains(what)) return done("etcd has not answered yet: say it again");
+  const size_t answers = (what == kWishes ? wishes_ : blocks_)->member();
   make_fenced(
-      io_, *etcd_, prefix_of(*etcd_, what), std::move(changes),
-      [this, hear, alive = std::weak_ptr(alive_)](const etcd::Listing& listing) {
-        if (!alive.expired()) (this->*hear)(listing);
+      io_, EtcdClient(io_.get_executor(), *etcd_, answers), prefix_of(*etcd_, what), std::move(changes),
+      [this, what, hear, asked = identity_.asked(), alive = std::weak_ptr(alive_)](const etcd::Listing& listing) {
+        if (alive.expired() || !etcd_) return std::string();
+        std::string fault = verdict_on(what, listing, asked);
+        if (fault.empty()) (this->*hear)(listing);
+        return fault;
       },
       [done = std::move(done)](const std::expected<void, std::string>& made) { done(made ? "" : made.error()); });
-}
-
-bool Fleet::set_fault(const std::string& fault) {
-  const bool was_good = fault_.empty();
-  const SystemTime now = journal_.now();
-  const bool is_early = now >= fault_since_ && now - fault_since_ < kWordsStay;
-  if (fault == fault_ || (!was_good && !fault.empty() && is_early)) return false;
-  fault_ = fault;
-  fault_since_ = now;
-  if (fault.empty()) {
-    journal_.record(Severity::kInfo, "fleet", "etcd", "answers again");
-  } else if (was_good) {
-    journal_.record(Severity::kError, "fleet", "etcd", "what is known stays: " + fault);
-  }
-  return true;
 }
 
 }  // namespace sluice::control

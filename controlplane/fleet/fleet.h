@@ -23,6 +23,7 @@
 #include "controlplane/fleet/node_presence.h"
 #include "controlplane/fleet/node_report.h"
 #include "controlplane/fleet/registrations.h"
+#include "controlplane/fleet/standing_fault.h"
 #include "controlplane/fleet/wish_board.h"
 
 namespace sluice::control {
@@ -65,27 +66,32 @@ class Fleet {
   /// Whether the name is its own.
   const NameState& name() const { return name_; }
   /// Why etcd's answers are not used; "" = they are, or there is none yet.
-  const std::string& fault() const { return fault_; }
+  const std::string& fault() const { return fault_.words(); }
+  /// Why etcd, which answers, does not take what this node writes; "" = it does, or was given nothing yet.
+  const std::string& write_fault() const { return write_fault_.words(); }
   /// What the nodes said last, by name; those whose lease is over are not among them.
   const std::vector<NodeReport>& nodes() const { return reports_; }
   /// Of the last answer that was believed.
   const std::optional<etcd::Position>& position() const { return identity_.known(); }
 
  private:
+  using Heard = EtcdFollower::Heard;
+  using Asked = EtcdIdentity::Asked;
+
   void hear_of_name(const NameState& state);
-  void hear_nodes(const std::expected<etcd::Listing, std::string>& listing);
+  void hear_of_write(const std::string& fault);
+  void hear_nodes(const Heard& listing);
+  void hear_backends(const Heard& listing, const Asked& asked);
   void hear_wishes(const etcd::Listing& listing);
   void hear_blocks(const etcd::Listing& listing);
-  /// Whether what such a listing says is to be heard.
-  bool believes(const etcd::Listing& listing) const;
+  /// Why a listing of the keys below PREFIX/`what`/ is not to be heard, by what it says of itself; "" = it is.
+  const std::string& verdict_on(const std::string& what, const Heard& listing, const Asked& asked);
   /// Of keys below PREFIX/`what`/.
   void tell_faults(const std::string& what, std::vector<std::string> faults);
+  std::unique_ptr<EtcdFollower> follow_keys(const std::string& what, EtcdFollower::Told told);
   std::unique_ptr<EtcdFollower> follow_keys(const std::string& what, void (Fleet::*hear)(const etcd::Listing&));
   void make(const std::string& what, std::vector<FencedChange> changes, void (Fleet::*hear)(const etcd::Listing&),
             Told done);
-  void hear_backends(const std::expected<etcd::Listing, std::string>& listing);
-  /// Whether it is to be told.
-  bool set_fault(const std::string& fault);
 
   boost::asio::io_context& io_;
   Journal& journal_;
@@ -99,8 +105,9 @@ class Fleet {
   std::unique_ptr<NodePresence> presence_;
   std::vector<NodeReport> reports_;
   std::optional<std::vector<etcd::Record>> told_;  // last; nothing: or it was a fault
-  std::string fault_;
-  SystemTime fault_since_;
+  std::map<std::string, std::string> verdicts_;    // on the last listings, by what the keys are of
+  StandingFault fault_, backends_fault_;           // of any of them; of those of the backends
+  StandingFault write_fault_;
   std::map<std::string, std::vector<std::string>> key_faults_;  // by what the keys are of
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -27,14 +27,13 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 /// A coroutine keeps it alive until it has ended.
 class NodePresence::Loop : public std::enable_shared_from_this<Loop> {
  public:
-  Loop(asio::io_context& io, const config::Etcd& etcd, const std::string& node, const std::string& instance, Text text,
-       Told told)
+  Loop(asio::io_context& io, const config::Etcd& etcd, const std::string& node, const std::string& instance,
+       Hooks hooks)
       : io_(io),
         key_(etcd.prefix + "/nodes/" + node),
         rivals_(etcd.prefix + "/rivals/" + node + "/"),
         own_rival_key_(rivals_ + instance),
-        text_(std::move(text)),
-        told_(std::move(told)),
+        hooks_(std::move(hooks)),
         client_(io.get_executor(), etcd),
         pause_(io),
         claim_(instance) {}
@@ -67,7 +66,7 @@ class NodePresence::Loop : public std::enable_shared_from_this<Loop> {
     const auto rivals = co_await list(ask_rivals);
     if (!key || !rivals || stopped_) co_return;
     claim_.look(key->empty() ? std::nullopt : std::optional(key->front()), *rivals, rivals_);
-    if (claim_.state() != std::exchange(last_told_, claim_.state())) told_(claim_.state());
+    if (claim_.state() != std::exchange(last_told_, claim_.state())) hooks_.on_name(claim_.state());
     if (!stopped_) co_await put(*rivals);
   }
 
@@ -81,6 +80,7 @@ class NodePresence::Loop : public std::enable_shared_from_this<Loop> {
     if (lease_ == 0) {
       const etcd::Request ask = etcd::grant(kTtl.count());
       const auto granted = co_await client_.ask(ask);
+      if (!granted) tell_refusal(granted.error());
       if (!granted || stopped_) co_return false;
       lease_ = etcd::granted_from(*granted).value_or(0);
     }
@@ -95,26 +95,32 @@ class NodePresence::Loop : public std::enable_shared_from_this<Loop> {
     co_return std::move(listing->records);
   }
 
-  /// Where somebody was faster, the next look shows it.
+  void tell_refusal(const std::string& words) {
+    if (!stopped_ && client_.was_refused()) hooks_.on_write(words);
+  }
+
+  /// Where somebody was faster, the next look shows it. What is not taken leaves the lease: whether that is there still
+  /// is asked in the next round, and a store that is full renews leases, and makes none.
   asio::awaitable<void> put(const std::vector<etcd::Record>& rivals) {
     const auto own = std::ranges::find(rivals, own_rival_key_, &etcd::Record::key);
     const bool is_silent = own != rivals.end();
     std::vector<etcd::Swap> swaps;
     if (const auto revision = claim_.may_put()) {
-      swaps.push_back({key_, *revision, text_(), lease_});
+      swaps.push_back({key_, *revision, hooks_.text(), lease_});
       if (is_silent) swaps.push_back({own_rival_key_, own->revision, std::nullopt});
     } else if (claim_.state().rival && !is_silent) {
-      swaps.push_back({own_rival_key_, 0, text_(), lease_});
+      swaps.push_back({own_rival_key_, 0, hooks_.text(), lease_});
     }
     if (swaps.empty()) co_return;
     const etcd::Request swap = etcd::compare_and_swap(swaps);
-    if (!co_await client_.ask(swap)) lease_ = 0;
+    const auto swapped = co_await client_.ask(swap);
+    if (!swapped) co_return tell_refusal(swapped.error());
+    if (!stopped_) hooks_.on_write("");
   }
 
   asio::io_context& io_;
   std::string key_, rivals_, own_rival_key_;
-  Text text_;
-  Told told_;
+  Hooks hooks_;
   EtcdClient client_;
   asio::steady_timer pause_;
   int64_t lease_ = 0;  // 0: none
@@ -124,8 +130,8 @@ class NodePresence::Loop : public std::enable_shared_from_this<Loop> {
 };
 
 NodePresence::NodePresence(asio::io_context& io, const config::Etcd& etcd, const std::string& node,
-                           const std::string& instance, Text text, Told told)
-    : loop_(std::make_shared<Loop>(io, etcd, node, instance, std::move(text), std::move(told))) {
+                           const std::string& instance, Hooks hooks)
+    : loop_(std::make_shared<Loop>(io, etcd, node, instance, std::move(hooks))) {
   loop_->start();
 }
 

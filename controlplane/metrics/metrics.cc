@@ -109,6 +109,8 @@ void write_fleet(MetricsWriter& writer, const Fleet* fleet) {
   write_gauge(writer, "sluice_fleet_etcd_refused",
               "1 while etcd does not answer, or is not believed, and what was known stays",
               fleet->fault().empty() ? 0 : 1);
+  write_gauge(writer, "sluice_fleet_write_refused", "1 while etcd answers, and does not take what this node writes",
+              fleet->write_fault().empty() ? 0 : 1);
   write_gauge(writer, "sluice_fleet_name_taken", "1 while another node that lives has the same name",
               fleet->name().rival ? 1 : 0);
   write_gauge(writer, "sluice_fleet_nodes", "nodes that say in etcd that they are there",

@@ -48,7 +48,9 @@ function showFleet(fleet) {
   const differs = new Set(fleet.differences.map((one) => one.what));
   nodes.update(fleet.nodes.map((one) => ({...one, pools: poolsOf(one.zone), differs, own: one.instance === fleet.self.instance,
                                           ago: `${age(secondsBetween(one.time, fleet.time))} ago`})), (one) => one.node);
-  const faults = [fleet.etcd.fault && `What is known stays: ${fleet.etcd.fault}`, fleet.self.rival && rivalWords(fleet.self)];
+  const faults = [fleet.etcd.fault && `What is known stays: ${fleet.etcd.fault}`,
+                  fleet.self.write_fault && `etcd takes nothing that is written: ${fleet.self.write_fault}`,
+                  fleet.self.rival && rivalWords(fleet.self)];
   keep(differences, [...faults.filter(Boolean), ...fleet.differences.map(differenceWords)], (text) => text, () => el("li"), setText);
 }
 

@@ -61,14 +61,25 @@ std::string view_of_differences(const json& differences) {
   return out.empty() ? "" : "\n" + out;
 }
 
+/// "paused since 2026-10-12T08:00:00Z, 3.0 days behind its dates"
+std::string view_of_warm_up(const json& said) {
+  if (said.is_null()) return "";
+  constexpr double kDayS = 86400;
+  std::vector<std::string> parts;
+  if (!said.at("paused").is_null()) parts.push_back("paused since " + text_of(said, "paused"));
+  if (const auto behind = said.at("behind_s").get<int64_t>(); behind != 0)
+    parts.push_back(fmt::format("{:.1f} days behind its dates", static_cast<double>(behind) / kDayS));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 /// What operators said for all nodes.
 std::string view_of_wishes(const json& wishes, bool colours) {
   if (wishes.empty()) return "";
-  TextTable table({"BACKEND", "ON ALL NODES", ">WEIGHT", "WHO", "WHERE"});
+  TextTable table({"BACKEND", "ON ALL NODES", ">WEIGHT", "WARM-UP", "WHO", "WHERE"});
   for (const json& wish : wishes) {
     const json& weight = wish.at("weight");
     table.add({printable(text_of(wish, "backend")), text_of(wish, "admin"),
-               weight.is_null() ? "" : std::to_string(weight.get<uint64_t>()),
+               weight.is_null() ? "" : std::to_string(weight.get<uint64_t>()), view_of_warm_up(wish.at("warm_up")),
                printable(text_of(wish.at("fleet"), "who")), printable(text_of(wish.at("fleet"), "node"))});
   }
   return "\n" + table.to_string(colours);
@@ -103,8 +114,9 @@ Outcome run(const Invocation& invocation) {
   if (action == "accept") return accept(invocation);
   if (!action.empty()) return std::unexpected(Failure{Exit::kUsage, "ACTION: allowed: accept, or nothing"});
   return show(invocation, "/api/v1/fleet", [&](const json& answer) {
-    return view_of_etcd(answer.at("etcd")) + name_fault(answer.at("self")) + view_of_nodes(answer, invocation.colours) +
-           view_of_differences(answer.at("differences")) + view_of_wishes(answer.at("wishes"), invocation.colours) +
+    return view_of_etcd(answer.at("etcd")) + self_faults(answer.at("self")) +
+           view_of_nodes(answer, invocation.colours) + view_of_differences(answer.at("differences")) +
+           view_of_wishes(answer.at("wishes"), invocation.colours) +
            view_of_blocks(answer.at("blocks"), invocation.colours);
   });
 }

@@ -192,11 +192,20 @@ TEST_F(StatusView, TellsThatAnotherNodeHasItsName) {
   nlohmann::json told = status();
   EXPECT_TRUE(told.at("fleet").is_null());
   const nlohmann::json rival{{"instance", "0"}, {"host", "rack7\x1b[2J"}};
-  told["fleet"] = {{"node", "edge1"}, {"instance", "1"}, {"shown", false}, {"rival", nullptr}};
+  told["fleet"] = {{"node", "edge1"}, {"instance", "1"}, {"shown", false}, {"write_fault", ""}, {"rival", nullptr}};
   EXPECT_EQ(view_of_status(told, false).find("ANOTHER NODE"), std::string::npos);
   told["fleet"]["rival"] = rival;
   EXPECT_NE(view_of_status(told, false)
                 .find("fleet: ANOTHER NODE is called edge1, too, at rack7 [2J; that one is what the others see\n"),
+            std::string::npos);
+}
+
+TEST_F(StatusView, TellsThatEtcdTakesNothing) {
+  nlohmann::json told = status();
+  told["fleet"] = {{"node", "edge1"}, {"instance", "1"}, {"shown", true}, {"write_fault", ""}, {"rival", nullptr}};
+  EXPECT_EQ(view_of_status(told, false).find("TAKES NOTHING"), std::string::npos);
+  told["fleet"]["write_fault"] = "it is full\x1b[2J";
+  EXPECT_NE(view_of_status(told, false).find("fleet: etcd TAKES NOTHING THAT IS WRITTEN: it is full [2J\n"),
             std::string::npos);
 }
 

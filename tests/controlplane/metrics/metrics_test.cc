@@ -77,6 +77,7 @@ TEST_F(Metrics, TellOfAnEtcdThatIsNotThere) {
   EXPECT_EQ(page()["sluice_fleet_etcd_refused"], 1);
   EXPECT_EQ(page()["sluice_fleet_nodes"], 0);
   EXPECT_EQ(page()["sluice_fleet_name_taken"], 0);
+  EXPECT_EQ(page()["sluice_fleet_write_refused"], 0) << "it refuses nothing: it is not there";
   fleet_->follow({});
   EXPECT_FALSE(page().has("sluice_fleet_nodes"));
 }
