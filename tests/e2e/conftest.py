@@ -9,7 +9,9 @@ import pytest
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from lab import registered  # noqa: E402
 from lab.balancer import EXAMPLE  # noqa: E402
+from lab.etcd import Etcd  # noqa: E402
 from lab.lab import Lab  # noqa: E402
 from lab.shell import tail  # noqa: E402
 
@@ -37,6 +39,21 @@ def config(lab):
         path.write_text(text)
         return path
     return changed
+
+
+@pytest.fixture
+def etcd(lab):
+    return Etcd(lab)
+
+
+@pytest.fixture
+def start_registered(lab, config, etcd):
+    """A function that starts the lab with a pool mta whose members are told by etcd alone; `files`: others than those that are
+    right."""
+    def start(**files):
+        lab.start_backends()
+        lab.start_balancer(config(*registered.settings(etcd, **files)), healthy=False)
+    return start
 
 
 @pytest.hookimpl(hookwrapper=True)

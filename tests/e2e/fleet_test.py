@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What nodes share by way of etcd, against three real members that take nobody without a certificate: mail servers that register
-themselves come and go with no session lost; an etcd that is away, wiped or another changes nothing, and is told of."""
+themselves come and go with no session lost; an etcd that is away or empty changes nothing, and is told of. What else goes wrong with
+it: fleet_faults_test.py."""
 import json
 import shutil
 import time
@@ -8,55 +9,21 @@ import time
 import pytest
 
 from lab.balancer import Balancer
-from lab.etcd import PREFIX, Etcd
-from lab.members import (ADDRESSES, IN_FILE, OPEN, admin, discovered, hold, new_sessions, require_all_delivered, states, told_after, wait_admin,
+from lab.etcd import PREFIX
+from lab.members import (ADDRESSES, OPEN, admin, discovered, hold, new_sessions, require_all_delivered, states, told_after, wait_admin,
                          wait_states)
 from lab.network import BALANCER_BACK, VIP4, client_addresses
 from lab.pair import Node
 from lab.prometheus import fetch
+from lab.registered import blocked, fault, own, put, require_all_serve, seen_as, wait_fault
 from lab.shell import wait_until
 
 IN_SERVICE_S = 5  # from the key to traffic, with lab.cfg's checks each second
 GENEROUS_S = 5  # for what takes a second, beside other labs
 
 
-@pytest.fixture
-def etcd(lab):
-    return Etcd(lab)
-
-
-@pytest.fixture
-def start(lab, config, etcd):
-    """A function that starts the lab with a pool mta that is discovered whole; `files`: others than those that are right."""
-    def start(**files):
-        lab.start_backends()
-        lab.start_balancer(config((IN_FILE, "discover = { etcd = true; };"),
-                                  ("services =\n(", f'fleet: {{ node = "edge1"; {etcd.settings(**files)} }};\nservices =\n(')), healthy=False)
-    return start
-
-
-def put(etcd, *names):
-    """Keys without a lease, as a tool might."""
-    for name in names:
-        etcd.ctl("put", f"{PREFIX}/backends/mta/{name}", json.dumps({"name": name, "address": ADDRESSES[name]}))
-
-
-def fault(lab):
-    return json.loads(lab.balancer.ctl("fleet", "--json"))["etcd"]["fault"]
-
-
-def wait_fault(lab, words):
-    wait_until(lambda: words in fault(lab), 30, f"{words}, now {fault(lab)}")
-    wait_until(lambda: words in discovered(lab)["fault"], 10, f"{words}, now {discovered(lab)['fault']}")
-
-
-def require_all_serve(lab):
-    assert states(lab) == {name: "up" for name in ADDRESSES}
-    assert set(new_sessions(lab)) == set(ADDRESSES)
-
-
-def test_mail_servers_register_and_leave_and_no_session_is_cut(lab, etcd, start):
-    start()
+def test_mail_servers_register_and_leave_and_no_session_is_cut(lab, etcd, start_registered):
+    start_registered()
     first = [etcd.register(index) for index in range(2)]
     wait_states(lab, mta1="up", mta2="up")
     held = hold(lab)
@@ -97,8 +64,8 @@ def test_mail_servers_register_and_leave_and_no_session_is_cut(lab, etcd, start)
     require_all_delivered(lab, held)
 
 
-def test_etcd_that_is_away_or_wiped_changes_nothing(lab, etcd, start):
-    start()
+def test_etcd_that_is_away_or_empty_changes_nothing(lab, etcd, start_registered):
+    start_registered()
     put(etcd, *ADDRESSES)
     wait_states(lab, **{name: "up" for name in ADDRESSES})
     held = hold(lab)
@@ -126,21 +93,11 @@ def test_etcd_that_is_away_or_wiped_changes_nothing(lab, etcd, start):
     require_all_serve(lab)
     put(etcd, *ADDRESSES)
     wait_until(lambda: discovered(lab)["missing"] == 0, 10, "they are back")
-    etcd.wipe()  # the whole store
-    etcd.start()
-    put(etcd, "mta1")
-    wait_fault(lab, "etcd was set back")
-    require_all_serve(lab)
-    assert "sluicectl fleet accept" in lab.balancer.ctl("fleet")
-    put(etcd, *ADDRESSES)
-    lab.balancer.ctl("fleet", "accept")
-    wait_until(lambda: not fault(lab) and not discovered(lab)["fault"], 20, "it is believed")
-    require_all_serve(lab)
     require_all_delivered(lab, held)
 
 
-def test_nodes_are_seen_side_by_side(lab, etcd, start):
-    start()
+def test_nodes_are_seen_side_by_side(lab, etcd, start_registered):
+    start_registered()
     put(etcd, *ADDRESSES)
     wait_states(lab, **{name: "up" for name in ADDRESSES})
     seen = lambda: json.loads(lab.balancer.ctl("fleet", "--json"))  # noqa: E731
@@ -152,7 +109,8 @@ def test_nodes_are_seen_side_by_side(lab, etcd, start):
     wait_until(lambda: set(own()["tables"].values()) == tables, 10, f"{own()['tables']} are {tables}")
     assert not seen()["differences"]
     figures = lambda: [line for line in fetch(lab.network.balancer, "/metrics").splitlines() if line.startswith("sluice_fleet_")]  # noqa: E731
-    assert figures() == ["sluice_fleet_etcd_refused 0", "sluice_fleet_name_taken 0", "sluice_fleet_nodes 1", "sluice_fleet_differences 0"]
+    assert figures() == ["sluice_fleet_etcd_refused 0", "sluice_fleet_write_refused 0", "sluice_fleet_name_taken 0", "sluice_fleet_nodes 1",
+                         "sluice_fleet_differences 0"]
 
     other = {**own(), "version": "0.0.1", "zone": "b"}
     etcd.ctl("put", f"{PREFIX}/nodes/edge2", json.dumps(other))
@@ -186,8 +144,8 @@ def second(lab, etcd):
         node.stop()
 
 
-def test_what_is_said_for_all_nodes_holds_on_all_of_them(lab, etcd, start, second):
-    start()
+def test_what_is_said_for_all_nodes_holds_on_all_of_them(lab, etcd, start_registered, second):
+    start_registered()
     put(etcd, *ADDRESSES)
     wait_states(lab, **{name: "up" for name in ADDRESSES})
     nodes = (lab.balancer, second())
@@ -243,17 +201,37 @@ def test_what_is_said_for_all_nodes_holds_on_all_of_them(lab, etcd, start, secon
     held.wait()
 
 
-def own(node):
-    return json.loads(node.ctl("fleet", "--json"))["self"]
+def test_a_warm_up_is_paused_and_rolled_back_on_all_nodes(lab, etcd, start_registered, second):
+    start_registered()
+    start = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 9 * 86400))
+    put(etcd, *ADDRESSES)
+    etcd.ctl("put", f"{PREFIX}/backends/mta/mta1", json.dumps(
+        {"name": "mta1", "address": ADDRESSES["mta1"], "warm_up": {"start": start, "days": 20, "from": 0.1}}))
+    nodes = (lab.balancer, second())
+
+    def wait_warm_up(words):
+        for node in nodes:
+            wait_until(lambda n=node: words in n.ctl("warmup", "mta/mta1"), 20, f"{words}, now {node.ctl('warmup', 'mta/mta1')}")
+    wait_warm_up(" day 10 of 20")
+    nodes[1].ctl("warmup", "mta/mta1", "pause", "--fleet")
+    wait_warm_up("paused by hand on day 10 of 20")
+    for node in nodes:
+        assert "paused since 2" in node.ctl("fleet").split("WARM-UP")[1]
+    nodes[0].ctl("warmup", "mta/mta1", "rollback", "--days", "3", "--fleet")
+    wait_warm_up("paused by hand on day 7 of 20")
+    nodes[0].control.stop()
+    nodes[0].start_control()
+    wait_warm_up("paused by hand on day 7 of 20")
+    nodes[0].ctl("warmup", "mta/mta1", "resume", "--fleet")
+    wait_warm_up(" day 7 of 20, ")
+    for node in nodes:
+        assert "3.0 days behind its dates" in node.ctl("warmup", "mta/mta1")
+        shown = node.ctl("fleet").split("WARM-UP")[1]
+        assert "3.0 days behind its dates" in shown and "paused" not in shown, shown
 
 
-def seen_as(node, name):
-    """Which processes of that name a node sees."""
-    return [each["instance"] for each in json.loads(node.ctl("fleet", "--json"))["nodes"] if each["node"] == name]
-
-
-def test_two_nodes_of_one_name_are_told_and_neither_overwrites_the_other(lab, etcd, start, second):
-    start()
+def test_two_nodes_of_one_name_are_told_and_neither_overwrites_the_other(lab, etcd, start_registered, second):
+    start_registered()
     put(etcd, *ADDRESSES)
     wait_states(lab, **{name: "up" for name in ADDRESSES})
     first = lab.balancer
@@ -290,18 +268,13 @@ def test_two_nodes_of_one_name_are_told_and_neither_overwrites_the_other(lab, et
     require_all_delivered(lab, held)
 
 
-def blocked(node):
-    """What is blocked by hand on that node: how, by prefix."""
-    return {each["prefix"]: each for each in json.loads(node.ctl("blocked", "--json"))["blocked"]}
-
-
 def wait_blocked(nodes, prefix, there, timeout_s=10):
     for node in nodes:
         wait_until(lambda: (prefix in blocked(node)) == there, timeout_s, f"{prefix} {'blocked' if there else 'free'}")
 
 
-def test_who_is_blocked_on_all_nodes_is_so_until_the_same_moment(lab, etcd, start, second):
-    start()
+def test_who_is_blocked_on_all_nodes_is_so_until_the_same_moment(lab, etcd, start_registered, second):
+    start_registered()
     put(etcd, *ADDRESSES)
     wait_states(lab, **{name: "up" for name in ADDRESSES})
     nodes = (lab.balancer, second())
@@ -353,7 +326,7 @@ def test_who_is_blocked_on_all_nodes_is_so_until_the_same_moment(lab, etcd, star
     require_all_delivered(lab, held)
 
 
-def test_certificates_that_are_wrong_are_told(lab, etcd, start):
+def test_certificates_that_are_wrong_are_told(lab, etcd, start_registered):
     foreign = type(etcd.authority)(lab.directory / "foreign")
     certificate, key = foreign.issue("node", ["node.test"])
     paths = {name: lab.directory / name for name in ("ca.pem", "node.pem", "node.key")}
@@ -362,7 +335,7 @@ def test_certificates_that_are_wrong_are_told(lab, etcd, start):
         for path, source in zip(paths.values(), (ca, certificate, key)):
             shutil.copy(source, path)
     use(etcd.authority.certificate, *etcd.client)
-    start(ca_file=paths["ca.pem"], cert_file=paths["node.pem"], key_file=paths["node.key"])
+    start_registered(ca_file=paths["ca.pem"], cert_file=paths["node.pem"], key_file=paths["node.key"])
     put(etcd, *ADDRESSES)
     wait_states(lab, **{name: "up" for name in ADDRESSES})
 
@@ -372,6 +345,10 @@ def test_certificates_that_are_wrong_are_told(lab, etcd, start):
     use(etcd.authority.certificate, certificate, key)
     restart_etcd()
     wait_fault(lab, "TLS: ")
+    use(etcd.authority.certificate, *etcd.authority.issue("former", ["node.test"], days=-1))
+    restart_etcd()
+    wait_fault(lab, "TLS: ")
+    require_all_serve(lab)
     use(foreign.certificate, *etcd.client)
     restart_etcd()
     wait_fault(lab, "its certificate is not accepted: ")

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three real etcd nodes in the balancer's namespace, with TLS, which take nobody without a certificate of their authority; and
 mail servers that register themselves there."""
+import contextlib
 import importlib.machinery
 import importlib.util
+import json
 import pathlib
 import shutil
+import signal
 import sys
 
 from .certificates import Authority
@@ -42,14 +45,17 @@ class Etcd:
             self.start_member(member)
         self.wait_healthy()
 
-    def start(self):
+    def start(self, extra=()):
         for member in range(MEMBERS):
-            self.start_member(member)
+            self.start_member(member, extra)
         self.wait_healthy()
+
+    @property
+    def _peers(self):
+        return ",".join(f"m{each}=https://127.0.0.1:{client_port(each) + 1}" for each in range(MEMBERS))
 
     def start_member(self, member, extra=()):
         ca, shown = self.authority.certificate, {"": self.server, "peer-": self.peer}
-        peers = ",".join(f"m{each}=https://127.0.0.1:{client_port(each) + 1}" for each in range(MEMBERS))
         urls = [f"https://{address}:{client_port(member)}" for address in ADDRESSES]
         peer = f"https://127.0.0.1:{client_port(member) + 1}"
         tls = [word for kind, (certificate, key) in shown.items() for word in (
@@ -60,7 +66,7 @@ class Etcd:
             f"etcd {member}",
             ["etcd", f"--name=m{member}", f"--data-dir={self.directory / f'data{member}'}", f"--listen-client-urls={listen}",
              f"--advertise-client-urls={','.join(urls)}", f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
-             f"--initial-cluster={peers}", "--heartbeat-interval=100", "--election-timeout=1000", "--unsafe-no-fsync", *tls, *extra],
+             f"--initial-cluster={self._peers}", "--heartbeat-interval=100", "--election-timeout=1000", "--unsafe-no-fsync", *tls, *extra],
             self.lab.directory / f"etcd-{member}.log", self.lab.network.balancer)
         self.lab.services.append(self.services[member])
 
@@ -79,14 +85,52 @@ class Etcd:
         for member in range(MEMBERS):
             shutil.rmtree(self.directory / f"data{member}")
 
+    def save(self, path):
+        """A snapshot."""
+        self.ctl("snapshot", "save", path, endpoints=self.endpoints[:1])
+
+    def restore(self, path):
+        """Stopped, and all members know what was saved, and nothing else."""
+        self.wipe()
+        for member in range(MEMBERS):
+            self.ctl("snapshot", "restore", path, f"--name=m{member}", f"--data-dir={self.directory / f'data{member}'}",
+                     f"--initial-cluster={self._peers}", f"--initial-advertise-peer-urls=https://127.0.0.1:{client_port(member) + 1}")
+
+    @contextlib.contextmanager
+    def hung(self, *members):
+        """They are there, and do nothing."""
+        for member in members:
+            self.services[member].process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for member in members:
+                self.services[member].process.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def cut_off(self):
+        """What is sent to them is lost, without a word."""
+        ports = ", ".join(str(client_port(member)) for member in range(MEMBERS))
+        run("nft", "-f", "-", namespace=self.lab.network.balancer, stdin=f"table inet cut_off {{ chain in {{ type filter hook input "
+            f"priority 0; policy accept; tcp dport {{ {ports} }} drop; }}; }}\n")
+        try:
+            yield
+        finally:
+            run("nft", "delete", "table", "inet", "cut_off", namespace=self.lab.network.balancer)
+
+    @property
+    def revision(self):
+        return json.loads(self.ctl("get", "nothing", "--write-out=json"))["header"]["revision"]
+
     @property
     def endpoints(self):
         return [f"https://127.0.0.1:{client_port(member)}" for member in range(MEMBERS)]
 
-    def ctl(self, *words):
+    def ctl(self, *words, endpoints=None):
         certificate, key = self.client
-        return run("env", "ETCDCTL_API=3", "etcdctl", f"--endpoints={','.join(self.endpoints)}", f"--cacert={self.authority.certificate}",
-                   f"--cert={certificate}", f"--key={key}", "--command-timeout=5s", *words, namespace=self.lab.network.balancer)
+        return run("env", "ETCDCTL_API=3", "etcdctl", f"--endpoints={','.join(endpoints or self.endpoints)}",
+                   f"--cacert={self.authority.certificate}", f"--cert={certificate}", f"--key={key}", "--command-timeout=5s",
+                   *words, namespace=self.lab.network.balancer)
 
     def wait_healthy(self):
         def answers():
