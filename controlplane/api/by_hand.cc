@@ -101,13 +101,14 @@ Parsed<std::vector<std::string>> names(const ApiContext& context, const json& bo
 
 struct Wanted {
   Overrides::Change change;
-  bool fleet = false;  // on all nodes
+  bool fleet = false;    // on all nodes
+  bool dry_run = false;  // only what it is about
 };
 
 Parsed<Wanted> change_from(const ApiContext& context, const ApiRequest& request) {
   const json body = json::parse(request.body, nullptr, false);
   if (!body.is_object()) return bad("the body is no JSON object");
-  constexpr std::array kKnown{"action", "backend", "pool", "all", "deadline_s", "weight", "days", "fleet"};
+  constexpr std::array kKnown{"action", "backend", "pool", "all", "deadline_s", "weight", "days", "fleet", "dry_run"};
   for (const auto& [name, value] : body.items()) {
     if (std::ranges::find(kKnown, name) == kKnown.end()) return bad("unknown member \"" + name + "\"");
   }
@@ -118,8 +119,10 @@ Parsed<Wanted> change_from(const ApiContext& context, const ApiRequest& request)
         "\"action\": allowed: \"drain\", \"disable\", \"enable\", \"weight\", \"clear\", \"pause\", \"resume\", "
         "\"roll_back\"");
   }
-  if (body.contains("fleet") && !body["fleet"].is_boolean()) return bad("\"fleet\": allowed: true, false");
-  const bool fleet = body.contains("fleet") && body["fleet"].get<bool>();
+  for (const char* flag : {"fleet", "dry_run"}) {
+    if (body.contains(flag) && !body[flag].is_boolean()) return bad(fmt::format("\"{}\": allowed: true, false", flag));
+  }
+  const bool fleet = body.value("fleet", false);
   Overrides::Change out{.action = action->action, .names = {}};
   auto meant = names(context, body, out.action, fleet);
   if (!meant) return std::unexpected(meant.error());
@@ -138,7 +141,7 @@ Parsed<Wanted> change_from(const ApiContext& context, const ApiRequest& request)
   if (const auto& given = *deadline) out.deadline = std::chrono::seconds(*given);
   if (const auto& given = *weight) out.weight = static_cast<uint32_t>(*given);
   if (const auto& given = *days) out.days = static_cast<uint32_t>(*given);
-  return Wanted{std::move(out), fleet};
+  return Wanted{.change = std::move(out), .fleet = fleet, .dry_run = body.value("dry_run", false)};
 }
 
 json entry_json(const ByHand& entry) {
@@ -161,6 +164,21 @@ json entry_json(const ByHand& entry) {
 
 ApiResponse changed(const Overrides::Change& change, const std::string& warning) {
   return ApiResponse::json({{"backends", change.names}, {"warning", warning}});
+}
+
+/// What the change is about, and how many sessions are open there.
+ApiResponse foretold(const ApiContext& context, const Wanted& wanted) {
+  if (!wanted.fleet) {
+    const auto after = context.overrides->changed(context.overrides->entries(), wanted.change);
+    if (!after) return ApiResponse::error(http::status::conflict, after.error());
+  }
+  std::optional<uint64_t> sum = 0;
+  for (const std::string& name : wanted.change.names) {
+    const auto flows = context.overrides->flows_of(name);
+    sum = sum && flows ? std::optional(*sum + *flows) : std::nullopt;
+  }
+  return ApiResponse::json(
+      {{"backends", wanted.change.names}, {"warning", ""}, {"flows_now", sum ? json(*sum) : json(nullptr)}});
 }
 
 ApiResponse change_here(const ApiContext& context, const Overrides::Change& wanted) {
@@ -205,6 +223,7 @@ void change_everywhere(const ApiContext& context, const Overrides::Change& wante
 void change(const ApiContext& context, const ApiRequest& request, const Reply& reply) {
   const auto wanted = change_from(context, request);
   if (!wanted) return reply(ApiResponse::error(wanted.error().status, wanted.error().text));
+  if (wanted->dry_run) return reply(foretold(context, *wanted));
   if (!wanted->fleet) return reply(change_here(context, wanted->change));
   change_everywhere(context, wanted->change, request.who, reply);
 }

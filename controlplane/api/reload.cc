@@ -61,17 +61,26 @@ ApiResponse answer_for(const Reloaded& reloaded) {
   return out;
 }
 
-/// {"path": "/etc/sluice/new.cfg"}, or the text of a configuration.
+/// The text of a configuration, or {"text": "...", "path": "what to call it"}, {"path": "/etc/sluice/new.cfg"}, {} for
+/// control's own file.
 ApiResponse diff(const ApiContext& context, const ApiRequest& request) {
   const json body = json::parse(request.body, nullptr, false);
   if (!body.is_object()) return answer_for(context.compare(config::read_config_text("(request)", request.body)));
-  if (body.size() != 1 || !body.contains("path") || !body["path"].is_string()) {
-    return ApiResponse::error(http::status::bad_request,
-                              "the body is {\"path\": \"/ABSOLUTE/FILE\"} or the text of a configuration");
+  for (const auto& [name, value] : body.items()) {
+    if ((name != "path" && name != "text") || !value.is_string()) {
+      return ApiResponse::error(http::status::bad_request,
+                                "the body is {\"path\": \"/ABSOLUTE/FILE\"}, {\"text\": \"...\"} or the text of a "
+                                "configuration; {} is for the file that is in use");
+    }
   }
-  const auto path = body["path"].get<std::string>();
+  if (body.contains("text")) {
+    const auto name = body.value("path", std::string("(request)"));
+    return answer_for(context.compare(config::read_config_text(name, body["text"].get<std::string>())));
+  }
+  const std::string own = context.configuration == nullptr ? "" : context.configuration->path;
+  const auto path = body.value("path", own);
   std::error_code ignored;
-  if (!path.starts_with('/') || !std::filesystem::is_regular_file(path, ignored)) {
+  if (body.contains("path") && (!path.starts_with('/') || !std::filesystem::is_regular_file(path, ignored))) {
     return ApiResponse::error(http::status::bad_request, "\"path\" is not the absolute path of a file");
   }
   return answer_for(context.compare(config::read_config(path)));

@@ -45,6 +45,9 @@ class Invocation {
   bool colours = false;   // `out()` is a terminal that takes them
   bool terminal = false;  // `out()` is a terminal
 
+  /// Puts a question that is answered with yes or no; empty where nobody is there to answer it.
+  std::function<bool(const std::string& question)> ask;
+
   /// Where what was asked for goes.
   std::ostream& out() const { return out_; }
   /// To the instance that --socket or --config name, or the only one that runs here.

@@ -96,7 +96,7 @@ void set_up(CLI::App& app, Common& common) {
 }  // namespace
 
 int run_command_line(const std::vector<Command>& commands, int argc, const char* const* argv, std::ostream& out,
-                     std::ostream& complaints, bool terminal) {
+                     std::ostream& complaints, bool terminal, const std::function<bool(const std::string&)>& ask) {
   CLI::App app(
       "Looks after a running Sluice.\n"
       "Exit code: 0 all right, 1 the request failed, 2 wrong usage, 3 control cannot be reached, 4 no such backend, "
@@ -120,6 +120,7 @@ int run_command_line(const std::vector<Command>& commands, int argc, const char*
     Invocation invocation(out, [&common] { return socket_of(common); }, std::move(values));
     invocation.json = common.json;
     invocation.terminal = terminal;
+    invocation.ask = ask;
     invocation.colours = wants_colours(terminal);
     if (const Outcome outcome = run_guarded(commands[i], invocation); !outcome) {
       complaints << "sluicectl: " << outcome.error().text << '\n';

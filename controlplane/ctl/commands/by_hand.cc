@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "controlplane/ctl/commands/commands.h"
+#include "controlplane/ctl/commands/consent.h"
 
 namespace sluice::ctl {
 
@@ -88,11 +89,45 @@ Outcome wait_until_drained(const Invocation& invocation, const Client& client, c
   }
 }
 
+std::optional<uint64_t> flows_in(const json& foretold) {
+  const json& flows = foretold.at("flows_now");
+  return flows.is_null() ? std::nullopt : std::optional(flows.get<uint64_t>());
+}
+
+/// What `body` asks for, without doing it.
+Client::Answer foretell(const Client& client, json body) {
+  body["dry_run"] = true;
+  return client.post("/api/v1/by-hand", body);
+}
+
+Outcome show_foretold(const Invocation& invocation, const json& body, const json& foretold) {
+  return show_answer(invocation, foretold, [&](const json& answer) {
+    const auto action = body.at("action").get<std::string>();
+    const auto flows = flows_in(answer);
+    const std::string sessions = action == "disable" ? words_for_cut(flows)
+                                 : flows             ? fmt::format("{} sessions are open there", *flows)
+                                                     : "how many sessions are open there is not known";
+    return fmt::format(
+        "would {}: {}{}; {}{}\n", action, fmt::join(answer.at("backends").get<std::vector<std::string>>(), ", "),
+        invocation.has("fleet") ? ", on all nodes" : "", sessions, invocation.has("fleet") ? " on this node" : "");
+  });
+}
+
 /// Sends a change and tells how it went.
 Outcome change(const Invocation& invocation, json body) {
   if (invocation.has("fleet")) body["fleet"] = true;
   const auto client = invocation.client();
   if (!client) return std::unexpected(client.error());
+  const bool cuts = body.at("action") == "disable";
+  if (invocation.has(kDryRun.name) || (cuts && may_ask(invocation))) {
+    const auto foretold = foretell(*client, body);
+    if (!foretold) return std::unexpected(foretold.error());
+    if (invocation.has(kDryRun.name)) return show_foretold(invocation, body, *foretold);
+    const auto names = foretold->at("backends").get<std::vector<std::string>>();
+    const std::string what =
+        fmt::format("disabling {}{}", fmt::join(names, ", "), invocation.has("fleet") ? " on all nodes" : "");
+    if (auto agreed = consent(invocation, what, flows_in(*foretold)); !agreed) return agreed;
+  }
   const auto answer = client->post("/api/v1/by-hand", body);
   if (!answer) return std::unexpected(answer.error());
   const bool waits = invocation.has("wait");
@@ -184,7 +219,7 @@ Command disable_command() {
   return {.name = "disable",
           .help = "Give a backend no new flows, and cut its open ones now",
           .arguments = {backend_argument()},
-          .options = {kFleet},
+          .options = {kFleet, kDryRun, kYes},
           .run = [](const Invocation& invocation) {
             return change(invocation, {{"action", "disable"}, {"backend", invocation.text("BACKEND")}});
           }};
@@ -214,7 +249,7 @@ Command pool_command() {
           .arguments = {{.name = "POOL", .help = "Its name"},
                         {.name = "ACTION", .help = "drain, disable, enable, weight or clear"},
                         {.name = "N", .help = "The weight", .required = false}},
-          .options = {kDeadline, kWait, kClear, kFleet},
+          .options = {kDeadline, kWait, kClear, kFleet, kDryRun, kYes},
           .run = change_pool};
 }
 

@@ -4,8 +4,12 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "config/file/source.h"
+#include "config/load.h"
 #include "controlplane/ctl/commands/commands.h"
+#include "controlplane/ctl/commands/consent.h"
 #include "controlplane/ctl/reload_view.h"
 #include "controlplane/ctl/text_table.h"
 
@@ -81,23 +85,57 @@ std::string drains_text(const json& plan) {
   return out;
 }
 
+std::optional<uint64_t> flows_cut(const json& plan) {
+  if (plan.at("cuts").empty()) return 0;
+  const json& flows = plan.at("flows_cut");
+  return flows.is_null() ? std::nullopt : std::optional(flows.get<uint64_t>());
+}
+
+Outcome show_plan(const Invocation& invocation, const json& answer) {
+  return show_answer(invocation, answer, [&](const json& plan) { return view_of_reload(plan, invocation.colours); });
+}
+
 Outcome reload(const Invocation& invocation) {
   const auto client = invocation.client();
   if (!client) return std::unexpected(client.error());
+  const bool dry_run = invocation.has(kDryRun.name);
+  if (dry_run || may_ask(invocation)) {
+    const auto plan = client->post("/api/v1/diff", json::object(), kPatience);
+    if (dry_run && !plan) return std::unexpected(plan.error());
+    if (dry_run) return show_plan(invocation, *plan);
+    // A file that is refused is refused by the reload itself, which leaves an event of it.
+    if (plan && flows_cut(*plan) != 0 && !invocation.json) invocation.out() << view_of_reload(*plan, false) << "\n";
+    auto agreed = plan ? consent(invocation, "the reload", flows_cut(*plan)) : Outcome();
+    if (!agreed) return agreed;
+  }
   const auto answer = client->post("/api/v1/reload", json::object(), kPatience);
   if (!answer) return std::unexpected(answer.error());
-  return show_answer(invocation, *answer, [&](const json& plan) { return view_of_reload(plan, invocation.colours); });
+  return show_plan(invocation, *answer);
 }
 
+Failure faulty(const std::vector<config::Fault>& faults) {
+  Failure out{Exit::kFailed, "the configuration is faulty; nothing has changed"};
+  for (const config::Fault& fault : faults) out.text += "\n" + fault.to_string();
+  return out;
+}
+
+/// Control is handed the text, with what it includes: it may not see the file (other directories, another /tmp).
 Outcome diff(const Invocation& invocation) {
   const auto client = invocation.client();
   if (!client) return std::unexpected(client.error());
   std::error_code error;
-  const auto path = std::filesystem::absolute(invocation.text("FILE"), error);
+  const std::string path = std::filesystem::absolute(invocation.text("FILE"), error);
   if (error) return std::unexpected(Failure{Exit::kUsage, "FILE: " + error.message()});
-  const auto answer = client->post("/api/v1/diff", {{"path", path.string()}}, kPatience);
-  if (!answer) return std::unexpected(answer.error());
-  return show_answer(invocation, *answer, [&](const json& plan) { return view_of_reload(plan, invocation.colours); });
+  // Read here as well: what is wrong is told by the lines of the files.
+  const auto reading = config::read_config(path);
+  if (!reading) return std::unexpected(faulty(reading.error()));
+  const auto source = config::Source::read(path);
+  if (!source) return std::unexpected(faulty(source.error()));
+  auto plan = client->post("/api/v1/diff", {{"path", path}, {"text", source->text()}}, kPatience);
+  if (!plan) return std::unexpected(plan.error());
+  json& warnings = (*plan)["warnings"] = json::array();
+  for (const config::Fault& warning : reading->findings.warnings()) warnings.push_back(warning.to_string());
+  return show_plan(invocation, *plan);
 }
 
 /// What is most likely a mistake in the file.
@@ -118,7 +156,10 @@ std::string view_of_reload(const json& plan, bool colours) {
 }
 
 Command reload_command() {
-  return {.name = "reload", .help = "Read the configuration file again and go over to it", .run = reload};
+  return {.name = "reload",
+          .help = "Read the configuration file again and go over to it",
+          .options = {kDryRun, kYes},
+          .run = reload};
 }
 
 Command diff_command() {
@@ -126,7 +167,7 @@ Command diff_command() {
           .help =
               "What a reload with another file would change: settings, shares of new connections, flows that are cut, "
               "drain or stay",
-          .arguments = {{.name = "FILE", .help = "Configuration file, on control's machine"}},
+          .arguments = {{.name = "FILE", .help = "Configuration file"}},
           .run = diff};
 }
 

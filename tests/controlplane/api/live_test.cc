@@ -77,6 +77,18 @@ TEST_F(ApiLive, ChangesByHandAndListsThem) {
   EXPECT_EQ(ask(http::verb::post, "/api/v1/by-hand", R"({"action": "clear", "all": true})", false).first, 403u);
 }
 
+TEST_F(ApiLive, ForetellsAChangeAndChangesNothing) {
+  const auto [status, answer] = change(R"({"action": "disable", "pool": "mta", "dry_run": true})");
+  EXPECT_EQ(status, 200u);
+  EXPECT_EQ(answer["backends"], json::parse(R"(["mta/mta1", "mta/mta2", "mta/mta3"])"));
+  EXPECT_EQ(answer["flows_now"], 12);
+  EXPECT_EQ(change(R"({"action": "disable", "pool": "mtaa", "dry_run": true})").first, 404u);
+  EXPECT_EQ(change(R"({"action": "pause", "backend": "mta1", "dry_run": true})").first, 409u);
+  EXPECT_EQ(change(R"({"action": "disable", "pool": "mta", "dry_run": 1})").first, 400u);
+  EXPECT_TRUE(overrides_.entries().empty());
+  EXPECT_EQ(changes_, 0);
+}
+
 TEST_F(ApiLive, ClearsWhatIsLeftOfABackendThatIsGone) {
   EXPECT_EQ(change(R"({"action": "drain", "backend": "mta/mta1"})").first, 200u);
   config_.pools[0].backends.erase(config_.pools[0].backends.begin());
@@ -151,7 +163,14 @@ services = ( { name = "relay"; vip = "192.0.2.25"; pool = "mta"; table_size = 10
     EXPECT_EQ(answer["shares"].size(), 3u);
     EXPECT_EQ(answer["dataplane_restart"], json::parse(R"(["dataplane.ports"])"));
   }
-  for (const char* body : {R"({})", R"({"path": 5})", R"({"path": "next.cfg"})", R"({"path": "/dev/zero"})",
+  const json named{{"text", "pools = ();\nnonsense = 1;"}, {"path", "/home/me/next.cfg"}};
+  const auto [refused, faults] = ask(http::verb::post, "/api/v1/diff", named.dump());
+  EXPECT_EQ(refused, 422u);
+  EXPECT_TRUE(faults["faults"][0].get<std::string>().starts_with("/home/me/next.cfg:")) << faults;
+  const ConfigurationState own{directory_.file("next.cfg"), now_, {}, ""};
+  context_.configuration = &own;
+  EXPECT_EQ(ask(http::verb::post, "/api/v1/diff", "{}").second["drains"].size(), 2u) << "control's own file";
+  for (const char* body : {R"({"text": 5})", R"({"path": 5})", R"({"path": "next.cfg"})", R"({"path": "/dev/zero"})",
                            R"({"path": "/nowhere"})", R"({"path": "/etc/passwd", "more": 1})"}) {
     EXPECT_EQ(ask(http::verb::post, "/api/v1/diff", body).first, 400u) << body;
   }

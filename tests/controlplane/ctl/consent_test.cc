@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Commands that cut sessions, against an API that notes what it is asked for: what they foretell, and whom they ask.
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "controlplane/ctl/commands/commands.h"
+#include "controlplane/http/server.h"
+
+namespace sluice::ctl {
+namespace {
+
+using nlohmann::json;
+namespace http = boost::beast::http;
+
+class Consent : public testing::Test {
+ protected:
+  Consent() {
+    char name[] = "/tmp/sluice-consent-XXXXXX";
+    directory_ = mkdtemp(name);
+    for (const char* path : {"/api/v1/by-hand", "/api/v1/reload", "/api/v1/diff"}) {
+      router_.add(http::verb::post, path, [this](const control::ApiRequest& request) { return answer(request); });
+    }
+    server_.listen(path("control.sock"));
+    thread_ = std::jthread([this] { io_.run(); });
+  }
+  ~Consent() override {
+    io_.stop();
+    thread_.join();
+    std::filesystem::remove_all(directory_);
+  }
+  std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  void write(const std::string& name, const std::string& text) const { std::ofstream(path(name)) << text; }
+
+  /// How the command ends. `agree`: what is answered to its question; nothing: nobody is there.
+  Outcome run(const Command& command, Invocation::Values values, std::optional<bool> agree) {
+    asked_.clear();
+    questions_.clear();
+    out_.str("");
+    Invocation invocation(out_, [this] { return path("control.sock"); }, std::move(values));
+    if (agree) {
+      invocation.ask = [this, agree](const std::string& question) {
+        questions_.push_back(question);
+        return *agree;
+      };
+    }
+    return command.run(invocation);
+  }
+  Outcome disable_pool(Invocation::Values more, std::optional<bool> agree) {
+    more.insert({{"POOL", {"mta"}}, {"ACTION", {"disable"}}});
+    return run(pool_command(), std::move(more), agree);
+  }
+
+  std::vector<std::string> asked_;  // "/api/v1/by-hand disable", with " (dry run)"
+  std::vector<std::string> questions_;
+  std::string text_;  // of the last diff
+  json flows_ = 7;    // open ones, of all that anybody asks about
+  std::ostringstream out_;
+
+ private:
+  control::ApiResponse answer(const control::ApiRequest& request) {
+    const json body = json::parse(request.body);
+    std::string what = request.path;
+    if (body.contains("action")) what += " " + body["action"].get<std::string>();
+    if (body.value("dry_run", false)) what += " (dry run)";
+    asked_.push_back(what);
+    text_ = body.value("text", std::string());
+    if (request.path == "/api/v1/by-hand")
+      return control::ApiResponse::json({{"backends", {"mta/mta1"}}, {"warning", ""}, {"flows_now", flows_}});
+    json cuts = json::array();
+    if (flows_ != 0) cuts.push_back({{"what", "backend mta/mta1:25"}, {"flows", flows_.is_null() ? json(0) : flows_}});
+    return control::ApiResponse::json({{"empty", false},
+                                       {"changes", json::array()},
+                                       {"shares", json::array()},
+                                       {"cuts", cuts},
+                                       {"flows_cut", flows_},
+                                       {"drains", json::array()},
+                                       {"flows_draining", 0},
+                                       {"moves", json::array()},
+                                       {"dataplane_restart", json::array()},
+                                       {"control_restart", json::array()},
+                                       {"warnings", {"as control calls the lines"}}});
+  }
+
+  std::string directory_;
+  boost::asio::io_context io_;
+  control::Router router_;
+  control::HttpServer server_{io_, router_};
+  std::jthread thread_;
+};
+
+TEST_F(Consent, ForetellsWhatADisabledPoolCosts) {
+  ASSERT_TRUE(disable_pool({{"dry-run", {}}}, true));
+  EXPECT_EQ(out_.str(), "would disable: mta/mta1; cuts 7 open sessions\n");
+  EXPECT_EQ(asked_, std::vector<std::string>{"/api/v1/by-hand disable (dry run)"});
+  EXPECT_TRUE(questions_.empty());
+  flows_ = nullptr;
+  ASSERT_TRUE(disable_pool({{"dry-run", {}}}, true));
+  EXPECT_EQ(out_.str(), "would disable: mta/mta1; cuts open sessions (not counted while the data plane is away)\n");
+}
+
+TEST_F(Consent, AsksBeforeAPoolIsDisabled) {
+  const Outcome refused = disable_pool({}, false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text, "nothing was changed");
+  EXPECT_EQ(asked_, std::vector<std::string>{"/api/v1/by-hand disable (dry run)"});
+  EXPECT_EQ(questions_, std::vector<std::string>{"disabling mta/mta1 cuts 7 open sessions. Go on?"});
+  ASSERT_TRUE(disable_pool({}, true));
+  EXPECT_EQ(asked_, (std::vector<std::string>{"/api/v1/by-hand disable (dry run)", "/api/v1/by-hand disable"}));
+}
+
+TEST_F(Consent, AsksNobodyWhereThereIsNobodyOrNothingIsCutOrItIsToldNotTo) {
+  const std::vector<std::string> done{"/api/v1/by-hand disable"};
+  ASSERT_TRUE(disable_pool({}, std::nullopt));
+  EXPECT_EQ(asked_, done);
+  ASSERT_TRUE(disable_pool({{"yes", {}}}, false));
+  EXPECT_EQ(asked_, done);
+  flows_ = 0;
+  ASSERT_TRUE(disable_pool({}, false));
+  EXPECT_TRUE(questions_.empty());
+}
+
+TEST_F(Consent, AsksBeforeAReloadCutsSessions) {
+  EXPECT_FALSE(run(reload_command(), {}, false));
+  EXPECT_EQ(asked_, std::vector<std::string>{"/api/v1/diff"});
+  EXPECT_EQ(questions_, std::vector<std::string>{"the reload cuts 7 open sessions. Go on?"});
+  EXPECT_NE(out_.str().find("Open flows that are cut: 7"), std::string::npos) << out_.str();
+  ASSERT_TRUE(run(reload_command(), {}, true));
+  EXPECT_EQ(asked_, (std::vector<std::string>{"/api/v1/diff", "/api/v1/reload"}));
+  ASSERT_TRUE(run(reload_command(), {{"yes", {}}}, false));
+  EXPECT_EQ(asked_, std::vector<std::string>{"/api/v1/reload"});
+  ASSERT_TRUE(run(reload_command(), {{"dry-run", {}}}, std::nullopt));
+  EXPECT_EQ(asked_, std::vector<std::string>{"/api/v1/diff"});
+  flows_ = 0;
+  ASSERT_TRUE(run(reload_command(), {}, false)) << "nothing is cut";
+  EXPECT_TRUE(questions_.empty());
+}
+
+TEST_F(Consent, HandsControlTheTextOfAnotherFileWithWhatItIncludes) {
+  write("mta1.inc", "{ name = \"mta1\"; address = \"10.0.1.1\"; }\n");
+  write("next.cfg", R"(dataplane: { ports = ( { name = "w"; device = "net_null0"; } ); };
+pools = ( { name = "mta"; backends = (
+@include "mta1.inc"
+); } );
+services = ( { name = "relay"; vip = "192.0.2.25"; pool = "mta"; } );
+)");
+  ASSERT_TRUE(run(diff_command(), {{"FILE", {path("next.cfg")}}}, std::nullopt));
+  EXPECT_NE(text_.find("10.0.1.1"), std::string::npos) << text_;
+  EXPECT_EQ(text_.find("@include"), std::string::npos) << text_;
+  EXPECT_EQ(out_.str().find("as control calls the lines"), std::string::npos) << out_.str();
+}
+
+TEST_F(Consent, TellsWhatIsWrongWithAnotherFileByItsOwnLines) {
+  write("next.cfg", "pools = ();\n@include \"nowhere.inc\"\n");
+  const Outcome refused = run(diff_command(), {{"FILE", {path("next.cfg")}}}, std::nullopt);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().exit, Exit::kFailed);
+  EXPECT_NE(refused.error().text.find(path("next.cfg") + ":2: @include \"nowhere.inc\""), std::string::npos)
+      << refused.error().text;
+  EXPECT_TRUE(asked_.empty());
+}
+
+}  // namespace
+}  // namespace sluice::ctl
