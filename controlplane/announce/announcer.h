@@ -46,6 +46,8 @@ class Announcer {
   void update();
   /// To be called every second.
   void tick();
+  /// The clock was set: a drain of the node goes on as before.
+  void move_times(SystemTime::duration by) { node_.move_times(by); }
   /// The link of the port with that twin has come back.
   void on_link_back(const std::string& twin) { addresses_.tell_again(twin); }
 

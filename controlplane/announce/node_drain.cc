@@ -118,6 +118,14 @@ bool NodeDrain::tick(std::optional<Flows> flows) {
   return true;
 }
 
+void NodeDrain::move_times(SystemTime::duration by) {
+  last_new_ += by;
+  if (!wish_) return;
+  wish_->since += by;
+  if (wish_->deadline) *wish_->deadline += by;
+  save();
+}
+
 bool NodeDrain::leaves() const {
   return wish_ && wish_->deadline && journal_.now() >= leaving_from(wish_->since, *wish_->deadline);
 }

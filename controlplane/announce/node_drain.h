@@ -46,6 +46,9 @@ class NodeDrain {
   /// To be called every second or so; nothing while the data plane does not say. Whether the phase has changed.
   bool tick(std::optional<Flows> flows);
 
+  /// The clock was set: the drain goes on as before.
+  void move_times(SystemTime::duration by);
+
   const std::optional<Wish>& wish() const { return wish_; }
   Phase phase() const { return phase_; }
   /// Whether sessions are to be told 421 between messages (model/leaving.h).

@@ -315,6 +315,21 @@ bool Overrides::tick() {
   return changed;
 }
 
+bool Overrides::move_times(SystemTime::duration by) {
+  const auto move = [by](ByHand& entry) {
+    if (entry.admin != Admin::kDraining) return false;
+    entry.admin_since += by;
+    if (entry.deadline) *entry.deadline += by;
+    return true;
+  };
+  bool own = false, of_all = false;
+  for (auto& [name, entry] : entries_) own |= move(entry);
+  for (auto& [name, wish] : wishes_) of_all |= move(wish.entry);
+  if (own) keep_state(journal_, path_, to_text(entries_));
+  if (of_all) keep_state(journal_, wishes_path_, to_text(wishes_));
+  return (own || of_all) && apply();
+}
+
 bool Overrides::tell_drained() {
   bool changed = false;
   for (size_t i = 0; i < model_.members().size(); i++) {

@@ -70,6 +70,9 @@ class Overrides {
   /// has to hear of it.
   bool tick();
 
+  /// The clock was set: drains end after the time that was given to them. Whether the data plane has to hear of it.
+  bool move_times(SystemTime::duration by);
+
   const ByHandEntries& entries() const { return entries_; }
   /// What was changed by hand for a member, here or for all nodes: that of its port before that of its backend. Null if
   /// nothing was.

@@ -143,6 +143,9 @@ class Model {
   /// that. To be called every second or so, while the data plane has applied everything. Whether anything was
   /// forgotten: then members after the file's have other indices.
   bool end_removals(const FlowCounts& flows);
+  /// The clock was set: holds of tiers, slow starts and drains of what was removed go on as before.
+  void move_times(SystemTime::duration by);
+
   /// Forgets what was removed and has no flow now, so that there are ids for others.
   void forget_idle_removals(const FlowCounts& flows);
   /// Why the data plane has not got enough ids for all of this; "" if it has.

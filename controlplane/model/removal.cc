@@ -77,6 +77,20 @@ bool Model::tell_removed() {
   return changed;
 }
 
+void Model::move_times(SystemTime::duration by) {
+  const auto move = [by](Removal& removal) {
+    removal.since += by;
+    removal.deadline += by;
+    if (removal.empty_since) *removal.empty_since += by;
+  };
+  for (Member& member : members_) {
+    if (member.removal) move(*member.removal);
+    if (member.recovering_since) *member.recovering_since += by;
+  }
+  for (RemovedService& service : removed_services_) move(service.removal);
+  for (Placement& placement : placements_) placement.tiers.move_times(by);
+}
+
 void Model::forget_idle_removals(const FlowCounts& flows) {
   std::erase_if(removed_services_, [&](const RemovedService& service) { return flows.of_service(service) == 0; });
   std::erase_if(members_, [&](const Member& member) { return member.removal && flows.of_member(member) == 0; });

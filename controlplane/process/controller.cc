@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <cmath>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -270,7 +271,21 @@ std::vector<config::IpAddress> Controller::addresses() const {
   return {out.begin(), out.end()};
 }
 
+void Controller::follow_clock() {
+  const auto by = clock_.look(journal_.now(), Clock::now());
+  if (by == SystemTime::duration::zero()) return;
+  const double seconds = std::chrono::duration<double>(by).count();
+  journal_.record(Severity::kWarning, "control", "clock",
+                  fmt::format("was set {} by {:.1f} s; drains end after the time that was given to them",
+                              seconds > 0 ? "forward" : "back", std::abs(seconds)));
+  model_.move_times(by);
+  announcer_.move_times(by);
+  if (overrides_.move_times(by)) something_changed();
+  remember();
+}
+
 void Controller::tick() {
+  follow_clock();
   if (overrides_.tick()) something_changed();
   sources_.tick();
   discovery_.tick();
@@ -351,6 +366,7 @@ void Controller::refresh() {
   const Clock::time_point cause = *cause_;
   cause_.reset();
   if (!may_publish()) return;
+  follow_clock();
   published_ = true;
   model_.refresh();
   wait_for_step();

@@ -18,6 +18,7 @@
 #include "config/model.h"
 #include "controlplane/announce/announcer.h"
 #include "controlplane/api/api.h"
+#include "controlplane/base/clock_watch.h"
 #include "controlplane/base/journal.h"
 #include "controlplane/base/journal_file.h"
 #include "controlplane/changes/config_differences.h"
@@ -107,6 +108,8 @@ class Controller {
   std::optional<std::string> node_fault() const;
   void serve_api();
   void tick();
+  /// Before anything is judged by its time: deadlines move along with a clock that was set.
+  void follow_clock();
   void on_local_addresses(const std::vector<LocalAddress>& addresses);
   void on_connected(uint32_t workers);
   bool runs_our_dataplane(const std::vector<config::Port>& ports) const;
@@ -124,6 +127,7 @@ class Controller {
   config::Config config_;
   ConfigurationState configuration_;
   Journal journal_;
+  ClockWatch clock_{journal_.now(), Clock::now()};
   JournalFile journal_file_;
   std::set<std::string> told_warnings_;
   const uint64_t placement_secret_;  // as long as the process runs

@@ -21,6 +21,9 @@ class TierChoice {
   std::optional<std::string> update(std::optional<uint32_t> lowest, bool active_is_out, std::chrono::milliseconds hold,
                                     Time now);
 
+  /// The clock was set, and all times are now so much later: the hold goes on as before.
+  void move_times(Time::duration by) { back_since_ += by; }
+
   /// Nothing before the first usable backend.
   std::optional<uint32_t> active() const { return active_; }
   /// When a lower tier that is back will be active again, if nothing changes.

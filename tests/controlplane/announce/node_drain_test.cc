@@ -70,6 +70,17 @@ TEST_F(NodeDrainTest, IsOutAtItsDeadlineWhichCanBeSetAnew) {
   EXPECT_EQ(node_->phase(), Phase::kQuiet) << "no deadline any more";
 }
 
+TEST_F(NodeDrainTest, GoesOnAsBeforeWhenTheClockIsSet) {
+  for (const auto by : {SystemTime::duration(24h), SystemTime::duration(-24h)}) {
+    ASSERT_TRUE(node_->drain(10s));
+    now_ += by;
+    node_->move_times(by);
+    EXPECT_NE(after(9s, {1, 1}), Phase::kOut);
+    EXPECT_EQ(after(1s, {1, 1}), Phase::kOut);
+    ASSERT_TRUE(node_->undrain());
+  }
+}
+
 TEST_F(NodeDrainTest, HasSessionsToldInTheLastPartOfItsTime) {
   EXPECT_FALSE(node_->leaves());
   ASSERT_TRUE(node_->drain(std::nullopt));

@@ -96,6 +96,23 @@ TEST_F(OverridesTest, CutsWhatIsLeftAtTheDeadlineAndCountsIt) {
   EXPECT_FALSE(overrides.tick());
 }
 
+TEST_F(OverridesTest, AClockThatIsSetNeitherCutsADrainNorDrawsItOut) {
+  for (const auto by : {SystemTime::duration(24h), SystemTime::duration(-24h)}) {
+    Overrides overrides = this->overrides();
+    must(overrides.change({.action = Action::kDrain, .names = {"mta/mta1"}, .deadline = 600s}));
+    now_ += 599s + by;
+    overrides.move_times(by);
+    overrides.tick();
+    EXPECT_EQ(member("mta/mta1:25").state(), "draining");
+    Overrides restarted = this->overrides();
+    restarted.restore();
+    now_ += 1s;
+    EXPECT_TRUE(restarted.tick()) << "as it was kept, too";
+    EXPECT_EQ(member("mta/mta1:25").state(), "disabled");
+    must(restarted.change({.action = Action::kEnable, .names = {"mta/mta1"}}));
+  }
+}
+
 TEST_F(OverridesTest, TellsSessionsInTheLastPartOfADrain) {
   struct {
     std::chrono::seconds deadline, told_after;

@@ -219,6 +219,23 @@ TEST_F(ModelReload, WhatLeavesTheFileDrainsUntilItIsEmptyOrItsDeadline) {
   EXPECT_TRUE(journal_says(label, "2 sessions cut"));
 }
 
+TEST_F(ModelReload, WhatLeavesTheFileHasItsTimeWhateverTheClockIsSetTo) {
+  Model before = model();
+  bring_up(before);
+  config_.pools[0].removal_deadline = std::chrono::seconds(60);
+  config_.pools[0].backends.pop_back();
+  Model after = reload(before);
+  const FlowCounts counts{[](const Member&) { return 2; }, [](const ServiceState&) { return 2; }};
+  for (const auto by : {std::chrono::hours(24), std::chrono::hours(-48)}) {
+    now_ += by;
+    after.move_times(by);
+    now_ += std::chrono::seconds(29);
+    EXPECT_FALSE(after.end_removals(counts));
+  }
+  now_ += std::chrono::seconds(2);
+  EXPECT_TRUE(after.end_removals(counts));
+}
+
 TEST_F(ModelReload, SessionsOfWhatDrainsAreToldInTheLastPartOfItsTime) {
   Model before = model();
   bring_up(before);

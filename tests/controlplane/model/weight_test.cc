@@ -70,6 +70,18 @@ TEST(TierChoice, LeavesATierThatIsOutAtOnceAndComesBackAfterTheHold) {
   EXPECT_EQ(tiers.update(0, false, seconds(10), t0 + seconds(22)), "tier 0 takes the traffic again");
 }
 
+TEST(TierChoice, HoldsAsLongWhenTheClockIsSet) {
+  for (const auto by : {TierChoice::Time::duration(std::chrono::hours(1)), -TierChoice::Time::duration(seconds(500))}) {
+    TierChoice tiers;
+    const TierChoice::Time t0{seconds(1000)};
+    tiers.update(1, true, seconds(10), t0);
+    EXPECT_FALSE(tiers.update(0, false, seconds(10), t0));
+    tiers.move_times(by);
+    EXPECT_FALSE(tiers.update(0, false, seconds(10), t0 + by + seconds(9)));
+    EXPECT_TRUE(tiers.update(0, false, seconds(10), t0 + by + seconds(10)));
+  }
+}
+
 TEST(TierChoice, DoesNotWaitForTheHoldWhenTheActiveTierIsOut) {
   TierChoice tiers;
   const TierChoice::Time t0{seconds(1000)};
