@@ -27,8 +27,10 @@ json last_rates(const ApiContext& context, const Subject& subject) {
   return context.history == nullptr ? json() : rates_json(context.history->newest(subject_of(subject)));
 }
 
-std::string_view service_word(bool in_service) {
-  return in_service ? "in service" : "out of service";
+/// After a start, sessions go on by what was published before until the first verdicts are there.
+std::string_view service_word(const Placement& placement) {
+  if (!placement.is_judged) return "starting";
+  return placement.in_service ? "in service" : "out of service";
 }
 
 }  // namespace
@@ -45,7 +47,7 @@ json service_json(const ApiContext& context, const ServiceState& service) {
           {"on_backend_down", config::name_of(service.config.on_backend_down)},
           {"on_no_backend", config::name_of(service.config.on_no_backend)},
           {"syn_proxy", config::name_of(service.config.syn_proxy)},
-          {"state", service_word(placement.in_service)},
+          {"state", service_word(placement)},
           {"reason", placement.reason},
           {"since", to_rfc3339(placement.since)},
           {"figures", figures_json(figures_of(context.channel, service))},
@@ -88,7 +90,7 @@ json pool_json(const ApiContext& context, const Placement& placement) {
   return {{"name", placement.pool},
           {"port", placement.port},
           {"check", placement.check},
-          {"state", service_word(placement.in_service)},
+          {"state", service_word(placement)},
           {"reason", placement.reason},
           {"since", to_rfc3339(placement.since)},
           {"min_healthy", placement.min_healthy},
@@ -286,7 +288,7 @@ LongAnswer status_answer(const ApiContext& context) {
 }
 
 json event_json(const JournalEntry& entry) {
-  return {{"id", entry.id}, {"time", to_rfc3339(entry.time)}, {"severity", name_of(entry.severity)},
+  return {{"id", entry.id},     {"time", to_rfc3339(entry.time)}, {"severity", name_of(entry.severity)},
           {"kind", entry.kind}, {"subject", entry.subject},       {"text", entry.text}};
 }
 

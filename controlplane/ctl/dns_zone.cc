@@ -41,7 +41,8 @@ DnsSite taken_apart(const json& status) {
     vip.v4 = address->is_v4();
     const auto port = service.at("port").get<uint16_t>();
     vip.ports.insert(port);
-    if (service.at("state").get<std::string>() != "in service")
+    // One that is "starting" takes sessions by what control published before it was restarted.
+    if (service.at("state").get<std::string>() == "out of service")
       vip.out.push_back(fmt::format("{}:{}: {}", service.at("name").get<std::string>(), port,
                                     service.at("reason").get<std::string>()));
   }

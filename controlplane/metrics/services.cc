@@ -216,8 +216,11 @@ void add_services(MetricsPage& page, std::shared_ptr<const LabelledRows<ServiceR
   table.each([](MetricsWriter& writer, const ServiceRow& row, const std::string& labels) {
     writer.add(labels, 1.0, info_labels(row.service.config));
   });
-  table.column("in_service", MetricType::kGauge, "1 if new flows are placed, 0 if they are refused",
-               [](const ServiceRow& row) { return std::optional(as_number(row.placement.in_service)); });
+  table.column("in_service", MetricType::kGauge,
+               "1 if new flows are placed, 0 if they are refused; none while control has just begun and does not know",
+               [](const ServiceRow& row) {
+                 return row.placement.is_judged ? std::optional(as_number(row.placement.in_service)) : std::nullopt;
+               });
   table.traffic<channel::ServiceCounters>();
   table.counted("flows_refused_total", MetricType::kCounter, "new flows that found no backend",
                 &channel::ServiceCounters::flows_refused);
@@ -233,7 +236,10 @@ void write_pools(MetricsWriter& writer, const Model& model) {
     writer.begin(name, MetricType::kGauge, help);
     for (const Placement* pool : pools) writer.add(labels_of(*pool), static_cast<double>(value(*pool)));
   };
-  gauge("sluice_pool_in_service", "1 if the pool takes traffic", [](const Placement& pool) { return pool.in_service; });
+  writer.begin("sluice_pool_in_service", MetricType::kGauge,
+               "1 if the pool takes traffic; none while control has just begun and does not know");
+  for (const Placement* pool : pools)
+    if (pool->is_judged) writer.add(labels_of(*pool), pool->in_service ? 1.0 : 0.0);
   gauge("sluice_pool_panic", "1 if backends of the pool fail and go on as before",
         [](const Placement& pool) { return pool.panic.has_value(); });
   gauge("sluice_pool_backends", "backends in the pool", [](const Placement& pool) { return pool.members.size(); });

@@ -301,6 +301,7 @@ void Model::judge(Placement& placement) {
     journal_->record(in_service ? Severity::kInfo : Severity::kError, "pool", placement.label(),
                      fmt::format("{} service: {}", in_service ? "in" : "out of", reason));
   }
+  placement.is_judged = true;
   placement.in_service = in_service;
   placement.reason = reason;
 }

@@ -67,6 +67,7 @@ struct Placement {
   uint32_t total_weight = 0;            // of the members in the table, as workers take weights
   std::vector<uint32_t> table_weights;  // that the table was built from
   std::optional<PoolPanic> panic;       // members fail and go on as before
+  bool is_judged = false;               // whether it is in service is known
   bool in_service = false;
   std::string reason = "not started yet";  // of in_service
   SystemTime since;                        // of in_service

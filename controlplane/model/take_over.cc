@@ -158,6 +158,7 @@ void Model::take_over(Placement& placement, const Placement& earlier, const Mode
   placement.certificate_fault = earlier.certificate_fault;
   placement.starttls_fault = earlier.starttls_fault;
   placement.panic = earlier.panic;
+  placement.is_judged = earlier.is_judged;
   placement.in_service = earlier.in_service;
   placement.reason = earlier.reason;
   placement.since = earlier.since;

@@ -96,7 +96,7 @@ function showTiles(status, history) {
 }
 
 function verdictOf(status) {
-  const out = status.services.filter((one) => one.state !== "in service");
+  const out = status.services.filter((one) => one.state === "out of service");
   const down = status.backends.filter((one) => kindOf(one.state) === "bad");
   if (!status.dataplane.connected) return ["bad", `Data plane not connected: ${status.dataplane.reason}`];
   const ports = status.ports.filter((one) => kindOf(one.state) === "bad");

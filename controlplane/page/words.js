@@ -40,7 +40,7 @@ function clock(text, now) {
 }
 
 /** Which mark a state gets. A state that is not known here is shown in its own words, as a warning. */
-const KINDS = {"up": "good", "in service": "good", "checking": "wait", "draining": "off", "disabled": "off",
+const KINDS = {"up": "good", "in service": "good", "checking": "wait", "starting": "wait", "draining": "off", "disabled": "off",
                "removed, draining": "off", "standby": "off", "down": "bad", "held": "bad", "unreachable": "bad",
                "announced": "good", "withdrawn": "bad", "out of service": "bad", "link down": "bad", "refused": "bad"};
 const kindOf = (state) => KINDS[state] ?? "warn";

@@ -93,6 +93,16 @@ TEST_F(ApiTest, ShowsServicesPoolsAndBackendsEachByNameToo) {
   EXPECT_TRUE(one[0]["observation"].is_null());
 }
 
+TEST_F(ApiTest, SaysThatNothingIsKnownOfServicesBeforeTheFirstVerdicts) {
+  const auto states = [&] {
+    return std::set<std::string>{get("/api/v1/services/relay587")["services"][0]["state"],
+                                 get("/api/v1/pools/mta")["pools"][0]["state"]};
+  };
+  EXPECT_EQ(states(), std::set<std::string>{"starting"});
+  model_.refresh();
+  EXPECT_EQ(states(), std::set<std::string>{"out of service"});
+}
+
 TEST_F(ApiTest, SaysWhichNameIsUnknown) {
   EXPECT_EQ(error("/api/v1/services/nobody", http::status::not_found), "there is no service \"nobody\"");
   EXPECT_EQ(error("/api/v1/pools/nobody", http::status::not_found), "there is no pool \"nobody\"");

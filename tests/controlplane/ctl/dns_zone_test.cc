@@ -48,6 +48,13 @@ TEST(DnsZone, HasAnAddressForEveryVipInService) {
   EXPECT_EQ(*text, "mail.example.net. 30 IN A 192.0.2.25\nmail.example.net. 30 IN AAAA 2001:db8::25\n");
 }
 
+TEST(DnsZone, KeepsAVipWhoseControlHasJustBegun) {
+  json starting = service("relay", "192.0.2.25", 25);
+  starting["state"] = "starting";
+  starting["reason"] = "not started yet";
+  EXPECT_THAT(*write_zone(plan(), {site(status({starting}))}), HasSubstr("A 192.0.2.25"));
+}
+
 TEST(DnsZone, LeavesOutAVipWithAServiceThatIsOut) {
   const json from = status({service("relay", "192.0.2.25", 25), service("submission", "192.0.2.25", 587, false),
                             service("other", "192.0.2.26", 25)});
