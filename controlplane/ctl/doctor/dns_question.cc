@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstring>
@@ -64,7 +65,7 @@ DnsSaid ask_once(const control::Descriptor& socket, const std::string& name, Dns
     std::array<uint8_t, 4096> answer{};
     const ssize_t n = recv(socket.get(), answer.data(), answer.size(), 0);
     if (n < 0) return {};  // refused by its host
-    const DnsSaid said = dns_said(id, {answer.data(), static_cast<size_t>(n)});
+    DnsSaid said = dns_said(id, {answer.data(), static_cast<size_t>(n)});
     if (said.what != DnsSaid::What::kSilent) return said;
   }
 }

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +18,18 @@
 
 namespace sluice::ctl {
 
+/// Connections of late to one port of a mail server, and of those the ones of which an answer came by.
+struct RecentFlows {
+  double created = 0;
+  double established = 0;
+};
+
 struct Patient {
   const config::Config& config;
   const Machine& machine;
-  std::string path;                        // of the configuration
-  const nlohmann::json* status = nullptr;  // what control says; null: it does not answer
+  std::string path;                                      // of the configuration
+  const nlohmann::json* status = nullptr;                // what control says; null: it does not answer
+  std::map<std::string, RecentFlows> recent_flows = {};  // by "POOL/NAME:PORT"; what is not there is not known
 };
 
 void examine_memory(const Patient& patient, Report& report);  // huge pages, NUMA
@@ -47,6 +56,12 @@ Report examine(const Patient& patient);
 std::vector<unsigned> worker_cpus(const Patient& patient);
 /// Processes of that name which were started with this configuration.
 std::vector<Process> running(const Patient& patient, const std::string& name);
+/// Of the newest connections, as many as it takes to judge (kEnoughFlows, over a minute at least), or nothing if there
+/// were fewer in the last hour. `series` is that of one backend in the API's history, with points of ten seconds.
+std::optional<RecentFlows> recent_flows_in(const nlohmann::json& series);
+/// So many connections without an answer are no accident.
+inline constexpr uint64_t kEnoughFlows = 20;
+
 /// Distinct addresses of mail servers, IPv4 or IPv6.
 size_t count_servers(const config::Config& config, bool v4);
 

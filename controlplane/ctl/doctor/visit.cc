@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "config/load.h"
 
@@ -20,6 +21,33 @@ std::optional<json> status_of(const Invocation& invocation) {
   return answer ? std::optional(std::move(*answer)) : std::nullopt;
 }
 
+/// "mta/mta1:25", without the check that may stand behind it.
+std::string port_name(const json& history) {
+  const auto label = history.at("name").get<std::string>();
+  return label.substr(0, label.find(' '));
+}
+
+/// Of backends that take sessions, as far as there are not too many of them to ask for.
+std::map<std::string, RecentFlows> recent_flows(const Invocation& invocation, const json& status) {
+  constexpr size_t kMostAsked = 200;
+  std::map<std::string, RecentFlows> out;
+  const auto client = invocation.client();
+  if (!client) return out;
+  std::set<std::string> names;
+  for (const json& backend : status.at("backends")) {
+    if (names.size() == kMostAsked) break;
+    if (!backend.at("figures").is_null() && backend.at("figures").at("flows_created").get<uint64_t>() >= kEnoughFlows)
+      names.insert(backend.at("pool").get<std::string>() + "/" + backend.at("name").get<std::string>());
+  }
+  for (const std::string& name : names) {
+    const auto answer = client->get("/api/v1/history?step=10&backend=" + path_segment(name));
+    if (!answer) continue;
+    for (const json& each : answer->at("history"))
+      if (const auto recent = recent_flows_in(each.at("series"))) out[port_name(each)] = *recent;
+  }
+  return out;
+}
+
 }  // namespace
 
 Outcome visit(const Invocation& invocation, const std::function<Outcome(const Patient&)>& run) {
@@ -35,7 +63,9 @@ Outcome visit(const Invocation& invocation, const std::function<Outcome(const Pa
     return std::unexpected(std::move(failure));
   }
   const Machine machine("", system_calls());
-  return run({*config, machine, path, status ? &*status : nullptr});
+  Patient patient{*config, machine, path, status ? &*status : nullptr};
+  if (status) patient.recent_flows = recent_flows(invocation, *status);
+  return run(patient);
 }
 
 }  // namespace sluice::ctl

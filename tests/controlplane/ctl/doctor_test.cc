@@ -20,7 +20,7 @@ class Doctor : public MadeUpMachine {
   std::vector<std::string> look(void (*examination)(const Patient&, Report&)) {
     const Machine machine = this->machine();
     report_ = {};
-    examination({config_, machine, "/etc/sluice/edge1.cfg", has_status_ ? &status_ : nullptr}, report_);
+    examination({config_, machine, "/etc/sluice/edge1.cfg", has_status_ ? &status_ : nullptr, recent_}, report_);
     std::vector<std::string> out;
     for (const Finding& finding : report_.findings()) {
       EXPECT_EQ(finding.advice.empty(), finding.grade == Grade::kOk) << finding.found;
@@ -33,6 +33,7 @@ class Doctor : public MadeUpMachine {
 
   nlohmann::json status_;
   bool has_status_ = false;
+  std::map<std::string, RecentFlows> recent_;
   Report report_;
 };
 
@@ -364,6 +365,14 @@ TEST_F(Doctor, AsksControlWhetherAnswersComeBack) {
   EXPECT_EQ(look(examine_control).at(1),
             "fail gateway of mta/mta1: it answers checks, and of 20 connections to 10.0.1.10 port 25 not one answer "
             "came back through us");
+  status_ = status(5000, 4000);
+  recent_["mta/mta1:25"] = {.created = 30, .established = 0};
+  EXPECT_EQ(look(examine_control).at(1),
+            "fail gateway of mta/mta1: it answers checks, and of the last 30 connections to 10.0.1.10 port 25 not one "
+            "answer came back through us");
+  recent_["mta/mta1:25"] = {.created = 30, .established = 29};
+  status_ = status(5000, 0);
+  EXPECT_TRUE(look(examine_control).at(1).starts_with("ok gateways")) << "it was wrong, and is right now";
   config_.services[0].forwarding = config::Forwarding::kDsr;
   EXPECT_EQ(look(examine_control), nothing);
   status_["dataplane"] = {{"connected", false}, {"reason", "no socket"}};
