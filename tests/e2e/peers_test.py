@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions that outlive their node: two nodes tell each other of them, one is killed, and routers move its sessions."""
 import socket
+import statistics
 import struct
 
 import pytest
 
 from lab.api import within
-from lab.fleet import VIP, Fleet
+from lab.fleet import VIP, VIP6, Fleet
 from lab.fleet_network import PEERS, PORT
 from lab.network import ip
 from lab.routers import CLIENT
@@ -16,9 +17,12 @@ SESSIONS = 120
 MANY = 500  # of each kind, where one in a thousand may be lost
 ETH_P_ALL, IP_HEADER, UDP_HEADER = 0x0003, 20, 8  # a bridge takes what is of one protocol before a socket sees it
 FULLNAT = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; forwarding = "fullnat"; scheduler = "least_conn";')
-COOKIES = ('scheduler = "least_conn";', 'scheduler = "least_conn"; syn_proxy = "always";')
+COOKIES = ('scheduler = "least_conn";', 'scheduler = "least_conn"; syn_proxy = "always";')  # after the first of such a service
 NOTHING_KEPT = ("flow_capacity = 65536;", 'flow_capacity = 65536; flow_store = "";')  # as on a machine that was rebooted
 LEAST_CONN = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler = "least_conn";')
+LEAST_CONN6 = ('port = 25;  pool = "mta6";', 'port = 25;  pool = "mta6"; scheduler = "least_conn";')
+COOKIES6 = ('port = 25;  pool = "mta6";', 'port = 25;  pool = "mta6"; syn_proxy = "always";')
+LATE_S = 0.9  # a SYN or its answer that is lost is sent again after a second
 
 
 @pytest.fixture
@@ -30,9 +34,9 @@ def fleet(lab, request):
     made.stop()
 
 
-def mail(lab, fleet, **plan):
+def mail(lab, fleet, target=VIP, **plan):
     plan = {"sessions": SESSIONS, "messages": 1, "timeout_s": 120, **plan}
-    return lab.mailer(client=fleet.client, target=VIP, sources=[CLIENT[0]], **plan)
+    return lab.mailer(client=fleet.client, target=target, sources=[CLIENT[1 if ":" in target else 0]], **plan)
 
 
 def wait_known(fleet, least):
@@ -41,9 +45,9 @@ def wait_known(fleet, least):
         wait_until(lambda n=node: fleet.exchange(n)["known_now"] >= least, 60, "flows of the other node")
 
 
-def in_mid_message(lab, fleet):
+def in_mid_message(lab, fleet, target=VIP):
     """Sessions that have sent half of a message and stop there, known to both nodes."""
-    mailer = mail(lab, fleet, hold="half_sent")
+    mailer = mail(lab, fleet, target, hold="half_sent")
     mailer.wait_held(SESSIONS)
     wait_known(fleet, SESSIONS // 4)
     return mailer
@@ -58,17 +62,42 @@ def require_all_delivered(lab, mailer):
     assert lab.tally().clean, lab.tally()
 
 
-@pytest.mark.parametrize("survivor", [0, 1])
-def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor):
+@pytest.mark.parametrize("survivor, target", [(0, VIP), (1, VIP), (0, VIP6)], ids=["first", "second", "IPv6"])
+def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor, target):
     lab.start_backends()
-    fleet.start(True, LEAST_CONN)
-    mailer = in_mid_message(lab, fleet)
+    fleet.start(True, LEAST_CONN, LEAST_CONN6)
+    mailer = in_mid_message(lab, fleet, target)
     fleet.kill(1 - survivor)
     require_all_delivered(lab, mailer)
     assert fleet.nodes[survivor].counters()["flows_resumed"] > 0
     fleet.nodes[survivor].require_counter_law()
     shown = fleet.nodes[survivor].ctl("peers")
     assert f"edge{2 - survivor}" in shown and "taken over: " in shown, shown
+
+
+@pytest.mark.parametrize("mode, target, cookies", [(LEAST_CONN, VIP, False), (COOKIES, VIP, True), (COOKIES6, VIP6, True)],
+                         ids=["as-it-is", "syn-cookies", "syn-cookies-IPv6"])
+def test_servers_answer_by_either_node_and_no_handshake_waits_for_a_retransmission(lab, fleet, mode, target, cookies):
+    lab.start_greeters()
+    fleet.start(True, LEAST_CONN, *([mode] if mode is not LEAST_CONN else []))
+    mail(lab, fleet, target, sessions=40, messages=0, attempts=5).wait()
+    for node in fleet.nodes:
+        assert node.counters()["flows_created"] > 0, "it has clients, and so knows the way to them"
+    before = [node.counters() for node in fleet.nodes]
+    mailer = mail(lab, fleet, target, sessions=400, messages=0, per_second=40).wait()
+    assert mailer.outcomes == {"delivered": 400}, mailer.summary()
+    times = sorted(event["opened_s"] for event in mailer.opened)
+    late = sum(time > LATE_S for time in times)
+    print(f"until the greeting: median {statistics.median(times) * 1000:.0f} ms, 99 % within {times[395] * 1000:.0f} ms, "
+          f"{late} of {len(times)} beyond {LATE_S} s")
+    assert late <= len(times) // 10, "as many as half wait where a node does not know what to do with the other's answer"
+    grown = {name: sum(node.counters()[name] - was[name] for node, was in zip(fleet.nodes, before))
+             for name in ("flows_resumed", "syn_cookies_accepted", "syn_proxy_moved", "syn_proxy_failed")}
+    assert grown["flows_resumed"] > 100, grown
+    assert grown["syn_cookies_accepted"] == (400 if cookies else 0), grown
+    assert grown["syn_proxy_moved"] + grown["syn_proxy_failed"] <= late, grown
+    for node in fleet.nodes:
+        node.require_counter_law()
 
 
 def test_what_another_node_began_is_no_new_session_of_one_that_drains(lab, fleet):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two or three nodes that serve the same VIP, between a router that spreads clients over them and mail servers whose way back
+"""Two or three nodes that serve the same VIPs, between a router that spreads clients over them and mail servers whose way back
 leads by all. A third bridge is the nodes' own network, on which they tell each other of sessions."""
 import copy
 import json
@@ -10,13 +10,13 @@ from .balancer import EXAMPLE, Balancer
 from .fleet_network import FleetNetwork
 from .moving_addresses import ADDRESSES, MovingAddresses
 from .network import BACK4, BACK6, FRONT4, FRONT6, ip, sysctl
-from .routers import CLIENT, GATEWAY, INNER4, INNER_GATEWAY
+from .routers import CLIENT, GATEWAY, INNER4, INNER6, INNER_GATEWAY
 from .shell import run, wait_until
 
-VIP = "203.0.113.25"
-FRONT = (f"{FRONT4}.2", f"{FRONT4}.3", f"{FRONT4}.4")
-BACK = (f"{BACK4}.1", f"{BACK4}.2", f"{BACK4}.3")
-BY_CONNECTION = "net.ipv4.fib_multipath_hash_policy=1"
+VIP, VIP6 = "203.0.113.25", "2001:db8:113::25"
+FRONT = tuple((f"{FRONT4}.{2 + index}", f"{FRONT6}:{2 + index}") for index in range(3))  # of each node, by both families
+BACK = tuple((f"{BACK4}.{1 + index}", f"{BACK6}:{1 + index}") for index in range(3))
+BY_CONNECTION = ("net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.fib_multipath_hash_policy=1")
 # Within one machine a packet brings its socket's own hash along, by which Linux then routes, and which is another one with
 # each retransmission. A router outside knows addresses and ports alone.
 ONE_WAY = "net.core.txrehash=0"
@@ -48,14 +48,16 @@ class Fleet:
         self.client = len(network.clients) - 1
         network.add_bridge("inner")
         self._network = FleetNetwork(self._lab, self.namespaces)
-        sysctl(self._router, "net.ipv4.ip_forward=1", BY_CONNECTION)
+        sysctl(self._router, "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", *BY_CONNECTION)
         network.cable(self._router, "eth0", "front", "router")
         network.cable(self._router, "eth1", "inner", "inner0")
         network.cable(self._far, "eth0", "inner", "far")
-        ip(self._router, f"address add {GATEWAY[0]}/24 dev eth0", f"address add {INNER_GATEWAY[0]}/24 dev eth1")
-        ip(self._far, f"address add {CLIENT[0]}/24 dev eth0", f"route add default via {INNER_GATEWAY[0]}")
+        for namespace, device, addresses in ((self._router, "eth0", GATEWAY), (self._router, "eth1", INNER_GATEWAY),
+                                             (self._far, "eth0", CLIENT)):
+            ip(namespace, f"address add {addresses[0]}/24 dev {device}", f"address add {addresses[1]}/64 dev {device} nodad")
+        ip(self._far, *(f"route add default via {gateway}" for gateway in INNER_GATEWAY))
         for namespace in network.backends:
-            sysctl(namespace, BY_CONNECTION)
+            sysctl(namespace, *BY_CONNECTION)
         for namespace in (self._far, *network.backends):
             sysctl(namespace, ONE_WAY)
         self.lead(*self._all)
@@ -80,7 +82,7 @@ class Fleet:
 
     def _start_dataplane(self, index):
         self.nodes[index].start_dataplane()
-        ip(self.namespaces[index], f"route add {INNER4}.0/24 via {GATEWAY[0]}")
+        ip(self.namespaces[index], f"route add {INNER4}.0/24 via {GATEWAY[0]}", f"route add {INNER6}:/64 via {GATEWAY[1]}")
         if self.addresses:
             self.addresses.start(index)
 
@@ -90,7 +92,7 @@ class Fleet:
         network.address_twins = lambda front, back: ip(network.balancer, *_addresses(index, front, back, self._moving))
         others = f'addresses = ["{ADDRESSES[1 - index]}"]; ' if self._moving else ""
         peers = self._network.settings(index, more_of_peers=others) + "\n" if fleet else ""
-        text = EXAMPLE.read_text().replace("192.0.2.25", VIP)
+        text = EXAMPLE.read_text().replace("192.0.2.25", VIP).replace("2001:db8:25::25", VIP6)
         for old, new in (("checks:", f"{peers}checks:"), *replacements):
             assert old in text, f"{EXAMPLE.name} no longer holds {old!r}"
             text = text.replace(old, new, 1)
@@ -139,25 +141,25 @@ class Fleet:
 
     def lead_clients(self, *nodes):
         """The router spreads connections over these nodes."""
-        ip(self._router, f"route replace {VIP}/32 {_hops(FRONT, nodes)}")
+        ip(self._router, f"route replace {VIP}/32 {_hops(FRONT, nodes, 0)}", f"route replace {VIP6}/128 {_hops(FRONT, nodes, 1)}")
 
     def lead(self, *nodes):
         """So do the mail servers, with what they answer."""
         self.lead_clients(*nodes)
         for namespace in self._lab.network.backends:
-            ip(namespace, f"route replace default {_hops(BACK, nodes)}")
+            ip(namespace, f"route replace default {_hops(BACK, nodes, 0)}", f"route replace ::/0 {_hops(BACK, nodes, 1)}")
 
 
-def _hops(addresses, nodes):
-    return " ".join(f"nexthop via {addresses[node]}" for node in nodes)
+def _hops(addresses, nodes, family):
+    return " ".join(f"nexthop via {addresses[node][family]}" for node in nodes)
 
 
 def _addresses(index, front, back, moving):
     """Arguments for `ip`: a node's addresses on its twins, and the twins up."""
-    yield f"address add {FRONT[index]}/24 dev {front}"
-    yield f"address add {FRONT6}:{2 + index}/64 dev {front} nodad"
+    yield f"address add {FRONT[index][0]}/24 dev {front}"
+    yield f"address add {FRONT[index][1]}/64 dev {front} nodad"
     if not moving:
-        yield f"address add {BACK[index]}/24 dev {back}"
-    yield f"address add {BACK6}:{1 + index}/64 dev {back} nodad"
+        yield f"address add {BACK[index][0]}/24 dev {back}"
+    yield f"address add {BACK[index][1]}/64 dev {back} nodad"
     yield f"link set {front} up"
     yield f"link set {back} up"

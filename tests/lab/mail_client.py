@@ -62,11 +62,13 @@ class Session:
         self.backend = None
         self.local = None
         self.waited_s = None  # from the handshake to the greeting's last line
+        self.opened_s = None  # likewise from the first SYN
         self._reader = self._writer = None
 
     async def open(self):
         """Connects, reads the greeting, says EHLO, and begins TLS where it belongs."""
         tls = tls_context(self.plan.ca_file) if self.security != "plain" else None
+        began_at = time.monotonic()
         self._reader, self._writer = await self._guard(asyncio.open_connection(
             self.plan.target, self.port, local_addr=(self.source, 0) if self.source else None,
             ssl=tls if self.security == "tls" else None,
@@ -75,6 +77,7 @@ class Session:
         self.local = self._writer.get_extra_info("sockname")[:2]
         greeting = await self._reply(220)
         self.waited_s = time.monotonic() - connected_at
+        self.opened_s = time.monotonic() - began_at
         self.backend = greeting.split()[1].split(".")[0]
         await self.command("EHLO client.lab.test", 250)
         if self.security == "starttls":
@@ -220,7 +223,7 @@ class Client:
         await session.open()
         self._count(f"open:{session.backend}")
         self._detail("open", session=number, port=session.port, backend=session.backend, local=session.local,
-                     waited_s=session.waited_s)
+                     waited_s=session.waited_s, opened_s=session.opened_s)
         if plan.hold == GREETED:
             await session.hold(self.released)
         while left:
