@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <iterator>
+#include <utility>
+
 #include "config/keepalived/import.h"
 #include "tests/config/imported.h"
 
@@ -14,13 +17,11 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 
-/// One over NAT from 192.0.2.25:25 to 10.0.1.10 and 10.0.1.11; `settings` stand in it, `of_server` in its first server.
-std::string virtual_server(const std::string& settings, const std::string& of_server = "") {
+/// One over NAT from 192.0.2.25:25 to 10.0.1.10, in which `settings` stand.
+std::string virtual_server(const std::string& settings) {
   return fmt::format(
-      "virtual_server 192.0.2.25 25 {{\n lb_kind NAT\n protocol TCP\n {}\n real_server 10.0.1.10 25 {{\n {}\n }}\n "
-      "real_server "
-      "10.0.1.11 25 {{\n }}\n}}\n",
-      settings, of_server);
+      "virtual_server 192.0.2.25 25 {{\n lb_kind NAT\n protocol TCP\n {}\n real_server 10.0.1.10 25 {{\n }}\n}}\n",
+      settings);
 }
 
 /// The configuration that `text` becomes. Fails the test if it becomes none.
@@ -32,75 +33,76 @@ std::vector<std::string> remarks_of(const std::string& text) {
   return imports::lines_of(import("f", text), "f");
 }
 
+/// That of a file that keepalived itself takes (tests/e2e/import_test.py).
+Config converted_file(const std::string& name) {
+  return converted(imports::read_text(SLUICE_SOURCE_ROOT "/tests/config/keepalived/" + name));
+}
+
 TEST(KeepalivedImport, ConvertsAsItDid) {
-  imports::expect_golden("keepalived", "relay.conf", import);
+  for (const char* name : {"relay.conf", "direct.conf"}) imports::expect_golden("keepalived", name, import);
 }
 
 TEST(KeepalivedImport, TakesTheSchedulerThatIsMostLikeIpvs) {
-  struct {
-    const char* settings;
-    Scheduler scheduler;
-    HashOn hash_on;
-  } const cases[] = {
-      {"", Scheduler::kLeastConn, HashOn::kConnection},
-      {"lb_algo rr", Scheduler::kWrr, HashOn::kConnection},
-      {"lvs_sched wrr", Scheduler::kWrr, HashOn::kConnection},
-      {"lb_algo lc", Scheduler::kLeastConn, HashOn::kConnection},
-      {"lb_algo sed", Scheduler::kLeastConn, HashOn::kConnection},
-      {"lb_algo lblcr", Scheduler::kLeastConn, HashOn::kConnection},
-      {"lb_algo sh", Scheduler::kMaglev, HashOn::kClient},
-      {"lb_algo mh\n mh-port", Scheduler::kMaglev, HashOn::kConnection},
-      {"lb_algo wrr\n persistence_timeout", Scheduler::kMaglev, HashOn::kClient},
-      {"lb_algo wlc\n persistence_timeout 50\n persistence_granularity 255.255.255.0", Scheduler::kMaglev,
-       HashOn::kClientPrefix},
+  const std::pair<Scheduler, HashOn> wanted[] = {
+      {Scheduler::kLeastConn, HashOn::kConnection},  // none: wlc
+      {Scheduler::kWrr, HashOn::kConnection},        // rr
+      {Scheduler::kWrr, HashOn::kConnection},        // wrr, by its other keyword
+      {Scheduler::kLeastConn, HashOn::kConnection},  // lc
+      {Scheduler::kLeastConn, HashOn::kConnection},  // sed
+      {Scheduler::kLeastConn, HashOn::kConnection},  // lblcr
+      {Scheduler::kMaglev, HashOn::kClient},         // sh
+      {Scheduler::kMaglev, HashOn::kConnection},     // mh with mh-port
+      {Scheduler::kMaglev, HashOn::kClient},         // wrr with persistence
+      {Scheduler::kMaglev, HashOn::kClientPrefix},   // and its granularity
   };
-  for (const auto& each : cases) {
-    SCOPED_TRACE(each.settings);
-    const Config config = converted(virtual_server(each.settings));
-    ASSERT_EQ(config.services.size(), 1U);
-    EXPECT_EQ(config.services[0].scheduler, each.scheduler);
-    EXPECT_EQ(config.services[0].hash_on, each.hash_on);
+  const Config config = converted_file("schedulers.conf");
+  ASSERT_EQ(config.services.size(), std::size(wanted));
+  for (size_t i = 0; i < std::size(wanted); i++) {
+    SCOPED_TRACE(config.services[i].name);
+    EXPECT_EQ(config.services[i].scheduler, wanted[i].first);
+    EXPECT_EQ(config.services[i].hash_on, wanted[i].second);
   }
 }
 
 TEST(KeepalivedImport, WeighsServersAsItsSchedulerDoes) {
-  const auto weights = [](const std::string& settings, const std::string& of_server) {
+  const Config config = converted_file("weights.conf");
+  const auto weights = [&](size_t pool) {
     std::vector<uint32_t> out;
-    const Config config = converted(virtual_server(settings, of_server));
-    for (const Backend& backend : config.pools.at(0).backends) out.push_back(backend.weight);
+    for (const Backend& backend : config.pools.at(pool).backends) out.push_back(backend.weight);
     return out;
   };
-  EXPECT_EQ(weights("lb_algo wrr", "weight 3"), (std::vector<uint32_t>{3, 1})) << "who has none has 1";
-  EXPECT_EQ(weights("lb_algo rr", "weight 3"), (std::vector<uint32_t>{100, 100})) << "rr knows none";
-  EXPECT_EQ(weights("lb_algo rr", "weight 0"), (std::vector<uint32_t>{0, 1})) << "but that";
-  const Config failover = converted(virtual_server("lb_algo fo", "weight 3"));
-  EXPECT_EQ(failover.pools.at(0).backends.at(0).tier, 0U);
-  EXPECT_EQ(failover.pools.at(0).backends.at(1).tier, 1U);
+  EXPECT_EQ(weights(0), (std::vector<uint32_t>{3, 1})) << "wrr: who has none has 1";
+  EXPECT_EQ(weights(1), (std::vector<uint32_t>{100, 100})) << "rr knows none";
+  EXPECT_EQ(weights(2), (std::vector<uint32_t>{0, 1})) << "but 0";
+  EXPECT_EQ(config.pools.at(3).backends.at(0).tier, 0U) << "fo";
+  EXPECT_EQ(config.pools.at(3).backends.at(1).tier, 1U);
 }
 
 TEST(KeepalivedImport, TakesChecksWithTheirTimes) {
-  Config config = converted(
-      virtual_server("delay_loop 10", "SMTP_CHECK {\n connect_timeout 2.5\n retry 3\n helo_name me.example\n }"));
-  ASSERT_EQ(config.checks.size(), 1U);
+  const Config config = converted_file("checks.conf");
+  ASSERT_EQ(config.checks.size(), 2U) << "the third has none";
   EXPECT_EQ(config.checks[0].type, CheckType::kEhlo);
   EXPECT_EQ(config.checks[0].helo, "me.example");
   EXPECT_EQ(config.checks[0].interval, std::chrono::seconds(10));
   EXPECT_EQ(config.checks[0].fast_interval, std::chrono::seconds(1));
   EXPECT_EQ(config.checks[0].connect_timeout, std::chrono::milliseconds(2500));
   EXPECT_EQ(config.checks[0].fall, 4U) << "the first failure, and three more";
-  config = converted(virtual_server("", "delay_loop 7\n TCP_CHECK {\n connect_port 2525\n }"));
-  EXPECT_EQ(config.checks[0].type, CheckType::kTcp);
-  EXPECT_EQ(config.checks[0].port, 2525);
-  EXPECT_EQ(config.checks[0].interval, std::chrono::seconds(7));
-  EXPECT_EQ(config.checks[0].fall, 2U);
-  EXPECT_TRUE(converted(virtual_server("")).checks.empty());
+  EXPECT_EQ(config.checks[1].type, CheckType::kTcp);
+  EXPECT_EQ(config.checks[1].port, 2525);
+  EXPECT_EQ(config.checks[1].interval, std::chrono::seconds(7));
+  EXPECT_EQ(config.checks[1].fall, 2U);
   EXPECT_THAT(remarks_of(virtual_server("")), Contains(HasSubstr("no server is checked")));
 }
 
+TEST(KeepalivedImport, TakesTheWayOfAnswersFromItsKind) {
+  const Config config = converted_file("direct.conf");
+  ASSERT_EQ(config.services.size(), 2U);
+  EXPECT_EQ(config.services[0].forwarding, Forwarding::kDsr);
+  EXPECT_EQ(config.services[1].forwarding, Forwarding::kIpip);
+}
+
 TEST(KeepalivedImport, ReadsBracesAndQuotesWhereverTheyStand) {
-  const Config config = converted(
-      "virtual_server 192.0.2.25 25\n{ lb_kind NAT\n real_server 10.0.1.10 25 { weight 1 ! a remark\n"
-      "SMTP_CHECK { helo_name \"me.example\" } } # another\n}");
+  const Config config = converted_file("braces.conf");
   ASSERT_EQ(config.services.size(), 1U);
   EXPECT_EQ(config.checks.at(0).helo, "me.example");
 }

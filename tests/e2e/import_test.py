@@ -4,9 +4,10 @@ import pathlib
 import re
 import subprocess
 
+import pytest
+
 from lab.balancer import EXAMPLE, programs
 from lab.network import VIP4
-from lab.shell import run
 
 HAPROXY = f"""
 defaults
@@ -72,14 +73,26 @@ virtual_server {VIP4} 25 {{
     }}
 }}
 """
-RELAY_CONF = pathlib.Path(__file__).resolve().parents[1] / "config" / "keepalived" / "relay.conf"
+KNOWN = sorted((pathlib.Path(__file__).resolve().parents[1] / "config" / "keepalived").glob("*.conf"))
+
+
+def keepalived_says(path):
+    """What keepalived itself has to say of a file, but for the scheduler that it takes where none is named: the import takes it, too."""
+    done = subprocess.run(["keepalived", "-t", "-f", path], text=True, capture_output=True, timeout=60)
+    return [line for line in (done.stdout + done.stderr).splitlines() if line and "no scheduler set, setting default 'wlc'" not in line]
+
+
+@pytest.mark.parametrize("path", KNOWN, ids=lambda path: path.stem)
+def test_keepalived_itself_takes_what_the_import_is_tested_with(path, tmp_path):
+    assert keepalived_says(path) == []
+    (tmp_path / "wrong.conf").write_text(path.read_text().replace("lb_kind", "lb_kin", 1))
+    assert keepalived_says(tmp_path / "wrong.conf") != []
 
 
 def test_a_file_of_keepalived_carries_mail_to_the_same_servers(lab):
     path = lab.directory / "keepalived.conf"
     path.write_text(KEEPALIVED)
-    for known in (path, RELAY_CONF):
-        run("keepalived", "-t", "-f", known)  # keepalived itself takes what is imported here
+    assert keepalived_says(path) == []
     done = convert(path, "keepalived")
     assert done.returncode == 0, done.stderr
     (lab.directory / "sluice.cfg").write_text(with_devices(done.stdout))
