@@ -47,13 +47,13 @@ std::string why_blocked(const ApiContext& context, const Address& address) {
   if (context.sources == nullptr || context.sources->list() == nullptr) return "";
   const auto& refused = context.sources->refused();
   if (!context.sources->list()->contains(source) && (refused == nullptr || !refused->contains(source))) return "";
-  const auto by = context.sources->what_blocks({source, 128}, 1);
-  if (by.empty()) return "its source is blocked";  // no longer, from the next list on
-  const auto& first = by.front();
-  return fmt::format("its source is blocked: {} {}", first.prefix.to_string(),
-                     first.by_hand    ? "by hand"
-                     : first.offender ? "for " + std::string(name_of(first.offender->offence))
-                                      : "in " + context.sources->config().block_file);
+  const auto by = context.sources->longest_block(source);
+  if (!by) return "its source is blocked";  // no longer, from the next list on
+  return fmt::format("its source is blocked: {} {}", by->prefix.to_string(),
+                     by->by_hand        ? "by hand"
+                     : by->on_all_nodes ? "on all nodes"
+                     : by->offender     ? "for " + std::string(name_of(by->offender->offence))
+                                        : "in " + context.sources->config().block_file);
 }
 
 /// Why this source is at a limit of the service; "" if it is not.

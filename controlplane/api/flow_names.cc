@@ -26,9 +26,12 @@ constexpr std::array<std::string_view, 13> kDue{"commands", "greeting", "ehlo", 
                                                 "quit",     "commands", "commands"};
 static_assert(kDue.size() == static_cast<size_t>(kLastSmtpCommand) + 1);
 
-constexpr std::array<std::string_view, 5> kRules{"by the table's entry for this connection",
+constexpr std::array<std::string_view, 6> kRules{"by the table's entry for this connection",
                                                  "by an entry after the one for this connection: that is not usable",
-                                                 "in turn", "the less loaded of two", "by the table, in mid-stream"};
+                                                 "in turn",
+                                                 "the less loaded of two",
+                                                 "by the table, in mid-stream",
+                                                 "as another node has told, in mid-stream"};
 static_assert(kRules.size() == static_cast<size_t>(channel::PlacedBy::kCount));
 
 template <size_t kSize>

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <boost/asio/post.hpp>
+#include <iterator>
 #include <utility>
 
 #include "controlplane/base/kept_state.h"
@@ -19,12 +21,56 @@ constexpr size_t kSmall = 4096;                  // so many prefixes are put tog
 constexpr int kOffendersShare = 20;              // of the time, at most one part goes into what follows from offenders
 constexpr std::string_view kCopyHead = "# of ";  // the path that the copy was made from, on its first line
 
+Sources::Prefixes sorted(Sources::Prefixes prefixes) {
+  std::ranges::sort(prefixes);
+  return prefixes;
+}
+
+/// `address` without its bits behind the first so many.
+config::IpAddress begin_of(config::IpAddress address, uint8_t bits) {
+  for (size_t i = 0; i < address.bytes.size(); i++) {
+    const size_t kept = std::clamp<size_t>(bits, 8 * i, 8 * i + 8) - 8 * i;
+    address.bytes[i] &= static_cast<uint8_t>(0xff00U >> kept);
+  }
+  return address;
+}
+
+/// In how many bits two addresses begin alike.
+uint8_t common_bits(const config::IpAddress& a, const config::IpAddress& b) {
+  const auto [here, there] = std::ranges::mismatch(a.bytes, b.bytes);
+  if (here == a.bytes.end()) return 128;
+  const auto same = static_cast<int>(here - a.bytes.begin());
+  return static_cast<uint8_t>(8 * same + std::countl_zero(static_cast<uint8_t>(*here ^ *there)));
+}
+
+/// The longest of some prefixes that holds an address; null: none does. `last(prefix)` is the greatest of them that is
+/// not greater than `prefix`, or null: by address first, then by length. What holds the address and is less than
+/// another that does not holds that one's address too, and is no longer than what the two addresses have in common.
+template <typename Last>
+const config::IpPrefix* longest_of(const config::IpAddress& source, Last last) {
+  config::IpPrefix sought{source, 128};
+  for (;;) {
+    const config::IpPrefix* found = last(sought);
+    if (found == nullptr || found->contains({source, 128})) return found;
+    const uint8_t common = common_bits(found->address, source);
+    sought = {begin_of(source, common), common};
+  }
+}
+
+template <typename Entries>
+const config::IpPrefix* longest_in(const config::IpAddress& source, const Entries& entries) {
+  return longest_of(source, [&](const config::IpPrefix& prefix) {
+    const auto next = entries.upper_bound(prefix);
+    return next == entries.begin() ? nullptr : &std::prev(next)->first;
+  });
+}
+
 /// What was good the last time, if it was of the same file.
 std::optional<Sources::Prefixes> copy_of(const std::string& path, const std::string& copy_path) {
   const auto text = read_regular_file(copy_path);
   if (!text || !text->starts_with(std::string(kCopyHead) + path + "\n")) return std::nullopt;
   auto prefixes = block_list_from(*text, copy_path);
-  return prefixes ? std::optional(std::move(*prefixes)) : std::nullopt;
+  return prefixes ? std::optional(sorted(std::move(*prefixes))) : std::nullopt;
 }
 
 }  // namespace
@@ -174,7 +220,7 @@ Sources::Done Sources::carry_out(const Job& job) {
     const auto text = read_regular_file(job.read);
     auto prefixes = text ? block_list_from(*text, job.read) : std::unexpected(text.error());
     if (prefixes) {
-      out.file = std::make_shared<Prefixes>(std::move(*prefixes));
+      out.file = std::make_shared<Prefixes>(sorted(std::move(*prefixes)));
       const auto kept = save_state(job.copy_path, std::string(kCopyHead) + job.read + "\n" + *text);
       if (!kept) out.copy_fault = kept.error();
     } else {
@@ -220,6 +266,31 @@ void Sources::finish(Done done) {
   }
   if (!is_starting_) changed_();
   if (is_due_) begin();
+}
+
+std::string_view name_of(const BlockedBy& by) {
+  if (by.on_all_nodes) return "fleet";
+  if (by.offender) return name_of(by.offender->offence);
+  return by.by_hand ? "hand" : "file";
+}
+
+std::optional<BlockedBy> Sources::longest_block(const config::IpAddress& source) const {
+  std::optional<BlockedBy> out;
+  const auto is_longer = [&](const config::IpPrefix* prefix) {
+    return prefix != nullptr && (!out || prefix->bits > out->prefix.bits);
+  };
+  if (const auto* found = longest_in(source, blocks_.entries()); is_longer(found))
+    out = {*found, blocks_.entries().at(*found), {}, {}};
+  if (const auto* found = longest_in(source, fleet_blocks_.entries()); is_longer(found))
+    out = {*found, {}, {}, fleet_blocks_.entries().at(*found)};
+  if (const auto* found = longest_in(source, offenders_.entries()); is_longer(found))
+    out = {*found, {}, offenders_.entries().at(*found), {}};
+  const auto in_file = [&](const config::IpPrefix& prefix) {
+    const auto next = std::ranges::upper_bound(*file_, prefix);
+    return next == file_->begin() ? nullptr : &*std::prev(next);
+  };
+  if (const auto* found = longest_of(source, in_file); is_longer(found)) out = {*found, {}, {}, {}};
+  return out;
 }
 
 bool Sources::is_exempt(const config::IpPrefix& prefix) const {

@@ -37,6 +37,9 @@ struct BlockedBy {
   std::optional<FleetBlock> on_all_nodes;  // none of the three: the file
 };
 
+/// "hand", "fleet", "file", or the offence.
+std::string_view name_of(const BlockedBy& by);
+
 class Sources {
  public:
   using Prefixes = std::vector<config::IpPrefix>;
@@ -76,6 +79,8 @@ class Sources {
 
   /// What blocks `prefix` or a part of it, at most `most`: the longest of those that hold all of it first.
   std::vector<BlockedBy> what_blocks(const config::IpPrefix& prefix, size_t most) const;
+  /// What blocks a source, the longest prefix that does: some hundred comparisons, however many prefixes there are.
+  std::optional<BlockedBy> longest_block(const config::IpAddress& source) const;
   /// Whether sources.allow exempts all of it.
   bool is_exempt(const config::IpPrefix& prefix) const;
 
@@ -106,8 +111,8 @@ class Sources {
   std::string offenders_path_;
   std::string offenders_fault_;  // why they could not be kept the last time; "" = they were
   config::Sources config_;
-  std::shared_ptr<const Prefixes> file_ = std::make_shared<Prefixes>();
-  std::optional<FileStamp> stamp_;  // of the file when it was read
+  std::shared_ptr<const Prefixes> file_ = std::make_shared<Prefixes>();  // in ascending order
+  std::optional<FileStamp> stamp_;                                       // of the file when it was read
   std::optional<SystemTime> file_loaded_;
   std::string file_fault_;
   std::shared_ptr<const SourceList> list_;

@@ -7,7 +7,9 @@
 const SESSIONS_SHOWN = 50;
 const SESSIONS_KEPT = 20000;  // by control
 
-const sessionEnd = (one) => `${one.end}${one.by ? ` by ${one.by}` : ""}${one.cause ? `: ${one.cause.replaceAll("_", " ")}` : ""}`;
+const sessionEnd = (one) => [
+  one.end, one.by && `by ${one.by}`, one.cause && `: ${one.cause.replaceAll("_", " ")}`, one.limit,
+  one.blocked_prefix && `${one.blocked_prefix} by ${one.blocked_by.replaceAll("_", " ")}`].filter(Boolean).join(" ").replace(" :", ":");
 const refusalWords = (last) => `${last.code}${last.enhanced ? ` ${last.enhanced}` : ""} to ${last.step}`;
 const dialogueWords = (one) => [one.greeting && `greeted ${one.greeting}`, one.furthest && `came to ${one.furthest}`].filter(Boolean).join(", ");
 const messageWords = (one) => one.messages ? `${count(one.messages.accepted)} accepted` : "";

@@ -105,10 +105,16 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       sampler_(io, model_, channel_),
       flows_(io, channel_),
       inspections_(io, channel_, config_.runtime_directory()),
-      records_(io, model_, channel_, journal_, config_.instance,
-               [this](const KnownSession& session) {
-                 sources_.see(session.record, session.service ? session.service->name : std::string());
-               }),
+      records_(
+          io, model_, channel_, journal_, config_.instance,
+          [this](const KnownSession& session) {
+            sources_.see(session.record, session.service ? session.service->name : std::string());
+          },
+          [this](const Address& source) -> std::shared_ptr<const BlockNames> {
+            const auto by = sources_.longest_block(config::IpAddress{source.bytes});
+            if (!by) return nullptr;
+            return std::make_shared<const BlockNames>(by->prefix.to_string(), std::string(name_of(*by)));
+          }),
       turns_(io.get_executor(), [this] { return model_.composition(); }),
       api_{config_, model_, channel_, journal_, dataplane_, journal_.now(), &sampler_.history(), &prober_, [this] {
              something_changed();

@@ -31,10 +31,10 @@ struct IpfixFields {
   uint16_t greeting, accepted, temporary, permanent, last_refusal;
   uint8_t protocol, end_reason;
   uint8_t failed, established;  // 1 = true, 2 = false (RFC 7011 section 6.1.5)
-  uint8_t again_up, again_down;
-  std::array<uint8_t, 2> padding;
+  uint8_t again_up, again_down, limit;
+  std::array<uint8_t, 1> padding;
   fbVarfield_t node, service, pool, backend, end, by, cause, furthest, last_refusal_step, last_refusal_enhanced;
-  fbVarfield_t server_name, tls_offered, ja4;
+  fbVarfield_t server_name, tls_offered, ja4, blocked_prefix, blocked_by;
 };
 
 struct IpfixField {
@@ -70,7 +70,8 @@ inline constexpr std::array kFields{std::to_array<IpfixField>({
     {"sessionEstablished", 1, 0},
     {"sentAgainByClient", 1, 0},
     {"sentAgainByServer", 1, 0},
-    {"paddingOctets", 2, kOnlyInternal},
+    {"sessionLimit", 1, 0},
+    {"paddingOctets", 1, kOnlyInternal},
     {"nodeName", 0, 0},
     {"serviceName", 0, 0},
     {"poolName", 0, 0},
@@ -84,6 +85,8 @@ inline constexpr std::array kFields{std::to_array<IpfixField>({
     {"tlsServerName", 0, 0},
     {"tlsVersionOffered", 0, 0},
     {"tlsClientJa4", 0, 0},
+    {"sessionBlockedPrefix", 0, 0},
+    {"sessionBlockedBy", 0, 0},
 })};
 
 /// How many bytes libfixbuf takes a record to have.
@@ -125,6 +128,9 @@ inline constexpr std::array kElements{std::to_array<IpfixElement>({
     {"tlsServerName", 21, FB_IE_VARLEN, FB_STRING},
     {"tlsVersionOffered", 22, FB_IE_VARLEN, FB_STRING},
     {"tlsClientJa4", 23, FB_IE_VARLEN, FB_STRING},
+    {"sessionLimit", 24, 1, FB_UINT_8},
+    {"sessionBlockedPrefix", 25, FB_IE_VARLEN, FB_STRING},
+    {"sessionBlockedBy", 26, FB_IE_VARLEN, FB_STRING},
 })};
 
 }  // namespace sluice::control

@@ -226,6 +226,11 @@ void IpfixExport::set_fields(IpfixFields& out, const KnownSession& session, cons
   out.end = text_field(end_word(record));
   out.by = text_field(by_word(record));
   out.cause = text_field(cause_word(record));
+  out.limit = limit_number(record);
+  if (session.block != nullptr) {
+    out.blocked_prefix = text_field(session.block->prefix);
+    out.blocked_by = text_field(session.block->by);
+  }
   out.furthest = text_field(furthest_word(notes));
   enhanced_ = enhanced_code(last);
   out.last_refusal_enhanced = text_field(enhanced_);

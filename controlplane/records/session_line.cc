@@ -62,10 +62,16 @@ void add_times(JsonMembers& out, const SessionRecord& record, int64_t wall_offse
   if (record.notes.greeting_code != 0) out.number("greeting_ms", record.notes.greeted_after_ms);
 }
 
-void add_end(JsonMembers& out, const SessionRecord& record) {
+void add_end(JsonMembers& out, const KnownSession& session) {
+  const SessionRecord& record = session.record;
   out.text("end", end_word(record));
   if (const auto by = by_word(record); !by.empty()) out.text("by", by);
   if (const auto cause = cause_word(record); !cause.empty()) out.text("cause", cause);
+  if (const uint8_t limit = limit_number(record); limit != 0) out.number("limit", limit);
+  if (session.block != nullptr) {
+    out.text("blocked_prefix", session.block->prefix);
+    out.text("blocked_by", session.block->by);
+  }
   out.truth("failed", went_wrong(record));
   out.truth("established", has(record, channel::kSessionEstablished));
   if (has(record, channel::kSessionAdopted)) out.truth("adopted", true);
@@ -149,7 +155,7 @@ void append_json(fmt::memory_buffer& out, const KnownSession& session, const Lin
   if (const auto rule = rule_word(record); !rule.empty()) members.text("placed_by", rule);
   add_times(members, record, style.wall_offset_ms);
   add_packets(members, record);
-  add_end(members, record);
+  add_end(members, session);
   if (has(record, channel::kSessionWatched)) add_dialogue(members, session);
   if (style.share < 1 && !went_wrong(record)) members.share("share", style.share);
   members.close();

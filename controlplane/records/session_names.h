@@ -30,6 +30,12 @@ struct BackendNames {
   uint16_t port = 0;
 };
 
+/// What a source was blocked by.
+struct BlockNames {
+  std::string prefix;  // with its length
+  std::string by;      // as `sluicectl blocked` says it
+};
+
 /// A record with names, and what its client said when it began TLS; null where that is not known.
 struct KnownSession {
   channel::SessionRecord record;
@@ -37,6 +43,7 @@ struct KnownSession {
   std::shared_ptr<const ServiceNames> service;
   std::shared_ptr<const BackendNames> backend;
   std::shared_ptr<const ClientHello> hello;
+  std::shared_ptr<const BlockNames> block;  // of those that were refused for it, where it is still known
 };
 
 class SessionNames {

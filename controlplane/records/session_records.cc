@@ -47,13 +47,14 @@ bool SessionFilter::matches(const channel::SessionRecord& record) const {
 }
 
 SessionRecords::SessionRecords(boost::asio::io_context& io, const Model& model, const ChannelClient& channel,
-                               Journal& journal, std::string node, Watcher watcher)
+                               Journal& journal, std::string node, Watcher watcher, WhatBlocks what_blocks)
     : journal_(journal),
       channel_(channel),
       node_(std::move(node)),
       names_(model, channel),
       timer_(io),
       watcher_(std::move(watcher)),
+      what_blocks_(std::move(what_blocks)),
       writer_(node_, [this, &io, alive = std::weak_ptr(alive_)](const std::string& fault, uint64_t lost) {
         boost::asio::post(io, [this, alive, fault, lost] {
           if (!alive.expired()) on_output(fault, lost);
@@ -93,6 +94,7 @@ bool SessionRecords::drain() {
   if (!any_ended) return any_hello;
   for (KnownSession& session : batch->sessions) {
     if (has(session.record, channel::kSessionTlsBegun)) session.hello = hellos_.of(session.worker, session.record);
+    if (what_blocks_ && was_blocked(session.record)) session.block = what_blocks_(session.record.client.address);
   }
   if (watcher_) {
     for (const KnownSession& session : batch->sessions) watcher_(session);
@@ -110,7 +112,7 @@ bool SessionRecords::take_sessions(const ChannelMapping& mapping, SessionBatch& 
     };
     take_all<channel::SessionRecord>(channel::kSessionRingEntries, take, [&](const channel::SessionRecord& record) {
       batch.sessions.push_back({record, worker, names_.service(worker, record.service),
-                                names_.backend(worker, record.backend, record.backend_generation), nullptr});
+                                names_.backend(worker, record.backend, record.backend_generation), nullptr, nullptr});
     });
   }
   return !batch.sessions.empty();

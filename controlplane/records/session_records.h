@@ -34,9 +34,11 @@ class SessionRecords {
 
   /// Is shown each session when it has ended.
   using Watcher = std::function<void(const KnownSession&)>;
+  /// What blocks a source now; null: nothing.
+  using WhatBlocks = std::function<std::shared_ptr<const BlockNames>(const Address& source)>;
 
   SessionRecords(boost::asio::io_context& io, const Model& model, const ChannelClient& channel, Journal& journal,
-                 std::string node, Watcher watcher = {});
+                 std::string node, Watcher watcher = {}, WhatBlocks what_blocks = {});
 
   void follow(const config::Records& config);
   void start() {
@@ -79,6 +81,7 @@ class SessionRecords {
   Hellos hellos_;
   boost::asio::steady_timer timer_;
   Watcher watcher_;
+  WhatBlocks what_blocks_;
   std::chrono::milliseconds pause_{};
   bool running_ = false;
   std::deque<std::shared_ptr<const SessionBatch>> kept_;

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "dataplane/contract/counters.h"
+#include "dataplane/contract/limits.h"
 
 namespace sluice::control {
 
@@ -20,7 +21,8 @@ constexpr std::array<std::string_view, static_cast<size_t>(SessionEnd::kCount)> 
 constexpr std::array<std::string_view, static_cast<size_t>(channel::SessionParty::kCount)> kParties{
     "", "client", "server", "balancer"};
 constexpr std::array<std::string_view, static_cast<size_t>(channel::PlacedBy::kCount)> kRules{
-    "table", "table_further", "turn", "load", "adopted"};
+    "table", "table_further", "turn", "load", "adopted", "peer"};
+constexpr std::string_view kSourceLimit = "source_limit";
 /// In the order of SmtpStep.
 constexpr std::array<std::string_view, static_cast<size_t>(channel::SmtpStep::kCount)> kSteps{
     "connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "message", "other", "other"};
@@ -51,6 +53,11 @@ std::string_view by_word(const SessionRecord& record) {
   return by < kParties.size() ? kParties[by] : "";
 }
 
+bool was_blocked(const SessionRecord& record) {
+  return record.end == SessionEnd::kRefused &&
+         static_cast<channel::Counter>(record.cause) == channel::Counter::kDropPolicy;
+}
+
 std::string_view cause_word(const SessionRecord& record) {
   if (record.end != SessionEnd::kCut && record.end != SessionEnd::kRefused) return "";
   using channel::Counter;
@@ -65,7 +72,7 @@ std::string_view cause_word(const SessionRecord& record) {
       return "blocked";
     case Counter::kDropLimited:
     case Counter::kFlowsCutLimit:
-      return "source_limit";
+      return kSourceLimit;
     case Counter::kDropNoBackend:
       return "no_backend";
     case Counter::kDropBackendLimit:
@@ -83,6 +90,10 @@ std::string_view cause_word(const SessionRecord& record) {
     default:
       return record.cause < channel::kCounterCount ? channel::kCounterInfo[record.cause].name : "unknown";
   }
+}
+
+uint8_t limit_number(const SessionRecord& record) {
+  return cause_word(record) == kSourceLimit && record.limit <= channel::kMaxLimits ? record.limit : uint8_t{0};
 }
 
 std::string_view rule_word(const SessionRecord& record) {

@@ -22,6 +22,10 @@ std::string_view end_word(const channel::SessionRecord& record);
 std::string_view by_word(const channel::SessionRecord& record);
 /// Why we cut or refused it.
 std::string_view cause_word(const channel::SessionRecord& record);
+/// Whether it was refused because its source is blocked.
+bool was_blocked(const channel::SessionRecord& record);
+/// Which rule of sources.limits it was over, from 1 on, as metrics say it; 0: none.
+uint8_t limit_number(const channel::SessionRecord& record);
 std::string_view rule_word(const channel::SessionRecord& record);
 std::string_view furthest_word(const channel::SessionNotes& notes);
 /// `step`: a channel::SmtpStep.

@@ -145,7 +145,7 @@ struct alignas(64) SessionRecord {
   bool one_way;    // the server's packets went past us
   uint16_t cause;  // Counter
   bool removed;    // cut because control withdrew the backend, not because it died
-  uint8_t reserved;
+  uint8_t limit;   // of kDropLimited and kFlowsCutLimit: number of the rule in LimitRules, from 1 on; else 0
   SessionNotes notes;
 };
 

@@ -36,6 +36,7 @@ enum class PlacedBy : uint8_t {
   kTurn,          // wrr
   kLoad,          // least_conn
   kAdopted,       // met in mid-stream: by the table
+  kPeer,          // met in mid-stream: where another node has told that it is
   kCount
 };
 

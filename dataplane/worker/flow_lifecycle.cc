@@ -134,6 +134,7 @@ void FlowLifecycle::set_state(Flow& flow, TcpState state) noexcept {
       limits_.close(flow);
     } else if (!limits_.open(flow, flow.state != TcpState::kAdopted)) {
       over_limit_ = flows_.index_of(flow);
+      over_limit_by_ = limits_.refused_by();
     }
   }
   flow.state = state;
@@ -199,7 +200,8 @@ void FlowLifecycle::end_by_us(FlowIndex index, channel::SessionEnd how, Counter 
   Flow& flow = flows_[index];
   counters_.count(cause);
   if (state_.is_current(flow)) resets_.to_backend(flow);
-  records_.end(index, how, channel::SessionParty::kBalancer, cause);
+  const uint8_t limit = cause == Counter::kFlowsCutLimit ? over_limit_by_ : uint8_t{0};
+  records_.end(index, how, channel::SessionParty::kBalancer, cause, limit);
   set_state(flow, TcpState::kReset);
   flow.flags |= kFlowCut;
   flow.deadline_ms = deadline_ms;

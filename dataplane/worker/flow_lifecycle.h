@@ -84,6 +84,7 @@ class FlowLifecycle {
   SourceLimits& limits_;
   KnownClients& known_;
   FlowIndex over_limit_ = kNoFlow;
+  uint8_t over_limit_by_ = 0;  // the rule, as SourceLimits::refused_by() says
   EmbryonicRing ring_;
   DisplacedHandshakes displaced_;
 };

@@ -197,7 +197,7 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   if (told) resume(index, as);
   flow.client_next = packet.ack - flow.proxy_bytes;
   flow.server_next = as.is_asked() ? as.splice->sequence + 1 : flow.server_next + flows_.server_shift(flow);
-  parts_.lifecycle.begin(index, false, channel::PlacedBy::kAdopted);
+  parts_.lifecycle.begin(index, false, told ? channel::PlacedBy::kPeer : channel::PlacedBy::kAdopted);
   if (as.is_asked()) parts_.lifecycle.set_state(flow, TcpState::kSynSent);  // the packet is the answer to that
   if (told) parts_.lifecycle.tell(index);  // where the client's packets go, the server's answer is waited for
   burst.flow[i] = index;
@@ -266,7 +266,7 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
   Flow& flow = flows_[index];
   parts_.proxy.prepare(flow, opening || recalled);
   if (told) resume(index, told);
-  const channel::PlacedBy rule = told ? channel::PlacedBy::kAdopted : parts_.placement.rule();
+  const channel::PlacedBy rule = told ? channel::PlacedBy::kPeer : parts_.placement.rule();
   parts_.lifecycle.begin(index, opening, recalled ? channel::PlacedBy::kCount : rule);
   if (recalled) revive(flow);
   burst.flow[i] = index;
@@ -364,7 +364,7 @@ void NewFlows::refuse(Burst& burst, uint32_t i, channel::ServiceId service_id, C
 
 void NewFlows::refuse_over_limit(Burst& burst, uint32_t i, channel::ServiceId service_id,
                                  channel::LimitAction action) noexcept {
-  parts_.records.refuse(burst.packet[i], service_id, Counter::kDropLimited);
+  parts_.records.refuse(burst.packet[i], service_id, Counter::kDropLimited, parts_.limits.refused_by());
   switch (action) {
     case channel::LimitAction::k421:
       return parts_.responder.answer_syn(burst, i, Counter::kDropLimited);

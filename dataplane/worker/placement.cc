@@ -111,7 +111,10 @@ channel::PlacedBy Placement::explain(const Flow& flow, const Packet& packet) con
   using channel::PlacedBy;
   const Service& service = state_.service(flow.service);
   const BackendTable& table = state_.table(state_.table_of(flow.service, flow.client));
-  if (!is_opening(packet)) return PlacedBy::kAdopted;
+  if (!is_opening(packet)) {
+    const auto noted = static_cast<PlacedBy>(flows_.notes()[flows_.index_of(flow)].placed_by());
+    return noted == PlacedBy::kPeer ? noted : PlacedBy::kAdopted;
+  }
   if (service.scheduler == channel::Scheduler::kWrr) return PlacedBy::kTurn;
   if (service.scheduler == channel::Scheduler::kLeastConn) return PlacedBy::kLoad;
   const bool by_source =

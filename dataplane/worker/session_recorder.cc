@@ -44,7 +44,7 @@ void SessionRecorder::note_state(const Flow& flow, TcpState state) noexcept {
   }
 }
 
-void SessionRecorder::end(FlowIndex index, SessionEnd how, SessionParty by, Counter cause) noexcept {
+void SessionRecorder::end(FlowIndex index, SessionEnd how, SessionParty by, Counter cause, uint8_t limit) noexcept {
   channel::SessionNotes& notes = flows_.notes()[index];
   const uint32_t flags = notes.flags;
   if ((flags & channel::kSessionRecorded) != 0) return;
@@ -56,6 +56,7 @@ void SessionRecorder::end(FlowIndex index, SessionEnd how, SessionParty by, Coun
     record->end = how;
     record->by = how != SessionEnd::kClosed ? by : first_to_close(flags);
     record->cause = static_cast<uint16_t>(cause);
+    record->limit = limit;
     put();
   }
   notes.flags = flags | channel::kSessionRecorded;
@@ -78,7 +79,7 @@ void SessionRecorder::write(channel::SessionRecord& record, const Flow& flow) co
                    (state_.backend(flow.backend).flags & channel::kBackendCut) != 0;
 }
 
-void SessionRecorder::refuse(const Packet& packet, channel::ServiceId service, Counter cause) noexcept {
+void SessionRecorder::refuse(const Packet& packet, channel::ServiceId service, Counter cause, uint8_t limit) noexcept {
   if (!may_tell_unfinished()) return;
   channel::SessionRecord* const record = take_room();
   if (record == nullptr) return;
@@ -90,6 +91,7 @@ void SessionRecorder::refuse(const Packet& packet, channel::ServiceId service, C
   record->end = SessionEnd::kRefused;
   record->by = SessionParty::kBalancer;
   record->cause = static_cast<uint16_t>(cause);
+  record->limit = limit;
   record->notes.begun_ms = clock_.now32_ms();
   put();
 }

@@ -40,9 +40,10 @@ class SessionRecorder {
   /// Its flow goes over to `state`, which it has not yet.
   void note_state(const Flow& flow, TcpState state) noexcept;
 
-  /// It ends; `cause` says why we cut it. Only the first end of a flow is told.
-  void end(FlowIndex index, channel::SessionEnd how, channel::SessionParty by,
-           Counter cause = Counter::kCount) noexcept;
+  /// It ends; `cause` says why we cut it, and `limit` by which rule, as in SessionRecord. Only the first end of a flow
+  /// is told.
+  void end(FlowIndex index, channel::SessionEnd how, channel::SessionParty by, Counter cause = Counter::kCount,
+           uint8_t limit = 0) noexcept;
 
   /// A flow that a packet from `by` has brought to its end, if it has.
   void end_if_over(FlowIndex index, channel::SessionParty by) noexcept {
@@ -51,8 +52,8 @@ class SessionRecorder {
     if (state == TcpState::kReset) end(index, channel::SessionEnd::kReset, by);
   }
 
-  /// A new session was refused, and has no flow.
-  void refuse(const Packet& packet, channel::ServiceId service, Counter cause) noexcept;
+  /// A new session was refused, and has no flow. `limit` as above.
+  void refuse(const Packet& packet, channel::ServiceId service, Counter cause, uint8_t limit = 0) noexcept;
 
  private:
   /// Room for a record, where it is to be written; null: there is none, and that is counted.

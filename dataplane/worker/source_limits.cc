@@ -87,6 +87,7 @@ std::optional<LimitAction> SourceLimits::refuses_by(uint8_t rules, const Address
     channel::LimitCounters& counters = stats_.limits[rule];
     (verdict == LimitVerdict::kTooMany ? counters.refused_connections : counters.refused_rate)++;
     counts_.note_refused(counted);
+    refused_by_ = static_cast<uint8_t>(rule + 1);
     out = state_.sources().limits().rule[rule].action;
   });
   const bool waits_for_tls = state_.sources().limits().clients_first[service] != 0;
@@ -101,6 +102,7 @@ bool SourceLimits::open_by(uint8_t rules, const Flow& flow, bool judged) noexcep
     const LimitKey counted = key(rule, flow.client);
     if (passes && !exempt && judge(rule, counted) != LimitVerdict::kPasses) {
       passes = false;
+      refused_by_ = static_cast<uint8_t>(rule + 1);
       stats_.limits[rule].cut++;
       counts_.note_refused(counted);
     }

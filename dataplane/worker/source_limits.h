@@ -37,6 +37,9 @@ class SourceLimits {
     return refuses_by(rules, source, service);
   }
 
+  /// The rule by which somebody was last found over the limit, from 1 on; 0: nobody was.
+  uint8_t refused_by() const noexcept { return refused_by_; }
+
   /// A flow is open from now on. `judged`: it ends a handshake. False: it is over a limit.
   bool open(const Flow& flow, bool judged) noexcept {
     const uint8_t rules = rules_of(flow.service);
@@ -76,6 +79,7 @@ class SourceLimits {
   LimitCounts counts_;
   uint64_t layout_ = 0;
   FlowIndex hand_ = kNoFlow;  // behind the last: all are counted
+  uint8_t refused_by_ = 0;
   std::array<Mask, channel::kMaxLimits> mask_{};
   std::array<LimitRate, channel::kMaxLimits> rate_{};
 };

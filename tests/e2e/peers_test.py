@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions that outlive their node: two nodes tell each other of them, one is killed, and routers move its sessions."""
+import json
 import socket
 import statistics
 import struct
@@ -34,9 +35,13 @@ def fleet(lab, request):
     made.stop()
 
 
+def client_of(target):
+    return CLIENT[1 if ":" in target else 0]
+
+
 def mail(lab, fleet, target=VIP, **plan):
     plan = {"sessions": SESSIONS, "messages": 1, "timeout_s": 120, **plan}
-    return lab.mailer(client=fleet.client, target=target, sources=[CLIENT[1 if ":" in target else 0]], **plan)
+    return lab.mailer(client=fleet.client, target=target, sources=[client_of(target)], **plan)
 
 
 def wait_known(fleet, least):
@@ -62,6 +67,12 @@ def require_all_delivered(lab, mailer):
     assert lab.tally().clean, lab.tally()
 
 
+def ended_sessions(node, target):
+    """Records of sessions with a message; nothing until there are so many."""
+    shown = json.loads(node.ctl("sessions", "--json", "--limit", "2000", "--client", client_of(target)))["sessions"]
+    return shown if len(shown) >= SESSIONS else None
+
+
 @pytest.mark.parametrize("survivor, target", [(0, VIP), (1, VIP), (0, VIP6)], ids=["first", "second", "IPv6"])
 def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor, target):
     lab.start_backends()
@@ -73,6 +84,10 @@ def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor, target
     fleet.nodes[survivor].require_counter_law()
     shown = fleet.nodes[survivor].ctl("peers")
     assert f"edge{2 - survivor}" in shown and "taken over: " in shown, shown
+    records = wait_until(lambda: ended_sessions(fleet.nodes[survivor], target), 60, "records of the sessions")
+    taken_over = [record for record in records if record["placed_by"] == "peer"]
+    assert taken_over and all(record["adopted"] and record["backend"] for record in taken_over), records
+    assert {record["placed_by"] for record in records} == {"load", "peer"}, "the others began here"
 
 
 @pytest.mark.parametrize("mode, target, cookies", [(LEAST_CONN, VIP, False), (COOKIES, VIP, True), (COOKIES6, VIP6, True)],

@@ -4,9 +4,11 @@ agreement_test.py's."""
 import json
 import shutil
 import signal
+import smtplib
 import socket
 import ssl
 
+from lab import greeter
 from lab.api import within
 from lab.hello import fingerprint, hello_of
 from lab.messages import DOMAIN
@@ -16,6 +18,11 @@ from lab.shell import Service, run, wait_until
 
 V4, _ = client_addresses(0)
 BLOCKED = V4[15]
+SOURCES = ("checks:", """sources: { limits = (
+    { of = "prefix"; prefix_v4 = 24; prefix_v6 = 64; connections = 1000; action = "421"; services = []; },
+    { of = "address"; connections = 1; action = "421"; services = []; } ); };
+
+checks:""")
 
 
 def test_operators_see_sessions_as_they_end_and_why_they_were_cut_or_refused(lab, config):
@@ -40,7 +47,7 @@ def test_operators_see_sessions_as_they_end_and_why_they_were_cut_or_refused(lab
     path.write_text(text.replace(',\n      { name = "mta3"; address = "10.0.1.12"; }', ""))
     lab.balancer.ctl("reload")
     lab.balancer.ctl("block", BLOCKED)
-    wait_until(lambda: knock(lab, BLOCKED) or refused_records(directory, BLOCKED), 30, "a record of the client that was blocked")
+    wait_until(lambda: knock(lab, BLOCKED) or refused_records(directory, BLOCKED, "blocked"), 30, "a record of the client that was blocked")
     wait_until(lambda: all(read_records(directory)[V4[1], port] for port in cut), 30, "records of what was cut")
     for port in cut:
         record = read_records(directory)[V4[1], port][-1]
@@ -84,9 +91,40 @@ def test_records_say_how_clients_begin_tls(lab, config):
     assert name in shown and fingerprint(hello_of(plain, name)) in shown, shown
 
 
-def refused_records(directory, source):
+def test_records_say_which_limit_or_prefix_refused_a_client_and_how_it_authenticated(lab, config):
+    directory = lab.directory / "records"
+    directory.mkdir()
+    lab.start_greeters()
+    lab.start_balancer(config(records_setting(f"file:{directory}/sessions.jsonl"), SOURCES))
+    lab.balancer.ctl("block", BLOCKED)
+    held = lab.mailer(target=VIP4, sources=[V4[0]], sessions=1, messages=0, hold="greeted", timeout_s=90)
+    held.wait_open(1)
+    assert lab.mailer(target=VIP4, sources=[V4[0]], sessions=1, messages=0, timeout_s=5).wait().outcomes == {"refused": 1}
+    (limited,) = wait_until(lambda: refused_records(directory, V4[0], "source_limit"), 30, "a record of who was over the limit")
+    assert limited["limit"] == 2, limited
+    held.go()
+    held.wait()
+    wait_until(lambda: knock(lab, BLOCKED) or refused_records(directory, BLOCKED, "blocked"), 30, "a record of who was blocked")
+    record = refused_records(directory, BLOCKED, "blocked")[0]
+    assert (record["blocked_prefix"], record["blocked_by"]) == (f"{BLOCKED}/32", "hand"), record
+    shown = lab.balancer.ctl("sessions")
+    assert "source_limit 2" in shown and f"blocked {BLOCKED}/32 by hand" in shown, shown
+
+    def guess():
+        with smtplib.SMTP(VIP4, 587, source_address=(V4[1], 0), timeout=30) as session:
+            session.ehlo("guess")
+            codes = [session.docmd("AUTH", f"PLAIN {word}")[0] for word in ("AGEAYg==", "AGEAYw==", greeter.RIGHT)]
+            return session.sock.getsockname()[:2], codes
+    endpoint, codes = within(lab.network.clients[0], guess)
+    assert codes == [535, 535, 235]
+    (record,) = wait_until(lambda: read_records(directory)[endpoint], 30, "the record")
+    assert record["refused"] == {"auth": 2} and record["authenticated"] is True, record
+    assert record["last_refusal"] == {"step": "auth", "code": 535, "enhanced": "5.7.8"}, record
+
+
+def refused_records(directory, source, cause):
     return [record for (client, _), records in read_records(directory).items() if client == source for record in records
-            if (record["end"], record["cause"], record["established"]) == ("refused", "blocked", False)]
+            if (record["end"], record["cause"], record["established"]) == ("refused", cause, False)]
 
 
 def knock(lab, source):

@@ -9,6 +9,8 @@ Writes the count of connections it accepted to COUNT_FILE when it is told to end
     GREETER_MOODS   how it treats mail clients (the balancer's own probes are greeted as ever): JSON, remainder of the
                     connection's number by MOODS -> a greeting, "close" (without one), or "late" (greeted after LATE_S)
 
+AUTH is accepted (235) with RIGHT as initial response, and refused (535) with any other.
+
 While a file COUNT_FILE.temper exists, it says how everyone is treated: {"delay_s": 0.2, "greeting": "421 4.3.2 busy"}.
 """
 import asyncio
@@ -22,6 +24,7 @@ from .network import BALANCER_BACK
 
 MOODS = 50
 LATE_S = 10
+RIGHT = "AGEAcmlnaHQ="
 
 
 class Greeter(asyncio.Protocol):
@@ -72,6 +75,10 @@ class Greeter(asyncio.Protocol):
                 self._transport.write(b"221 bye\r\n")
                 self._transport.close()
                 return
+            if line.upper().startswith(b"AUTH "):
+                welcome = line.split()[2:] == [RIGHT.encode()]
+                self._transport.write(b"235 2.7.0 welcome\r\n" if welcome else b"535 5.7.8 no\r\n")
+                continue
             self._transport.write(b"250 ok\r\n")
 
 

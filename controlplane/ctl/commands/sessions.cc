@@ -34,6 +34,9 @@ std::string end_of(const json& session) {
   std::string out = text_of(session, "end");
   if (session.contains("by")) out += " by " + text_of(session, "by");
   if (session.contains("cause")) out += ", " + text_of(session, "cause");
+  if (session.contains("limit")) out += " " + text_of(session, "limit");
+  if (session.contains("blocked_prefix"))
+    out += fmt::format(" {} by {}", text_of(session, "blocked_prefix"), text_of(session, "blocked_by"));
   return out;
 }
 

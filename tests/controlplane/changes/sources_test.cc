@@ -3,6 +3,7 @@
 // Who may come, from a file, by hand and by exemption.
 #include "controlplane/changes/sources.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <sys/stat.h>
@@ -317,11 +318,41 @@ TEST_F(SourcesTest, SaysWhatBlocksAPrefix) {
   ASSERT_TRUE(by[1].by_hand);
   EXPECT_EQ(by[1].by_hand->until, now_ + 60s);
   EXPECT_EQ(by[2].prefix.to_string(), "192.0.0.0/16");
+  const auto longest = [&](const std::string& source) {
+    const auto found = sources_->longest_block(prefix(source).address);
+    return found ? found->prefix.to_string() + " " + std::string(name_of(*found)) : "";
+  };
+  EXPECT_EQ(longest("192.0.2.7"), "192.0.2.0/25 file");
+  EXPECT_EQ(longest("192.0.2.200"), "192.0.2.0/24 hand");
+  EXPECT_EQ(longest("192.0.200.1"), "192.0.0.0/16 file");
+  EXPECT_EQ(longest("198.51.100.255"), "198.51.100.0/24 file");
+  EXPECT_EQ(longest("198.51.101.0"), "");
+  EXPECT_EQ(longest("10.0.0.1"), "");
+  EXPECT_EQ(longest("2001:db8::1"), "");
   EXPECT_EQ(sources_->what_blocks(prefix("198.51.0.0/16"), 10).size(), 1u);  // a part of it
   EXPECT_TRUE(sources_->what_blocks(prefix("203.0.113.7"), 10).empty());
   EXPECT_EQ(sources_->what_blocks(prefix("192.0.0.0/8"), 2).size(), 2u);
   EXPECT_TRUE(sources_->is_exempt(prefix("192.0.3.7")));
   EXPECT_FALSE(sources_->is_exempt(prefix("192.0.2.0/23")));
+}
+
+TEST_F(SourcesTest, TheLongestBlockOfASourceIsFoundAmongMany) {
+  std::string text = "0.0.0.0/1\n2001:db8::/32\n";
+  for (int i = 0; i < 200; i++)
+    text += fmt::format("10.{}.0.0/16\n10.{}.{}.0/24\n10.{}.{}.128/26\n2001:db8:{:x}::/48\n", i, i, i, i, i, i);
+  write(text);
+  after([&] { sources_->start(config()); });
+  uint64_t seed = 1;
+  for (int i = 0; i < 2000; i++) {
+    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+    const auto part = [&](int shift) { return static_cast<unsigned>(seed >> shift & 0xff); };
+    const std::string source = i % 4 == 0
+                                   ? fmt::format("2001:db8:{:x}::{:x}", part(40), part(48))
+                                   : fmt::format("10.{}.{}.{}", part(40), i % 2 == 0 ? part(40) : part(48), part(32));
+    const auto found = sources_->longest_block(prefix(source).address);
+    ASSERT_TRUE(found) << source;
+    EXPECT_EQ(found->prefix, sources_->what_blocks(prefix(source), 1).at(0).prefix) << source;
+  }
 }
 
 }  // namespace

@@ -164,7 +164,8 @@ TEST(Ipfix, TellsOfASessionByElementsThatEveryCollectorKnowsAndByOurs) {
                                                                .ciphers = {},
                                                                .extensions = {0},
                                                                .signature_algorithms = {}});
-  const KnownSession bad = refused_over_ipv6();
+  KnownSession bad = refused_over_ipv6();
+  bad.block = std::make_shared<const BlockNames>("2001:db8::/64", "file");
   const KnownSession* sessions[] = {&good, &bad};
   const Written done = output.write(sessions, {.node = "edge1", .wall_offset_ms = 1'700'000'000'000 - 5'000'000'000});
   EXPECT_EQ(done.fault, "");
@@ -212,6 +213,9 @@ TEST(Ipfix, TellsOfASessionByElementsThatEveryCollectorKnowsAndByOurs) {
   EXPECT_EQ(second.at({kOurs, 17}), "rcpt");
   EXPECT_EQ(second.at({kOurs, 18}), "5.7.1");
   EXPECT_EQ(second.at({kOurs, 23}), "") << "no TLS was begun";
+  EXPECT_EQ(number(second, {kOurs, 24}), 0u);
+  EXPECT_EQ(second.at({kOurs, 25}), "2001:db8::/64");
+  EXPECT_EQ(second.at({kOurs, 26}), "file");
 }
 
 TEST(Ipfix, PutsAsManySessionsIntoAMessageAsFit) {

@@ -102,6 +102,47 @@ TEST(SessionLine, NamesTheCauseOfACutAndOfARefusal) {
   EXPECT_FALSE(line_of(session).contains("placed_by"));
 }
 
+TEST(SessionLine, NamesTheLimitOrThePrefixThatRefusedIt) {
+  KnownSession session = ordinary_session();
+  session.record.end = SessionEnd::kRefused;
+  session.record.cause = static_cast<uint16_t>(channel::Counter::kDropLimited);
+  session.record.limit = 2;
+  EXPECT_EQ(line_of(session)["cause"], "source_limit");
+  EXPECT_EQ(line_of(session)["limit"], 2);
+  session.record.end = SessionEnd::kCut;
+  session.record.cause = static_cast<uint16_t>(channel::Counter::kFlowsCutLimit);
+  EXPECT_EQ(line_of(session)["limit"], 2) << "found when its handshake ended";
+  session.record.cause = static_cast<uint16_t>(channel::Counter::kFlowsCutIdle);
+  EXPECT_FALSE(line_of(session).contains("limit"));
+  session.record.end = SessionEnd::kRefused;
+  session.record.cause = static_cast<uint16_t>(channel::Counter::kDropPolicy);
+  EXPECT_FALSE(line_of(session).contains("blocked_prefix")) << "it is known no more";
+  session.block = std::make_shared<const BlockNames>("198.51.100.0/24", "file");
+  EXPECT_EQ(line_of(session)["blocked_prefix"], "198.51.100.0/24");
+  EXPECT_EQ(line_of(session)["blocked_by"], "file");
+}
+
+TEST(SessionLine, TellsWhereAnAdoptedSessionCameFrom) {
+  KnownSession session = ordinary_session();
+  session.record.notes.set_placed_by(channel::PlacedBy::kAdopted);
+  EXPECT_EQ(line_of(session)["placed_by"], "adopted");
+  session.record.notes.set_placed_by(channel::PlacedBy::kPeer);
+  EXPECT_EQ(line_of(session)["placed_by"], "peer");
+}
+
+TEST(SessionLine, CountsRefusedAuthenticationAndTellsOfAnAcceptedOne) {
+  KnownSession session = ordinary_session();
+  EXPECT_FALSE(line_of(session).contains("authenticated"));
+  session.record.notes.refused[channel::SessionNotes::place_of(SmtpStep::kAuth)] = 2;
+  session.record.notes.set_last_refusal(
+      {.code = 535, .subject = 7, .detail = 8, .enhanced = true, .step = static_cast<uint8_t>(SmtpStep::kAuth)});
+  session.record.notes.flags |= channel::kSessionAuthAccepted;
+  const json line = line_of(session);
+  EXPECT_EQ(line["refused"], json::parse(R"({"auth": 2})"));
+  EXPECT_EQ(line["last_refusal"], json::parse(R"({"step": "auth", "code": 535, "enhanced": "5.7.8"})"));
+  EXPECT_EQ(line["authenticated"], true);
+}
+
 TEST(SessionLine, TellsOfASessionThatWasEndedBetweenMessages) {
   KnownSession session = ordinary_session();
   session.record.end = SessionEnd::kTold;

@@ -21,11 +21,15 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 
+const Address kBlocked = Address::v4(Be32::of(0xc6336407));
+
 class Records : public ModelTest, protected SettledChannel {
  protected:
   Records() : SettledChannel({.ending = [this] { records_->drain(); }}) {
     bring_up(model_);
-    records_.emplace(io_, model_, client_, journal_, "edge1");
+    records_.emplace(io_, model_, client_, journal_, "edge1", SessionRecords::Watcher{}, [](const Address& source) {
+      return source == kBlocked ? std::make_shared<const BlockNames>("198.51.100.7/32", "hand") : nullptr;
+    });
     settle(model_.desired());
     records_->start();
   }
@@ -78,6 +82,27 @@ TEST_F(Records, OfAllWorkersAreWrittenWithNames) {
   EXPECT_EQ(lines[0]["client_port"], 1);
   EXPECT_EQ(lines[1]["worker"], 1);
   EXPECT_EQ(records_->output(), "file");
+}
+
+TEST_F(Records, OfABlockedSourceNameWhatBlockedIt) {
+  channel::SessionRecord refused = session(1);
+  refused.end = channel::SessionEnd::kRefused;
+  refused.cause = static_cast<uint16_t>(channel::Counter::kDropPolicy);
+  refused.backend = channel::kNoBackend;
+  ASSERT_TRUE(dataplane_.end_session(0, refused));
+  refused.client.address = Address::v4(Be32::of(0xc6336408));
+  ASSERT_TRUE(dataplane_.end_session(0, refused));
+  end_session(session(2));
+  std::vector<json> seen;
+  run_until([&] {
+    seen.clear();
+    for (const auto& text : records_->see({}, 1, 10).sessions) seen.push_back(json::parse(text));
+    return seen.size() == 3;
+  });
+  EXPECT_EQ(seen[0]["blocked_prefix"], "198.51.100.7/32");
+  EXPECT_EQ(seen[0]["blocked_by"], "hand");
+  EXPECT_FALSE(seen[1].contains("blocked_prefix")) << "it is blocked no more";
+  EXPECT_FALSE(seen[2].contains("blocked_prefix"));
 }
 
 TEST_F(Records, SayHowTheirClientBeganTls) {

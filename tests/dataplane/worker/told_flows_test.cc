@@ -26,6 +26,23 @@ TEST(ToldFlows, AClientsPacketGoesToTheBackendThatItsNodeHasTold) {
   node.expect_counter_law();
 }
 
+TEST(ToldFlows, ItsRecordSaysThatItWasTakenOverFromAPeer) {
+  for (const bool server_speaks_first : {false, true}) {
+    Node node;
+    node.tell(node.other);
+    if (server_speaks_first) {
+      ASSERT_TRUE(node.backend_to_client(from_backend(node.other)));
+    }
+    ASSERT_TRUE(node.client_to_backend(from_client()));
+    ASSERT_TRUE(node.backend_to_client(from_backend(node.other)));
+    ASSERT_TRUE(node.backend_to_client(Frame().from(kBackends[node.other]).to(kClient).seq(908).ack(706).rst()));
+    const auto records = node.sessions();
+    ASSERT_EQ(records.size(), 1u);
+    EXPECT_EQ(records[0].notes.placed_by(), static_cast<uint8_t>(channel::PlacedBy::kPeer)) << server_speaks_first;
+    EXPECT_NE(records[0].notes.flags & channel::kSessionAdopted, 0u);
+  }
+}
+
 TEST(ToldFlows, WithoutAWordItGoesByTheHash) {
   Node node;
   const auto sent = node.client_to_backend(from_client());
