@@ -244,6 +244,16 @@ const ports = new Table("Ports", [
   {title: "Lost", number: true, show: (cell, one) => setText(cell, count(lost(one.dataplane?.counters)))},
 ]);
 
+/** What is no mail goes to the kernel by a port's twin: of all ports together, or null. */
+function showExceptions(counters) {
+  setText(byId("exceptions"), counters
+    ? `To the kernel: ${count(counters.punted)} packets, from it ${count(counters.from_twin)}. Dropped on the way: ` +
+      `${count(counters.drop_punt_infrastructure)} of ARP, neighbour discovery, routing and replies to probes, ` +
+      `${count(counters.drop_punt_local)} to our own addresses, ${count(counters.drop_punt_routed)} of mail servers, ` +
+      `${count(counters.drop_echo)} echo requests, ${count(counters.drop_strangers)} for nobody here; ` +
+      `${count(counters.drop_from_twin)} from it.` : "");
+}
+
 // ---- what the network is told of
 
 const vips = new Table("Announced VIPs", [
@@ -311,6 +321,7 @@ async function look() {
   showServices(status, history);
   showPools(status);
   ports.update(status.ports, (one) => one.name);
+  showExceptions(status.counters);
   showVips(status);
   showFleet(fleet);
   showSecurity(mailSecurity.pools);

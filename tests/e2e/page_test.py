@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page at / in a real Chromium, against a lab in which mail flows and a mail server dies."""
 import json
+import re
 import socket
 import struct
 
@@ -69,6 +70,9 @@ def test_the_page_shows_the_lab_and_follows_it_when_a_mail_server_dies(lab, chro
     driver = chromium()
     assert driver.title == "Sluice lab"
     assert "Every service and backend takes mail" in driver.find_element(By.ID, "verdict").text
+    exceptions = driver.find_element(By.ID, "exceptions").text
+    punted = re.match(r"To the kernel: (\S+) packets, from it \S+ Dropped on the way: 0 of ARP", exceptions)
+    assert punted and punted[1] != "0", exceptions
     services = texts(driver, "#services tbody tr")
     assert len(services) == 6 and any("relay" in text and f"{VIP4}:25" in text and "in service" in text for text in services)
     assert any(f"[{VIP6}]:465" in text for text in services), services
