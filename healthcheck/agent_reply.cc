@@ -32,7 +32,7 @@ std::optional<uint32_t> number(std::string_view text, uint32_t most) {
 std::expected<bool, std::string> take_word(const std::string& word, AgentReply& reply) {
   if (word == "up") {
     reply.up = true;
-  } else if (word == "down" || word == "failed" || word == "stopped") {
+  } else if (word == "down" || word == "fail" || word == "stopped") {
     reply.up = false;
   } else if (word == "ready") {
     reply.mode = AgentMode::kReady;

@@ -21,7 +21,7 @@ enum class AgentMode : uint8_t { kReady, kDrain, kMaint };
 struct AgentReply {
   std::optional<double> share;              // "75%": 0.75 of the configured weight
   std::optional<AgentMode> mode;            // "ready", "drain", "maint"
-  std::optional<bool> up;                   // "up"; "down", "failed", "stopped"
+  std::optional<bool> up;                   // "up"; "down", "fail", "stopped"
   std::optional<uint32_t> max_connections;  // "maxconn:30"; 0 = no limit
   std::string text;                         // the line, sanitised
 };

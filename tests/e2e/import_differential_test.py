@@ -5,8 +5,10 @@ Each file in tests/e2e/haproxy is first run by HAProxy in the balancer's namespa
 clients and servers see has to be the same (see lab.onlooker), or the import has to have said so. Comments in the files:
 
     # scene: mta1 down; mta2 says 421 busy     a state of the servers in which both are looked at, besides "up"; also: mute, and
-                                               "agent WORDS", which is what the agent beside the server says
-    # at once: N                               N sessions are held at once at the first door
+                                               "agent WORDS", which is what the agent beside the server says; scenes
+                                               follow each other, and who is not named says "up 100%"
+    # at once: N                               N sessions are held at once at the first door, when all is up, and where an
+                                               agent says maxconn
     # held                                     sessions that were open before a scene are counted in it
     # differs: up 192.0.2.25:25 | up at_once   scenes, and doors or facts in them, in which both are known to differ ...
     LINE #! PATTERN                            ... and what the import says of that line, whether or not it matters
@@ -114,7 +116,7 @@ class World:
         log = self.lab.directory / "haproxy.log"
         log.unlink(missing_ok=True)
         haproxy = Service(f"haproxy {case.name}", ["haproxy", "-db", "-C", self.lab.directory, "-f", base, "-f", case.path], log,
-                          self.lab.network.balancer, ENVIRONMENT)
+                          self.lab.network.balancer, {**ENVIRONMENT, "LAB_NAMESPACE": str(self.lab.network.balancer)})
         try:
             wait_until(lambda: haproxy.require_running() or socket.exists() and self._listens(), 10, f"HAProxy runs {case.name}")
             return self.observe(case, lambda: haproxy.require_running() or True)
@@ -136,7 +138,7 @@ class World:
             changed = time.monotonic()
             self.onlooker.set_moods(moods)
             wait_until(lambda: time.monotonic() - changed > case.patience_s and settled(), 20, "verdicts")
-            out[scene] = self.onlooker.look(doors, extras=scene == "up", at_once=case.at_once if scene == "up" else 0,
+            out[scene] = self.onlooker.look(doors, extras=scene == "up", at_once=case.at_once if scene == "up" or "maxconn:" in scene else 0,
                                             together=case.by_load, refills=case.refills)
             if scene != "up" and case.held:
                 out[scene]["kept"] = sorted(set(self.onlooker.visit("held")))

@@ -40,7 +40,8 @@ TEST(AgentReply, UnderstandsTheWordsOfTheProtocol) {
       {"drain", {}, AgentMode::kDrain, {}, {}},
       {"MAINT", {}, AgentMode::kMaint, {}, {}},
       {"down", {}, {}, false, {}},
-      {"failed # queue of 40000, up to now", {}, {}, false, {}},
+      {"fail # queue of 40000, up to now", {}, {}, false, {}},
+      {"failed up", {}, {}, true, {}},  // HAProxy does not know "failed" either
       {"stopped", {}, {}, false, {}},
       {"up,50%,maxconn:30", 0.5, {}, true, 30},
       {"\t ready ,, 10% ", 0.1, AgentMode::kReady, {}, {}},
