@@ -228,7 +228,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"flows_moved_by_collision", "flows placed elsewhere because of a collision at the backend"},
     {"flows_moved_router", "flows whose replies follow a router to another MAC address"},
     {"flows_resumed", "flows of another node that were taken over as it had told of them"},
-    {"replies_held", "packets that waited for a peer to tell of their flow"},
+    {"replies_held", "packets of backends that waited for a peer to tell of their flow"},
     {"segments_not_believed",
      "segments with numbers that their receiver would not take for real: forwarded, but their flow stays as it was"},
     {"flows_embryonic_now", "flows in handshake", true},

@@ -8,7 +8,6 @@
 // find damaged ones.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "dataplane/packet/renumber.h"
@@ -36,11 +35,6 @@ struct Splice {
 
   bool is_scaled() const noexcept { return scale(client_scale) != kNoScale; }
   bool is_server_scaled() const noexcept { return scale(server_scale) != kNoScale; }
-
-  /// The larger of both scales that the client knows (Flow::set_window_scale()).
-  uint8_t larger_scale() const noexcept {
-    return is_scaled() ? std::max(static_cast<uint8_t>(client_scale), kOurScale) : uint8_t{0};
-  }
 
   /// How a segment of the backend is to be changed for the client.
   Renumbering to_client() const noexcept {

@@ -12,9 +12,8 @@ constexpr uint8_t kStageMask = 0x03, kForwardingMask = 0x1c;
 constexpr unsigned kForwardingShift = 2;
 constexpr uint8_t kClientV4 = 0x20, kBackendV4 = 0x40, kSpliced = 0x80;
 constexpr size_t kV4At = 12;  // in an Address
-constexpr size_t kSpliceBytes = 18;
-constexpr uint8_t kScale = 0x0f;                              // of each side, in one byte; then a byte of these
-constexpr uint8_t kTimestamps = 0x01, kClientFollows = 0x02;  // the latter always: earlier versions end there
+constexpr size_t kSpliceBytes = 10;
+constexpr uint8_t kScale = 0x0f;  // of each side, in one byte; then a byte that says whether there are timestamps
 
 size_t endpoint_bytes(bool v4) {
   return (v4 ? 4 : 16) + sizeof(Be16);
@@ -70,25 +69,19 @@ uint32_t take_word(std::span<const uint8_t>& rest) {
 void put_splice(uint8_t* at, const ToldSplice& splice) {
   at = put_word(put_word(at, splice.sequence), splice.timestamp);
   *at++ = static_cast<uint8_t>(splice.client_scale << 4 | splice.server_scale);
-  *at++ = static_cast<uint8_t>((splice.timestamps ? kTimestamps : 0) | kClientFollows);
-  at = put_word(at, splice.client_next);
-  std::memcpy(at, &splice.client_timestamp, sizeof splice.client_timestamp);
+  *at = splice.timestamps ? 1 : 0;
 }
 
-/// Nothing if its flags are none.
+/// Nothing if its last byte is no flag.
 std::optional<ToldSplice> take_splice(std::span<const uint8_t>& rest) {
   ToldSplice out;
   out.sequence = take_word(rest);
   out.timestamp = take_word(rest);
-  const uint8_t scales = take_byte(rest), flags = take_byte(rest);
+  const uint8_t scales = take_byte(rest), timestamps = take_byte(rest);
   out.client_scale = scales >> 4;
   out.server_scale = scales & kScale;
-  out.timestamps = (flags & kTimestamps) != 0;
-  if ((flags & ~kTimestamps) != kClientFollows) return std::nullopt;
-  out.client_next = take_word(rest);
-  std::memcpy(&out.client_timestamp, rest.data(), sizeof out.client_timestamp);
-  rest = rest.subspan(sizeof out.client_timestamp);
-  return out;
+  out.timestamps = timestamps == 1;
+  return timestamps <= 1 ? std::optional(out) : std::nullopt;
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ bool is_same(const Local& a, const Local& b) {
 }
 bool is_same(const Splice& a, const Splice& b) {
   return a.sequence == b.sequence && a.timestamp == b.timestamp && a.client_scale == b.client_scale &&
-         a.server_scale == b.server_scale && a.timestamps == b.timestamps && a.client_timestamp == b.client_timestamp;
+         a.server_scale == b.server_scale && a.timestamps == b.timestamps;
 }
 
 /// An entry of which two readings agree.
@@ -65,13 +65,6 @@ FlowStage stage_of(TcpState state) {
   return state == TcpState::kSynSent || state == TcpState::kSynReceived ? FlowStage::kPlaced : FlowStage::kOpen;
 }
 
-/// Whether the backend's answer to our own SYN may come to another node, which then can do what is to be done: with
-/// fullnat it comes here, and a PROXY header lies here.
-bool may_be_answered_elsewhere(const Flow& flow, const Service& service) {
-  return flow.state == TcpState::kSynSent && flow.forwarding() == channel::Forwarding::kNat &&
-         service.proxy == channel::ProxyHeader::kNone;
-}
-
 }  // namespace
 
 std::optional<ToldFlow> FlowNames::at(FlowIndex index) const noexcept {
@@ -94,7 +87,7 @@ std::optional<Flow> FlowNames::read(FlowIndex index) const noexcept {
 }
 
 /// What is to be said of a flow that is more than NAT. False if it cannot be said.
-bool FlowNames::name_special(FlowIndex index, const Flow& flow, const Service& service, ToldFlow& out) const noexcept {
+bool FlowNames::name_special(FlowIndex index, const Flow& flow, ToldFlow& out) const noexcept {
   if (flow.forwarding() == channel::Forwarding::kFullnat) {
     const auto local = read_steady(array_at<Local>(memory_, kLocalsOffset)[flow.local_index()]);
     if (!local || !local->in_use || flow.local_port.raw == 0) return false;
@@ -102,15 +95,13 @@ bool FlowNames::name_special(FlowIndex index, const Flow& flow, const Service& s
   }
   if (!flow.spliced) return true;
   const auto splice = read_steady(array_at<Splice>(memory_, splices_offset(capacity_))[index]);
-  const bool asked = out.stage == FlowStage::kPlaced;
-  if (!splice || (asked && !may_be_answered_elsewhere(flow, service))) return false;
+  // Before its backend has answered, both handshakes are this node's alone.
+  if (!splice || out.stage == FlowStage::kPlaced) return false;
   out.splice = {.sequence = splice->sequence,
                 .timestamp = splice->timestamp,
                 .client_scale = static_cast<uint8_t>(splice->client_scale),
                 .server_scale = static_cast<uint8_t>(splice->server_scale),
-                .timestamps = splice->timestamps != 0,
-                .client_next = flow.client_next,
-                .client_timestamp = asked ? splice->client_timestamp : 0};
+                .timestamps = splice->timestamps != 0};
   return true;
 }
 
@@ -127,7 +118,7 @@ std::optional<ToldFlow> FlowNames::name(FlowIndex index, const Flow& flow) const
   if (!backend || !backend->in_use || backend->generation != flow.backend_generation) return std::nullopt;
   out.backend = backend->endpoint;
   out.proxy_bytes = flow.proxy_bytes;
-  return name_special(index, flow, *service, out) ? std::optional(out) : std::nullopt;
+  return name_special(index, flow, out) ? std::optional(out) : std::nullopt;
 }
 
 uint32_t FlowNames::used() const noexcept {

@@ -20,16 +20,13 @@ enum class FlowStage : uint8_t {
 };
 
 /// How the halves of a flow differ whose client's SYN was answered by the balancer (flow/splice.h): by how much the
-/// client counts the backend's numbers further. Of a flow that is only placed, whose backend has been asked and has not
-/// answered, what the client was promised: with that, the node to which the answer comes can do what follows from it.
+/// client counts the backend's numbers further.
 struct ToldSplice {
-  uint32_t sequence = 0;     // while it is asked: the first number that the client knows
-  uint32_t timestamp = 0;    // likewise
+  uint32_t sequence = 0;
+  uint32_t timestamp = 0;
   uint8_t client_scale = 0;  // of windows, at most 15: none
   uint8_t server_scale = 0;
   bool timestamps = false;
-  uint32_t client_next = 0;  // that the client uses next; while it is asked: that the backend's answer acknowledges
-  uint32_t client_timestamp = 0;  // while it is asked, else 0: the client's, for the backend, in network order
 
   friend bool operator==(const ToldSplice&, const ToldSplice&) = default;
 };
@@ -43,9 +40,6 @@ struct ToldFlow {
   FlowStage stage = FlowStage::kPlaced;
   uint8_t proxy_bytes = 0;  // at most 127, by which the backend counts the client's stream further
   std::optional<ToldSplice> splice;
-
-  /// Whether its client waits for the backend's answer, which more than one node may get.
-  bool is_asked() const noexcept { return splice && stage == FlowStage::kPlaced; }
 
   friend bool operator==(const ToldFlow&, const ToldFlow&) = default;
 };

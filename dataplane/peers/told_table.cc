@@ -3,48 +3,35 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstddef>
 #include <cstring>
 
 namespace sluice {
 
-static_assert(static_cast<uint8_t>(channel::Forwarding::kGue) < 5);
+static_assert(static_cast<uint8_t>(channel::Forwarding::kGue) < 5 && sizeof(ToldSplice) <= sizeof(Endpoint));
 
 namespace {
 
 constexpr uint8_t kFullnat = static_cast<uint8_t>(channel::Forwarding::kFullnat);
 
-/// A splice as it lies where an endpoint would stand.
-struct HiddenSplice {
-  uint32_t sequence, timestamp, client_next, client_timestamp;
-  uint8_t scales;  // the client's in the upper four bits
-  uint8_t timestamps;
-};
-static_assert(offsetof(HiddenSplice, timestamps) < sizeof(Endpoint) && sizeof(HiddenSplice) >= sizeof(Endpoint));
-
 /// A splice where an endpoint would stand, and back.
 Endpoint hidden(const ToldSplice& splice) noexcept {
-  const HiddenSplice in{.sequence = splice.sequence,
-                        .timestamp = splice.timestamp,
-                        .client_next = splice.client_next,
-                        .client_timestamp = splice.client_timestamp,
-                        .scales = static_cast<uint8_t>(splice.client_scale << 4 | (splice.server_scale & 0x0f)),
-                        .timestamps = splice.timestamps ? uint8_t{1} : uint8_t{0}};
   Endpoint out;
-  std::memcpy(static_cast<void*>(&out), &in, sizeof out);
+  std::memcpy(out.address.bytes.data(), &splice.sequence, sizeof splice.sequence);
+  out.address.bytes[4] = splice.client_scale;
+  out.address.bytes[5] = splice.server_scale;
+  out.address.bytes[6] = splice.timestamps ? 1 : 0;
+  std::memcpy(&out.address.bytes[8], &splice.timestamp, sizeof splice.timestamp);
   return out;
 }
 
 ToldSplice shown(const Endpoint& endpoint) noexcept {
-  HiddenSplice in{};
-  std::memcpy(&in, &endpoint, sizeof endpoint);
-  return {.sequence = in.sequence,
-          .timestamp = in.timestamp,
-          .client_scale = static_cast<uint8_t>(in.scales >> 4),
-          .server_scale = static_cast<uint8_t>(in.scales & 0x0f),
-          .timestamps = in.timestamps != 0,
-          .client_next = in.client_next,
-          .client_timestamp = in.client_timestamp};
+  ToldSplice out;
+  std::memcpy(&out.sequence, endpoint.address.bytes.data(), sizeof out.sequence);
+  std::memcpy(&out.timestamp, &endpoint.address.bytes[8], sizeof out.timestamp);
+  out.client_scale = endpoint.address.bytes[4];
+  out.server_scale = endpoint.address.bytes[5];
+  out.timestamps = endpoint.address.bytes[6] != 0;
+  return out;
 }
 
 }  // namespace

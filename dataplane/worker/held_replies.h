@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A server's answer to a SYN may come back by another node than the SYN went, and sooner than that node's word of it.
-// So it waits here for a few milliseconds, once, and is then dealt with whatever is known. So does what a client says
-// to that answer, if it had to wait for it (syn_proxy.h), and the node that has the answer has not yet said so. Few
-// wait, and those in the order in which they came. Thread safety: none; one worker owns it.
+// So it waits here for a few milliseconds, once, and is then dealt with whatever is known. Few wait, and those in the
+// order in which they came. Thread safety: none; one worker owns it.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -18,16 +17,14 @@ namespace sluice {
 class HeldReplies {
  public:
   static constexpr uint32_t kHoldMs = 4;
-  /// Of all places, what clients may take: of anybody there may be many.
-  static constexpr uint32_t kMostOfClients = kMostHeldReplies / 2;
 
   explicit HeldReplies(const Context& context) noexcept
       : clock_(context.clock), counters_(context.counters), enabled_(context.setup.told != nullptr) {}
 
-  /// Keeps a packet that came through `port`. False if it is not to wait: there are no other nodes, `most` or more
-  /// wait, or it has waited.
-  bool hold(uint32_t port, rte_mbuf* mbuf, uint32_t most = kMostHeldReplies) noexcept {
-    if (!enabled_ || taking_up_ || count_ >= most) return false;
+  /// Keeps a packet that came through `port`. False if it is not to wait: there are no other nodes, too many wait, or
+  /// it has waited.
+  bool hold(uint32_t port, rte_mbuf* mbuf) noexcept {
+    if (!enabled_ || taking_up_ || count_ == kMostHeldReplies) return false;
     const uint32_t place = (first_ + count_++) % kMostHeldReplies;
     held_[place] = {mbuf, clock_.now_ms() + kHoldMs, port};
     counters_.count(Counter::kRepliesHeld);

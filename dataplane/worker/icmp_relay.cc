@@ -80,7 +80,7 @@ bool IcmpRelay::pass_without_flow(ExceptionFrame& frame, const IcmpError& error)
 /// Likewise of a backend, whose client believes it or not.
 bool IcmpRelay::pass_to_client_without_flow(ExceptionFrame& frame, const IcmpError& error) noexcept {
   const Resumption told = told_.of_reply(answering_segment(error));
-  const auto path = told && !told.is_asked() ? setup_.routers->towards(told.client.address.is_v4()) : std::nullopt;
+  const auto path = told ? setup_.routers->towards(told.client.address.is_v4()) : std::nullopt;
   if (!path) return false;
   if (!absent_.take(clock_.now_ms())) return egress_.drop(frame.mbuf, Counter::kDropIcmp), true;
   Flow flow = flow_of(told);

@@ -28,8 +28,7 @@ void NewFlows::place(Burst& burst, uint32_t i) noexcept {
     // A client may use a port again once its last connection is over (RFC 9293 section 3.6.1).
     const Flow& flow = flows_[index];
     const bool over = is_over(flow.state) || (flow.state == TcpState::kSynSent && state_.is_lost(flow));
-    const bool spoken_for = parts_.told.is_half(flow);
-    if (!over && !spoken_for && !begins_anew(flow, packet, parts_.lifecycle.deadline_ms_of(flow))) return;
+    if (!over && !begins_anew(flow, packet, parts_.lifecycle.deadline_ms_of(flow))) return;
     const FlowIndex last = index;
     index = kNoFlow;
     // Who may begin no other ends none by trying.
@@ -38,7 +37,6 @@ void NewFlows::place(Burst& burst, uint32_t i) noexcept {
     if (const auto action = parts_.limits.refuses(packet.source.address, flow.service)) {
       return refuse_over_limit(burst, i, flow.service, *action);
     }
-    if (spoken_for) return parts_.syn_proxy.answer_syn(burst, i, flow.service);
     if (over) {
       parts_.lifecycle.forget(last);
     } else {
@@ -58,18 +56,6 @@ void NewFlows::place(Burst& burst, uint32_t i) noexcept {
   if (!is_opening(packet) || !parts_.syn_proxy.answers(state_.service(service)))
     index = parts_.finder.from_client(burst.place[i], packet);
   if (index == kNoFlow) place_one(burst, i, service);
-}
-
-/// A client's segment of a flow that is half elsewhere: who acknowledges our answer to a new SYN has begun another.
-void NewFlows::begin_proven(Burst& burst, uint32_t i) noexcept {
-  const Flow& flow = flows_[burst.flow[i]];
-  const channel::ServiceId service = flow.service;
-  if (burst.packet[i].sequence == flow.client_next) return;
-  const std::optional<ProvenClient> proven = parts_.syn_proxy.proven(burst, i);
-  if (!proven) return;
-  parts_.lifecycle.give_way(burst.flow[i]);
-  burst.flow[i] = kNoFlow;
-  parts_.proven.begin(burst, i, service, *proven);
 }
 
 /// Whether the source of packet `i` is blocked, and those of the SYNs behind it: what one look-up waits for from
@@ -172,7 +158,7 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   FlowIndex other =
       flows_.find(place, [&](const Flow& flow) { return flow.is_of(as.client) && flow.service == as.service; });
   const bool speaks = (packet.tcp_flags & (kTcpAck | kTcpRst)) == kTcpAck;
-  if (!speaks || !path || !ToldFlows::fits(as, packet)) return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
+  if (!speaks || !path) return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
   if (told && other != kNoFlow && parts_.told.gives_way(flows_[other], packet, as)) {
     parts_.lifecycle.forget(other);
     other = kNoFlow;
@@ -196,9 +182,8 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   parts_.proxy.prepare(flow, false);
   if (told) resume(index, as);
   flow.client_next = packet.ack - flow.proxy_bytes;
-  flow.server_next = as.is_asked() ? as.splice->sequence + 1 : flow.server_next + flows_.server_shift(flow);
+  flow.server_next += flows_.server_shift(flow);
   parts_.lifecycle.begin(index, false, told ? channel::PlacedBy::kPeer : channel::PlacedBy::kAdopted);
-  if (as.is_asked()) parts_.lifecycle.set_state(flow, TcpState::kSynSent);  // the packet is the answer to that
   if (told) parts_.lifecycle.tell(index);  // where the client's packets go, the server's answer is waited for
   burst.flow[i] = index;
 }
@@ -296,7 +281,7 @@ void NewFlows::resume(FlowIndex index, const Resumption& told) noexcept {
     flow.flags |= kFlowSpecial;
     flows_.splice(index) = {.sequence = told.splice->sequence,
                             .timestamp = told.splice->timestamp,
-                            .client_timestamp = told.splice->client_timestamp,
+                            .client_timestamp = 0,
                             .pending = Splice::kNotPending,
                             .client_scale = told.splice->client_scale & 0x0fU,
                             .server_scale = told.splice->server_scale & 0x0fU,
@@ -304,7 +289,6 @@ void NewFlows::resume(FlowIndex index, const Resumption& told) noexcept {
                             .sack = 0,
                             .timestamps = told.splice->timestamps ? 1U : 0U,
                             .moved = 0};
-    if (told.is_asked()) flow.set_window_scale(flows_.splice(index).larger_scale());
   }
   if (!told.open) return;  // its header may be on the way
   flow.proxy_bytes = told.proxy_bytes;

@@ -57,11 +57,7 @@ class NewFlows {
 
   /// Gives a packet a flow if it has none, or begins another. If it then still has none, it has been dealt with.
   void place_if_new(Burst& burst, uint32_t i) noexcept {
-    if (burst.flow[i] == kNoFlow || (burst.from_client[i] && is_opening(burst.packet[i]))) {
-      place(burst, i);
-    } else if (burst.from_client[i] && parts_.told.is_half(flows_[burst.flow[i]])) {
-      begin_proven(burst, i);
-    }
+    if (burst.flow[i] == kNoFlow || (burst.from_client[i] && is_opening(burst.packet[i]))) place(burst, i);
   }
 
  private:
@@ -69,7 +65,6 @@ class NewFlows {
   static constexpr uint64_t kAdoptBurst = 20'000;
 
   void place(Burst& burst, uint32_t i) noexcept;
-  void begin_proven(Burst& burst, uint32_t i) noexcept;
   bool is_blocked(Burst& burst, uint32_t i) noexcept {
     if (!state_.sources().has_blocked()) return false;
     if (!burst.source_asked.has(i)) ask_of_sources(burst, i);

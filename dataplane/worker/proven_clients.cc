@@ -2,16 +2,6 @@
 #include "dataplane/worker/proven_clients.h"
 
 namespace sluice {
-namespace {
-
-/// Whether a client that waits speaks as one that waits no more.
-bool goes_on(const Flow& flow, const Packet& packet) {
-  const bool near = packet.sequence - flow.client_next <= UINT16_MAX && packet.ack - flow.server_next <= UINT16_MAX;
-  const bool more = packet.payload_bytes != 0 || packet.ack != flow.server_next;
-  return (packet.tcp_flags & (kTcpSyn | kTcpRst | kTcpAck)) == kTcpAck && near && more;
-}
-
-}  // namespace
 
 void ProvenClients::begin(Burst& burst, uint32_t i, channel::ServiceId service, const ProvenClient& proven) noexcept {
   const Packet& packet = burst.packet[i];
@@ -27,39 +17,6 @@ void ProvenClients::begin(Burst& burst, uint32_t i, channel::ServiceId service, 
   rte_pktmbuf_free(burst.mbuf[i]);
   Counter refusal = Counter::kDropNoBackend;
   if (!ask(client, proven, channel::kNoBackend, refusal)) refuse(client, proven.splice.sequence + 1, refusal);
-}
-
-bool ProvenClients::take_answer(FlowIndex index) noexcept {
-  Flow& flow = flows_[index];
-  const auto answer = parts_.told.answer_to(flow);
-  if (!answer) return false;
-  parts_.syn_proxy.take_answer(index, *answer);
-  parts_.lifecycle.set_state(flow, TcpState::kAdopted);
-  flow.deadline_ms = parts_.lifecycle.deadline_ms_of(flow);
-  return true;
-}
-
-bool ProvenClients::meet_waiting(Burst& burst, uint32_t i) noexcept {
-  const FlowIndex index = burst.flow[i];
-  const Flow& flow = flows_[index];
-  const Packet& packet = burst.packet[i];
-  if ((packet.tcp_flags & kTcpRst) != 0 && packet.sequence == flow.client_next) {
-    parts_.resets.to_backend(flow);
-    parts_.lifecycle.forget(index);
-  } else if (take_answer(index)) {
-    return true;
-  } else if (goes_on(flow, packet) && parts_.held.hold(burst.port[i], burst.mbuf[i], HeldReplies::kMostOfClients)) {
-    return false;  // another node is about to say why
-  }
-  egress_.drop(burst.mbuf[i], Counter::kDropSynProxyPending);
-  return false;
-}
-
-void ProvenClients::see_to_late() noexcept {
-  for (FlowIndex late; (late = parts_.syn_proxy.overdue()) != kNoFlow;) {
-    if (take_answer(late) || parts_.syn_proxy.ask_again(late)) continue;
-    ask_another(late, Counter::kDropBackendDown);
-  }
 }
 
 void ProvenClients::ask_another(FlowIndex index, Counter reason) noexcept {
@@ -91,10 +48,8 @@ bool ProvenClients::ask(const Flow& client, const ProvenClient& proven, channel:
   if (filled.backend == channel::kNoBackend) return false;
   filled.backend_generation = state_.backend(filled.backend).generation;
   filled.deadline_ms = clock_.deadline_ms(TcpState::kSynSent);
-  filled.spliced = true;
   const FlowIndex index = parts_.maker.make(place, filled, refusal);
   if (index == kNoFlow) return false;
-  flows_.splice(index) = proven.splice;  // which other nodes are told of from here on
   parts_.proxy.prepare(flows_[index], true);
   parts_.lifecycle.begin(index, true, parts_.placement.rule());
   if (parts_.syn_proxy.ask(index, proven)) return true;

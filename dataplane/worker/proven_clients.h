@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Clients whose SYN we have answered in a backend's place and who have acknowledged that: each gets a flow, and a
-// backend that is asked; another if that refuses or is silent; and a word if none can be had. The backend's answer may
-// come to another node, which tells of it. Thread safety: none; one
+// backend that is asked; another if that refuses or is silent; and a word if none can be had. Thread safety: none; one
 // worker owns it.
 #pragma once
 
 #include "dataplane/worker/flow_maker.h"
-#include "dataplane/worker/held_replies.h"
 #include "dataplane/worker/responder.h"
 #include "dataplane/worker/syn_proxy.h"
-#include "dataplane/worker/told_flows.h"
 
 namespace sluice {
 
@@ -22,8 +19,6 @@ struct ProvenClientParts {
   Resets& resets;
   Responder& responder;
   SessionRecorder& records;
-  const ToldFlows& told;
-  HeldReplies& held;
   SynProxy& syn_proxy;
 };
 
@@ -34,20 +29,10 @@ class ProvenClients {
         counters_(context.counters),
         flows_(context.flows),
         state_(context.state),
-        egress_(context.egress),
         parts_(parts) {}
 
   /// The packet acknowledges our answer; it ends here.
   void begin(Burst& burst, uint32_t i, channel::ServiceId service, const ProvenClient& proven) noexcept;
-  /// A segment of a client whose flow waits. True if the flow goes on, as its backend has answered at another node;
-  /// else the segment has been dealt with: the client's window is closed, so it has nothing to say but that it goes.
-  bool meet_waiting(Burst& burst, uint32_t i) noexcept;
-  /// Whether another node has told that it has the answer of a waiting flow's backend. Then the flow goes on as one
-  /// whose other half is there.
-  bool take_answer(FlowIndex index) noexcept;
-  /// Asks those backends again that are late with their answers, or others in their stead. To be called in each poll
-  /// iteration.
-  void see_to_late() noexcept;
   /// The backend of a flow that waits refuses or is silent, for `reason`: another's turn, once.
   void ask_another(FlowIndex index, Counter reason) noexcept;
 
@@ -60,7 +45,6 @@ class ProvenClients {
   Counters& counters_;
   FlowTable& flows_;
   const ForwardingState& state_;
-  Egress& egress_;
   const ProvenClientParts parts_;
 };
 

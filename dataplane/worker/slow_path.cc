@@ -71,26 +71,13 @@ bool SlowPath::follow_answer(Burst& burst, uint32_t i) noexcept {
   return burst.flow[i] != kNoFlow;
 }
 
-/// A backend's SYN-ACK whose flow may be another's than the one that is here. Returns whether it has one.
-bool SlowPath::follow_asked(Burst& burst, uint32_t i) noexcept {
-  const Packet& packet = burst.packet[i];
-  const FlowIndex index = burst.flow[i];
-  const Backend& backend = state_.backend(flows_[index].backend);
-  const bool vouched = is_vouched_for(setup_.port[burst.port[i]].faces, *burst.mbuf[i], packet, backend);
-  if (!vouched || !parts_.told.begins_anew(index, packet)) return true;
-  parts_.lifecycle.give_way(index);
-  burst.flow[i] = kNoFlow;
-  parts_.new_flows.place_if_new(burst, i);
-  return burst.flow[i] != kNoFlow;
-}
-
 void SlowPath::translate_from_client(Burst& burst, uint32_t i) noexcept {
   Flow& flow = flows_[burst.flow[i]];
   Packet& packet = burst.packet[i];
   rte_mbuf* mbuf = burst.mbuf[i];
   const Backend& backend = state_.backend(flow.backend);
-  if (flow.spliced && flow.state == TcpState::kSynSent && !parts_.proven.meet_waiting(burst, i)) [[unlikely]]
-    return;
+  if (flow.spliced && flow.state == TcpState::kSynSent) [[unlikely]]
+    return meet_waiting_client(burst, i);
   const bool ordinary =
       backend.is_serving(flow.backend_generation) && flow.state != TcpState::kFree && (flow.flags & kNotOrdinary) == 0;
   if (!ordinary && !may_go_to_backend(burst, i)) return;
@@ -191,9 +178,7 @@ void SlowPath::translate_special_from_backend(Burst& burst, uint32_t i) noexcept
   Packet& packet = burst.packet[i];
   rte_mbuf* mbuf = burst.mbuf[i];
   if (flow.spliced) {
-    const bool waits = flow.state == TcpState::kSynSent;
-    if (waits && ((packet.tcp_flags & kTcpSyn) != 0 || !parts_.proven.take_answer(burst.flow[i])))
-      return meet_answer(burst, i);
+    if (flow.state == TcpState::kSynSent) return meet_answer(burst, i);
     packet.sequence += flows_.server_shift(flow);
     if (has_flags(packet, kTcpSyn | kTcpAck)) {  // what acknowledged it was lost
       const FlowIndex index = burst.flow[i];
@@ -212,6 +197,18 @@ void SlowPath::translate_special_from_backend(Burst& burst, uint32_t i) noexcept
   const uint32_t out_port = flow.vlan_and_port >> 12;
   write_ethernet(*mbuf, packet, flow.client_mac, egress_.mac_word(out_port), flow.vlan_and_port & 0x0fff);
   egress_.send(out_port, mbuf);
+}
+
+/// A client whose backend has not answered yet: its window is closed, so it has nothing to say but that it goes.
+void SlowPath::meet_waiting_client(Burst& burst, uint32_t i) noexcept {
+  const FlowIndex index = burst.flow[i];
+  const Flow& flow = flows_[index];
+  const Packet& packet = burst.packet[i];
+  if ((packet.tcp_flags & kTcpRst) != 0 && packet.sequence == flow.client_next) {
+    parts_.resets.to_backend(flow);
+    parts_.lifecycle.forget(index);
+  }
+  egress_.drop(burst.mbuf[i], Counter::kDropSynProxyPending);
 }
 
 /// What a backend says that was asked for such a client.

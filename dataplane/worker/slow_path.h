@@ -52,8 +52,6 @@ class SlowPath {
         return;
       translate_from_client(burst, i);
     } else {
-      if ((burst.packet[i].tcp_flags & kTcpSyn) != 0 && !follow_asked(burst, i)) [[unlikely]]
-        return;
       translate_from_backend(burst, i);
     }
     const FlowIndex over_limit = parts_.lifecycle.take_over_limit();
@@ -68,9 +66,9 @@ class SlowPath {
   void translate_from_backend(Burst& burst, uint32_t i) noexcept;
   bool may_go_to_backend(Burst& burst, uint32_t i) noexcept;
   bool follow_answer(Burst& burst, uint32_t i) noexcept;
-  bool follow_asked(Burst& burst, uint32_t i) noexcept;
 
   // Flows whose clients' SYNs we have answered (syn_proxy.h).
+  void meet_waiting_client(Burst& burst, uint32_t i) noexcept;
   void meet_answer(Burst& burst, uint32_t i) noexcept;
   void complete_splice(Burst& burst, uint32_t i) noexcept;
 

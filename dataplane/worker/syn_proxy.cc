@@ -123,7 +123,8 @@ bool SynProxy::ask(FlowIndex index, const ProvenClient& client) noexcept {
   flow.spliced = true;
   flow.flags |= kFlowSpecial;
   flow.server_next = client.splice.sequence + 1;
-  flow.set_window_scale(client.splice.larger_scale());
+  const auto scale = static_cast<uint8_t>(client.splice.client_scale);
+  flow.set_window_scale(client.splice.is_scaled() ? std::max(scale, Splice::kOurScale) : uint8_t{0});
   flows_.splice(index) = client.splice;
   flows_.splice(index).pending = entry & Splice::kNotPending;
   send_syn(index);
@@ -172,24 +173,11 @@ void SynProxy::send_syn(FlowIndex index) noexcept {
   egress_.send_made(backend.port_index, mbuf);
 }
 
-void SynProxy::wait_no_more(FlowIndex index) noexcept {
+uint16_t SynProxy::splice(FlowIndex index, const rte_mbuf& mbuf, Packet& packet) noexcept {
+  const uint16_t window = waiting(index).window;
   Splice& splice = flows_.splice(index);
   if (asked_.is_of(splice.pending, index)) asked_.remove(splice.pending);
   splice.pending = Splice::kNotPending;
-}
-
-void SynProxy::take_answer(FlowIndex index, const ToldSplice& told) noexcept {
-  wait_no_more(index);
-  Splice& splice = flows_.splice(index);
-  splice.sequence = told.sequence;
-  splice.timestamp = told.timestamp;
-  splice.server_scale = told.server_scale & 0x0f;
-}
-
-uint16_t SynProxy::splice(FlowIndex index, const rte_mbuf& mbuf, Packet& packet) noexcept {
-  const uint16_t window = waiting(index).window;
-  wait_no_more(index);
-  Splice& splice = flows_.splice(index);
   const Announced announced = announced_by(tcp_header(mbuf, packet), packet.tcp_header_bytes);
   splice.sequence -= packet.sequence;
   splice.server_scale = announced.window_scale.value_or(Splice::kNoScale) & 0x0f;
@@ -216,11 +204,10 @@ Packet SynProxy::acknowledging(const Flow& flow, const Packet& syn_ack) const no
   return out;
 }
 
-/// A backend that scales windows takes the client's for scaled. One that is not closed stays so.
+/// A backend that scales windows takes the client's for scaled.
 Be16 SynProxy::window_for_backend(const Splice& splice, uint16_t window) noexcept {
   const bool scaled = splice.is_server_scaled() && splice.is_scaled();
-  const auto units = static_cast<uint16_t>(scaled ? window >> splice.client_scale : window);
-  return Be16::of(units == 0 && window != 0 ? uint16_t{1} : units);
+  return Be16::of(static_cast<uint16_t>(scaled ? window >> splice.client_scale : window));
 }
 
 ProxyInjector::ClientAck SynProxy::client_ack(FlowIndex index, const rte_mbuf& mbuf, const Packet& syn_ack,
@@ -285,26 +272,26 @@ void SynProxy::learn(channel::ServiceId service, const rte_mbuf& mbuf, const Pac
   promise.mss = std::min(promise.mss, std::max(announced.mss, Announced::kDefaultMss));
 }
 
-FlowIndex SynProxy::overdue() noexcept {
+FlowIndex SynProxy::ask_again() noexcept {
   while (resends_left_ != 0) {
     resends_left_--;
     const uint32_t entry = asked_.overdue(clock_.now32_ms());
     if (entry == AskedBackends::kNone) return kNoFlow;
     const FlowIndex index = asked_[entry].flow;
     const Flow& flow = flows_[index];
-    if (flow.state == TcpState::kSynSent && flow.spliced && flows_.splice(index).pending == entry) return index;
-    asked_.remove(entry);  // of a flow that is none of its own
+    const bool waits = flow.state == TcpState::kSynSent && flow.spliced && flows_.splice(index).pending == entry;
+    if (!waits) {
+      asked_.remove(entry);  // of a flow that is none of its own
+      continue;
+    }
+    if (state_.is_lost(flow) || !asked_.again(entry, clock_.now32_ms())) {
+      asked_.remove(entry);
+      return index;
+    }
+    send_syn(index);
+    counters_.count(Counter::kSynProxyRetried);
   }
   return kNoFlow;
-}
-
-bool SynProxy::ask_again(FlowIndex index) noexcept {
-  if (state_.is_lost(flows_[index]) || !asked_.again(flows_.splice(index).pending, clock_.now32_ms())) {
-    return wait_no_more(index), false;
-  }
-  send_syn(index);
-  counters_.count(Counter::kSynProxyRetried);
-  return true;
 }
 
 }  // namespace sluice

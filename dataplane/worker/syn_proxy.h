@@ -5,8 +5,7 @@
 // them is there: a flow begins, and the backend is asked, with the client's number and what its SYN announced. When the
 // backend answers, it gets its acknowledgement, and the client its window. From then on the two halves differ by what
 // stays the same (flow/splice.h). A backend that does not answer is asked again, and then it is another's turn
-// (worker/proven_clients.h). Its answer may come to another node, which has been told of the flow and does the same;
-// this one learns of that by what it is told. Thread safety: none; one worker owns it.
+// (worker/proven_clients.h). Thread safety: none; one worker owns it.
 #pragma once
 
 #include <array>
@@ -17,7 +16,6 @@
 #include "dataplane/flow/retry_queues.h"
 #include "dataplane/packet/reset.h"
 #include "dataplane/packet/tcp_options.h"
-#include "dataplane/peers/told_flow.h"
 #include "dataplane/worker/answered_syns.h"
 #include "dataplane/worker/proxy_injector.h"
 #include "dataplane/worker/syn_pressure.h"
@@ -91,13 +89,9 @@ class SynProxy {
   /// What servers of a service announce: we promise no more.
   void learn(channel::ServiceId service, const rte_mbuf& mbuf, const Packet& syn_ack) noexcept;
 
-  /// A flow whose backend is late with its answer, a few in each poll iteration; to be called until it returns kNoFlow,
-  /// each followed by ask_again() or take_answer().
-  FlowIndex overdue() noexcept;
-  /// False if its backend was asked in vain too often, or has died.
-  bool ask_again(FlowIndex index) noexcept;
-  /// The backend's answer came to another node, which has told how the halves differ from here on.
-  void take_answer(FlowIndex index, const ToldSplice& told) noexcept;
+  /// Asks again where no answer came, a few in each poll iteration. Returns a flow whose backend was asked in vain too
+  /// often, or has died; to be called until it returns kNoFlow.
+  FlowIndex ask_again() noexcept;
 
  private:
   static constexpr uint32_t kResendsPerPoll = 32;
@@ -115,7 +109,6 @@ class SynProxy {
   uint16_t most_mss(uint32_t port, bool v6) const noexcept;
   static Be16 window_for_backend(const Splice& splice, uint16_t window) noexcept;
   void send_syn(FlowIndex index) noexcept;
-  void wait_no_more(FlowIndex index) noexcept;
 
   const PollClock& clock_;
   Counters& counters_;

@@ -37,8 +37,7 @@ Resumption ToldFlows::of_client(const Packet& packet, channel::ServiceId service
   const auto told = table_->from_client(packet.source, packet.destination);
   if (!told) return {};
   const Resumption found = resume(*told, service);
-  return found && !found.is_asked() && placement_.may_keep(service, packet, place, found.backend) ? found
-                                                                                                  : Resumption{};
+  return found && placement_.may_keep(service, packet, place, found.backend) ? found : Resumption{};
 }
 
 Resumption ToldFlows::of_reply(const Packet& packet) const noexcept {
@@ -60,30 +59,6 @@ uint32_t ToldFlows::worker_of(const Packet& reply, const Resumption& told) const
   return has_it < setup_.workers ? has_it : ownership_.of_client(flows_.hash(told.client));
 }
 
-std::optional<ToldSplice> ToldFlows::answer_to(const Flow& flow) const noexcept {
-  if (table_ == nullptr) return std::nullopt;
-  const auto told = table_->from_client(flow.client_endpoint(), state_.service(flow.service).vip);
-  const bool answered = told && told->splice && told->stage == FlowStage::kOpen &&
-                        told->forwarding == flow.forwarding() && told->backend == state_.backend(flow.backend).endpoint;
-  // What is known of an earlier connection of this client's has other numbers.
-  return answered && told->splice->client_next - flow.client_next <= UINT16_MAX ? told->splice : std::nullopt;
-}
-
-bool ToldFlows::begins_anew(FlowIndex index, const Packet& packet) const noexcept {
-  const Flow& flow = flows_[index];
-  const bool waits = flow.spliced && flow.state == TcpState::kSynSent;
-  if (table_ == nullptr || waits || flow.forwarding() != channel::Forwarding::kNat) return false;
-  const Resumption told = of_reply(packet);
-  if (!told || told.open || !fits(told, packet)) return false;
-  if (!told.is_asked()) return flow.spliced && has_ended(flow);
-  return !flow.spliced || flows_.splice(index).sequence != told.splice->sequence - packet.sequence;
-}
-
-bool ToldFlows::fits(const Resumption& told, const Packet& packet) noexcept {
-  if (!told.is_asked()) return true;
-  return (packet.tcp_flags & (kTcpSyn | kTcpAck)) == (kTcpSyn | kTcpAck) && packet.ack == told.splice->client_next;
-}
-
 bool ToldFlows::meet_unanswered(Flow& flow, const Packet& packet, FlowPlace place) noexcept {
   if (table_ == nullptr || !is_unanswered(flow) || (flow.flags & kFlowSpecial) != 0) return true;
   const auto told = table_->from_client(packet.source, packet.destination);
@@ -93,16 +68,8 @@ bool ToldFlows::meet_unanswered(Flow& flow, const Packet& packet, FlowPlace plac
   return true;
 }
 
-/// Whether a flow is over, or half-closed and silent as where a client may use its port again (begins_anew()).
-bool ToldFlows::has_ended(const Flow& flow) const noexcept {
-  const bool half_closed = flow.state == TcpState::kClientFin || flow.state == TcpState::kServerFin;
-  return is_over(flow.state) ||
-         (half_closed && lifecycle_.deadline_ms_of(flow) - flow.deadline_ms >= kHalfClosedQuietMs);
-}
-
-bool ToldFlows::gives_way(const Flow& flow, const Packet& packet, const Resumption& told) const noexcept {
-  const bool begins = !told.open && (packet.tcp_flags & kTcpSyn) != 0;
-  if (is_over(flow.state) || told.is_asked() || (begins && has_ended(flow))) return true;
+bool ToldFlows::gives_way(const Flow& flow, const Packet& packet, const Resumption& told) noexcept {
+  if (is_over(flow.state)) return true;
   const bool answers = (packet.tcp_flags & kTcpSyn) != 0 || told.open;
   return is_unanswered(flow) && answers && acknowledges_syn(flow, packet);
 }

@@ -24,8 +24,6 @@ struct Resumption {
   std::optional<ToldSplice> splice;
 
   explicit operator bool() const noexcept { return backend != channel::kNoBackend; }
-  /// Whether its client waits for the backend's answer (ToldFlow::is_asked()).
-  bool is_asked() const noexcept { return splice && !open; }
 };
 
 class ToldFlows {
@@ -51,14 +49,6 @@ class ToldFlows {
   /// The worker that such a flow is for: its client's. By the port of a node's own endpoint it came to this one.
   uint32_t worker_of(const Packet& reply, const Resumption& told) const noexcept;
 
-  /// How the halves of a flow differ whose backend was asked here, and has answered at another node.
-  std::optional<ToldSplice> answer_to(const Flow& flow) const noexcept;
-  /// Whether a backend's packet is of a flow as it was told: of one that was asked, it has to be the answer to that.
-  static bool fits(const Resumption& told, const Packet& packet) noexcept;
-  /// Whether a backend's SYN-ACK is not of the client's flow that is here, but of one that was asked at another node:
-  /// the client has used its port again.
-  bool begins_anew(FlowIndex index, const Packet& packet) const noexcept;
-
   /// Whether of a flow only the client's SYN is known, which may have gone by another node before.
   static bool is_unanswered(const Flow& flow) noexcept {
     return flow.state == TcpState::kSynSent && flow.forwarding() == channel::Forwarding::kNat && !flow.spliced;
@@ -67,19 +57,13 @@ class ToldFlows {
   /// as one that was met in mid-stream. False if another server has answered, to which the client may go on: the flow
   /// is not what it means. `place`: of the client.
   bool meet_unanswered(Flow& flow, const Packet& packet, FlowPlace place) noexcept;
-  /// Whether a client's flow gives way to that which another node has told of, and `packet` of another server is of,
-  /// and fits: if it is over, or that node knows that the client has begun anew, or that server is the first to answer
-  /// the client's SYN, which came again by another way and was placed twice. What a server says of an earlier
-  /// connection of the client acknowledges another SYN.
-  bool gives_way(const Flow& flow, const Packet& packet, const Resumption& told) const noexcept;
-  /// Whether of a flow whose SYN we have answered the backend's half is not seen here: what ends it neither.
-  bool is_half(const Flow& flow) const noexcept {
-    return table_ != nullptr && flow.spliced && flow.state == TcpState::kAdopted;
-  }
+  /// Whether a client's flow gives way to that which another node has told of, and `packet` of another server is of: if
+  /// it is over, or that server is the first to answer the client's SYN, which came again by another way and was placed
+  /// twice. What a server says of an earlier connection of the client acknowledges another SYN.
+  static bool gives_way(const Flow& flow, const Packet& packet, const Resumption& told) noexcept;
 
  private:
   Resumption resume(const ToldFlow& told, channel::ServiceId service) const noexcept;
-  bool has_ended(const Flow& flow) const noexcept;
   bool may_speak_from(const Resumption& flow, const ToldFlow& told) const noexcept;
 
   const WorkerSetup& setup_;

@@ -44,7 +44,8 @@ bool Worker::poll(uint64_t now_ms) noexcept {
   process();
   busy |= egress_.send_for_main();
   for (FlowIndex vain; (vain = proxy_.resend()) != kNoFlow;) lifecycle_.cut(vain, Counter::kFlowsCutProxy);
-  proven_.see_to_late();
+  for (FlowIndex vain; (vain = syn_proxy_.ask_again()) != kNoFlow;)
+    proven_.ask_another(vain, Counter::kDropBackendDown);
   busy |= responder_.sweep();
   busy |= answered_.sweep();
   busy |= expiry_.sweep();

@@ -171,8 +171,7 @@ class Worker {
   ToldFlows told_{context_, finder_, ownership_, lifecycle_, placement_};
   HeldReplies held_{context_};
   FlowMaker maker_{context_, room_, fullnat_ports_, finder_};
-  ProvenClients proven_{
-      context_, {maker_, lifecycle_, placement_, proxy_, resets_, responder_, records_, told_, held_, syn_proxy_}};
+  ProvenClients proven_{context_, {maker_, lifecycle_, placement_, proxy_, resets_, responder_, records_, syn_proxy_}};
   NewFlows new_flows_{context_,
                       {finder_, lifecycle_, room_, placement_, maker_, proxy_, stateless_, resets_, responder_, punt_,
                        records_, told_, handover_, held_, limits_, syn_proxy_, proven_}};

@@ -90,13 +90,7 @@ ToldFlow fullnat_flow(uint16_t port) {
 ToldFlow spliced_fullnat_flow(uint16_t port, FlowStage stage = FlowStage::kOpen) {
   ToldFlow out = fullnat_flow(port);
   out.stage = stage;
-  out.splice = ToldSplice{.sequence = port,
-                          .timestamp = 77,
-                          .client_scale = 15,
-                          .server_scale = 9,
-                          .timestamps = true,
-                          .client_next = 0xfffffff0,
-                          .client_timestamp = 0xfedcba98};
+  out.splice = ToldSplice{.sequence = port, .timestamp = 77, .client_scale = 15, .server_scale = 9, .timestamps = true};
   return out;
 }
 
