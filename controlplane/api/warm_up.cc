@@ -73,9 +73,7 @@ ApiResponse warm_up(const ApiContext& context, const std::string& text) {
     return ApiResponse::error(http::status::not_found, name->to_string() + " has no warm_up in the configuration");
   }
   const std::string whole = name->pool + "/" + name->name;
-  const auto& entries = context.overrides->entries();
-  const auto entry = entries.find(whole);
-  const WarmUpClock clock = entry == entries.end() ? WarmUpClock{} : entry->second.warm_up;
+  const WarmUpClock clock = context.overrides->warm_up_clock(whole);
   const SystemTime now = context.journal.now();
   const auto today = day_at(*warm_up, clock.at(now));
   const Factor factor = warm_up_factor(*warm_up, clock, now);

@@ -286,16 +286,18 @@ bool Overrides::apply_to(size_t index) {
   return changed;
 }
 
+WarmUpClock Overrides::warm_up_clock(const std::string& name) const {
+  const auto entry = entries_.find(name);
+  if (entry != entries_.end() && entry->second.warm_up != WarmUpClock{}) return entry->second.warm_up;
+  const auto wish = wishes_.find(name);
+  return wish == wishes_.end() ? WarmUpClock{} : wish->second.entry.warm_up;
+}
+
 bool Overrides::apply_warm_up(size_t index) {
   const Member& member = model_.members()[index];
   Factor factor;
   if (member.warm_up_plan) {
-    const std::string name = whole_name(member);
-    const auto entry = entries_.find(name);
-    const auto wish = wishes_.find(name);
-    WarmUpClock clock = entry == entries_.end() ? WarmUpClock{} : entry->second.warm_up;
-    if (clock == WarmUpClock{} && wish != wishes_.end()) clock = wish->second.entry.warm_up;
-    factor = warm_up_factor(*member.warm_up_plan, clock, journal_.now());
+    factor = warm_up_factor(*member.warm_up_plan, warm_up_clock(whole_name(member)), journal_.now());
   }
   if (factor == member.warm_up) return false;
   if (member.warm_up_plan) {

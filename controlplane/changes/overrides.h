@@ -77,6 +77,8 @@ class Overrides {
   /// What was changed by hand for a member, here or for all nodes: that of its port before that of its backend. Null if
   /// nothing was.
   const ByHand* find(const Member& member) const;
+  /// By which the warm-up of a backend, "POOL/BACKEND", goes: as was said here, or else for all nodes.
+  WarmUpClock warm_up_clock(const std::string& name) const;
   /// Open flows of all members that an entry speaks of; nothing if one of them is not known.
   std::optional<uint64_t> flows_of(const std::string& name) const { return sum_of(name, flows_); }
   /// Likewise of another count.

@@ -191,6 +191,19 @@ TEST_F(ApiLive, ShowsTheDaysOfAWarmUp) {
   EXPECT_EQ(ask(http::verb::get, "/api/v1/warm-up/nobody").first, 404u);
 }
 
+TEST_F(ApiLive, ShowsTheDaysOfAWarmUpAsWasSaidForAllNodesOrElseHere) {
+  constexpr std::chrono::seconds kBehind = std::chrono::days(2);
+  overrides_.set_wishes(
+      {{"mta/mta3", Wish{.entry = {.warm_up = {.behind = kBehind}}, .node = "edge2", .who = "ops", .revision = 5}}});
+  const auto for_all = ask(http::verb::get, "/api/v1/warm-up/mta%2Fmta3").second;
+  EXPECT_EQ(for_all["behind_s"], kBehind.count());
+  EXPECT_EQ(for_all["days"][0]["date"], "2027-01-17");
+  ASSERT_EQ(change(R"({"action": "pause", "backend": "mta/mta3"})").first, 200u);
+  const auto here = ask(http::verb::get, "/api/v1/warm-up/mta%2Fmta3").second;
+  EXPECT_EQ(here["paused"], true);
+  EXPECT_EQ(here["behind_s"], 0);
+}
+
 TEST_F(ApiLive, ExplainsOrSaysWhatIsWrongWithTheQuestion) {
   EXPECT_EQ(ask(http::verb::get, "/api/v1/explain?client=192.0.2.7:4000&service=relay").first, 200u);
   EXPECT_EQ(ask(http::verb::get, "/api/v1/explain?client=192.0.2.7:4000&service=rely").second["error"],
