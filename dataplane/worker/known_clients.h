@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Addresses of clients that have had a session, so that these can be told from forged ones when there is not room for
-// all. An address is forgotten when another falls on its place, and one in 65,000 that was never here is taken for
+// all. An address is forgotten when another falls on its place, and one in 32,000 that was never here is taken for
 // known: what hangs on it must be a matter of preference. Where an address falls hangs on a secret: nobody can aim.
 // Thread safety: none; one worker owns it.
 #pragma once
@@ -29,7 +29,7 @@ class KnownClients {
   }
 
  private:
-  uint64_t hash_of(const Address& client) const noexcept { return hash_endpoint({client, Be16{}}, secret_); }
+  uint64_t hash_of(const Address& client) const noexcept { return hash_endpoint({client, Be16{}}, secret_, secret_); }
   static uint16_t tag_of(uint64_t hash) noexcept { return static_cast<uint16_t>(hash >> 48 | 1); }  // 0: never taken
 
   const uint64_t secret_;

@@ -22,7 +22,6 @@ COOKIES = ('scheduler = "least_conn";', 'scheduler = "least_conn"; syn_proxy = "
 NOTHING_KEPT = ("flow_capacity = 65536;", 'flow_capacity = 65536; flow_store = "";')  # as on a machine that was rebooted
 LEAST_CONN = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler = "least_conn";')
 LEAST_CONN6 = ('port = 25;  pool = "mta6";', 'port = 25;  pool = "mta6"; scheduler = "least_conn";')
-COOKIES6 = ('port = 25;  pool = "mta6";', 'port = 25;  pool = "mta6"; syn_proxy = "always";')
 LATE_S = 0.9  # a SYN or its answer that is lost is sent again after a second
 
 
@@ -90,11 +89,10 @@ def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor, target
     assert {record["placed_by"] for record in records} == {"load", "peer"}, "the others began here"
 
 
-@pytest.mark.parametrize("mode, target, cookies", [(LEAST_CONN, VIP, False), (COOKIES, VIP, True), (COOKIES6, VIP6, True)],
-                         ids=["as-it-is", "syn-cookies", "syn-cookies-IPv6"])
-def test_servers_answer_by_either_node_and_no_handshake_waits_for_a_retransmission(lab, fleet, mode, target, cookies):
+@pytest.mark.parametrize("target", [VIP, VIP6])
+def test_servers_answer_by_either_node_and_no_handshake_waits_for_a_retransmission(lab, fleet, target):
     lab.start_greeters()
-    fleet.start(True, LEAST_CONN, *([mode] if mode is not LEAST_CONN else []))
+    fleet.start(True, LEAST_CONN, LEAST_CONN6)
     mail(lab, fleet, target, sessions=40, messages=0, attempts=5).wait()
     for node in fleet.nodes:
         assert node.counters()["flows_created"] > 0, "it has clients, and so knows the way to them"
@@ -106,11 +104,8 @@ def test_servers_answer_by_either_node_and_no_handshake_waits_for_a_retransmissi
     print(f"until the greeting: median {statistics.median(times) * 1000:.0f} ms, 99 % within {times[395] * 1000:.0f} ms, "
           f"{late} of {len(times)} beyond {LATE_S} s")
     assert late <= len(times) // 10, "as many as half wait where a node does not know what to do with the other's answer"
-    grown = {name: sum(node.counters()[name] - was[name] for node, was in zip(fleet.nodes, before))
-             for name in ("flows_resumed", "syn_cookies_accepted", "syn_proxy_moved", "syn_proxy_failed")}
-    assert grown["flows_resumed"] > 100, grown
-    assert grown["syn_cookies_accepted"] == (400 if cookies else 0), grown
-    assert grown["syn_proxy_moved"] + grown["syn_proxy_failed"] <= late, grown
+    resumed = sum(node.counters()["flows_resumed"] - was["flows_resumed"] for node, was in zip(fleet.nodes, before))
+    assert resumed > 100, resumed
     for node in fleet.nodes:
         node.require_counter_law()
 
