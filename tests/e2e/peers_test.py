@@ -128,6 +128,27 @@ def test_what_another_node_began_is_no_new_session_of_one_that_drains(lab, fleet
     assert set(mailer.outcomes) == {"delivered"}, mailer.summary()
 
 
+@pytest.mark.long
+def test_nodes_behind_a_router_are_upgraded_under_load_and_no_session_is_lost(lab, fleet):
+    """The runbook of docs/anycast.md: drain, restart both processes, undrain; first one node, then the other."""
+    lab.start_backends()
+    fleet.start(True, LEAST_CONN)
+    held = in_mid_message(lab, fleet)
+    stream = mail(lab, fleet, sessions=100_000, per_second=10)
+    stream.wait_open(20)
+    for index in (0, 1):
+        fleet.nodes[index].ctl("node", "drain")
+        fleet.lead(1 - index)  # as routers do when the metric says so
+        fleet.restart(index)
+        fleet.nodes[index].ctl("node", "undrain")
+        fleet.lead(0, 1)
+        stream.wait_open(len(stream.opened) + 20)
+    stream.stop()
+    stream.wait()
+    assert set(stream.outcomes) == {"delivered"}, stream.summary()
+    require_all_delivered(lab, held)
+
+
 def placed_by(forwarding, scheduler):
     """A service of that mode and scheduler, and the short case of its kind, where it is not one."""
     marks = [pytest.mark.moving] if forwarding == "fullnat" else []

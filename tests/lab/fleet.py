@@ -129,6 +129,16 @@ class Fleet:
             self.addresses.wait_home()
         self.lead(*self._all)
 
+    def restart(self, index):
+        """Both processes of a node that routers lead nobody to, as an upgrade does."""
+        node = self.nodes[index]
+        for service in (node.control, node.dataplane):
+            service.stop()
+        self._start_dataplane(index)
+        node.start_control()
+        node.wait_healthy(60)
+        wait_until(lambda: None not in self._all_heard(node), 30, "it hears the others")
+
     def answer_directly(self):
         """The mail servers have the VIP, and a way of their own to the client: what dsr and tunnels need."""
         self._lab.network.answer_directly()
