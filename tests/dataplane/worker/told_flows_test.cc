@@ -288,6 +288,36 @@ TEST(ToldFlows, AFullRingLosesTheWordAndCountsThat) {
   EXPECT_EQ(node.counter(Counter::kTellsLost), 100u - 63u);
 }
 
+/// A client has used its port again, by another node and with another server, whose answer comes here.
+Frame next_answer(const Node& node) {
+  return Frame().from(kBackends[node.other]).to(kClient).syn().seq(5000).ack(9001);
+}
+
+TEST(ToldFlows, AHalfClosedSessionGivesWayToTheClientsNextOne) {
+  Node node;
+  node.tell(node.by_hash);
+  ASSERT_TRUE(node.backend_to_client(from_backend(node.by_hash)));
+  ASSERT_TRUE(node.backend_to_client(from_backend(node.by_hash).seq(908).fin()));
+  node.tell(node.other, FlowStage::kPlaced);
+  EXPECT_FALSE(node.backend_to_client(next_answer(node))) << "it may still be closing";
+  node.turn(kHalfClosedQuietMs);
+  EXPECT_TRUE(node.backend_to_client(next_answer(node)));
+}
+
+TEST(ToldFlows, AClientsHalfGivesWayOnceTheNodeOfTheOtherHalfTellsOfTheNextSession) {
+  Node node;
+  node.tell(node.by_hash);
+  ASSERT_TRUE(node.client_to_backend(from_client()));
+  node.turn(kHalfClosedQuietMs);
+  ToldFlow elsewhere = Node::flow_with(node.other);
+  elsewhere.stage = FlowStage::kPlaced;
+  node.table.put(elsewhere, 1, 1);
+  EXPECT_FALSE(node.backend_to_client(next_answer(node))) << "a SYN at a third node";
+  node.turn(HeldReplies::kHoldMs);
+  node.tell(elsewhere);
+  EXPECT_TRUE(node.backend_to_client(next_answer(node)));
+}
+
 /// From a router at `source` to `to`: what it quotes is too big.
 IcmpFrame too_big(const char* source, const Address& to, const MacAddress& mac, const Frame& quoted) {
   IcmpFrame out;
