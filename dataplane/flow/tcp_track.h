@@ -116,8 +116,12 @@ inline bool resets(const Flow& flow, const Packet& packet, uint32_t next, TcpSta
 inline Judgement judge_client(const Flow& flow, const Packet& packet) {
   const TcpState state = flow.state;
   if (has_flags(packet, kTcpSyn)) return {state == TcpState::kSynSent && !has_flags(packet, kTcpAck), state};
-  if (has_flags(packet, kTcpRst))
-    return judge_reset(flow, resets(flow, packet, flow.client_next, TcpState::kClientFin));
+  if (has_flags(packet, kTcpRst)) {
+    // A stranger's word has moved the numbers to where he says, and a half whose backend speaks at another node may be
+    // like that as long as the session lasts.
+    const bool known = state != TcpState::kAdopted;
+    return judge_reset(flow, known && resets(flow, packet, flow.client_next, TcpState::kClientFin));
+  }
   const bool fin = has_flags(packet, kTcpFin);
   switch (state) {
     case TcpState::kFree:

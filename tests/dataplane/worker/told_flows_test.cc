@@ -277,6 +277,21 @@ TEST(ToldFlows, TellsWhatBeginsIsEstablishedAndEnds) {
   EXPECT_EQ(node.told().size(), 1u);
 }
 
+TEST(ToldFlows, AStrangerEndsNoHalfOfASession) {
+  Node node;
+  node.tell(node.other);
+  ASSERT_TRUE(node.client_to_backend(from_client()));
+  node.told();
+  const Frame forged = Frame().from(kClient).to(kVip);
+  node.client_to_backend(Frame(forged).seq(0x7000'0000).ack(0x6000'0000));
+  node.client_to_backend(Frame(forged).seq(0x7000'0000).rst());
+  EXPECT_TRUE(node.told().empty()) << "nobody hears that it has ended";
+  const auto next = node.client_to_backend(from_client());
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->destination, kBackends[node.other]);
+  EXPECT_EQ(node.counter(Counter::kFlowsReset), 0u);
+}
+
 TEST(ToldFlows, AFullRingLosesTheWordAndCountsThat) {
   Node node;
   for (uint16_t port = 0; port < 100; port++) {
