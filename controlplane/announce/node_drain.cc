@@ -81,6 +81,7 @@ void NodeDrain::restore() {
   const auto wish = kept_state(journal_, path_, wish_from, "whether this node drains is not known any more, it serves");
   if (!wish) return;
   wish_ = *wish;
+  is_absolute_ = true;
   phase_ = next_phase(last_new_);
 }
 
@@ -90,6 +91,7 @@ std::expected<std::string, std::string> NodeDrain::drain(std::optional<std::chro
     wish_ = Wish{now, {}};
     last_new_ = now;
   }
+  is_absolute_ = false;
   wish_->deadline.reset();
   if (deadline) wish_->deadline = now + *deadline;
   std::string warning = save();
@@ -120,7 +122,7 @@ bool NodeDrain::tick(std::optional<Flows> flows) {
 
 void NodeDrain::move_times(SystemTime::duration by) {
   last_new_ += by;
-  if (!wish_) return;
+  if (!wish_ || is_absolute_) return;
   wish_->since += by;
   if (wish_->deadline) *wish_->deadline += by;
   save();

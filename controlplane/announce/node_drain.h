@@ -46,7 +46,8 @@ class NodeDrain {
   /// To be called every second or so; nothing while the data plane does not say. Whether the phase has changed.
   bool tick(std::optional<Flows> flows);
 
-  /// The clock was set: the drain goes on as before.
+  /// The clock was set: a drain that was said to this process goes on as before. What an earlier one kept stays where
+  /// it is: the clock by which it was said may have been right.
   void move_times(SystemTime::duration by);
 
   const std::optional<Wish>& wish() const { return wish_; }
@@ -62,6 +63,7 @@ class NodeDrain {
   Journal& journal_;
   std::string path_;
   std::optional<Wish> wish_;
+  bool is_absolute_ = false;  // an earlier process kept it
   Phase phase_ = Phase::kServing;
   std::optional<Flows> flows_;
   SystemTime last_new_;  // a session began, or nobody knows

@@ -119,6 +119,8 @@ std::expected<std::string, std::string> Overrides::change(const Change& change) 
   if (!next) return std::unexpected(next.error());
   if (*next == entries_) return "";
   entries_ = std::move(*next);
+  if (change.action == Action::kDrain) said_to_us_.insert(change.names.begin(), change.names.end());
+  std::erase_if(said_to_us_, [this](const std::string& name) { return !entries_.contains(name); });
   std::string warning = keep_state(journal_, path_, to_text(entries_));
   for (const std::string& name : change.names) record(name, change);
   apply();
@@ -318,18 +320,16 @@ bool Overrides::tick() {
 }
 
 bool Overrides::move_times(SystemTime::duration by) {
-  const auto move = [by](ByHand& entry) {
-    if (entry.admin != Admin::kDraining) return false;
+  bool any = false;
+  for (const std::string& name : said_to_us_) {
+    ByHand& entry = entries_.at(name);
+    if (entry.admin != Admin::kDraining) continue;
     entry.admin_since += by;
     if (entry.deadline) *entry.deadline += by;
-    return true;
-  };
-  bool own = false, of_all = false;
-  for (auto& [name, entry] : entries_) own |= move(entry);
-  for (auto& [name, wish] : wishes_) of_all |= move(wish.entry);
-  if (own) keep_state(journal_, path_, to_text(entries_));
-  if (of_all) keep_state(journal_, wishes_path_, to_text(wishes_));
-  return (own || of_all) && apply();
+    any = true;
+  }
+  if (any) keep_state(journal_, path_, to_text(entries_));
+  return any && apply();
 }
 
 bool Overrides::tell_drained() {

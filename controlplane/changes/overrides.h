@@ -70,7 +70,9 @@ class Overrides {
   /// has to hear of it.
   bool tick();
 
-  /// The clock was set: drains end after the time that was given to them. Whether the data plane has to hear of it.
+  /// The clock was set: drains that were said to this process end after the time that was given to them. What an
+  /// earlier one kept, and what another node said, stays where it is: the clock by which it was said may have been
+  /// right. Whether the data plane has to hear of it.
   bool move_times(SystemTime::duration by);
 
   const ByHandEntries& entries() const { return entries_; }
@@ -105,7 +107,8 @@ class Overrides {
   std::string path_, wishes_path_;
   ByHandEntries entries_;
   Wishes wishes_;
-  std::set<std::string> empty_;  // draining, with no flow left, and the journal says so
+  std::set<std::string> said_to_us_;  // entries whose drain goes by the clock of this process
+  std::set<std::string> empty_;       // draining, with no flow left, and the journal says so
 };
 
 /// Pool and backend of an entry's name, its port left out: "mta/mta1" of "mta/mta1:25".

@@ -21,7 +21,10 @@ json to_json(const Removal& removal) {
 }
 
 Removal removal_from(const json& value) {
-  return {from_ms(value.at("since_ms").get<int64_t>()), from_ms(value.at("deadline_ms").get<int64_t>()), std::nullopt};
+  return {.since = from_ms(value.at("since_ms").get<int64_t>()),
+          .deadline = from_ms(value.at("deadline_ms").get<int64_t>()),
+          .empty_since = {},
+          .is_absolute = true};
 }
 
 json to_json(const Member& member) {

@@ -79,9 +79,10 @@ bool Model::tell_removed() {
 
 void Model::move_times(SystemTime::duration by) {
   const auto move = [by](Removal& removal) {
+    if (removal.empty_since) *removal.empty_since += by;
+    if (removal.is_absolute) return;
     removal.since += by;
     removal.deadline += by;
-    if (removal.empty_since) *removal.empty_since += by;
   };
   for (Member& member : members_) {
     if (member.removal) move(*member.removal);

@@ -36,6 +36,7 @@ struct Removal {
   SystemTime since;
   SystemTime deadline;
   std::optional<SystemTime> empty_since;  // it has had no flow from then on
+  bool is_absolute = false;               // an earlier process said until when: it stays, whatever the clock is set to
 
   friend bool operator==(const Removal&, const Removal&) = default;
 };

@@ -213,7 +213,7 @@ std::optional<Removal> Model::removal_of(const std::string& pool, std::optional<
   const RemovalRule said = is_known ? rule->second : RemovalRule{};
   if (earlier && !is_in_file) return earlier;  // nothing new is said of it
   if (said.on_removal == config::OnRemoval::kReset) return std::nullopt;
-  Removal out = earlier.value_or(Removal{now, now, std::nullopt});
+  Removal out = earlier.value_or(Removal{.since = now, .deadline = now, .empty_since = {}});
   out.deadline = out.since + said.deadline;
   return out;
 }

@@ -81,6 +81,19 @@ TEST_F(NodeDrainTest, GoesOnAsBeforeWhenTheClockIsSet) {
   }
 }
 
+TEST_F(NodeDrainTest, WhatAnEarlierProcessKeptEndsWhenItSaidWhateverTheClockIsSetTo) {
+  ASSERT_TRUE(node_->drain(1h));
+  const auto deadline = node_->wish()->deadline;
+  restart();
+  for (const auto by : {SystemTime::duration(24h), SystemTime::duration(-24h)}) {
+    node_->move_times(by);
+    EXPECT_EQ(node_->wish()->deadline, deadline);
+  }
+  ASSERT_TRUE(node_->drain(1h));
+  node_->move_times(24h);
+  EXPECT_EQ(node_->wish()->deadline, now_ + 25h) << "said anew, to this process";
+}
+
 TEST_F(NodeDrainTest, HasSessionsToldInTheLastPartOfItsTime) {
   EXPECT_FALSE(node_->leaves());
   ASSERT_TRUE(node_->drain(std::nullopt));

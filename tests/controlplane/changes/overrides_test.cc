@@ -113,6 +113,26 @@ TEST_F(OverridesTest, AClockThatIsSetNeitherCutsADrainNorDrawsItOut) {
   }
 }
 
+TEST_F(OverridesTest, WhatAnEarlierProcessKeptEndsWhenItSaidWhateverTheClockIsSetTo) {
+  Overrides before = overrides();
+  must(before.change({.action = Action::kDrain, .names = {"mta/mta1"}, .deadline = 600s}));
+  const SystemTime deadline = now_ + 600s;
+  now_ += 24h;  // a machine that starts with its clock ahead
+  Overrides after = overrides();
+  flows_known_ = false;  // as the data plane does not say yet
+  after.restore();
+  now_ -= 24h;
+  EXPECT_FALSE(after.move_times(-24h));
+  EXPECT_EQ(after.entries().at("mta/mta1").deadline, deadline) << "a day earlier would cut at once";
+  flows_known_ = true;
+  now_ += 599s;
+  after.tick();
+  EXPECT_EQ(member("mta/mta1:25").state(), "draining");
+  must(after.change({.action = Action::kDrain, .names = {"mta/mta1"}, .deadline = 600s}));
+  after.move_times(1h);
+  EXPECT_EQ(after.entries().at("mta/mta1").deadline, now_ + 600s + 1h) << "said anew, to this process";
+}
+
 TEST_F(OverridesTest, TellsSessionsInTheLastPartOfADrain) {
   struct {
     std::chrono::seconds deadline, told_after;
@@ -316,6 +336,13 @@ TEST_F(WishesTest, CutAtTheirDeadlineOnceWhateverIsHeardAgain) {
   EXPECT_EQ(member("mta/mta1:25").state(), "disabled");
   hear({{"mta/mta1", drain(6)}});  // said anew
   EXPECT_EQ(member("mta/mta1:25").state(), "draining");
+}
+
+TEST_F(WishesTest, EndWhenTheNodeThatSaidThemSaidWhateverTheClockHereIsSetTo) {
+  hear({{"mta/mta1", drain(5, 600s)}});
+  const Wishes before = overrides_.wishes();
+  for (const auto by : {SystemTime::duration(24h), SystemTime::duration(-24h)}) EXPECT_FALSE(overrides_.move_times(by));
+  EXPECT_EQ(overrides_.wishes(), before);
 }
 
 TEST_F(WishesTest, SurviveARestartWithoutEtcd) {

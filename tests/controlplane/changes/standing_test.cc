@@ -19,6 +19,11 @@ class StandingTest : public ModelTest {
     out.refresh();
     return out;
   }
+  /// As it comes back.
+  static std::optional<Removal> kept(std::optional<Removal> removal) {
+    if (removal) removal->is_absolute = true;
+    return removal;
+  }
 };
 
 TEST_F(StandingTest, AProcessThatStartsAnewGoesOnWithKeysAndDrains) {
@@ -39,11 +44,11 @@ TEST_F(StandingTest, AProcessThatStartsAnewGoesOnWithKeysAndDrains) {
   for (size_t i = 0; i < 6; i++) {
     EXPECT_EQ(third.members()[i].key, second.members()[i].key) << i;
     EXPECT_EQ(third.members()[i].label(), second.members()[i].label()) << i;
-    EXPECT_EQ(third.members()[i].removal, second.members()[i].removal) << i;
+    EXPECT_EQ(third.members()[i].removal, kept(second.members()[i].removal)) << i;
   }
   ASSERT_EQ(third.removed_services().size(), 1u);
   EXPECT_EQ(third.removed_services()[0].key, first.services()[1].key);
-  EXPECT_EQ(third.removed_services()[0].removal, second.removed_services()[0].removal);
+  EXPECT_EQ(third.removed_services()[0].removal, kept(second.removed_services()[0].removal));
 }
 
 TEST_F(StandingTest, AFileThatChangedWhileControlWasAwayDrainsWhatItLeavesOut) {
@@ -58,6 +63,24 @@ TEST_F(StandingTest, AFileThatChangedWhileControlWasAwayDrainsWhatItLeavesOut) {
   EXPECT_EQ(after.members()[0].key, before.members()[0].key);
   EXPECT_EQ(after.members()[2].label(), "mta/mta3:25 (removed: 10.0.1.3, relay)");
   EXPECT_EQ(after.members()[2].removal->deadline, now_ + std::chrono::seconds(90)) << "as its pool said";
+}
+
+TEST_F(StandingTest, WhatDrainsEndsWhenTheEarlierProcessSaidWhateverTheClockIsSetTo) {
+  config_.pools[0].removal_deadline = std::chrono::seconds(90);
+  Model first = model();
+  config_.pools[0].backends.pop_back();
+  Model second = model();
+  second.take_over(first);
+  const SystemTime deadline = now_ + std::chrono::seconds(90);
+  Model third = start_from(standing_text(second));
+  for (const auto by : {std::chrono::hours(24), std::chrono::hours(-24)}) {
+    third.move_times(by);
+    EXPECT_EQ(third.members()[2].removal->deadline, deadline) << "a day earlier would cut";
+    second.move_times(by);
+  }
+  EXPECT_EQ(second.members()[2].removal->deadline, deadline) << "there and back";
+  second.move_times(std::chrono::hours(1));
+  EXPECT_EQ(second.members()[2].removal->deadline, deadline + std::chrono::hours(1)) << "by its own clock";
 }
 
 TEST_F(StandingTest, AServiceThatIsGoneGoesOnRefusingAsItDid) {
