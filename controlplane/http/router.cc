@@ -120,6 +120,7 @@ void Router::answer(ApiRequest request, const Reply& reply) const {
     request.method = method;
     request.parameters = std::move(*parameters);
     try {
+      if (method != http::verb::get && before_changes_) before_changes_();
       return route.handler(request, reply);
     } catch (const std::exception& fault) {
       return reply(ApiResponse::error(http::status::internal_server_error, fault.what()));

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sluice::control {
@@ -68,6 +69,9 @@ class Router {
   /// For what takes time: the handler returns at once and keeps the reply. How long it does is its own to bound.
   void add_later(boost::beast::http::verb method, std::string_view pattern, LaterHandler handler);
 
+  /// Called before each handler of a method other than GET.
+  void before_changes(std::function<void()> hook) { before_changes_ = std::move(hook); }
+
   /// 404 for an unknown path, 405 for an unknown method on a known one, 401 and 403 for what the connection may not do,
   /// 500 if the handler throws.
   void answer(ApiRequest request, const Reply& reply) const;
@@ -86,6 +90,7 @@ class Router {
   static std::optional<ApiResponse> refusal(const Route& route, const ApiRequest& request);
 
   std::vector<Route> routes_;
+  std::function<void()> before_changes_;
 };
 
 /// `text` with %XX resolved; nothing if one of them is not two hexadecimal digits.

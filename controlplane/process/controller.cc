@@ -28,6 +28,7 @@ namespace {
 
 constexpr auto kPatience = 5s;
 constexpr auto kTick = 1s;  // of what operators set a time for
+constexpr int kLooks = 3;   // at the clocks, where the process stands still between them
 
 /// 0 = none. Throws where the file is not as it has to be.
 uint64_t placement_secret_of(const config::Control& control) {
@@ -79,6 +80,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
                   [this](const std::expected<PoolDocuments, std::string>& told) { discovery_.hear_fleet(told); },
               .on_wishes =
                   [this](Wishes wishes) {
+                    follow_clock();
                     if (overrides_.set_wishes(std::move(wishes))) something_changed();
                   },
               .on_blocks = [this](FleetBlocksHeard heard) { sources_.hear_fleet(std::move(heard)); },
@@ -147,6 +149,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       if (!back.empty()) announcer_.on_link_back(back);
     });
   });
+  router_.before_changes([this] { follow_clock(); });
   add_api(router_, api_);
   add_page_routes(router_);
 }
@@ -278,12 +281,19 @@ std::vector<config::IpAddress> Controller::addresses() const {
 }
 
 void Controller::follow_clock() {
-  const auto by = clock_.look(journal_.now(), Clock::now());
+  std::optional<SystemTime::duration> look;
+  for (int i = 0; i < kLooks && !look; i++) {
+    const Clock::time_point before = Clock::now();
+    const SystemTime wall = journal_.now();
+    look = clock_.look(before, wall, Clock::now());
+  }
+  const SystemTime::duration by = look.value_or(SystemTime::duration::zero());
   if (by == SystemTime::duration::zero()) return;
   const double seconds = std::chrono::duration<double>(by).count();
-  journal_.record(Severity::kWarning, "control", "clock",
-                  fmt::format("was set {} by {:.1f} s; drains end after the time that was given to them",
-                              seconds > 0 ? "forward" : "back", std::abs(seconds)));
+  journal_.record(
+      Severity::kWarning, "control", "clock",
+      fmt::format("was set {} by {:.1f} s; drains said to this process end after the time that was given to them",
+                  seconds > 0 ? "forward" : "back", std::abs(seconds)));
   model_.move_times(by);
   announcer_.move_times(by);
   if (overrides_.move_times(by)) something_changed();

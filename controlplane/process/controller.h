@@ -108,7 +108,8 @@ class Controller {
   std::optional<std::string> node_fault() const;
   void serve_api();
   void tick();
-  /// Before anything is judged by its time: deadlines move along with a clock that was set.
+  /// Before anything is judged by its time, and before a deadline is made: those made earlier move along with a clock
+  /// that was set, and none that was made by the clock as it is now.
   void follow_clock();
   void on_local_addresses(const std::vector<LocalAddress>& addresses);
   void on_connected(uint32_t workers);
@@ -127,7 +128,7 @@ class Controller {
   config::Config config_;
   ConfigurationState configuration_;
   Journal journal_;
-  ClockWatch clock_{journal_.now(), Clock::now()};
+  ClockWatch clock_;
   JournalFile journal_file_;
   std::set<std::string> told_warnings_;
   const uint64_t placement_secret_;  // as long as the process runs

@@ -78,6 +78,7 @@ config::Config Controller::as_it_runs(const config::Config& wanted) const {
 
 Reloaded Controller::reload() {
   const Clock::time_point began = Clock::now();
+  follow_clock();
   LoadedConfig wanted = config::read_config(configuration_.path);
   if (!wanted) return refuse(faults_of(wanted.error()));
   DiscoveredPools discovered = discovery_.known_for(wanted->config.pools);
@@ -113,6 +114,7 @@ std::expected<void, std::string> Controller::go_over(config::Config next) {
 
 std::string Controller::take_discovered(const DiscoveredPools& known) {
   const Clock::time_point began = Clock::now();
+  follow_clock();
   config::Config whole = complete(config_, known);
   if (const auto faults = faults_together(whole); !faults.empty()) return faults.front();
   const ReloadPlan plan = plan_reload(config_, whole, model_, flow_counts(), journal_.now());

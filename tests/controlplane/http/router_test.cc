@@ -55,6 +55,17 @@ TEST_F(RouterTest, LetsOnlyConnectionsThatMayWriteChangeThings) {
   EXPECT_EQ(answer(http::verb::post, "/api/v1/backends/x", true).status, http::status::ok);
 }
 
+TEST_F(RouterTest, TellsBeforeAnythingIsChanged) {
+  int told = 0;
+  router_.before_changes([&] { told++; });
+  answer(http::verb::get, "/api/v1/status", true);
+  answer(http::verb::head, "/api/v1/status", true);
+  answer(http::verb::post, "/api/v1/backends/x", false);
+  EXPECT_EQ(told, 0) << "nothing is changed";
+  answer(http::verb::post, "/api/v1/backends/x", true);
+  EXPECT_EQ(told, 1);
+}
+
 TEST_F(RouterTest, ShowsWhatClientsDoOnlyToConnectionsThatMayWrite) {
   const ApiResponse refused = answer(http::verb::get, "/api/v1/flows", false);
   EXPECT_EQ(refused.status, http::status::forbidden);
