@@ -101,7 +101,7 @@ Failure refusal(const http::response<http::string_body>& response) {
   const auto answer = nlohmann::json::parse(response.body(), nullptr, false);
   const std::string text = answer.is_object() ? answer.value("error", std::string()) : std::string();
   const Exit exit = response.result() == http::status::not_found ? Exit::kUnknown : Exit::kFailed;
-  return {exit, text.empty() ? fmt::format("control answers {}", response.result_int()) : text};
+  return {exit, text.empty() ? fmt::format("control answers {}", response.result_int()) : text, response.result_int()};
 }
 
 Client::Answer ask_json(const std::string& socket, http::request<http::string_body> request,

@@ -23,6 +23,7 @@ enum class Exit : int {
 struct Failure {
   Exit exit = Exit::kFailed;
   std::string text;
+  unsigned status = 0;  // of control's answer over HTTP; 0: there was none
 };
 
 /// The one control socket under `directory` (DIRECTORY/INSTANCE/control.sock).

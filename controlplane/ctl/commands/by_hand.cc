@@ -19,6 +19,7 @@ namespace {
 
 constexpr uint64_t kLongestDeadlineS = 30 * 86400;
 constexpr uint64_t kMaxWeight = 65535;
+constexpr uint64_t kShortestDrainS = 60;  // in less, sessions do not get to hear of it (model/leaving.h): a cut
 constexpr std::chrono::milliseconds kLookEvery{500};
 
 const Option kDeadline{"deadline", "TIME",
@@ -100,16 +101,32 @@ Client::Answer foretell(const Client& client, json body) {
   return client.post("/api/v1/by-hand", body);
 }
 
+bool is_hasty(const json& body) {
+  return body.value("deadline_s", kShortestDrainS) < kShortestDrainS;
+}
+
+bool cuts(const json& body) {
+  return body.at("action") == "disable" || is_hasty(body);
+}
+
+/// "disabling mta/mta1 on all nodes".
+std::string words_for_change(const Invocation& invocation, const json& body, const std::vector<std::string>& names) {
+  std::string out = fmt::format("{} {}", is_hasty(body) ? "draining" : "disabling", fmt::join(names, ", "));
+  if (invocation.has("fleet")) out += " on all nodes";
+  if (is_hasty(body)) out += fmt::format(" within {} s", body.at("deadline_s").get<uint64_t>());
+  return out;
+}
+
 Outcome show_foretold(const Invocation& invocation, const json& body, const json& foretold) {
   return show_answer(invocation, foretold, [&](const json& answer) {
     const auto action = body.at("action").get<std::string>();
     const auto flows = flows_in(answer);
-    const std::string sessions = action == "disable" ? words_for_cut(flows)
-                                 : flows             ? fmt::format("{} sessions are open there", *flows)
-                                                     : "how many sessions are open there is not known";
+    const bool fleet = invocation.has("fleet");
+    const std::string open =
+        flows ? fmt::format("{} sessions are open there", *flows) : "how many sessions are open there is not known";
     return fmt::format(
-        "would {}: {}{}; {}{}\n", action, fmt::join(answer.at("backends").get<std::vector<std::string>>(), ", "),
-        invocation.has("fleet") ? ", on all nodes" : "", sessions, invocation.has("fleet") ? " on this node" : "");
+        "would {}: {}{}; {}\n", action, fmt::join(answer.at("backends").get<std::vector<std::string>>(), ", "),
+        fleet ? ", on all nodes" : "", cuts(body) ? words_for({flows, fleet}) : open + (fleet ? " on this node" : ""));
   });
 }
 
@@ -118,15 +135,13 @@ Outcome change(const Invocation& invocation, json body) {
   if (invocation.has("fleet")) body["fleet"] = true;
   const auto client = invocation.client();
   if (!client) return std::unexpected(client.error());
-  const bool cuts = body.at("action") == "disable";
-  if (invocation.has(kDryRun.name) || (cuts && may_ask(invocation))) {
+  if (invocation.has(kDryRun.name) || (cuts(body) && may_ask(invocation))) {
     const auto foretold = foretell(*client, body);
     if (!foretold) return std::unexpected(foretold.error());
     if (invocation.has(kDryRun.name)) return show_foretold(invocation, body, *foretold);
     const auto names = foretold->at("backends").get<std::vector<std::string>>();
-    const std::string what =
-        fmt::format("disabling {}{}", fmt::join(names, ", "), invocation.has("fleet") ? " on all nodes" : "");
-    if (auto agreed = consent(invocation, what, flows_in(*foretold)); !agreed) return agreed;
+    const Cut cut{flows_in(*foretold), invocation.has("fleet")};
+    if (auto agreed = consent(invocation, words_for_change(invocation, body, names), cut); !agreed) return agreed;
   }
   const auto answer = client->post("/api/v1/by-hand", body);
   if (!answer) return std::unexpected(answer.error());
@@ -211,7 +226,7 @@ Command drain_command() {
   return {.name = "drain",
           .help = "Give a backend no new flows, and let its open ones end",
           .arguments = {backend_argument()},
-          .options = {kDeadline, kWait, kFleet},
+          .options = {kDeadline, kWait, kFleet, kDryRun, kYes},
           .run = drain};
 }
 

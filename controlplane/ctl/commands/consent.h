@@ -20,10 +20,16 @@ inline bool may_ask(const Invocation& invocation) {
   return invocation.ask && !invocation.has(kYes.name);
 }
 
-/// "cuts 7 open sessions"; nothing: nobody knows how many there are.
-std::string words_for_cut(std::optional<uint64_t> flows);
+/// What a command cuts.
+struct Cut {
+  std::optional<uint64_t> flows;  // open sessions on this node; nothing: nobody knows how many there are
+  bool elsewhere = false;         // and on other nodes, where nobody has counted
+};
 
-/// Asks whether to go on with what cuts `flows` sessions, unless there are none. A Failure if the answer is no.
-Outcome consent(const Invocation& invocation, const std::string& what, std::optional<uint64_t> flows);
+/// "cuts 7 open sessions", "cuts 7 open sessions on this node, more on others".
+std::string words_for(const Cut& cut);
+
+/// Asks whether to go on with `what`, unless it cuts nothing. A Failure if the answer is no.
+Outcome consent(const Invocation& invocation, const std::string& what, const Cut& cut);
 
 }  // namespace sluice::ctl

@@ -20,6 +20,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::chrono::seconds kPatience{60};  // for a large file on a slow disk
+constexpr unsigned kFaulty = 422;              // of a configuration, as control answers
 
 std::string restart_text(const json& settings, std::string_view process) {
   if (settings.empty()) return "";
@@ -103,9 +104,14 @@ Outcome reload(const Invocation& invocation) {
     const auto plan = client->post("/api/v1/diff", json::object(), kPatience);
     if (dry_run && !plan) return std::unexpected(plan.error());
     if (dry_run) return show_plan(invocation, *plan);
-    // A file that is refused is refused by the reload itself, which leaves an event of it.
+    // A faulty file is refused by the reload itself, which leaves an event of it.
+    if (!plan && plan.error().status != kFaulty) {
+      Failure unknown = plan.error();
+      unknown.text = "what the reload would cut is not known: " + unknown.text + "; --yes goes on all the same";
+      return std::unexpected(std::move(unknown));
+    }
     if (plan && flows_cut(*plan) != 0 && !invocation.json) invocation.out() << view_of_reload(*plan, false) << "\n";
-    auto agreed = plan ? consent(invocation, "the reload", flows_cut(*plan)) : Outcome();
+    auto agreed = plan ? consent(invocation, "the reload", {.flows = flows_cut(*plan)}) : Outcome();
     if (!agreed) return agreed;
   }
   const auto answer = client->post("/api/v1/reload", json::object(), kPatience);

@@ -64,6 +64,7 @@ class Consent : public testing::Test {
   std::vector<std::string> questions_;
   std::string text_;  // of the last diff
   json flows_ = 7;    // open ones, of all that anybody asks about
+  std::optional<http::status> diff_fails_;
   std::ostringstream out_;
 
  private:
@@ -76,6 +77,7 @@ class Consent : public testing::Test {
     text_ = body.value("text", std::string());
     if (request.path == "/api/v1/by-hand")
       return control::ApiResponse::json({{"backends", {"mta/mta1"}}, {"warning", ""}, {"flows_now", flows_}});
+    if (diff_fails_ && request.path == "/api/v1/diff") return control::ApiResponse::error(*diff_fails_, "no diff");
     json cuts = json::array();
     if (flows_ != 0) cuts.push_back({{"what", "backend mta/mta1:25"}, {"flows", flows_.is_null() ? json(0) : flows_}});
     return control::ApiResponse::json({{"empty", false},
@@ -127,6 +129,46 @@ TEST_F(Consent, AsksNobodyWhereThereIsNobodyOrNothingIsCutOrItIsToldNotTo) {
   flows_ = 0;
   ASSERT_TRUE(disable_pool({}, false));
   EXPECT_TRUE(questions_.empty());
+}
+
+TEST_F(Consent, AsksAlwaysWhereOtherNodesCutToo) {
+  flows_ = 0;
+  EXPECT_FALSE(disable_pool({{"fleet", {}}}, false));
+  EXPECT_EQ(asked_, std::vector<std::string>{"/api/v1/by-hand disable (dry run)"});
+  EXPECT_EQ(questions_,
+            std::vector<std::string>{
+                "disabling mta/mta1 on all nodes cuts 0 open sessions on this node, more on others. Go on?"});
+  ASSERT_TRUE(disable_pool({{"fleet", {}}, {"dry-run", {}}}, true));
+  EXPECT_EQ(out_.str(), "would disable: mta/mta1, on all nodes; cuts 0 open sessions on this node, more on others\n");
+}
+
+TEST_F(Consent, AsksBeforeADrainThatIsTooShortForSessionsToHearOfIt) {
+  const auto drain = [&](const char* deadline, Invocation::Values more = {}) {
+    more.insert({{"BACKEND", {"mta1"}}, {"deadline", {deadline}}});
+    return run(drain_command(), std::move(more), false);
+  };
+  for (const char* hasty : {"0", "59s"}) EXPECT_FALSE(drain(hasty)) << hasty;
+  EXPECT_EQ(asked_, std::vector<std::string>{"/api/v1/by-hand drain (dry run)"});
+  EXPECT_EQ(questions_, std::vector<std::string>{"draining mta/mta1 within 59 s cuts 7 open sessions. Go on?"});
+  ASSERT_TRUE(drain("5s", {{"dry-run", {}}}));
+  EXPECT_EQ(out_.str(), "would drain: mta/mta1; cuts 7 open sessions\n");
+  ASSERT_TRUE(drain("5s", {{"yes", {}}}));
+  EXPECT_EQ(asked_, std::vector<std::string>{"/api/v1/by-hand drain"});
+  ASSERT_TRUE(drain("60s")) << "as long as leaving takes";
+  ASSERT_TRUE(drain("60s", {{"dry-run", {}}}));
+  EXPECT_EQ(out_.str(), "would drain: mta/mta1; 7 sessions are open there\n");
+}
+
+TEST_F(Consent, AReloadGoesOnUnaskedOnlyWhereTheFileIsRefusedAnyway) {
+  diff_fails_ = http::status::unprocessable_entity;
+  ASSERT_TRUE(run(reload_command(), {}, false));
+  EXPECT_EQ(asked_, (std::vector<std::string>{"/api/v1/diff", "/api/v1/reload"}));
+  diff_fails_ = http::status::internal_server_error;
+  const Outcome unknown = run(reload_command(), {}, true);
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().text, "what the reload would cut is not known: no diff; --yes goes on all the same");
+  EXPECT_EQ(asked_, std::vector<std::string>{"/api/v1/diff"});
+  ASSERT_TRUE(run(reload_command(), {{"yes", {}}}, true));
 }
 
 TEST_F(Consent, AsksBeforeAReloadCutsSessions) {
