@@ -26,6 +26,11 @@ config::IpPrefix source_of(const Address& client) {
 
 /// Whether somebody may have tried a password where nobody sees it.
 bool is_short_under_tls(const channel::SessionRecord& record) {
+  using End = channel::SessionEnd;
+  const bool by_us = record.end == End::kCut || record.end == End::kTold || record.end == End::kIdle;
+  // A FIN of the server's is no such sign: it closes after QUIT, and after too many refusals.
+  const bool by_server = record.end == End::kReset && record.by == channel::SessionParty::kServer;
+  if (by_us || by_server) return false;
   constexpr uint32_t kNeeded = channel::kSessionEstablished | channel::kSessionTlsEstablished;
   if ((record.notes.flags & kNeeded) != kNeeded || record.bytes_up >= Offenders::kShortTlsBytes) return false;
   return static_cast<uint32_t>(record.ended_ms) - record.notes.begun_ms < Offenders::kShortTlsMs;
@@ -58,11 +63,28 @@ void Offenders::follow(const config::Sources& config) {
   if (!config.auth_failures) buckets_.erase_if([](const auto&...) { return true; });
 }
 
+void Offenders::follow_clock() {
+  const SystemTime now = journal_.now();
+  if (std::exchange(latest_, now) <= now) return;
+  buckets_.erase_if([](const auto&...) { return true; });
+  std::vector<std::pair<config::IpPrefix, Offender>> too_long;
+  for (const auto& [source, offender] : offenders_.entries()) {
+    const bool by_failures = offender.offence == Offence::kAuthFailures;
+    const auto most =
+        now + (by_failures ? std::chrono::seconds(config_.auth_failures ? config_.auth_failures->block_for : 0)
+                           : std::chrono::seconds(config_.early_talkers ? config_.early_talkers->remember : 0));
+    if (offender.until > most) too_long.emplace_back(source, offender).second.until = most;
+  }
+  for (const auto& [source, offender] : too_long) offenders_.put(source, offender);
+  changed_ |= !too_long.empty();
+}
+
 bool Offenders::is_exempt(const config::IpPrefix& source) const {
   return std::ranges::any_of(config_.allow, [&](const config::IpPrefix& each) { return each.contains(source); });
 }
 
 void Offenders::see(const channel::SessionRecord& record, std::string_view service) {
+  follow_clock();
   const bool early = (record.notes.flags & channel::kSessionEarly) != 0;
   const uint32_t failures = record.notes.refused[channel::SessionNotes::place_of(channel::SmtpStep::kAuth)];
   const bool counts_tls = config_.auth_failures && config_.auth_failures->short_tls_sessions != 0;
@@ -139,6 +161,7 @@ void Offenders::tell(const config::IpPrefix& source, const std::string& why) {
 }
 
 bool Offenders::tick() {
+  follow_clock();
   changed_ |= offenders_.expire(journal_.now());
   buckets_.expire(journal_.now());
   return std::exchange(changed_, false);

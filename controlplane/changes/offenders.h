@@ -42,7 +42,8 @@ class Offenders {
   static constexpr size_t kMost = 65'536;     // sources
   static constexpr size_t kToldAMinute = 60;  // events, one for each that is blocked; of more, their number
   /// A session under TLS that is over sooner, with fewer bytes from its client, has brought no mail: the hello, the
-  /// keys, EHLO, AUTH and QUIT are under a kilobyte, a message with its headers and envelope is beyond it.
+  /// keys, EHLO, AUTH and QUIT are under a kilobyte, a message with its headers and envelope is beyond it. One that we
+  /// ended, or its server by a reset, says nothing of its client.
   static constexpr uint32_t kShortTlsMs = 30'000;
   static constexpr uint32_t kShortTlsBytes = 1400;
 
@@ -72,6 +73,8 @@ class Offenders {
     SystemTime until;
   };
 
+  /// A clock that was set back makes what is known last longer than its rule says: nobody is kept out for that.
+  void follow_clock();
   bool is_exempt(const config::IpPrefix& source) const;
   void look_at_auth(const config::IpPrefix& source, const channel::SessionRecord& record, uint32_t failures);
   /// So much more flows into its bucket, where one refused command is `each`. `seen`: it was one, no guess of ours.
@@ -83,6 +86,7 @@ class Offenders {
   config::Sources config_;
   Expiring<config::IpPrefix, Bucket> buckets_{kMost};
   Expiring<config::IpPrefix, Offender> offenders_{kMost};
+  SystemTime latest_;  // that the clock said
   bool changed_ = false;
   uint64_t early_talkers_ = 0;
   uint64_t auth_failures_ = 0;

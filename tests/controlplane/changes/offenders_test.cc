@@ -83,14 +83,36 @@ TEST_F(OffendersTest, WhoOnlyMistypesIsNot) {
   EXPECT_EQ(listed().size(), 1u) << "sixty a minute run over";
 }
 
+TEST_F(OffendersTest, AClockThatIsSetBackBlocksNobodyAndKeepsNobodyOutForLonger) {
+  see("192.0.2.7", 20);
+  see("192.0.2.8", 31);
+  see("192.0.2.9", 0, true);
+  EXPECT_TRUE(offenders_.tick());
+  now_ -= 24h;
+  see("192.0.2.7", 20);
+  EXPECT_EQ(listed(), (Listed{"192.0.2.8/32 auth_failures dropped", "192.0.2.9/32 early_talker refused"}))
+      << "twenty before do not count for a day";
+  EXPECT_TRUE(offenders_.tick()) << "their times are others";
+  now_ += 600s;
+  offenders_.tick();
+  EXPECT_EQ(listed(), Listed{"192.0.2.8/32 auth_failures dropped"});
+  now_ += 300s;
+  offenders_.tick();
+  EXPECT_EQ(listed(), Listed{});
+}
+
 TEST_F(OffendersTest, ManyShortSessionsUnderTlsAreASofterSign) {
-  const auto end = [&](uint32_t flags, uint32_t bytes_up, uint64_t lasted_ms) {
+  const auto end = [&](uint32_t flags, uint32_t bytes_up, uint64_t lasted_ms,
+                       channel::SessionEnd how = channel::SessionEnd::kClosed,
+                       channel::SessionParty by = channel::SessionParty::kClient) {
     channel::SessionRecord record{};
     record.client.address.bytes = config::IpAddress::parse("192.0.2.7").value().bytes;
     record.notes.begun_ms = 0xffff'f000;
     record.ended_ms = uint64_t{0xffff'f000} + lasted_ms;
     record.notes.flags = flags;
     record.bytes_up = bytes_up;
+    record.end = how;
+    record.by = by;
     offenders_.see(record, "submission");
   };
   constexpr uint32_t kTls = channel::kSessionEstablished | channel::kSessionTlsBegun | channel::kSessionTlsEstablished;
@@ -105,7 +127,16 @@ TEST_F(OffendersTest, ManyShortSessionsUnderTlsAreASofterSign) {
     end(kTls, 900, 60'000);                                                    // a mail program that stays
   }
   EXPECT_EQ(listed(), Listed{});
-  for (int i = 0; i < 120; i++) end(kTls, 900, 2000);
+  using Party = channel::SessionParty;
+  using End = channel::SessionEnd;
+  for (int i = 0; i < 1000; i++) {
+    end(kTls, 900, 2000, End::kCut, Party::kBalancer);   // its server died
+    end(kTls, 900, 2000, End::kTold, Party::kBalancer);  // or leaves
+    end(kTls, 900, 2000, End::kIdle, Party::kBalancer);
+    end(kTls, 900, 2000, End::kReset, Party::kServer);
+  }
+  EXPECT_EQ(listed(), Listed{}) << "its client did not end it";
+  for (int i = 0; i < 120; i++) end(kTls, 900, 2000, End::kClosed, Party::kServer);  // after QUIT
   EXPECT_EQ(listed(), Listed{}) << "a hundred and twenty are thirty";
   end(kTls, 900, 2000);
   EXPECT_EQ(listed(), Listed{"192.0.2.7/32 auth_failures dropped"});
