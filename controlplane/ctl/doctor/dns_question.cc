@@ -2,14 +2,17 @@
 #include "controlplane/ctl/doctor/dns_question.h"
 
 #include <fmt/format.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <random>
 
 #include "controlplane/base/descriptor.h"
@@ -28,8 +31,18 @@ constexpr uint8_t kIsAnswer = 0x80;
 constexpr uint8_t kTruncated = 0x02;
 constexpr uint8_t kClassInternet = 1;
 
+/// The interface of that name or number; nothing if there is none.
+std::optional<uint32_t> interface_of(const std::string& scope) {
+  if (const unsigned known = if_nametoindex(scope.c_str()); known != 0) return known;
+  uint32_t out = 0;
+  const char* end = scope.data() + scope.size();
+  const auto [rest, error] = std::from_chars(scope.data(), end, out);
+  return error == std::errc() && rest == end ? std::optional(out) : std::nullopt;
+}
+
 /// A socket that hears that server alone; none if there is no way to it.
-control::Descriptor connected_to(const config::SocketAddress& server) {
+control::Descriptor connected_to(const DnsServer& known) {
+  const config::SocketAddress& server = known.address;
   sockaddr_in6 v6{};
   sockaddr_in v4{};
   const auto& bytes = server.address.bytes;
@@ -40,6 +53,11 @@ control::Descriptor connected_to(const config::SocketAddress& server) {
   v6.sin6_family = AF_INET6;
   v6.sin6_port = htons(server.port);
   std::memcpy(&v6.sin6_addr, bytes.data(), sizeof v6.sin6_addr);
+  if (!known.scope.empty()) {
+    const auto interface = interface_of(known.scope);
+    if (!interface) return control::Descriptor();
+    v6.sin6_scope_id = *interface;
+  }
   control::Descriptor out(socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const auto* address = is_v4 ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6);
   const auto size = static_cast<socklen_t>(is_v4 ? sizeof v4 : sizeof v6);
@@ -90,7 +108,13 @@ std::string_view name_of(DnsType type) {
   return "";
 }
 
-DnsSaid ask_dns(const config::SocketAddress& server, const std::string& name, DnsType type) {
+std::string DnsServer::to_string() const {
+  std::string out = address.to_string();
+  if (!scope.empty()) out.insert(std::min(out.rfind(']'), out.size()), "%" + scope);
+  return out;
+}
+
+DnsSaid ask_dns(const DnsServer& server, const std::string& name, DnsType type) {
   const control::Descriptor socket = connected_to(server);
   DnsSaid out;
   for (int i = 0; socket && i < kAttempts && out.what == DnsSaid::What::kSilent; i++)

@@ -4,6 +4,7 @@
 // itself is not looked at. Blocking, with a time limit.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -31,8 +32,17 @@ struct DnsSaid {
   std::string fault;  // "SERVFAIL"
 };
 
+struct DnsServer {
+  config::SocketAddress address;
+  std::string scope;  // of a link-local address: its interface's name or index; "" = none
+
+  /// "[fe80::1%eth0]:53".
+  std::string to_string() const;
+  friend auto operator<=>(const DnsServer&, const DnsServer&) = default;
+};
+
 /// Asks twice, each time for up to a second.
-DnsSaid ask_dns(const config::SocketAddress& server, const std::string& name, DnsType type);
+DnsSaid ask_dns(const DnsServer& server, const std::string& name, DnsType type);
 
 // Its two halves, without a socket.
 

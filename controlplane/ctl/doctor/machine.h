@@ -20,7 +20,7 @@ namespace sluice::ctl {
 struct SystemCalls {
   std::function<bool()> clock_is_synchronised;
   std::function<std::optional<uint64_t>(const std::string& path)> free_bytes;  // of the file system there
-  std::function<DnsSaid(const config::SocketAddress& server, const std::string& name, DnsType type)> ask_dns;
+  std::function<DnsSaid(const DnsServer& server, const std::string& name, DnsType type)> ask_dns;
 };
 SystemCalls system_calls();
 
@@ -50,7 +50,7 @@ class Machine {
 
   bool clock_is_synchronised() const { return calls_.clock_is_synchronised(); }
   std::optional<uint64_t> free_bytes(const std::string& path) const { return calls_.free_bytes(path); }
-  DnsSaid ask_dns(const config::SocketAddress& server, const std::string& name, DnsType type) const {
+  DnsSaid ask_dns(const DnsServer& server, const std::string& name, DnsType type) const {
     return calls_.ask_dns(server, name, type);
   }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "controlplane/ctl/doctor/examinations.h"
 
@@ -18,7 +19,7 @@ namespace {
 constexpr uint16_t kDnsPort = 53;
 constexpr size_t kMostServers = 3;  // of resolv.conf (resolv.conf(5), MAXNS)
 
-using Servers = std::vector<config::SocketAddress>;
+using Servers = std::vector<DnsServer>;
 
 struct Name {
   std::string setting;  // that has it
@@ -56,7 +57,10 @@ void add_discovered(const config::Config& config, std::vector<Name>& out) {
     const DnsType type = discover.type == config::DnsType::kA      ? DnsType::kA
                          : discover.type == config::DnsType::kAaaa ? DnsType::kAaaa
                                                                    : DnsType::kSrv;
-    out.push_back({"pools." + pool.name + ".discover", discover.dns, {type}, discover.servers});
+    Servers servers;
+    servers.reserve(discover.servers.size());
+    for (const config::SocketAddress& server : discover.servers) servers.push_back({server, ""});
+    out.push_back({"pools." + pool.name + ".discover", discover.dns, {type}, std::move(servers)});
   }
 }
 
@@ -110,8 +114,9 @@ Servers resolvers(const Machine& machine, Report& report) {
     std::string word, address;
     words >> word >> address;
     if (word != "nameserver") continue;
-    const auto parsed = config::IpAddress::parse(address.substr(0, address.find('%')));
-    if (parsed) out.push_back({*parsed, kDnsPort});
+    const size_t scope = std::min(address.find('%'), address.size());
+    const auto parsed = config::IpAddress::parse(address.substr(0, scope));
+    if (parsed) out.push_back({{*parsed, kDnsPort}, scope == address.size() ? "" : address.substr(scope + 1)});
   }
   if (out.empty())
     report.fail("resolv.conf", "/etc/resolv.conf names no resolver, and names are to be looked up", advice);
@@ -120,9 +125,9 @@ Servers resolvers(const Machine& machine, Report& report) {
 
 /// What the first server says that says anything; notes which are silent.
 DnsSaid ask(const Machine& machine, const Servers& servers, const std::string& name, DnsType type,
-            std::map<config::SocketAddress, bool>& answers) {
+            std::map<DnsServer, bool>& answers) {
   DnsSaid out;
-  for (const config::SocketAddress& server : servers) {
+  for (const DnsServer& server : servers) {
     const auto known = answers.find(server);
     if (known != answers.end() && !known->second) continue;  // once is enough to wait for
     const DnsSaid said = machine.ask_dns(server, name, type);
@@ -150,7 +155,7 @@ void report_name(const Name& name, const DnsSaid& said, Report& report) {
 }
 
 /// Those that have not answered. As long as others do, it only costs time.
-void report_resolvers(const std::map<config::SocketAddress, bool>& answers, Report& report) {
+void report_resolvers(const std::map<DnsServer, bool>& answers, Report& report) {
   const auto count =
       static_cast<size_t>(std::ranges::count(answers, true, [](const auto& each) { return each.second; }));
   for (const auto& [server, answered] : answers) {
@@ -172,7 +177,7 @@ void examine_names(const Patient& patient, Report& report) {
   if (names.empty()) return;
   const bool any_default = std::ranges::any_of(names, [](const Name& name) { return name.servers.empty(); });
   const Servers usual = any_default ? resolvers(patient.machine, report) : Servers{};
-  std::map<config::SocketAddress, bool> answers;
+  std::map<DnsServer, bool> answers;
   size_t good = 0;
   for (const Name& name : names) {
     const Servers& servers = name.servers.empty() ? usual : name.servers;

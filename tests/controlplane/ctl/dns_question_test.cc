@@ -89,12 +89,12 @@ class Server {
 TEST(AskDns, AsksOnceMoreWhereAQuestionIsLost) {
   Server server;
   const std::jthread answering([&] { server.answer_the_second(); });
-  EXPECT_EQ(ask_dns(server.address(), "mx.example", DnsType::kA).what, What::kRecords);
+  EXPECT_EQ(ask_dns({server.address(), ""}, "mx.example", DnsType::kA).what, What::kRecords);
 }
 
 TEST(AskDns, GivesUpASilentServer) {
   const Server server;
-  EXPECT_EQ(ask_dns(server.address(), "mx.example", DnsType::kA).what, What::kSilent);
+  EXPECT_EQ(ask_dns({server.address(), ""}, "mx.example", DnsType::kA).what, What::kSilent);
 }
 
 }  // namespace

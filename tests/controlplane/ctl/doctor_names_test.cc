@@ -73,6 +73,14 @@ TEST_F(DoctorNames, TellsWhichResolversAreSilent) {
             (Lines{"fail resolver 10.0.0.53:53: does not answer", "fail resolver 10.0.0.54:53: does not answer"}));
 }
 
+TEST_F(DoctorNames, AsksAResolverOfALinkOnThatLink) {
+  take(kDiscovers);
+  put("/etc/resolv.conf", "nameserver fe80::1%eth0\nnameserver fe80::1%eth1");
+  dns_["fe80::1%eth1"]["A mta.example"] = {kRecords, ""};
+  EXPECT_EQ(look(), (Lines{"warn resolver [fe80::1%eth0]:53: does not answer, others do", "ok resolvers: 1 answer",
+                           "ok names: the DNS has records of 1"}));
+}
+
 TEST_F(DoctorNames, WantsAResolvConfThatNamesSomebody) {
   take(kDiscovers);
   put("/etc/resolv.conf", "search example");

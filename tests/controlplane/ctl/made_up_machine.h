@@ -71,9 +71,11 @@ class MadeUpMachine : public testing::Test {
                asked_ = path;
                return free_bytes_;
              },
-             .ask_dns = [this](const config::SocketAddress& server, const std::string& name, DnsType type) -> DnsSaid {
-               asked_names_.push_back(server.address.to_string() + " " + std::string(name_of(type)) + " " + name);
-               const auto known = dns_.find(server.address.to_string());
+             .ask_dns = [this](const DnsServer& server, const std::string& name, DnsType type) -> DnsSaid {
+               const std::string host =
+                   server.address.address.to_string() + (server.scope.empty() ? "" : "%" + server.scope);
+               asked_names_.push_back(host + " " + std::string(name_of(type)) + " " + name);
+               const auto known = dns_.find(host);
                if (known == dns_.end()) return {};
                const auto said = known->second.find(std::string(name_of(type)) + " " + name);
                return said == known->second.end() ? DnsSaid{DnsSaid::What::kNone, ""} : said->second;
