@@ -8,9 +8,10 @@ namespace sluice::control {
 
 Belief believe(const DiscoveredBackends& known, DiscoveredBackends told, const Measure& measure) {
   Belief out;
+  const bool would_be_empty = told.empty() && measure.others == 0;  // as of a restart of all of them at once
   std::vector<std::string> gone;
   for (const auto& [name, discovered] : known) {
-    if (!told.contains(name)) (measure.leaving.contains(name) ? out.left : gone).push_back(name);
+    if (!told.contains(name)) (!would_be_empty && measure.leaving.contains(name) ? out.left : gone).push_back(name);
   }
   for (const auto& [name, discovered] : told) {
     const auto before = known.find(name);

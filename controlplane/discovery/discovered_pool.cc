@@ -25,11 +25,18 @@ bool is_named_by_the_dns(const DiscoveredPool& pool) {
   return pool.discover && !pool.discover->dns.empty();
 }
 
+/// Those who are known, but for those who leave.
+DiscoveredBackends who_stay(DiscoveredBackends known, const std::set<std::string>& leaving) {
+  std::erase_if(known, [&](const auto& each) { return leaving.contains(each.first); });
+  return known;
+}
+
 /// Who was lost so lately that others may belong to the same loss; that is not over while somebody is missing.
 std::set<std::string> lost_lately(const DiscoveredPool& pool, SystemTime now) {
   std::set<std::string> out;
   for (const auto& [name, when] : pool.lost) {
-    if (now - when < kLostAtOnce || pool.missing() > 0) out.insert(name);
+    const bool is_lately = when <= now && now - when < kLostAtOnce;  // not of a clock that was set back
+    if (is_lately || pool.missing() > 0) out.insert(name);
   }
   return out;
 }
@@ -81,14 +88,18 @@ std::expected<Belief, std::string> belief_of(const DiscoveredPool& pool,
                                              const std::expected<PoolMembers, std::string>& members, SystemTime now) {
   if (!members) return std::unexpected(members.error());
   const std::string file = pool.file();
-  auto told = backends_from(file.empty() ? pool.source() : file, members->document, config::Origin::kDiscovered);
+  auto told = members->fault.empty()
+                  ? backends_from(file.empty() ? pool.source() : file, members->document, config::Origin::kDiscovered)
+                  : who_stay(pool.found, members->leaving);
   if (told && is_named_by_the_dns(pool)) told = keep_names(pool.found, std::move(*told));
   if (!told) return std::unexpected(std::move(told.error()));
-  return believe(pool.found, std::move(*told),
-                 {.others = pool.in_file.size() + pool.by_hand.size(),
-                  .panic_share = pool.panic_share,
-                  .leaving = members->leaving,
-                  .lost = lost_lately(pool, now)});
+  Belief out = believe(pool.found, std::move(*told),
+                       {.others = pool.in_file.size() + pool.by_hand.size(),
+                        .panic_share = pool.panic_share,
+                        .leaving = members->leaving,
+                        .lost = lost_lately(pool, now)});
+  out.fault = members->fault;
+  return out;
 }
 
 void take(const Belief& belief, SystemTime now, DiscoveredPool& pool) {
@@ -99,6 +110,7 @@ void take(const Belief& belief, SystemTime now, DiscoveredPool& pool) {
   if (pool.is_registered()) {
     for (const std::string& name : belief.lost) pool.lost.emplace(name, now);
   }
+  if (!belief.fault.empty()) return;
   pool.read = now;
   pool.fault.clear();
 }

@@ -49,7 +49,8 @@ using DiscoveredPools = std::map<std::string, DiscoveredPool>;
 std::expected<DiscoveredBackends, std::string> backends_from(const std::string& path, const std::string& text,
                                                              config::Origin origin);
 
-/// What a pool's source says, as far as it is believed. Where members have leases, who was lost within half a minute
+/// What a pool's source says, as far as it is believed. Where a member's key is wrong, those who leave do so all the
+/// same. Where members have leases, who was lost within half a minute
 /// counts as lost at once.
 std::expected<Belief, std::string> belief_of(const DiscoveredPool& pool,
                                              const std::expected<PoolMembers, std::string>& members, SystemTime now);

@@ -45,7 +45,7 @@ std::expected<PoolMembers, std::string> members_of(const PoolDocuments& document
 /// Of a source that has no leases.
 std::expected<PoolMembers, std::string> all_of(const std::expected<std::string, std::string>& document) {
   if (!document) return std::unexpected(document.error());
-  return PoolMembers{*document, {}};
+  return PoolMembers{.document = *document, .leaving = {}, .fault = ""};
 }
 
 /// Whether two backends cannot both be members.
@@ -109,11 +109,11 @@ DiscoveredPools Discovery::known_for(const std::vector<config::Pool>& pools) con
                !file.empty() && (is_another || !known.read || !known.fault.empty())) {
       known.stamp = stamp_of(file);
       const auto belief = belief_of(known, all_of(read_regular_file(file)), journal_.now());
-      known.fault = belief ? "" : belief.error();
+      known.fault = belief ? belief->fault : belief.error();
       if (belief) take(*belief, journal_.now(), known);
     } else if (known.is_registered() && registered_ && (is_another || !known.read)) {
       const auto belief = belief_of(known, members_of(*registered_, pool.name), journal_.now());
-      known.fault = belief ? "" : belief.error();
+      known.fault = belief ? belief->fault : belief.error();
       if (belief) take(*belief, journal_.now(), known);
     }
   }
@@ -190,6 +190,7 @@ void Discovery::hear(const std::string& name, const std::expected<PoolMembers, s
   if (const std::string words = in_words(*belief); !words.empty())
     journal_.record(Severity::kInfo, "discovery", name, words);
   if (!belief->missing.empty()) tell_missing(name, names_of(belief->missing));
+  if (!belief->fault.empty()) refuse(name, belief->fault);
 }
 
 void Discovery::tell_missing(const std::string& name, const std::string& which) const {

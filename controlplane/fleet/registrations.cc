@@ -37,7 +37,6 @@ std::string fault_of(const etcd::Record& record, std::string_view name) {
 
 PoolDocuments documents_from(const std::vector<etcd::Record>& records, const std::string& prefix) {
   std::map<std::string, std::vector<std::string_view>> members;
-  std::map<std::string, std::set<std::string>> leaving;
   PoolDocuments out;
   for (const etcd::Record& record : records) {
     if (!record.key.starts_with(prefix)) continue;
@@ -45,20 +44,21 @@ PoolDocuments documents_from(const std::vector<etcd::Record>& records, const std
     const size_t slash = rest.find('/');
     if (slash == std::string_view::npos) continue;  // of no pool
     const std::string pool(rest.substr(0, slash));
+    PoolMembers& said = out[pool];
     if (says_that_it_leaves(record.value)) {
-      members[pool];
-      leaving[pool].emplace(rest.substr(slash + 1));
+      said.leaving.emplace(rest.substr(slash + 1));
       continue;
     }
     std::string fault = fault_of(record, rest.substr(slash + 1));
     if (fault.empty()) {
       members[pool].push_back(record.value);  // as it came, whole
-    } else {
-      out.emplace(pool, std::unexpected(std::move(fault)));
+    } else if (said.fault.empty()) {
+      said.fault = std::move(fault);
     }
   }
-  for (const auto& [pool, backends] : members)
-    out.emplace(pool, PoolMembers{document_of(backends), std::move(leaving[pool])});
+  for (auto& [pool, said] : out) {
+    if (said.fault.empty()) said.document = document_of(members[pool]);
+  }
   return out;
 }
 

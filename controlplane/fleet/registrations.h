@@ -5,7 +5,6 @@
 // Pure.
 #pragma once
 
-#include <expected>
 #include <map>
 #include <set>
 #include <string>
@@ -18,10 +17,11 @@ namespace sluice::control {
 struct PoolMembers {
   std::string document = R"({"backends": []})";  // of those that stay (config/load.h)
   std::set<std::string> leaving;                 // names of those that say that they leave
+  std::string fault;                             // which key is wrong: `document` says nothing then; "" = none is
 };
 
-/// By pool: its members, or which of the keys is wrong.
-using PoolDocuments = std::map<std::string, std::expected<PoolMembers, std::string>>;
+/// By pool.
+using PoolDocuments = std::map<std::string, PoolMembers>;
 
 /// `prefix`: of all those keys, "/sluice/mx/backends/".
 PoolDocuments documents_from(const std::vector<etcd::Record>& records, const std::string& prefix);

@@ -25,14 +25,14 @@ void expect_read_or_words(const etcd::Answer<T>& answer) {
 
 void expect_members_or_faults(const std::vector<etcd::Record>& records) {
   for (const auto& [pool, members] : documents_from(records, "/backends/")) {
-    if (!members) {
-      expect_words(members.error());
-      EXPECT_TRUE(members.error().starts_with("/backends/")) << members.error();
+    if (!members.fault.empty()) {
+      expect_words(members.fault);
+      EXPECT_TRUE(members.fault.starts_with("/backends/")) << members.fault;
       continue;
     }
-    const auto read = config::read_backends("document", members->document);
+    const auto read = config::read_backends("document", members.document);
     ASSERT_TRUE(read) << read.error().front();
-    EXPECT_FALSE(read->empty() && members->leaving.empty());
+    EXPECT_FALSE(read->empty() && members.leaving.empty());
   }
 }
 

@@ -18,93 +18,10 @@ namespace {
 using namespace std::chrono_literals;
 using Names = std::vector<std::string>;
 
-Discovered discovered(const std::string& name, const std::string& address = "10.0.1.1") {
-  config::Backend backend;
-  backend.name = name;
-  backend.address = *config::IpAddress::parse(address);
-  backend.origin = config::Origin::kDiscovered;
-  return {backend, fmt::format(R"({{"name": "{}", "address": "{}"}})", name, address)};
-}
-
-DiscoveredBackends all_of(const Names& names) {
-  DiscoveredBackends out;
-  for (const std::string& name : names) out.emplace(name, discovered(name));
-  return out;
-}
-
 Names names_of(const DiscoveredBackends& backends) {
   Names out;
   for (const auto& [name, each] : backends) out.push_back(name + (each.missing ? "?" : ""));
   return out;
-}
-
-const Measure kHalf{.panic_share = 0.5};
-
-TEST(Beliefs, WhoJoinsAndWhoLeavesIsTold) {
-  const Belief belief = believe(all_of({"a", "b", "c"}), all_of({"b", "c", "d"}), kHalf);
-  EXPECT_EQ(belief.joined, Names{"d"});
-  EXPECT_EQ(belief.left, Names{"a"});
-  EXPECT_TRUE(belief.changed.empty() && belief.missing.empty());
-  EXPECT_EQ(names_of(belief.backends), (Names{"b", "c", "d"}));
-}
-
-TEST(Beliefs, WhatChangesIsTaken) {
-  DiscoveredBackends told = all_of({"a", "b"});
-  told.at("b").backend.weight = 7;
-  const Belief belief = believe(all_of({"a", "b"}), told, kHalf);
-  EXPECT_EQ(belief.changed, Names{"b"});
-  EXPECT_EQ(belief.backends.at("b").backend.weight, 7U);
-}
-
-TEST(Beliefs, MoreThanTheShareAtOnceIsNotBelieved) {
-  const Names all{"a", "b", "c", "d"};
-  EXPECT_EQ(names_of(believe(all_of(all), all_of({"a", "b"}), kHalf).backends), (Names{"a", "b"}));  // half
-  const Belief belief = believe(all_of(all), all_of({"a", "e"}), kHalf);
-  EXPECT_EQ(names_of(belief.backends), (Names{"a", "b?", "c?", "d?", "e"})) << "and who joins is taken all the same";
-  EXPECT_EQ(belief.missing, (Names{"b", "c", "d"}));
-  EXPECT_EQ(belief.joined, Names{"e"});
-  EXPECT_TRUE(belief.left.empty());
-  EXPECT_TRUE(believe(all_of(all), all_of({"a"}), {.others = 2, .panic_share = 0.5}).missing.empty())
-      << "3 of 6, with those of the file";
-}
-
-TEST(Beliefs, NobodyAtAllIsNeverBelieved) {
-  EXPECT_EQ(believe(all_of({"a"}), {}, {.others = 99, .panic_share = 1}).missing, Names{"a"});
-  EXPECT_TRUE(believe({}, {}, {}).backends.empty());
-}
-
-TEST(Beliefs, WhatIsMissingComesBackOrLeavesLittleByLittle) {
-  DiscoveredBackends known = believe(all_of({"a", "b", "c", "d"}), all_of({"a"}), kHalf).backends;
-  EXPECT_TRUE(believe(known, all_of({"a"}), kHalf).missing.empty()) << "told once";
-  EXPECT_EQ(names_of(believe(known, all_of({"a"}), kHalf).backends), (Names{"a", "b?", "c?", "d?"}));
-  EXPECT_EQ(names_of(believe(known, all_of({"a", "b", "c", "d"}), kHalf).backends), (Names{"a", "b", "c", "d"}));
-  EXPECT_EQ(believe(known, all_of({"a", "b"}), kHalf).left, (Names{"c", "d"}));
-}
-
-TEST(Beliefs, WhoSaysSoHasLeft) {
-  const Names all{"a", "b", "c", "d"};
-  Measure measure{.panic_share = 0.5, .leaving = {"a", "b", "c", "stranger"}};
-  EXPECT_EQ(names_of(believe(all_of(all), all_of({"d"}), measure).backends), Names{"d"});
-  const Belief belief = believe(all_of(all), {}, measure);
-  EXPECT_EQ(belief.left, (Names{"a", "b", "c"}));
-  EXPECT_TRUE(belief.lost.empty());
-  EXPECT_EQ(names_of(belief.backends), Names{"d?"}) << "who said nothing is not lost as the last one";
-  measure.leaving.insert("d");
-  EXPECT_TRUE(believe(all_of(all), {}, measure).backends.empty()) << "all said so";
-}
-
-TEST(Beliefs, WhoIsLostOneByOneIsLostAtOnce) {
-  Measure measure = kHalf;
-  Belief belief = believe(all_of({"a", "b", "c"}), all_of({"b", "c"}), measure);
-  EXPECT_EQ(belief.lost, Names{"a"});
-  measure.lost = {"a"};
-  belief = believe(belief.backends, all_of({"c"}), measure);
-  EXPECT_EQ(names_of(belief.backends), (Names{"b?", "c"})) << "two of three";
-  EXPECT_EQ(names_of(believe(belief.backends, all_of({"a", "c"}), measure).backends), (Names{"a", "c"}))
-      << "one is back, so one is lost";
-  measure.lost = {"b"};
-  EXPECT_EQ(names_of(believe(all_of({"a", "b", "c"}), all_of({"a", "c"}), measure).backends), (Names{"a", "c"}))
-      << "who came back and is lost again is one";
 }
 
 class DiscoveryTest : public testing::Test {
@@ -114,8 +31,9 @@ class DiscoveryTest : public testing::Test {
     config::Pool& pool = config_.pools.front();
     pool.name = "mta";
     pool.discover = config::Discover{.file = directory_.file("mta.json")};
-    pool.backends.push_back(discovered("own", "10.0.1.10").backend);
-    pool.backends.front().origin = config::Origin::kFile;
+    config::Backend& own = pool.backends.emplace_back();
+    own.name = "own";
+    own.address = *config::IpAddress::parse("10.0.1.10");
     begin();
   }
 
@@ -172,7 +90,7 @@ PoolDocuments registered(const Names& names, const std::set<std::string>& leavin
   std::string text;
   for (size_t i = 0; i < names.size(); i++)
     text += fmt::format(R"({}{{"name": "{}", "address": "10.0.2.{}"}})", i == 0 ? "" : ",", names[i], i + 1);
-  return {{"mta", PoolMembers{R"({"backends": [)" + text + "]}", leaving}}};
+  return {{"mta", PoolMembers{R"({"backends": [)" + text + "]}", leaving, ""}}};
 }
 
 TEST_F(DiscoveryTest, TakesWhoRegisteredThemselves) {
@@ -192,7 +110,7 @@ TEST_F(DiscoveryTest, TakesWhoRegisteredThemselves) {
   EXPECT_EQ(pool().missing(), 2U) << "nobody at all is not believed";
   EXPECT_EQ(pool().fault, "");
   PoolDocuments wrong;
-  wrong.emplace("mta", std::unexpected("/k/mta/a: is no JSON object"));
+  wrong["mta"].fault = "/k/mta/a: is no JSON object";
   discovery_->hear_fleet(wrong);
   EXPECT_EQ(pool().fault, "/k/mta/a: is no JSON object");
   EXPECT_EQ(used(), (Names{"own", "a", "b"}));
@@ -240,6 +158,33 @@ TEST_F(LeasesTest, ThatEndFarApartAreBelieved) {
   EXPECT_EQ(used(), Names{"a"});
 }
 
+TEST_F(LeasesTest, WhoLeavesDoesSoBesideAKeyThatIsWrong) {
+  const PoolDocuments wrong{{"mta", PoolMembers{.leaving = {"b"}, .fault = "/k/mta/c: is no JSON object"}}};
+  discovery_->hear_fleet(wrong);
+  EXPECT_EQ(used(), (Names{"a", "c"}));
+  EXPECT_EQ(pool().missing(), 0U);
+  EXPECT_EQ(pool().fault, "/k/mta/c: is no JSON object");
+  discovery_->hear_fleet(registered({"a", "c"}));
+  EXPECT_EQ(pool().fault, "");
+}
+
+TEST_F(LeasesTest, RestartedAllAtOnceLeaveThePoolAsItIs) {
+  discovery_->hear_fleet(registered({}, {"a", "b", "c"}));
+  EXPECT_EQ(used(), (Names{"a", "b", "c"}));
+  discovery_->hear_fleet(registered({}, {"b"}));
+  discovery_->hear_fleet(PoolDocuments{});
+  EXPECT_EQ(used(), (Names{"a", "b", "c"}));
+  discovery_->hear_fleet(registered({"a", "b", "c"}));
+  EXPECT_EQ(pool().missing(), 0U);
+}
+
+TEST_F(LeasesTest, LostInTheFutureAreNotLostAtOnceWithOthers) {
+  discovery_->hear_fleet(registered({"a", "b"}));
+  passes(-1h);  // a clock that was wrong
+  discovery_->hear_fleet(registered({"a"}));
+  EXPECT_EQ(used(), Names{"a"});
+}
+
 TEST_F(LeasesTest, WhatWasAcceptedDoesNotCountAgainstOthers) {
   discovery_->hear_fleet(registered({"a", "b"}));
   discovery_->hear_fleet(registered({"a"}));
@@ -257,7 +202,8 @@ TEST_F(LeasesTest, OfThoseWhoSayThatTheyLeaveDoNotCount) {
   discovery_->hear_fleet(registered({"a"}));
   EXPECT_EQ(pool().missing(), 0U);
   discovery_->hear_fleet(registered({}, {"a"}));
-  EXPECT_TRUE(used().empty()) << "the last one says so, too";
+  EXPECT_EQ(used(), Names{"a"}) << "nobody else would be left";
+  EXPECT_EQ(pool().missing(), 1U);
   discovery_->hear_fleet(registered({"a", "b", "c"}));
   discovery_->hear_fleet(registered({"a", "b"}));
   EXPECT_EQ(used(), (Names{"a", "b"}));

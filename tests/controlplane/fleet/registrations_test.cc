@@ -24,7 +24,7 @@ PoolDocuments documents(const std::vector<etcd::Record>& records) {
 TEST(Registrations, OfAPoolAreItsDocument) {
   const PoolDocuments found = documents({backend("mta", "a"), backend("mta", "b"), backend("other", "a")});
   ASSERT_EQ(found.size(), 2U);
-  const auto read = config::read_backends("etcd", found.at("mta")->document);
+  const auto read = config::read_backends("etcd", found.at("mta").document);
   ASSERT_TRUE(read) << read.error().front();
   ASSERT_EQ(read->size(), 2U);
   EXPECT_EQ((*read)[1].name, "b");
@@ -36,13 +36,13 @@ TEST(Registrations, WhoLeavesIsNoMember) {
   const PoolDocuments found =
       documents({backend("mta", "a"), record("mta/b", R"({"name": "b", "address": "10.0.1.2", "leaving": true})"),
                  record("last/a", R"({"leaving": true})")});
-  EXPECT_EQ(config::read_backends("etcd", found.at("mta")->document)->size(), 1U);
-  EXPECT_EQ(found.at("mta")->leaving, std::set<std::string>{"b"});
-  EXPECT_TRUE(config::read_backends("etcd", found.at("last")->document)->empty());
-  EXPECT_EQ(found.at("last")->leaving, std::set<std::string>{"a"});
+  EXPECT_EQ(config::read_backends("etcd", found.at("mta").document)->size(), 1U);
+  EXPECT_EQ(found.at("mta").leaving, std::set<std::string>{"b"});
+  EXPECT_TRUE(config::read_backends("etcd", found.at("last").document)->empty());
+  EXPECT_EQ(found.at("last").leaving, std::set<std::string>{"a"});
   for (const char* wrong : {R"({"name": "a", "address": "10.0.1.1", "leaving": "yes"})",
                             R"({"name": "a", "address": "10.0.1.1", "leaving": false})", "[true]"})
-    EXPECT_FALSE(documents({record("mta/a", wrong)}).at("mta")) << wrong;
+    EXPECT_NE(documents({record("mta/a", wrong)}).at("mta").fault, "") << wrong;
 }
 
 TEST(Registrations, OneThatIsWrongIsNamed) {
@@ -60,16 +60,23 @@ TEST(Registrations, OneThatIsWrongIsNamed) {
   for (const auto& [value, wanted] : cases) {
     SCOPED_TRACE(value);
     const PoolDocuments found = documents({record("mta/a", value), backend("mta", "c"), backend("other", "a")});
-    ASSERT_FALSE(found.at("mta"));
-    EXPECT_TRUE(found.at("mta").error().starts_with("/sluice/backends/mta/a")) << found.at("mta").error();
-    EXPECT_NE(found.at("mta").error().find(wanted), std::string::npos) << found.at("mta").error();
-    EXPECT_TRUE(found.at("other")) << "of no concern to other pools";
+    ASSERT_NE(found.at("mta").fault, "");
+    EXPECT_TRUE(found.at("mta").fault.starts_with("/sluice/backends/mta/a")) << found.at("mta").fault;
+    EXPECT_NE(found.at("mta").fault.find(wanted), std::string::npos) << found.at("mta").fault;
+    EXPECT_EQ(found.at("other").fault, "") << "of no concern to other pools";
   }
+}
+
+TEST(Registrations, WhoLeavesIsToldBesideOneThatIsWrong) {
+  const PoolDocuments found =
+      documents({record("mta/a", "{"), record("mta/b", R"({"leaving": true})"), record("mta/c", "[")});
+  EXPECT_EQ(found.at("mta").leaving, std::set<std::string>{"b"});
+  EXPECT_TRUE(found.at("mta").fault.starts_with("/sluice/backends/mta/a: ")) << "the first of them";
 }
 
 TEST(Registrations, ShowNoBytesToATerminal) {
   const PoolDocuments found = documents({record("mta/\x1b[2J", "{}")});
-  EXPECT_EQ(found.at("mta").error().find('\x1b'), std::string::npos);
+  EXPECT_EQ(found.at("mta").fault.find('\x1b'), std::string::npos);
 }
 
 }  // namespace
