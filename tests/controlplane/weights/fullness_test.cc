@@ -38,6 +38,25 @@ TEST_F(FullnessTest, IsOverWhenThereHasBeenRoomForAWhile) {
   EXPECT_FALSE(fullness_.is_full());
 }
 
+TEST_F(FullnessTest, EachTurnHoldsTwiceAsLongUntilItHasRested) {
+  const auto turn = [&] {
+    update(90);
+    std::chrono::seconds held{0};
+    for (update(10); fullness_.is_full(); update(10)) {
+      now_ += 1s;
+      held += 1s;
+    }
+    return held;
+  };
+  for (const auto wanted : {10s, 20s, 40s, 80s, 160s, 320s, 600s, 600s}) EXPECT_EQ(turn(), wanted);
+  now_ += 59min;
+  EXPECT_EQ(turn(), 600s);
+  now_ += 1h;
+  EXPECT_EQ(turn(), 10s);
+  now_ -= 1h;  // a clock that is set back
+  EXPECT_EQ(turn(), 10s);
+}
+
 TEST_F(FullnessTest, NeedsALimit) {
   EXPECT_FALSE(update(1'000'000, 0));
   update(100);
