@@ -2,6 +2,7 @@
 #include "config/files.h"
 
 #include <algorithm>
+#include <libconfig.h++>
 
 #include "config/file/source.h"
 
@@ -17,6 +18,18 @@ std::vector<std::string> files_of(const std::string& path) {
     if (std::ranges::find(out, file) == out.end()) out.push_back(std::move(file));
   }
   return out;
+}
+
+std::string file_of(const std::string& path, const std::string& setting) {
+  const auto source = Source::read(path);
+  if (!source) return "";
+  libconfig::Config file;
+  try {
+    file.readString(source->text());
+    return source->fault_at(file.lookup(setting).getSourceLine(), "").file;
+  } catch (const libconfig::ConfigException&) {
+    return "";
+  }
 }
 
 }  // namespace sluice::config

@@ -12,4 +12,7 @@ namespace sluice::config {
 /// read. Empty if it cannot be read. Blocks on file input.
 std::vector<std::string> files_of(const std::string& path);
 
+/// In which of these files a setting stands, "fleet.node"; "" = in none, or they cannot be read. Blocks on file input.
+std::string file_of(const std::string& path, const std::string& setting);
+
 }  // namespace sluice::config

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
@@ -26,6 +27,21 @@ std::string word_from(const json& value) {
   auto out = value.get<std::string>();
   if (out.size() > kMostText) throw std::runtime_error("a text that is too long");
   return printable(std::move(out));
+}
+
+/// As many as are read; what is beyond stands as one.
+std::map<std::string, std::string> bounded(const std::map<std::string, std::string>& included) {
+  std::map<std::string, std::string> out;
+  std::string others;
+  for (const auto& [name, digest] : included) {
+    if (name.size() <= kMostText && out.size() + 1 < kMostFiles) {
+      out.emplace(name, digest);
+    } else {
+      others += fmt::format("{}={}\n", name, digest);
+    }
+  }
+  if (!others.empty()) out.emplace("other files", digest_of(others));
+  return out;
 }
 
 std::map<std::string, std::string> words_from(const json& value, size_t most) {
@@ -54,11 +70,17 @@ std::string digest_in(const std::map<std::string, std::string>& digests, const s
 }  // namespace
 
 std::string to_text(const NodeReport& report) {
-  return json{{"instance", report.instance}, {"host", report.host},
-              {"zone", report.zone},         {"version", report.version},
-              {"file", report.file},         {"included", report.included},
-              {"time", report.time},         {"up", report.up},
-              {"down", report.down},         {"sessions", report.sessions ? json(*report.sessions) : json(nullptr)},
+  return json{{"instance", report.instance},
+              {"host", report.host},
+              {"zone", report.zone},
+              {"version", report.version},
+              {"file", report.file},
+              {"included", bounded(report.included)},
+              {"own", report.own.substr(0, kMostText)},
+              {"time", report.time},
+              {"up", report.up},
+              {"down", report.down},
+              {"sessions", report.sessions ? json(*report.sessions) : json(nullptr)},
               {"tables", report.tables}}
       .dump();
 }
@@ -80,6 +102,7 @@ std::expected<NodeReport, std::string> report_from(const etcd::Record& record, c
     if (const json& sessions = whole.at("sessions"); !sessions.is_null()) out.sessions = sessions.get<uint64_t>();
     out.tables = words_from(whole.at("tables"), config::kMaxServices);
     if (whole.contains("included")) out.included = words_from(whole["included"], kMostFiles);
+    if (whole.contains("own")) out.own = word_from(whole["own"]);
     return out;
   } catch (const std::exception&) {
     return std::unexpected(name + ": is not what a node says of itself");
@@ -103,8 +126,12 @@ std::vector<Difference> differences(const std::vector<NodeReport>& reports) {
   compare(all, "file", [](const NodeReport& report) { return report.file; });
   for (const auto& [zone, nodes] : zones) {
     const std::string where = zone.empty() ? "" : " in zone " + zone;
-    for (const std::string& name : keys_of(nodes, &NodeReport::included))
-      compare(nodes, name + where, [&](const NodeReport& report) { return digest_in(report.included, name); });
+    for (const std::string& name : keys_of(nodes, &NodeReport::included)) {
+      std::vector<const NodeReport*> sharing;
+      std::ranges::copy_if(nodes, std::back_inserter(sharing),
+                           [&](const NodeReport* each) { return each->own != name; });
+      compare(sharing, name + where, [&](const NodeReport& report) { return digest_in(report.included, name); });
+    }
     for (const std::string& pool : keys_of(nodes, &NodeReport::tables))
       compare(nodes, fmt::format("table of {}{}", pool, where),
               [&](const NodeReport& report) { return digest_in(report.tables, pool); });

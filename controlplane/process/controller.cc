@@ -74,7 +74,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       sources_(io, journal_, config_.control.state, [this] { something_changed(); }),
       discovery_(io, journal_, config_.control.state,
                  [this](const DiscoveredPools& known) { return take_discovered(known); }),
-      file_digests_(file_digests(configuration_.path, node_name(config_.fleet))),
+      file_digests_(file_digests(configuration_.path)),
       fleet_(io, journal_, config_.control.state,
              {.on_backends =
                   [this](const std::expected<PoolDocuments, std::string>& told) { discovery_.hear_fleet(told); },

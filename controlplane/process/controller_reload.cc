@@ -93,7 +93,7 @@ Reloaded Controller::reload() {
   if (const auto done = go_over(std::move(next)); !done) return refuse({done.error()});
   discovery_.follow(std::move(discovered));
   configuration_.loaded = journal_.now();
-  file_digests_ = file_digests(configuration_.path, node_name(config_.fleet));
+  file_digests_ = file_digests(configuration_.path);
   configuration_.last_attempt = configuration_.loaded;
   configuration_.fault.clear();
   journal_.record(Severity::kInfo, "control", "reload", plan->summary());

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <filesystem>
+#include <utility>
 
 #include "config/files.h"
 #include "controlplane/base/watched_file.h"
@@ -26,15 +27,21 @@ std::string node_name(const config::Fleet& fleet) {
   return fleet.node.empty() ? host_name() : fleet.node;
 }
 
-FileDigests file_digests(const std::string& path, const std::string& node) {
+FileDigests file_digests(const std::string& path) {
   FileDigests out;
   const auto text = read_regular_file(path);
   if (text) out.file = digest_of(*text);
   const std::filesystem::path directory = std::filesystem::path(path).parent_path();
+  const std::string own = config::file_of(path, "fleet.node");
   for (const std::string& file : config::files_of(path)) {
     const auto included = read_regular_file(file);
-    if (file == path || !included || included->find('"' + node + '"') != std::string::npos) continue;
-    out.included.emplace(std::filesystem::path(file).lexically_relative(directory).string(), digest_of(*included));
+    if (file == path || !included) continue;
+    std::string name = std::filesystem::path(file).lexically_relative(directory).string();
+    if (file == own) {
+      out.own = std::move(name);
+    } else {
+      out.included.emplace(std::move(name), digest_of(*included));
+    }
   }
   return out;
 }
@@ -48,6 +55,7 @@ NodeReport node_facts(const config::Config& config, const Model& model, const Ch
                  .version = SLUICE_VERSION,
                  .file = files.file,
                  .included = files.included,
+                 .own = files.own,
                  .time = to_rfc3339(now),
                  .up = 0,
                  .down = 0,

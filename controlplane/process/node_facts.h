@@ -20,12 +20,12 @@ std::string node_name(const config::Fleet& fleet);
 /// Digests of a configuration's files.
 struct FileDigests {
   std::string file;                             // that it begins with; "" = it cannot be read
-  std::map<std::string, std::string> included;  // by name, relative to that one; those that name the node are its own
+  std::map<std::string, std::string> included;  // by name, relative to that one
+  std::string own;                              // that of them in which `fleet.node` stands, by name; "" = none
 };
 
-/// Of the file at `path` and what it includes, as they are now. `node`: its name, which stands in quotes in those files
-/// that are not meant for others.
-FileDigests file_digests(const std::string& path, const std::string& node);
+/// Of the file at `path` and what it includes, as they are now. The node's own file has no digest.
+FileDigests file_digests(const std::string& path);
 
 NodeReport node_facts(const config::Config& config, const Model& model, const ChannelClient& channel,
                       const FileDigests& files, SystemTime now);

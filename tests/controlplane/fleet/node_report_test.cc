@@ -16,6 +16,7 @@ NodeReport report(const std::string& node) {
           .version = "0.1.0",
           .file = digest_of("text"),
           .included = {{"region.cfg", "11"}},
+          .own = "node.cfg",
           .time = "2026-11-29T12:00:00.000Z",
           .up = 5,
           .down = 1,
@@ -28,7 +29,21 @@ TEST(NodeReport, IsReadAsItWasWritten) {
   EXPECT_EQ(report_from({kPrefix + wanted.node, to_text(wanted), 1}, kPrefix), wanted);
   wanted.sessions.reset();
   wanted.included.clear();
+  wanted.own.clear();
   EXPECT_EQ(report_from({kPrefix + wanted.node, to_text(wanted), 1}, kPrefix), wanted);
+}
+
+TEST(NodeReport, OfMoreFilesThanAreReadTellsAllTheSameThatTheyDiffer) {
+  NodeReport many = report("edge1");
+  for (int i = 0; i < 300; i++) many.included.emplace(std::to_string(i) + ".cfg", "1");
+  many.included.emplace(std::string(257, 'a'), "1");
+  const auto read = report_from({kPrefix + many.node, to_text(many), 1}, kPrefix);
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(read->included.size(), 256U);
+  many.included.rbegin()->second = "2";
+  const auto other = report_from({kPrefix + many.node, to_text(many), 1}, kPrefix);
+  ASSERT_TRUE(other);
+  EXPECT_NE(other->included.at("other files"), read->included.at("other files"));
 }
 
 TEST(NodeReport, OfAnotherShapeIsNone) {
@@ -83,6 +98,16 @@ TEST(Differences, OfRegionsFilesAndHealthAreThoseWithinAZone) {
       {"backends up in zone a", {{"5/6", {"edge1"}}, {"4/6", {"edge2"}}}},
   };
   EXPECT_EQ(differences({first, second}), wanted);
+}
+
+TEST(Differences, OfFilesAreThoseOfNodesWhoseOwnTheyAreNot) {
+  NodeReport first = report("edge1"), second = report("edge2"), third = report("edge3");
+  first.own = "edge1.cfg";
+  second.own = "edge2.cfg";
+  second.included["edge1.cfg"] = third.included["edge1.cfg"] = "5";
+  third.included["edge2.cfg"] = "6";
+  const std::vector<Difference> wanted{{"edge2.cfg in zone a", {{"", {"edge1"}}, {"6", {"edge3"}}}}};
+  EXPECT_EQ(differences({first, second, third}), wanted);
 }
 
 TEST(Differences, OfTablesAreThoseWithinAZone) {

@@ -16,35 +16,39 @@ class FileDigestsTest : public testing::Test {
     directory_.write("node.cfg", "fleet: { node = \"edge1\"; };\n");
     directory_.write("etcd.cfg", "etcd = { prefix = \"/edge1\"; };\n");
   }
-  FileDigests digests(const std::string& node) const { return file_digests(directory_.file("edge.cfg"), node); }
+  FileDigests digests() const { return file_digests(directory_.file("edge.cfg")); }
 
   StateDirectory directory_;
 };
 
-TEST_F(FileDigestsTest, AreOfAllFilesButThoseThatNameTheNode) {
-  const FileDigests found = digests("edge1");
+TEST_F(FileDigestsTest, AreOfAllFilesButTheNodesOwn) {
+  directory_.write("region.cfg", "pools = ( { name = \"edge1\"; } ); # node = \"edge1\";\n");
+  const FileDigests found = digests();
   EXPECT_EQ(found.included.size(), 1U);
   EXPECT_TRUE(found.included.contains("region.cfg"));
-  EXPECT_EQ(digests("edge2").included.size(), 2U) << "that is another one's name";
+  EXPECT_EQ(found.own, "node.cfg") << "where its name is set, wherever else it stands";
+  directory_.write("node.cfg", "fleet: { zone = \"edge1\"; };\n");
+  EXPECT_EQ(digests().included.size(), 2U);
+  EXPECT_EQ(digests().own, "");
 }
 
 TEST_F(FileDigestsTest, ChangeWithTheirFileAlone) {
-  const FileDigests before = digests("edge1");
+  const FileDigests before = digests();
   directory_.write("region.cfg", "pools = ( );\n");
-  const FileDigests after = digests("edge1");
+  const FileDigests after = digests();
   EXPECT_EQ(after.file, before.file);
   EXPECT_NE(after.included.at("region.cfg"), before.included.at("region.cfg"));
   directory_.write("node.cfg", "fleet: { node = \"edge1\"; };\n");
-  EXPECT_EQ(digests("edge1").included, after.included);
+  EXPECT_EQ(digests().included, after.included);
 }
 
 TEST_F(FileDigestsTest, OfFilesInOneFileAreFoundInside) {
   directory_.write("node.cfg", "fleet:\n{\n  node = \"edge1\";\n  @include \"etcd.cfg\"\n};\n");
-  EXPECT_TRUE(digests("edge1").included.contains("etcd.cfg"));
+  EXPECT_TRUE(digests().included.contains("etcd.cfg"));
 }
 
 TEST_F(FileDigestsTest, OfWhatCannotBeReadAreNone) {
-  const FileDigests found = file_digests(directory_.file("nothing.cfg"), "edge1");
+  const FileDigests found = file_digests(directory_.file("nothing.cfg"));
   EXPECT_EQ(found.file, "");
   EXPECT_TRUE(found.included.empty());
 }
