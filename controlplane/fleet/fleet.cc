@@ -79,6 +79,7 @@ void Fleet::stop() {
   etcd_.reset();
   told_.reset();
   verdicts_.clear();
+  newest_.clear();
   fault_.clear();
   backends_fault_.clear();
   write_fault_.clear();
@@ -117,7 +118,7 @@ void Fleet::hear_backends(const Heard& listing, const Asked& asked) {
     if (is_news) hooks_.on_backends(std::unexpected(fault));
     return;
   }
-  if (told_ == listing->records) return;
+  if (!is_newest(kBackends, *listing) || told_ == listing->records) return;
   told_ = listing->records;
   hooks_.on_backends(documents_from(*told_, prefix_of(*etcd_, kBackends)));
 }
@@ -136,7 +137,7 @@ std::unique_ptr<EtcdFollower> Fleet::follow_keys(const std::string& what, EtcdFo
 
 std::unique_ptr<EtcdFollower> Fleet::follow_keys(const std::string& what, void (Fleet::*hear)(const etcd::Listing&)) {
   return follow_keys(what, [this, what, hear](const Heard& listing, const Asked& asked) {
-    if (verdict_on(what, listing, asked).empty()) (this->*hear)(*listing);
+    if (verdict_on(what, listing, asked).empty() && is_newest(what, *listing)) (this->*hear)(*listing);
   });
 }
 
@@ -153,6 +154,14 @@ const std::string& Fleet::verdict_on(const std::string& what, const Heard& listi
   else if (was_good)
     journal_.record(Severity::kError, "fleet", "etcd", "what is known stays: " + fault);
   return verdict;
+}
+
+bool Fleet::is_newest(const std::string& what, const etcd::Listing& listing) {
+  const Asked now{.revision = listing.at.revision, .acceptances = identity_.asked().acceptances};
+  const auto [last, is_first] = newest_.try_emplace(what, now);
+  if (!is_first && last->second.acceptances == now.acceptances && now.revision < last->second.revision) return false;
+  last->second = now;
+  return true;
 }
 
 void Fleet::hear_wishes(const etcd::Listing& listing) {
@@ -195,7 +204,7 @@ void Fleet::make(const std::string& what, std::vector<FencedChange> changes, voi
       [this, what, hear, asked = identity_.asked(), alive = std::weak_ptr(alive_)](const etcd::Listing& listing) {
         if (alive.expired() || !etcd_) return std::string();
         std::string fault = verdict_on(what, listing, asked);
-        if (fault.empty()) (this->*hear)(listing);
+        if (fault.empty() && is_newest(what, listing)) (this->*hear)(listing);
         return fault;
       },
       [done = std::move(done)](const std::expected<void, std::string>& made) { done(made ? "" : made.error()); });

@@ -86,6 +86,9 @@ class Fleet {
   void hear_blocks(const etcd::Listing& listing);
   /// Why a listing of the keys below PREFIX/`what`/ is not to be heard, by what it says of itself; "" = it is.
   const std::string& verdict_on(const std::string& what, const Heard& listing, const Asked& asked);
+  /// Whether a listing that is believed is no older than the one of these keys that was heard last: answers to what was
+  /// asked side by side come in any order. An older one is no fault, and is not to be heard.
+  bool is_newest(const std::string& what, const etcd::Listing& listing);
   /// Of keys below PREFIX/`what`/.
   void tell_faults(const std::string& what, std::vector<std::string> faults);
   std::unique_ptr<EtcdFollower> follow_keys(const std::string& what, EtcdFollower::Told told);
@@ -106,6 +109,7 @@ class Fleet {
   std::vector<NodeReport> reports_;
   std::optional<std::vector<etcd::Record>> told_;  // last; nothing: or it was a fault
   std::map<std::string, std::string> verdicts_;    // on the last listings, by what the keys are of
+  std::map<std::string, Asked> newest_;            // of each kind of keys, the listing that was heard last
   StandingFault fault_, backends_fault_;           // of any of them; of those of the backends
   StandingFault write_fault_;
   std::map<std::string, std::vector<std::string>> key_faults_;  // by what the keys are of

@@ -171,6 +171,26 @@ TEST_F(FleetTest, AsksForChangesWhereItWasAnsweredLast) {
   EXPECT_EQ(member_.asked("/v3/kv/txn"), 0);
 }
 
+TEST_F(FleetTest, AnOlderListingThatIsHeardLaterTakesNothingBack) {
+  start();
+  run_until_all_is_heard();
+  member_.held = "/s/wishes/";
+  run_until([this] { return member_.held.empty(); }, "it is listed as it is");
+  std::optional<std::string> told;
+  fleet_->change({{"mta/mta1", wishes_->at("mta/mta1").revision, std::nullopt}},
+                 [&](const std::string& fault) { told = fault; });
+  run_until([&] { return told.has_value(); }, "it is made");
+  EXPECT_EQ(told, "");
+  EXPECT_TRUE(wishes_->empty());
+  wishes_.reset();
+  member_.late.emplace("/s/wishes/");
+  const int asked = member_.asked("/v3/kv/range", "/s/wishes/");
+  member_.is_released = true;
+  run_until([&] { return member_.asked("/v3/kv/range", "/s/wishes/") > asked; }, "the older one has come");
+  EXPECT_FALSE(wishes_) << "it is not heard";
+  EXPECT_EQ(fleet_->fault(), "") << "and is no fault";
+}
+
 TEST_F(FleetTest, WatchesWhereItIsAnswered) {
   other_.revision = member_.revision + 1000;
   start();

@@ -51,7 +51,9 @@ class EtcdStub {
   uint64_t cluster = 7;
   int64_t revision = 100;
   std::map<std::string, etcd::Record> records;
-  std::set<std::string> late;                       // prefixes whose listings are not answered meanwhile
+  std::set<std::string> late;  // prefixes whose listings are not answered meanwhile
+  std::string held;  // a prefix: its next listing is made, and then answered when it is released; "" = it was made
+  bool is_released = false;
   bool is_full = false;                             // it takes no more
   bool is_away = false;                             // it has no say: too few others are there
   std::function<void(const std::string&)> on_list;  // told of the prefix when a listing was answered
@@ -91,6 +93,13 @@ class EtcdStub {
       }
       const auto answer = std::make_shared<Answer>(answer_to(path, *body));
       answer->prepare_payload();
+      if (path == "/v3/kv/range" && key == held) {
+        held.clear();
+        while (!is_released) {
+          pause.expires_after(std::chrono::milliseconds(1));
+          co_await pause.async_wait(boost::asio::use_awaitable);
+        }
+      }
       co_await boost::beast::http::async_write(*socket, *answer, boost::asio::use_awaitable);
       if (path == "/v3/kv/range" && on_list) on_list(key);
     }
