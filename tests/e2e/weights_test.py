@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What moves weights while nothing is down: a brown-out, 421, an agent, a spare tier, slow start. On real sessions."""
+import time
+
 import pytest
 
 from lab.balancer import EXAMPLE
@@ -190,22 +192,24 @@ def test_a_zone_whose_backends_are_full_sends_sessions_elsewhere(lab):
     lab.start_balancer(path)
     got = shares(lab, 30)
     assert got["mta4"] == got["mta5"] == 0, got
-    filling = lab.mailer(target=VIP4, sessions=3 * most - 1, concurrency=3 * most, messages=0, hold="greeted", timeout_s=120)
-    filling.wait_open(3 * most - 1)  # the last of the three has nine of ten
-    assert set(filling.backends()) == {"mta1", "mta2", "mta3"}, filling.backends()
     short = "in zone b, and a is short: 0 of 300 weight left; 3 of its backends near max_connections"
-    wait_until(lambda: factor(lab, "mta4", "zone") == (1, short), 20, "the zone is full")
+    filling = []
+    while factor(lab, "mta4", "zone") != (1, short):  # some go to the other zone on the way, where one of ours is full before the others
+        assert len(filling) < 40, [mailer.backends() for mailer in filling]
+        filling.append(lab.mailer(target=VIP4, sessions=3, concurrency=3, messages=0, hold="greeted", timeout_s=300))
+        filling[-1].wait_open(3)
+        time.sleep(0.5)
     assert short in lab.balancer.ctl("explain", "203.0.113.7:40000", "relay")
     wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 10, "settled")
     held = lab.mailer(target=VIP4, sessions=more, concurrency=more, messages=0, hold="greeted", timeout_s=120)
     held.wait_open(more)
-    assert held.backends()["mta4"] + held.backends()["mta5"] >= more - 1, held.backends()
+    assert held.backends()["mta4"] + held.backends()["mta5"] >= more - 3, held.backends()
     assert "near max_connections: " in lab.balancer.ctl("events")
-    for mailer, count in ((filling, 3 * most - 1), (held, more)):
+    for mailer, count in (*((each, 3) for each in filling), (held, more)):
         mailer.go()
         mailer.wait()
         assert mailer.outcomes == {"delivered": count}, mailer.summary()
-    wait_until(lambda: factor(lab, "mta4", "zone")[1] == "in zone b, and a carries everything", 60, "there is room again")
+    wait_until(lambda: factor(lab, "mta4", "zone")[1] == "in zone b, and a carries everything", 180, "there is room again")
     wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 10, "settled")
     got = shares(lab, 30)
     assert got["mta4"] == got["mta5"] == 0, got
