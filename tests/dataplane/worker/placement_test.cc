@@ -78,7 +78,7 @@ TEST_F(PlacementTest, NeverGivesAClientEndpointABackendThatKnowsItAlready) {
 TEST_F(PlacementTest, ExplainsHowAFlowCameToItsBackend) {
   Packet packet = packet_from(client());
   const channel::BackendId by_hash = choose(0);
-  Flow flow{};
+  Flow& flow = flows_[0];  // its notes are looked at
   flow.backend = by_hash;
   EXPECT_EQ(placement_.explain(flow, packet), channel::PlacedBy::kTable);
   flow.backend = static_cast<channel::BackendId>((by_hash + 1) % 3);
