@@ -15,6 +15,7 @@
 #include <boost/asio/io_context.hpp>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <set>
 
 #include "tests/controlplane/support/fake_dataplane.h"
@@ -368,29 +369,37 @@ TEST_F(ControllerTest, StateOutlivesTheProcess) {
             std::string::npos);
 }
 
-TEST_F(ControllerTest, ThousandBackendsAreReloadedWithinAFifthOfASecond) {
+/// The least processor time of ten reloads until what they change is in use on every worker, as the machine may be busy
+/// with something else.
+template <typename Reload>
+std::chrono::nanoseconds least_work(Reload reload) {
+  auto best = std::chrono::nanoseconds::max();
+  for (uint32_t i = 0; i < 10; i++) {
+    const std::clock_t before = std::clock();
+    reload(i);
+    const std::chrono::duration<double> took(static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC);
+    best = std::min(best, std::chrono::duration_cast<std::chrono::nanoseconds>(took));
+  }
+  return best;
+}
+
+TEST_F(ControllerTest, WhatAReloadCostsGrowsAsTheBackendsDo) {
   write({.backends = 1000});
   start();
-  write({.backends = 1000, .check = "greet"});
-  ASSERT_TRUE(controller_->reload());
-  settle();
-  // The best of ten: the machine may be busy with something else.
-  std::chrono::microseconds best = 1h;
-  for (uint32_t i = 0; i < 10; i++) {
-    write({.backends = 1000, .first = 1, .first_weight = 50 + i, .check = "greet"});
+  const auto reload = [this](uint32_t backends, uint32_t weight) {
+    write({.backends = backends, .first = 1, .first_weight = weight, .check = "greet"});
     ASSERT_TRUE(controller_->reload());
     settle();
-    const auto latency = controller_->channel().last_latency();
-    ASSERT_TRUE(latency);
-    best = std::min(best, *latency);
-  }
+  };
+  reload(1000, 40);
+  const auto many = least_work([&](uint32_t i) { reload(1000, 50 + i); });
   ASSERT_EQ(table().size(), 999u) << "and one that was never checked waits for its verdict";
-  RecordProperty("reload_us", static_cast<int>(best.count()));
-  std::printf("a reload with 1000 backends is in use on every worker after %lld us\n",
-              static_cast<long long>(best.count()));
-#if !defined(__SANITIZE_ADDRESS__)
-  EXPECT_LT(best, 200ms);
-#endif
+  reload(100, 40);
+  const auto few = least_work([&](uint32_t i) { reload(100, 50 + i); });
+  std::printf("a reload takes %.1f ms with 1000 backends, %.1f ms with 100\n",
+              std::chrono::duration<double, std::milli>(many).count(),
+              std::chrono::duration<double, std::milli>(few).count());
+  EXPECT_LT(many, 30 * few) << "ten times as many; were it by each other one, it would be a hundred times";
 }
 
 TEST_F(ControllerTest, ReloadsLeaveNothingBehindInMemory) {
