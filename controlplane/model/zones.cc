@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Backends of our own zone first, and those of others when it is short: of backends, or of connections that they may have.
+// Backends of our own zone first, and those of others when it is short: of backends, or of connections that they may
+// have.
 #include <fmt/format.h>
 
 #include "controlplane/model/model.h"
@@ -31,10 +32,10 @@ void Model::prefer_own_zone(Placement& placement) {
     Member& member = members_[i];
     member.zone_factor = {};
     if (!member.is_elsewhere || (factor >= 1 && full == 0)) continue;
-    member.zone_factor = {factor, factor <= 0
-                                      ? fmt::format("in zone {}, and {} carries everything", member.zone, own_zone_)
-                                      : fmt::format("in zone {}, and {} is short: {:.0f} of {:.0f} weight left{}",
-                                                    member.zone, own_zone_, weights.own_usable, weights.own_meant, of_full)};
+    member.zone_factor = {
+        factor, factor <= 0 ? fmt::format("in zone {}, and {} carries everything", member.zone, own_zone_)
+                            : fmt::format("in zone {}, and {} is short: {:.0f} of {:.0f} weight left{}", member.zone,
+                                          own_zone_, weights.own_usable, weights.own_meant, of_full)};
   }
 }
 
@@ -46,8 +47,8 @@ bool Model::note_fullness(const FlowCounts& flows) {
     const uint32_t most = member.most_connections();
     if (!open || !member.fullness.update(*open, most, journal_->now())) continue;
     journal_->record(Severity::kInfo, "backend", member.label(),
-                     fmt::format("{}: {} of {} connections", member.fullness.is_full() ? "near max_connections" : "has room again",
-                                 *open, most));
+                     fmt::format("{}: {} of {} connections",
+                                 member.fullness.is_full() ? "near max_connections" : "has room again", *open, most));
     changed = true;
   }
   return changed;

@@ -32,10 +32,10 @@ class PeerLink {
   };
   struct Opened {
     Verdict verdict;
-    bool begins = false;               // the peer is new to us: it knows nothing of what we have told
+    bool begins = false;             // the peer is new to us: it knows nothing of what we have told
     std::span<const uint8_t> flows;  // within `text`
     std::string_view node;           // likewise, of kHello
-    uint64_t answer_echo = 0;          // of kGreeting: the cookie that the answer has to echo
+    uint64_t answer_echo = 0;        // of kGreeting: the cookie that the answer has to echo
   };
 
   /// `own_session`: ours, so that nobody reflects to us what we said. `secret` has to stay.
