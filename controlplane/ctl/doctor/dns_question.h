@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One question to one server of the DNS, over UDP: whether it answers, and whether it knows such a record. The record
-// itself is not looked at. Blocking, with a time limit.
+// One question to one server of the DNS, over UDP, by c-ares: whether it answers, and whether it knows such a record.
+// The record itself is not looked at. Blocking, with a time limit.
 #pragma once
 
 #include <compare>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "config/model.h"
 
@@ -34,21 +32,14 @@ struct DnsSaid {
 
 struct DnsServer {
   config::SocketAddress address;
-  std::string scope;  // of a link-local address: its interface's name or index; "" = none
+  std::string scope;  // of a link-local address: its interface's name; "" = none
 
   /// "[fe80::1%eth0]:53".
   std::string to_string() const;
   friend auto operator<=>(const DnsServer&, const DnsServer&) = default;
 };
 
-/// Asks twice, each time for up to a second.
+/// Asks twice, some seconds in all. Of a name that the DNS cannot have there is no record.
 DnsSaid ask_dns(const DnsServer& server, const std::string& name, DnsType type);
-
-// Its two halves, without a socket.
-
-/// The message of a question; empty if `name` is none that the DNS can have.
-std::vector<uint8_t> dns_question(uint16_t id, const std::string& name, DnsType type);
-/// What an answer to the question of that id says; kSilent: it is no answer to it.
-DnsSaid dns_said(uint16_t id, std::span<const uint8_t> message);
 
 }  // namespace sluice::ctl

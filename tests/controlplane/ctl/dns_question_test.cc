@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Against a server of the test's own, on the loopback.
 #include "controlplane/ctl/doctor/dns_question.h"
 
 #include <arpa/inet.h>
+#include <arpa/nameser.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <array>
+#include <functional>
 #include <thread>
 
 #include "controlplane/base/descriptor.h"
@@ -17,45 +21,13 @@ namespace {
 
 using What = DnsSaid::What;
 
-/// An answer to a question of id 0x1234: flags of the third and fourth byte, and how many records it has.
-std::vector<uint8_t> answer(uint8_t flags, uint8_t code, uint8_t records) {
-  return {0x12, 0x34, flags, code, 0, 1, 0, records, 0, 0, 0, 0};
-}
-
-TEST(DnsQuestion, IsAMessageOfOneQuestion) {
-  const std::vector<uint8_t> wanted{0x12, 0x34, 1,   0,   0,   1,   0,   0,   0,   0, 0, 0,  2, 'm',
-                                    'x',  7,    'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 28, 0, 1};
-  EXPECT_EQ(dns_question(0x1234, "mx.example", DnsType::kAaaa), wanted);
-  EXPECT_EQ(dns_question(0x1234, "mx.example.", DnsType::kAaaa), wanted);
-}
-
-TEST(DnsQuestion, IsNotMadeOfWhatIsNoName) {
-  for (const std::string& name :
-       {std::string(), std::string("."), std::string("a..b"), std::string(64, 'a') + ".example", std::string(300, 'a')})
-    EXPECT_TRUE(dns_question(1, name, DnsType::kA).empty()) << name;
-}
-
-TEST(DnsSaidOf, AMessageIsRecordsOrNoneOrAFault) {
-  EXPECT_EQ(dns_said(0x1234, answer(0x81, 0x80, 1)).what, What::kRecords);
-  EXPECT_EQ(dns_said(0x1234, answer(0x83, 0x80, 0)).what, What::kRecords) << "cut short: too many";
-  EXPECT_EQ(dns_said(0x1234, answer(0x81, 0x80, 0)).what, What::kNone);
-  EXPECT_EQ(dns_said(0x1234, answer(0x81, 0x83, 0)).what, What::kNone) << "no such name";
-  EXPECT_EQ(dns_said(0x1234, answer(0x81, 0x82, 0)).fault, "SERVFAIL");
-  EXPECT_EQ(dns_said(0x1234, answer(0x81, 0x89, 0)).fault, "code 9");
-}
-
-TEST(DnsSaidOf, WhatIsNoAnswerIsSilence) {
-  EXPECT_EQ(dns_said(0x4321, answer(0x81, 0x80, 1)).what, What::kSilent) << "to another question";
-  EXPECT_EQ(dns_said(0x1234, answer(0x01, 0x80, 1)).what, What::kSilent) << "a question";
-  const auto whole = answer(0x81, 0x80, 1);
-  for (size_t bytes = 0; bytes < whole.size(); bytes++)
-    EXPECT_EQ(dns_said(0x1234, std::span(whole).first(bytes)).what, What::kSilent);
-}
+/// What is made of a question's header, to answer it; false: nothing is answered.
+using Answer = std::function<bool(HEADER& header)>;
 
 /// A socket on a port of its own.
 class Server {
  public:
-  Server() {
+  explicit Server(Answer answer = nullptr) {
     sockaddr_in here{};
     here.sin_family = AF_INET;
     here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -63,38 +35,82 @@ class Server {
     socklen_t size = sizeof here;
     getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&here), &size);
     address_ = {ip("127.0.0.1"), ntohs(here.sin_port)};
+    if (answer) answering_ = std::jthread([this, answer] { serve(answer); });
   }
-  /// Leaves the first question unanswered, and answers the second one that it has such a record.
-  void answer_the_second() {
+  ~Server() { shutdown(socket_.get(), SHUT_RDWR); }
+
+  DnsSaid asked(const std::string& name = "mx.example", DnsType type = DnsType::kA) const {
+    return ask_dns({address_, ""}, name, type);
+  }
+
+ private:
+  void serve(const Answer& answer) const {
     std::array<uint8_t, 512> message{};
-    sockaddr_in from{};
-    for (int i = 0; i < 2; i++) {
+    for (;;) {
+      sockaddr_in from{};
       socklen_t size = sizeof from;
       const ssize_t n =
           recvfrom(socket_.get(), message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
-      if (n < 0) return;
-      if (i == 0) continue;
-      message[2] |= 0x80;
-      message[7] = 1;
+      if (n < static_cast<ssize_t>(sizeof(HEADER))) return;
+      auto& header = *reinterpret_cast<HEADER*>(message.data());
+      header.qr = 1;
+      if (!answer(header)) continue;
       sendto(socket_.get(), message.data(), static_cast<size_t>(n), 0, reinterpret_cast<sockaddr*>(&from), size);
     }
   }
-  const config::SocketAddress& address() const { return address_; }
 
- private:
   control::Descriptor socket_{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   config::SocketAddress address_;
+  std::jthread answering_;
 };
 
+Answer with_code(unsigned code, uint16_t records = 0) {
+  return [=](HEADER& header) {
+    header.rcode = code & 0x0fU;
+    header.ancount = htons(records);
+    return true;
+  };
+}
+
+TEST(AskDns, TellsRecordsFromNone) {
+  EXPECT_EQ(Server(with_code(ns_r_noerror, 1)).asked().what, What::kRecords);
+  EXPECT_EQ(Server(with_code(ns_r_noerror)).asked().what, What::kNone);
+  EXPECT_EQ(Server(with_code(ns_r_nxdomain)).asked().what, What::kNone);
+  const auto cut_short = [](HEADER& header) {
+    header.tc = 1;
+    header.ancount = htons(1);
+    return true;
+  };
+  EXPECT_EQ(Server(cut_short).asked("mx.example", DnsType::kTxt).what, What::kRecords) << "there is no TCP here";
+}
+
+TEST(AskDns, TellsWhatAServerSaysInsteadOfAnAnswer) {
+  EXPECT_EQ(Server(with_code(ns_r_servfail)).asked().fault, "SERVFAIL");
+  EXPECT_EQ(Server(with_code(ns_r_refused)).asked().fault, "REFUSED");
+  EXPECT_EQ(Server(with_code(ns_r_servfail)).asked().what, What::kFault);
+}
+
+TEST(AskDns, AsksForNothingThatIsNoName) {
+  const Server server;
+  for (const std::string& name : {std::string("a..b"), std::string(64, 'a') + ".example", std::string(300, 'a')})
+    EXPECT_EQ(server.asked(name).what, What::kNone) << name;
+}
+
 TEST(AskDns, AsksOnceMoreWhereAQuestionIsLost) {
-  Server server;
-  const std::jthread answering([&] { server.answer_the_second(); });
-  EXPECT_EQ(ask_dns({server.address(), ""}, "mx.example", DnsType::kA).what, What::kRecords);
+  int questions = 0;
+  const Server server([&](HEADER& header) {
+    header.ancount = htons(1);
+    return ++questions == 2;
+  });
+  EXPECT_EQ(server.asked().what, What::kRecords);
 }
 
 TEST(AskDns, GivesUpASilentServer) {
-  const Server server;
-  EXPECT_EQ(ask_dns({server.address(), ""}, "mx.example", DnsType::kA).what, What::kSilent);
+  EXPECT_EQ(Server().asked().what, What::kSilent);
+}
+
+TEST(AskDns, GoesNoOtherWayWhereTheLinkOfAServerIsNotThere) {
+  EXPECT_EQ(ask_dns({{ip("fe80::1"), 53}, "no-such-link"}, "mx.example", DnsType::kA).what, What::kSilent);
 }
 
 }  // namespace
