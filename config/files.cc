@@ -8,28 +8,21 @@
 
 namespace sluice::config {
 
-std::vector<std::string> files_of(const std::string& path) {
+Files files_of(const std::string& path, const std::string& setting) {
+  Files out;
   const auto source = Source::read(path);
-  if (!source) return {};
-  std::vector<std::string> out{path};
-  const auto lines = static_cast<unsigned>(std::ranges::count(source->text(), '\n'));
-  for (unsigned line = 1; line <= lines; line++) {
-    std::string file = source->fault_at(line, "").file;
-    if (std::ranges::find(out, file) == out.end()) out.push_back(std::move(file));
+  if (!source) return out;
+  for (const std::string& file : source->files()) {
+    if (std::ranges::find(out.all, file) == out.all.end()) out.all.push_back(file);
+  }
+  libconfig::Config tree;
+  try {
+    tree.readString(source->text());
+    out.with_setting = source->file_at(tree.lookup(setting).getSourceLine());
+  } catch (const libconfig::ConfigException&) {
+    return out;  // it is not there, or what is there makes no sense
   }
   return out;
-}
-
-std::string file_of(const std::string& path, const std::string& setting) {
-  const auto source = Source::read(path);
-  if (!source) return "";
-  libconfig::Config file;
-  try {
-    file.readString(source->text());
-    return source->fault_at(file.lookup(setting).getSourceLine(), "").file;
-  } catch (const libconfig::ConfigException&) {
-    return "";
-  }
 }
 
 }  // namespace sluice::config

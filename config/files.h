@@ -8,11 +8,13 @@
 
 namespace sluice::config {
 
-/// The file at `path`, then those that it includes and that are not empty, each once, in the order in which they are
-/// read. Empty if it cannot be read. Blocks on file input.
-std::vector<std::string> files_of(const std::string& path);
+struct Files {
+  std::vector<std::string>
+      all;                   // that which was read, then those that it includes, each once; empty: it cannot be read
+  std::string with_setting;  // in which of them the setting stands; "" = in none
+};
 
-/// In which of these files a setting stands, "fleet.node"; "" = in none, or they cannot be read. Blocks on file input.
-std::string file_of(const std::string& path, const std::string& setting);
+/// Of the configuration at `path`; `setting`: "fleet.node". Blocks on file input.
+Files files_of(const std::string& path, const std::string& setting);
 
 }  // namespace sluice::config

@@ -31,6 +31,11 @@ class Source {
   /// What was found on the way that does not keep libconfig from reading the text.
   const std::multimap<unsigned, std::string>& faults() const { return faults_; }
 
+  /// The file that was read, and those that it includes, each as often as it is included, as they are come upon.
+  const std::vector<std::string>& files() const { return files_; }
+  /// Of these, the one that a line of `text()` stands in.
+  const std::string& file_at(unsigned text_line) const { return files_[origin(text_line).file]; }
+
   /// A fault at a line of `text()`, from 1 (lines beyond are the nearest one).
   Fault fault_at(unsigned text_line, std::string message) const;
 

@@ -32,12 +32,12 @@ FileDigests file_digests(const std::string& path) {
   const auto text = read_regular_file(path);
   if (text) out.file = digest_of(*text);
   const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  const std::string own = config::file_of(path, "fleet.node");
-  for (const std::string& file : config::files_of(path)) {
+  const config::Files files = config::files_of(path, "fleet.node");
+  for (const std::string& file : files.all) {
     const auto included = read_regular_file(file);
     if (file == path || !included) continue;
     std::string name = std::filesystem::path(file).lexically_relative(directory).string();
-    if (file == own) {
+    if (file == files.with_setting) {
       out.own = std::move(name);
     } else {
       out.included.emplace(std::move(name), digest_of(*included));
