@@ -29,13 +29,21 @@ constexpr bool is_over(TcpState state) {
 /// guesses an address and a port cannot end a connection that is still closing.
 inline constexpr uint32_t kHalfClosedQuietMs = 500;
 
-/// Whether a SYN begins a new connection where a flow is half-closed (RFC 9293 section 3.6.1): its number is beyond all
-/// that the old connection used, and that has fallen silent. `latest_ms`: the deadline of a flow in this state that was
-/// heard of now.
-inline bool begins_anew(const Flow& flow, const Packet& syn, uint32_t latest_ms) {
+/// Whether a flow has fallen silent. `latest_ms`: the deadline of a flow in this state that was heard of now.
+inline bool is_quiet(const Flow& flow, uint32_t latest_ms) {
+  return latest_ms - flow.deadline_ms >= kHalfClosedQuietMs;
+}
+
+/// Whether it is half-closed and has, so that its client may use the port again.
+inline bool is_left(const Flow& flow, uint32_t latest_ms) {
   const bool half_closed = flow.state == TcpState::kClientFin || flow.state == TcpState::kServerFin;
-  return half_closed && latest_ms - flow.deadline_ms >= kHalfClosedQuietMs &&
-         !sequence_before(syn.sequence, flow.client_next);
+  return half_closed && is_quiet(flow, latest_ms);
+}
+
+/// Whether a SYN begins a new connection where a flow is half-closed (RFC 9293 section 3.6.1): its number is beyond all
+/// that the old connection used, and that has fallen silent.
+inline bool begins_anew(const Flow& flow, const Packet& syn, uint32_t latest_ms) {
+  return is_left(flow, latest_ms) && !sequence_before(syn.sequence, flow.client_next);
 }
 
 /// The number after a segment's last.

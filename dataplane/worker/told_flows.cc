@@ -68,24 +68,15 @@ bool ToldFlows::meet_unanswered(Flow& flow, const Packet& packet, FlowPlace plac
   return true;
 }
 
-bool ToldFlows::is_quiet(const Flow& flow) const noexcept {
-  return lifecycle_.deadline_ms_of(flow) - flow.deadline_ms >= kHalfClosedQuietMs;
-}
-
-/// Whether a flow is over, or half-closed and silent as where a client may use its port again (begins_anew()).
-bool ToldFlows::has_ended(const Flow& flow) const noexcept {
-  const bool half_closed = flow.state == TcpState::kClientFin || flow.state == TcpState::kServerFin;
-  return is_over(flow.state) || (half_closed && is_quiet(flow));
-}
-
 bool ToldFlows::gives_way(const Flow& flow, const Packet& packet, const Resumption& told) const noexcept {
-  const bool begins = !told.open && (packet.tcp_flags & kTcpSyn) != 0;
-  if (is_over(flow.state) || (begins && has_ended(flow))) return true;
+  if (is_over(flow.state)) return true;
+  const bool syn = (packet.tcp_flags & kTcpSyn) != 0;
+  if (is_unanswered(flow)) return (syn || told.open) && acknowledges_syn(flow, packet);
+  if (!syn || told.open) return false;
+  const uint32_t latest_ms = lifecycle_.deadline_ms_of(flow);
   // The node that has the other half of a session that is open says so, and a SYN at a third changes nothing of it
   // (ToldTable::put()).
-  if (begins && flow.state == TcpState::kAdopted && is_quiet(flow)) return true;
-  const bool answers = (packet.tcp_flags & kTcpSyn) != 0 || told.open;
-  return is_unanswered(flow) && answers && acknowledges_syn(flow, packet);
+  return is_left(flow, latest_ms) || (flow.state == TcpState::kAdopted && is_quiet(flow, latest_ms));
 }
 
 }  // namespace sluice

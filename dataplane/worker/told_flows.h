@@ -58,14 +58,13 @@ class ToldFlows {
   /// is not what it means. `place`: of the client.
   bool meet_unanswered(Flow& flow, const Packet& packet, FlowPlace place) noexcept;
   /// Whether a client's flow gives way to that which another node has told of, and `packet` of another server is of: if
-  /// it is over, or that server is the first to answer the client's SYN, which came again by another way and was placed
-  /// twice. What a server says of an earlier connection of the client acknowledges another SYN.
+  /// it is over, or silent where the client may have begun its next session, or that server is the first to answer the
+  /// client's SYN, which came again by another way and was placed twice. What a server says of an earlier connection of
+  /// the client acknowledges another SYN.
   bool gives_way(const Flow& flow, const Packet& packet, const Resumption& told) const noexcept;
 
  private:
   Resumption resume(const ToldFlow& told, channel::ServiceId service) const noexcept;
-  bool is_quiet(const Flow& flow) const noexcept;
-  bool has_ended(const Flow& flow) const noexcept;
   bool may_speak_from(const Resumption& flow, const ToldFlow& told) const noexcept;
 
   const WorkerSetup& setup_;
