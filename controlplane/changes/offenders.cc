@@ -84,11 +84,11 @@ bool Offenders::is_exempt(const config::IpPrefix& source) const {
 }
 
 void Offenders::see(const channel::SessionRecord& record, std::string_view service) {
-  follow_clock();
   const bool early = (record.notes.flags & channel::kSessionEarly) != 0;
   const uint32_t failures = record.notes.refused[channel::SessionNotes::place_of(channel::SmtpStep::kAuth)];
   const bool counts_tls = config_.auth_failures && config_.auth_failures->short_tls_sessions != 0;
   if (!early && failures == 0 && !counts_tls) return;
+  follow_clock();
   const config::IpPrefix source = source_of(record.client.address);
   if (is_exempt(source)) return;
   if (early && config_.early_talkers) {

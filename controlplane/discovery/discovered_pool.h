@@ -50,8 +50,7 @@ std::expected<DiscoveredBackends, std::string> backends_from(const std::string& 
                                                              config::Origin origin);
 
 /// What a pool's source says, as far as it is believed. Where a member's key is wrong, those who leave do so all the
-/// same. Where members have leases, who was lost within half a minute
-/// counts as lost at once.
+/// same. Where members have leases, who was lost within half a minute counts as lost at once.
 std::expected<Belief, std::string> belief_of(const DiscoveredPool& pool,
                                              const std::expected<PoolMembers, std::string>& members, SystemTime now);
 /// It is what is known from now on.
