@@ -7,13 +7,13 @@
 #include <functional>
 #include <unordered_map>
 
+#include "controlplane/model/panic_view.h"
+
 namespace sluice::control {
 
 using health::Evidence;
 
 namespace {
-
-constexpr double kRounding = 1e-9;
 
 /// How many of `times`, latest first, are not before `since`.
 size_t count_since(const std::vector<Panic::Time>& times, Panic::Time since) {
@@ -35,55 +35,6 @@ std::string_view name_of(Standing standing) {
   }
   return "";
 }
-
-struct Panic::Crowd {
-  double share = 0;
-  size_t members = 0;
-  size_t counted = 0;
-  size_t failing = 0;
-  size_t refusing = 0;
-  size_t by_certificate = 0;
-  size_t usable = 0;                // those that nothing is against
-  std::vector<Time> sound_known;    // of those that do not fail: when that was last known, latest first
-  std::vector<Time> no_refusal_at;  // of those that do not refuse
-
-  bool panics() const { return static_cast<double>(failing) > share * static_cast<double>(counted) + kRounding; }
-};
-
-struct Panic::PlaceView {
-  std::map<config::IpAddress, bool> failing;  // by host: all of its members do
-  Time heard;                                 // the latest of all, and the latest of another host
-  config::IpAddress heard_from;
-  Time heard_else;
-  std::optional<config::IpAddress> answers;  // a host that answered when it was last asked
-  bool another_answers = false;
-
-  bool all_fail() const {
-    return failing.size() >= 2 && std::ranges::all_of(failing, [](const auto& host) { return host.second; });
-  }
-  void add_heard(const config::IpAddress& from, Time at) {
-    if (from == heard_from || at > heard) {
-      if (from != heard_from) heard_else = std::max(heard_else, heard);
-      heard = std::max(heard, at);
-      heard_from = from;
-    } else {
-      heard_else = std::max(heard_else, at);
-    }
-  }
-  void add_answering(const config::IpAddress& host) {
-    another_answers |= answers && *answers != host;
-    answers = host;
-  }
-  bool is_answered_beside(const config::IpAddress& address) const {
-    return another_answers || (answers && *answers != address);
-  }
-  Time heard_beside(const config::IpAddress& address) const { return address == heard_from ? heard_else : heard; }
-};
-
-struct Panic::View {
-  const std::vector<Crowd>& crowds;
-  const std::map<Place, PlaceView>& places;
-};
 
 void Panic::follow(const std::vector<Subject>& subjects, std::vector<Group> groups) {
   std::unordered_map<uint64_t, Member> before;
@@ -280,7 +231,7 @@ bool Panic::is_refusal_proven(const Member& member, const Crowd& crowd) const {
   const size_t heard = count_since(crowd.no_refusal_at, member.believed_since());
   if (heard < std::min(crowd.no_refusal_at.size(), kPanel)) return false;
   const double all = static_cast<double>(heard + crowd.refusing);
-  return static_cast<double>(crowd.refusing) <= crowd.share * all + kRounding;
+  return static_cast<double>(crowd.refusing) <= crowd.share * all + kPanicRounding;
 }
 
 bool Panic::is_proven(const Member& member, const View& view) const {
@@ -310,7 +261,7 @@ Standing Panic::judge(Member& member, const View& view, Time now) const {
   if (!member.was_good) return is_proven(member, view) ? Standing::kDead : Standing::kOut;
   if (member.evidence == Evidence::kCertificate && !member.lost_way()) {
     const bool too_many =
-        static_cast<double>(crowd.by_certificate) > crowd.share * static_cast<double>(crowd.members) + kRounding;
+        static_cast<double>(crowd.by_certificate) > crowd.share * static_cast<double>(crowd.members) + kPanicRounding;
     if (!too_many) return Standing::kOut;
     member.why = fmt::format("for its certificate no more than {:g} of the pool is taken out", crowd.share);
     return Standing::kHeld;

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
-#include <cmath>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -28,7 +27,6 @@ namespace {
 
 constexpr auto kPatience = 5s;
 constexpr auto kTick = 1s;  // of what operators set a time for
-constexpr int kLooks = 3;   // at the clocks, where the process stands still between them
 
 /// 0 = none. Throws where the file is not as it has to be.
 uint64_t placement_secret_of(const config::Control& control) {
@@ -278,26 +276,6 @@ std::vector<config::IpAddress> Controller::addresses() const {
   std::set<config::IpAddress> out;
   for (const Member& member : model_.members()) out.insert(member.address);
   return {out.begin(), out.end()};
-}
-
-void Controller::follow_clock() {
-  std::optional<SystemTime::duration> look;
-  for (int i = 0; i < kLooks && !look; i++) {
-    const Clock::time_point before = Clock::now();
-    const SystemTime wall = journal_.now();
-    look = clock_.look(before, wall, Clock::now());
-  }
-  const SystemTime::duration by = look.value_or(SystemTime::duration::zero());
-  if (by == SystemTime::duration::zero()) return;
-  const double seconds = std::chrono::duration<double>(by).count();
-  journal_.record(
-      Severity::kWarning, "control", "clock",
-      fmt::format("was set {} by {:.1f} s; drains said to this process end after the time that was given to them",
-                  seconds > 0 ? "forward" : "back", std::abs(seconds)));
-  model_.move_times(by);
-  announcer_.move_times(by);
-  if (overrides_.move_times(by)) something_changed();
-  remember();
 }
 
 void Controller::tick() {

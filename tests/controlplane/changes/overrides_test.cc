@@ -5,46 +5,14 @@
 
 #include <algorithm>
 
-#include "controlplane/changes/names.h"
 #include "controlplane/model/leaving.h"
-#include "tests/controlplane/support/model_fixture.h"
-#include "tests/controlplane/support/state_directory.h"
+#include "tests/controlplane/support/overrides_fixture.h"
 
 namespace sluice::control {
 namespace {
 
 using namespace std::chrono_literals;
 using Action = Overrides::Action;
-
-class OverridesTest : public ModelTest {
- protected:
-  OverridesTest() {
-    add_service("submission", 587, "");
-    model_ = model();
-    bring_up(model_);
-  }
-
-  Overrides overrides() {
-    return {config_, model_, journal_, [this](const Member& member) { return flows_of(member); }, directory_.path()};
-  }
-  std::optional<uint64_t> flows_of(const Member& member) const {
-    if (!flows_known_) return std::nullopt;
-    const auto flows = flows_.find(member.label());
-    return flows == flows_.end() ? 0 : flows->second;
-  }
-  const Member& member(const std::string& label) const {
-    return *std::ranges::find_if(model_.members(), [&](const Member& each) { return each.label() == label; });
-  }
-  static void must(const std::expected<std::string, std::string>& done) {
-    ASSERT_TRUE(done) << done.error();
-    EXPECT_EQ(*done, "");
-  }
-
-  StateDirectory directory_;
-  Model model_ = model();
-  std::map<std::string, uint64_t> flows_;
-  bool flows_known_ = true;
-};
 
 TEST_F(OverridesTest, DrainsABackendOnAllItsPortsWithoutCuttingIt) {
   Overrides overrides = this->overrides();
@@ -277,99 +245,6 @@ TEST_F(OverridesTest, SurvivesAReloadAndComesBackWithABackendThatWasAway) {
   EXPECT_EQ(member("mta/mta1:465").admin, Admin::kDraining) << "a port that is new, too";
 }
 
-/// What somebody said for all nodes.
-class WishesTest : public OverridesTest {
- protected:
-  Wish wish(const Overrides::Change& change, int64_t revision) {
-    const auto entries = overrides_.changed({}, change);
-    EXPECT_TRUE(entries);
-    return {.entry = entries->begin()->second, .node = "edge2", .who = "ops (uid 7)", .revision = revision};
-  }
-  Wish drain(int64_t revision, std::optional<std::chrono::seconds> deadline = std::nullopt) {
-    return wish({.action = Action::kDrain, .names = {"mta/mta1"}, .deadline = deadline}, revision);
-  }
-  void hear(Wishes wishes) {
-    overrides_.set_wishes(std::move(wishes));
-    model_.refresh();
-  }
-
-  Overrides overrides_ = overrides();
-};
-
-TEST_F(WishesTest, HoldHereAndSayWhoseTheyAre) {
-  hear({{"mta/mta1", drain(5)}});
-  EXPECT_EQ(member("mta/mta1:25").state(), "draining");
-  EXPECT_EQ(member("mta/mta1:587").reason(),
-            "by hand since 2027-01-15T08:00:00.000Z on all nodes (ops (uid 7) at edge2)");
-  EXPECT_TRUE(journal_says("mta/mta1", "on all nodes: draining (ops (uid 7) at edge2)"));
-  const size_t told = journal_.entries().size();
-  hear({{"mta/mta1", drain(5)}});
-  EXPECT_EQ(journal_.entries().size(), told) << "nothing new";
-  hear({});
-  EXPECT_EQ(member("mta/mta1:25").state(), "up");
-  EXPECT_TRUE(journal_says("mta/mta1", "nothing is said for all nodes any more"));
-}
-
-TEST_F(WishesTest, StandBesideWhatWasSaidHere) {
-  must(overrides_.change({.action = Action::kWeight, .names = {"mta/mta1"}, .weight = 7}));
-  hear({{"mta/mta1", wish({.action = Action::kWeight, .names = {"mta/mta1"}, .weight = 50}, 5)},
-        {"mta/mta2", wish({.action = Action::kWeight, .names = {"mta/mta2"}, .weight = 50}, 6)}});
-  EXPECT_EQ(member("mta/mta1:25").weight_by_hand, 7u) << "said here";
-  EXPECT_EQ(member("mta/mta2:25").weight_by_hand, 50u);
-  must(overrides_.change({.action = Action::kClear, .names = {"mta/mta1"}}));
-  EXPECT_EQ(member("mta/mta1:25").weight_by_hand, 50u);
-  hear({{"mta/mta1", drain(7)}});
-  must(overrides_.change({.action = Action::kDisable, .names = {"mta/mta1:25"}}));
-  model_.refresh();
-  EXPECT_EQ(member("mta/mta1:25").state(), "disabled") << "the stricter counts";
-  EXPECT_EQ(member("mta/mta1:587").state(), "draining");
-}
-
-TEST_F(WishesTest, CutAtTheirDeadlineOnceWhateverIsHeardAgain) {
-  flows_ = {{"mta/mta1:25", 3}};
-  hear({{"mta/mta1", drain(5, 60s)}});
-  now_ += 61s;
-  overrides_.tick();
-  EXPECT_EQ(member("mta/mta1:25").state(), "disabled");
-  EXPECT_TRUE(journal_says("mta/mta1", "the drain's deadline has passed: 3 flows cut"));
-  hear({{"mta/mta1", drain(5, 60s)}});  // as etcd has it still
-  EXPECT_EQ(member("mta/mta1:25").state(), "disabled");
-  hear({{"mta/mta1", drain(6)}});  // said anew
-  EXPECT_EQ(member("mta/mta1:25").state(), "draining");
-}
-
-TEST_F(WishesTest, EndWhenTheNodeThatSaidThemSaidWhateverTheClockHereIsSetTo) {
-  hear({{"mta/mta1", drain(5, 600s)}});
-  const Wishes before = overrides_.wishes();
-  for (const auto by : {SystemTime::duration(24h), SystemTime::duration(-24h)}) EXPECT_FALSE(overrides_.move_times(by));
-  EXPECT_EQ(overrides_.wishes(), before);
-}
-
-TEST_F(WishesTest, SurviveARestartWithoutEtcd) {
-  hear({{"mta/mta1", drain(5)}});
-  Overrides after = overrides();
-  after.restore();
-  EXPECT_EQ(after.wishes(), overrides_.wishes());
-  EXPECT_EQ(member("mta/mta1:25").state(), "draining");
-}
-
-TEST_F(WishesTest, MayBeForWhatIsNotThereWhateverItIsCalled) {
-  hear({{"mta/\xff\xfe", drain(5)}, {"", drain(6)}, {"mta/mta1", drain(7)}});
-  EXPECT_EQ(member("mta/mta1:25").state(), "draining");
-  EXPECT_TRUE(wishes_from(directory_.read("wishes.json")));
-}
-
-TEST_F(WishesTest, AreTextOnTheWay) {
-  Wish before = drain(5, 60s);
-  const auto after = wish_from(to_text(before));
-  before.revision = 0;  // which is not of the text
-  ASSERT_TRUE(after) << after.error();
-  EXPECT_EQ(*after, before);
-  for (const char* text : {"", "{}", "[]", R"({"entry": {}, "node": 1, "who": ""})",
-                           R"({"entry": {"admin": "gone"}, "node": "", "who": ""})"})
-    EXPECT_FALSE(wish_from(text)) << text;
-}
-
 TEST_F(OverridesTest, SetsAStateFileAsideThatMakesNoSense) {
   directory_.write("by-hand.json", "{\"version\": 1, \"back");
   Overrides overrides = this->overrides();
@@ -413,39 +288,6 @@ TEST_F(OverridesTest, PausesResumesAndRollsBackAWarmUp) {
   EXPECT_EQ(overrides.change({.action = Action::kPause, .names = {"mta/mta1:25"}}).error(),
             "a warm-up is of a backend on all its ports; leave out the port");
   EXPECT_EQ(overrides.entries().size(), 1u) << "what was refused left nothing behind";
-}
-
-class Names : public OverridesTest {
- protected:
-  Names() {
-    config_.pools.push_back(
-        {.name = "other", .check = "", .min_healthy = 0, .backends = {config_.pools[0].backends[0]}});
-    config_.pools[1].backends[0].port = 10025;
-  }
-  std::string found(const std::string& text) const {
-    const auto name = find_backend(config_, text);
-    return name ? name->to_string() : "error: " + name.error();
-  }
-};
-
-TEST_F(Names, AreFoundInFullOrWhereThereIsOnlyOne) {
-  EXPECT_EQ(found("mta/mta1"), "mta/mta1");
-  EXPECT_EQ(found("mta2"), "mta/mta2");
-  EXPECT_EQ(found("mta2:587"), "mta/mta2:587");
-  EXPECT_EQ(found("mta/mta2:25"), "mta/mta2:25");
-}
-
-TEST_F(Names, AreRefusedWithWhatMayHaveBeenMeant) {
-  EXPECT_EQ(found("mta1"), R"(error: several pools have a backend "mta1"; say which: "mta/mta1", "other/mta1")");
-  EXPECT_EQ(found("mta/mta4"), R"(error: there is no backend "mta/mta4" (did you mean "mta/mta1"?))");
-  EXPECT_EQ(found(""), R"(error: there is no backend "")");
-  EXPECT_EQ(found("/"), R"(error: there is no backend "/")");
-  EXPECT_EQ(found("mta/"), R"(error: there is no backend "mta/" (did you mean "mta/mta1"?))");
-  EXPECT_EQ(found("mta2:26"), R"(error: no service reaches backend "mta/mta2" on port "26")");
-  EXPECT_EQ(found("mta2:99999999999999999999"),
-            R"(error: no service reaches backend "mta/mta2" on port "99999999999999999999")");
-  EXPECT_EQ(found("mta2:"), R"(error: no service reaches backend "mta/mta2" on port "")");
-  EXPECT_TRUE(found(std::string(100'000, 'x')).starts_with("error: there is no backend"));
 }
 
 }  // namespace

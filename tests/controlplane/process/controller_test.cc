@@ -1,157 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Control as a whole over a data plane of which only the channel is real, in a network namespace of the test's own: all
-// backends lie behind one gateway whose address is known. Needs root and iproute2; skipped without.
+// Control as a whole: reloads, and what outlives it.
 //
 // SLUICE_RELOADS sets how many reloads the test of memory does (10000 for the whole one: some minutes).
-#include "controlplane/process/controller.h"
-
 #include <gtest/gtest.h>
 #include <malloc.h>
-#include <sched.h>
-#include <spdlog/spdlog.h>
-#include <unistd.h>
 
-#include <boost/asio/io_context.hpp>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <set>
 
-#include "tests/controlplane/support/fake_dataplane.h"
-#include "tests/controlplane/support/state_directory.h"
+#include "tests/controlplane/support/controller_fixture.h"
 
 namespace sluice::control {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr const char* kSetUp =
-    "ip link set lo up && ip link add slb0 address 02:00:00:00:00:b0 type veth peer name far0 && "
-    "ip addr add 10.9.1.1/24 dev slb0 && "
-    "ip link set slb0 up && ip link set far0 up && ip route add 10.20.0.0/16 via 10.9.1.2 && "
-    "ip neigh add 10.9.1.2 lladdr 02:00:00:00:00:99 nud permanent dev slb0";
-constexpr uint32_t kWorkers = 2;
-
-channel::PortStatus front_port() {
-  return {.name = "front", .twin = "slf0", .driver = "net_null", .mac = {{2, 0, 0, 0, 0, 0xf0}}, .link_up = 1};
-}
-channel::PortStatus back_port(uint16_t vlan = 0) {
-  return {
-      .name = "back", .twin = "slb0", .driver = "net_null", .mac = {{2, 0, 0, 0, 0, 0xb0}}, .vlan = vlan, .link_up = 1};
-}
-
-class ControllerTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    ready_ = geteuid() == 0 && unshare(CLONE_NEWNET) == 0 &&
-             std::system((std::string("{ ") + kSetUp + "; } 2>/dev/null").c_str()) == 0;
-  }
-  void SetUp() override {
-    if (!ready_) GTEST_SKIP() << "needs root and iproute2";
-    setenv("SLUICE_RUNTIME_DIR", directory_.file("run").c_str(), 1);
-    setenv("SLUICE_STATE_DIR", directory_.file("state").c_str(), 1);
-    std::filesystem::create_directories(directory_.file("run/test"));
-    spdlog::set_level(spdlog::level::off);
-  }
-  void TearDown() override {
-    if (controller_) controller_->stop();
-    io_.poll();
-    controller_.reset();
-    spdlog::set_level(spdlog::level::info);
-  }
-
-  struct Shape {
-    uint32_t backends = 3;
-    uint32_t first = 0;  // number of the first backend
-    uint32_t first_weight = 100;
-    const char* check = "";
-    const char* more = "";  // settings beside
-    const char* ports = R"({ name = "back"; device = "net_null0"; twin = "slb0"; })";
-  };
-  void write(const Shape& shape) {
-    std::string text = std::string("instance = \"test\";\ndataplane: { ports = ( ") + shape.ports +
-                       " ); };\n"
-                       "control: { http = \"\"; };\nchecks: { greet: { type = \"banner\"; interval = 3600.0; }; };\n";
-    text += std::string(shape.more) + "\npools = ( { name = \"mta\"; check = \"" + shape.check + "\"; backends = (\n";
-    for (uint32_t i = shape.first; i < shape.first + shape.backends; i++) {
-      text += (i == shape.first ? "" : ",\n") + std::string("{ name = \"m") + std::to_string(i) +
-              "\"; address = \"10.20." + std::to_string(i / 250) + "." + std::to_string(1 + i % 250) +
-              "\"; weight = " + std::to_string(i == shape.first ? shape.first_weight : 100) + "; }";
-    }
-    text += " ); } );\nservices = ( { name = \"relay\"; vip = \"192.0.2.25\"; pool = \"mta\"; } );\n";
-    directory_.write("test.cfg", text);
-  }
-  void start() {
-    start_dataplane({back_port()});
-    start_control();
-  }
-  void start_dataplane(const std::vector<channel::PortStatus>& ports) {
-    dataplane_ = std::make_unique<FakeDataplane>(directory_.file("run/test/channel.sock"), kWorkers);
-    dataplane_->publish_ports(ports);
-  }
-  /// Another process in its place.
-  void restart_dataplane(const std::vector<channel::PortStatus>& ports) {
-    static uint64_t start_time_ms = 1;
-    dataplane_->restart(start_time_ms++);
-    dataplane_->publish_ports(ports);
-    const uint64_t before = dataplane_->epoch();
-    run_until([&] { return dataplane_->epoch() != before && controller_->channel().publisher() != nullptr; });
-    settle();
-  }
-  /// What a worker was told of m0.
-  channel::PutBackend told() { return dataplane_->worker(0).backends.at(ids().at("m0")); }
-  bool journal_says(const std::string& text) {
-    return directory_.read("state/test/events.jsonl").find(text) != std::string::npos;
-  }
-  void start_control() {
-    const std::string path = directory_.file("test.cfg");
-    const auto config = config::load(path);
-    ASSERT_TRUE(config) << config.error().front().to_string();
-    controller_ = std::make_unique<Controller>(io_, *config, path);
-    controller_->start();
-    run_until([&] { return controller_->channel().publisher() != nullptr; });
-    settle();
-  }
-  /// Lets both sides run until `done`.
-  template <typename Condition>
-  void run_until(Condition done) {
-    const auto deadline = std::chrono::steady_clock::now() + 60s;
-    while (!done()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "nothing came of it";
-      io_.run_for(100us);
-      io_.restart();
-      dataplane_->accept_one();
-      dataplane_->apply_all();
-    }
-  }
-  /// Until what has changed is in use.
-  void settle() {
-    io_.poll();  // what was posted
-    io_.restart();
-    run_until([&] { return controller_->channel().is_settled(); });
-  }
-  std::map<std::string, uint16_t> ids() {
-    std::map<std::string, uint16_t> out;
-    for (const Member& member : controller_->model().members()) {
-      if (member.removal) continue;
-      out[member.name] = controller_->channel().publisher()->backend_id(member.key);
-    }
-    return out;
-  }
-  std::set<uint16_t> table() {
-    const auto entries = dataplane_->table(1, 0);
-    return {entries.begin(), entries.end()};
-  }
-
-  static bool ready_;
-  StateDirectory directory_;
-  boost::asio::io_context io_;
-  std::unique_ptr<FakeDataplane> dataplane_;
-  std::unique_ptr<Controller> controller_;
-};
-
-bool ControllerTest::ready_ = false;
 
 TEST_F(ControllerTest, AReloadLeavesBackendsThatStayUntouched) {
   write({.backends = 3});
@@ -248,108 +113,6 @@ TEST_F(ControllerTest, AReloadSaysWhatWaitsForARestartAndLeavesIt) {
   settle();
   EXPECT_EQ(table().size(), 3u);
   EXPECT_EQ(controller_->reload()->dataplane_restart.size(), 1u) << "still waiting";
-}
-
-constexpr const char* kFrontAndBack =
-    R"({ name = "front"; device = "net_null1"; twin = "slf0"; faces = "clients"; },
-       { name = "back"; device = "net_null0"; twin = "slb0"; faces = "backends"; vlan = 7; })";
-
-TEST_F(ControllerTest, APortMaySitAnywhereInTheDataPlane) {
-  write({.backends = 1});
-  start_dataplane({front_port(), back_port()});
-  start_control();
-  EXPECT_EQ(told().flags & channel::kBackendReachable, channel::kBackendReachable);
-  EXPECT_EQ(told().port_index, 1) << "by name, not by its place in our file";
-}
-
-TEST_F(ControllerTest, PortsThatAReloadChangesAreTakenUpWhenTheDataPlaneHasRestarted) {
-  write({.backends = 1});
-  start();
-  ASSERT_EQ(told().port_index, 0);
-  write({.backends = 1, .ports = kFrontAndBack});
-  const Reloaded plan = controller_->reload();
-  ASSERT_TRUE(plan);
-  EXPECT_EQ(plan->dataplane_restart, std::vector<std::string>{"dataplane.ports"});
-  settle();
-  EXPECT_EQ(told().port_index, 0) << "it runs with the old ones still";
-  restart_dataplane({front_port(), back_port(7)});
-  EXPECT_EQ(told().port_index, 1);
-  EXPECT_EQ(told().vlan, 7);
-  EXPECT_EQ(told().flags & channel::kBackendReachable, channel::kBackendReachable);
-  const Reloaded again = controller_->reload();
-  ASSERT_TRUE(again);
-  EXPECT_TRUE(again->is_empty()) << "nothing waits any more";
-}
-
-TEST_F(ControllerTest, ADataPlaneWithPortsThatOurFileHasNotIsRefusedUntilAReload) {
-  write({.backends = 1});
-  start();
-  restart_dataplane({front_port(), back_port(7)});
-  EXPECT_EQ(told().flags & channel::kBackendReachable, 0) << "nothing leaves in the wrong VLAN";
-  EXPECT_EQ(controller_->model().members()[0].state(), "unreachable");
-  EXPECT_NE(controller_->model().members()[0].reason().find("no VLAN here and VLAN 7 in the data plane"),
-            std::string::npos)
-      << controller_->model().members()[0].reason();
-  EXPECT_TRUE(journal_says("no backend is reached through it: it has no VLAN here and VLAN 7 in the data plane"));
-  write({.backends = 1, .ports = kFrontAndBack});
-  const Reloaded plan = controller_->reload();
-  ASSERT_TRUE(plan);
-  EXPECT_TRUE(plan->dataplane_restart.empty()) << "the data plane runs with this file";
-  settle();
-  EXPECT_EQ(told().flags & channel::kBackendReachable, channel::kBackendReachable);
-  EXPECT_EQ(told().port_index, 1);
-  EXPECT_EQ(told().vlan, 7);
-}
-
-TEST_F(ControllerTest, AControlThatStartsBeforeTheDataPlaneHasRestartedRefusesAndThenAgrees) {
-  write({.backends = 1, .ports = kFrontAndBack});
-  start();  // the data plane still has one port and no VLAN
-  EXPECT_EQ(told().flags & channel::kBackendReachable, 0);
-  restart_dataplane({front_port(), back_port(7)});
-  EXPECT_EQ(told().flags & channel::kBackendReachable, channel::kBackendReachable);
-  EXPECT_EQ(told().port_index, 1);
-  EXPECT_TRUE(journal_says("it is the data plane's again"));
-}
-
-TEST_F(ControllerTest, ATwinWithAnotherMacAddressThanTheCardIsRefused) {
-  write({.backends = 1});
-  channel::PortStatus other_card = back_port();
-  other_card.mac.bytes[5] = 0xb1;
-  start_dataplane({other_card});
-  start_control();
-  EXPECT_EQ(told().flags & channel::kBackendReachable, 0);
-  EXPECT_NE(controller_->model().members()[0].reason().find("02:00:00:00:00:b0, the card has 02:00:00:00:00:b1"),
-            std::string::npos)
-      << controller_->model().members()[0].reason();
-}
-
-TEST_F(ControllerTest, ALinkThatGoesAndComesIsToldAndChangesNoBackend) {
-  write({.backends = 1});
-  start();
-  dataplane_->port(0).link_up = 0;
-  run_until([&] { return !controller_->model().ports()[0].link_up; });
-  EXPECT_TRUE(journal_says("link down"));
-  EXPECT_EQ(controller_->model().members()[0].state(), "up") << "our own link is no word about a backend";
-  EXPECT_EQ(told().flags & channel::kBackendReachable, channel::kBackendReachable);
-  dataplane_->port(0).link_up = 1;
-  run_until([&] { return controller_->model().ports()[0].link_up; });
-  EXPECT_TRUE(journal_says("link up"));
-  dataplane_->port(0).link_changes += 2;
-  run_until([&] { return journal_says("its link went and came back between two looks at it"); });
-}
-
-TEST_F(ControllerTest, AMemberOfABondThatLosesItsLinkIsTold) {
-  write({.backends = 1});
-  start();
-  channel::BondMember& member = dataplane_->port(0).members[0];
-  strcpy(member.device, "0000:3b:00.0");
-  member.link_up = 1;
-  const auto seen_by = std::chrono::steady_clock::now() + 2 * Ports::kPeriod;
-  run_until([&] { return std::chrono::steady_clock::now() > seen_by; });
-  member.link_up = 0;
-  run_until([&] { return journal_says("0000:3b:00.0, of its bond: link down"); });
-  member.link_up = 1;
-  run_until([&] { return journal_says("0000:3b:00.0, of its bond: link up"); });
 }
 
 TEST_F(ControllerTest, StateOutlivesTheProcess) {

@@ -7,80 +7,12 @@
 #include <vector>
 
 #include "tests/dataplane/support/dialogue_player.h"
-#include "tests/dataplane/support/worker_bench.h"
+#include "tests/dataplane/support/session_records_fixture.h"
 
 namespace sluice::testing {
 namespace {
 
 using channel::Counter, channel::SessionEnd, channel::SessionParty, channel::SessionRecord, channel::SmtpStep;
-
-const Endpoint kVip = endpoint("192.0.2.25", 25);
-const Endpoint kTlsVip = endpoint("192.0.2.25", 465);
-const Endpoint kDsrVip = endpoint("192.0.2.26", 25);
-const Endpoint kEmptyVip = endpoint("192.0.2.27", 25);
-const Endpoint kClient = endpoint("198.51.100.7", 40000);
-const Endpoint kBackend = endpoint("10.0.1.10", 2525);
-
-class SessionRecordsTest : public ::testing::Test {
- protected:
-  SessionRecordsTest() : bench_({.on_idle_expiry = OnIdleExpiry::kReset}) {}
-
-  void SetUp() override {
-    bench_.put_backend(0, kBackend);
-    bench_.put_service(0, kVip, {0});
-    bench_.put_service(1, kTlsVip, {0});
-    channel::PutService dsr{};
-    dsr.forwarding = channel::Forwarding::kDsr;
-    bench_.put_service(2, kDsrVip, {0}, dsr);
-    bench_.put_service(3, kEmptyVip, std::vector<uint16_t>{});
-    bench_.turn();
-    ASSERT_EQ(bench_.counter(Counter::kCommandsApplied), 7u);
-  }
-  void TearDown() override { bench_.expect_counter_law(); }
-
-  void connect(const Endpoint& vip = kVip) {
-    vip_ = vip;
-    client_ = 1001;
-    server_ = 5001;
-    bench_.client_sends(Frame().from(kClient).to(vip).syn().seq(1000));
-    bench_.turn();
-    bench_.backend_sends(Frame().from(kBackend).to(kClient).syn().seq(5000).ack(1001));
-    bench_.turn(5);
-    bench_.client_sends(frame_up());
-    bench_.turn(2);
-    bench_.to_backends();
-    bench_.to_clients();
-  }
-  void client_says(const std::string& text) {
-    ASSERT_TRUE(bench_.client_to_backend(frame_up().psh().payload(text)));
-    client_ += static_cast<uint32_t>(text.size());
-  }
-  void server_says(const std::string& text) {
-    ASSERT_TRUE(bench_.backend_to_client(frame_down().psh().payload(text)));
-    server_ += static_cast<uint32_t>(text.size());
-  }
-  void dialogue(const std::string& command, const std::string& reply) {
-    client_says(command);
-    server_says(reply);
-  }
-  void server_then_client_finish() {
-    ASSERT_TRUE(bench_.backend_to_client(frame_down().fin()));
-    server_++;
-    ASSERT_TRUE(bench_.client_to_backend(frame_up().fin()));
-  }
-  Frame frame_up() const { return Frame().from(kClient).to(vip_).seq(client_).ack(server_); }
-  Frame frame_down() const { return Frame().from(kBackend).to(kClient).seq(server_).ack(client_); }
-
-  SessionRecord the_record() {
-    const std::vector<SessionRecord> all = bench_.sessions();
-    EXPECT_EQ(all.size(), 1u);
-    return all.empty() ? SessionRecord{} : all.front();
-  }
-
-  WorkerBench bench_;
-  Endpoint vip_;
-  uint32_t client_ = 0, server_ = 0;
-};
 
 TEST_F(SessionRecordsTest, AMessageAcceptedIsToldWithItsTimesBytesAndSteps) {
   const auto begun = static_cast<uint32_t>(bench_.now_ms());
@@ -253,97 +185,6 @@ TEST_F(SessionRecordsTest, AClientThatBeginsAnewEndsItsLastSession) {
   bench_.client_sends(Frame().from(kClient).to(kVip).syn().seq(client_ + 100'000));
   bench_.turn();
   EXPECT_EQ(the_record().end, SessionEnd::kSuperseded);
-}
-
-TEST_F(SessionRecordsTest, ARefusedClientIsToldWithTheReason) {
-  bench_.client_sends(Frame().from(kClient).to(kEmptyVip).syn().seq(1000));
-  bench_.turn();
-  SessionRecord record = the_record();
-  EXPECT_EQ(record.end, SessionEnd::kRefused);
-  EXPECT_EQ(record.client, kClient);
-  EXPECT_EQ(record.service, 3);
-  EXPECT_EQ(record.backend, channel::kNoBackend);
-  EXPECT_EQ(record.cause, static_cast<uint16_t>(Counter::kDropNoBackend));
-  bench_.put_sources({0xc6336400, 0xc6336500});  // 198.51.100.0/24
-  bench_.client_sends(Frame().from(kClient).to(kVip).syn().seq(1000));
-  bench_.turn();
-  record = the_record();
-  EXPECT_EQ(record.end, SessionEnd::kRefused);
-  EXPECT_EQ(record.cause, static_cast<uint16_t>(Counter::kDropPolicy));
-}
-
-TEST_F(SessionRecordsTest, AClientOverALimitIsToldWithTheRule) {
-  channel::LimitRules rules{};
-  rules.rule[0] = {32, 128, channel::LimitAction::kDrop, 0, 10, 0, 1};
-  rules.rule[1] = {24, 64, channel::LimitAction::kDrop, 0, 1, 0, 1};
-  rules.rules_of[0] = 3;
-  bench_.put_limits(rules, 2, 1);
-  bench_.turns(8);
-  const Endpoint late = endpoint("198.51.100.8", 40000), next = endpoint("198.51.100.9", 40000);
-  bench_.client_sends(Frame().from(late).to(kVip).syn().seq(1000));  // before the other is counted
-  bench_.turn();
-  bench_.backend_sends(Frame().from(kBackend).to(late).syn().seq(5000).ack(1001));
-  bench_.turn();
-  connect();
-  bench_.client_sends(Frame().from(late).to(kVip).seq(1001).ack(5001));
-  bench_.turn();
-  SessionRecord record = the_record();
-  EXPECT_EQ(record.end, SessionEnd::kCut);
-  EXPECT_EQ(record.client, late);
-  EXPECT_EQ(record.cause, static_cast<uint16_t>(Counter::kFlowsCutLimit));
-  EXPECT_EQ(record.limit, 2);
-  bench_.client_sends(Frame().from(next).to(kVip).syn().seq(1000));
-  bench_.turn();
-  record = the_record();
-  EXPECT_EQ(record.end, SessionEnd::kRefused);
-  EXPECT_EQ(record.client, next);
-  EXPECT_EQ(record.cause, static_cast<uint16_t>(Counter::kDropLimited));
-  EXPECT_EQ(record.limit, 2);
-  bench_.to_backends();  // resets of the one that was cut
-  bench_.to_clients();
-  ASSERT_TRUE(bench_.client_to_backend(frame_up().rst()));
-  EXPECT_EQ(the_record().limit, 0) << "of an ordinary session";
-}
-
-TEST_F(SessionRecordsTest, RefusedAuthenticationIsCountedAndAnAcceptedOneTold) {
-  connect();
-  server_says("220 mx\r\n");
-  dialogue("EHLO x\r\n", "250-mx\r\n250 AUTH PLAIN LOGIN\r\n");
-  dialogue("AUTH PLAIN AGEAYg==\r\n", "535 5.7.8 no\r\n");
-  dialogue("AUTH LOGIN\r\n", "334 VXNlcm5hbWU6\r\n");
-  dialogue("YQ==\r\n", "334 UGFzc3dvcmQ6\r\n");
-  dialogue("Yg==\r\n", "535 5.7.8 no\r\n");
-  ASSERT_TRUE(bench_.sessions().empty());
-  dialogue("AUTH PLAIN AGEAYw==\r\n", "235 2.7.0 welcome\r\n");
-  server_then_client_finish();
-  const channel::SessionNotes notes = the_record().notes;
-  EXPECT_EQ(notes.refused[channel::SessionNotes::place_of(SmtpStep::kAuth)], 2);
-  EXPECT_EQ(notes.last_refusal().code, 535);
-  EXPECT_EQ(notes.last_refusal().step, static_cast<uint8_t>(SmtpStep::kAuth));
-  EXPECT_EQ(notes.furthest(), static_cast<uint8_t>(SmtpStep::kAuth) + 1);
-  EXPECT_NE(notes.flags & channel::kSessionAuthAccepted, 0u);
-  connect();
-  server_says("220 mx\r\n");
-  dialogue("EHLO x\r\n", "250 mx\r\n");
-  dialogue("AUTH PLAIN AGEAYg==\r\n", "535 5.7.8 no\r\n");
-  server_then_client_finish();
-  const channel::SessionNotes refused = the_record().notes;
-  EXPECT_EQ(refused.refused[channel::SessionNotes::place_of(SmtpStep::kAuth)], 1);
-  EXPECT_EQ(refused.flags & channel::kSessionAuthAccepted, 0u);
-}
-
-TEST_F(SessionRecordsTest, OfSessionsThatNeverCameAboutOnlySoManyAreToldASecond) {
-  constexpr uint32_t kMany = 3 * SessionRecorder::kUnfinishedPerSecond;
-  for (uint32_t i = 0; i < kMany; i++) {
-    bench_.client_sends(Frame().from(endpoint("198.51.100.8", static_cast<uint16_t>(2000 + i))).to(kEmptyVip).syn());
-    if (i % 32 == 31) bench_.turn();
-  }
-  bench_.turn();
-  EXPECT_EQ(bench_.sessions().size(), SessionRecorder::kUnfinishedPerSecond);
-  EXPECT_EQ(bench_.counter(Counter::kSessionRecordsHeldBack), kMany - SessionRecorder::kUnfinishedPerSecond);
-  connect();
-  ASSERT_TRUE(bench_.client_to_backend(frame_up().rst()));
-  EXPECT_EQ(bench_.sessions().size(), 1u) << "a session that was established is told all the same";
 }
 
 TEST_F(SessionRecordsTest, WithoutTheWayBackOnlyTheClientsHalfIsTold) {

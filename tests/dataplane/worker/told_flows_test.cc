@@ -3,8 +3,6 @@
 // What a worker does with packets whose flow another node has told of, and what it tells itself.
 #include <gtest/gtest.h>
 
-#include "dataplane/worker/icmp_relay.h"
-#include "tests/dataplane/support/icmp_frame.h"
 #include "tests/dataplane/support/told_node.h"
 
 namespace sluice::testing {
@@ -331,93 +329,6 @@ TEST(ToldFlows, AClientsHalfGivesWayOnceTheNodeOfTheOtherHalfTellsOfTheNextSessi
   node.turn(HeldReplies::kHoldMs);
   node.tell(elsewhere);
   EXPECT_TRUE(node.backend_to_client(next_answer(node)));
-}
-
-/// From a router at `source` to `to`: what it quotes is too big.
-IcmpFrame too_big(const char* source, const Address& to, const MacAddress& mac, const Frame& quoted) {
-  IcmpFrame out;
-  out.source = address(source);
-  out.destination = to;
-  out.destination_mac = mac;
-  out.type = 3;
-  out.code = 4;
-  out.rest = 1400;
-  out.quoted = ip_packet(quoted.bytes());
-  return out;
-}
-
-IcmpFrame too_big_for_client(uint16_t client_port = kClient.port.host()) {
-  return too_big("198.51.100.254", kVip.address, WorkerBench::front_mac(),
-                 Frame().from(kVip).to({kClient.address, Be16::of(client_port)}).seq(900).ack(706).payload("250 ok"));
-}
-
-/// The backend to which the node passes an error about the client's session; nothing if to nobody, or to several.
-std::optional<Address> passed_to(Node& node) {
-  node.front().arrive(too_big_for_client().bytes());
-  node.turn();
-  const auto out = node.back().take();
-  const auto error = out.size() == 1 ? read_icmp(out[0]) : std::nullopt;
-  return error ? std::optional(error->destination) : std::nullopt;
-}
-
-TEST(ToldFlows, AnErrorAboutAnothersFlowGoesToTheBackendThatItsNodeHasTold) {
-  Node node;
-  node.tell(node.other);
-  EXPECT_EQ(passed_to(node), kBackends[node.other].address);
-  EXPECT_EQ(node.counter(Counter::kFlowsEmbryonicNow) + node.counter(Counter::kFlowsEstablished), 1u)
-      << "an error makes no flow";
-}
-
-TEST(ToldFlows, AnErrorOfWhichNobodyHasToldGoesWhereTheHashLeads) {
-  Node node;
-  EXPECT_EQ(passed_to(node), kBackends[node.by_hash].address);
-  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), 1u);
-}
-
-TEST(ToldFlows, AnErrorBehindAHeaderOfUnknownLengthGoesToNoBackend) {
-  Node node({.proxy = channel::ProxyHeader::kV2});
-  EXPECT_EQ(passed_to(node), std::nullopt);
-}
-
-IcmpFrame too_big_for_backend(uint16_t backend) {
-  return too_big("10.0.1.254", kClient.address, WorkerBench::back_mac(),
-                 Frame().from(kClient).to(kBackends[backend]).seq(700).ack(900).payload("RCPT"));
-}
-
-TEST(ToldFlows, AnErrorFromTheBackendsSideGoesToTheClientThatItsNodeHasTold) {
-  Node node;
-  node.tell(node.other);
-  node.back().arrive(too_big_for_backend(node.other).bytes());
-  node.turn();
-  const auto out = node.front().take();
-  ASSERT_EQ(out.size(), 1u);
-  const auto error = read_icmp(out[0]);
-  ASSERT_TRUE(error);
-  EXPECT_EQ(error->destination, kClient.address);
-  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), 1u);
-  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u) << "an error makes no flow";
-  node.expect_counter_law();
-}
-
-TEST(ToldFlows, AnErrorFromTheBackendsSideOfWhichNobodyHasToldGoesNowhere) {
-  Node node;
-  node.tell(node.other);
-  node.back().arrive(too_big_for_backend(node.by_hash).bytes());
-  node.turn();
-  EXPECT_TRUE(node.front().take().empty());
-  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), 0u);
-}
-
-TEST(ToldFlows, ErrorsWithoutAFlowAreLimitedInRate) {
-  Node node;
-  for (uint16_t i = 0; i < 2 * IcmpRelay::kAbsentPerSecond / 10; i++) {
-    node.front().arrive(too_big_for_client(static_cast<uint16_t>(20000 + i)).bytes());
-    if (i % 32 == 31) node.turn();
-  }
-  node.turns(4);
-  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), IcmpRelay::kAbsentPerSecond / 10);
-  EXPECT_EQ(node.counter(Counter::kDropIcmp), IcmpRelay::kAbsentPerSecond / 10);
-  node.expect_counter_law();
 }
 
 }  // namespace

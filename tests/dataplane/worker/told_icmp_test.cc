@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <tuple>
+#include <vector>
 
+#include "dataplane/worker/icmp_relay.h"
 #include "tests/dataplane/support/icmp_frame.h"
 #include "tests/dataplane/support/told_node.h"
 #include "tests/dataplane/support/tunnel_frame.h"
@@ -16,6 +18,19 @@ namespace {
 
 using channel::Counter;
 using channel::Forwarding;
+
+/// From a router: what it quotes is too big.
+IcmpFrame too_big(const Address& to, const MacAddress& mac, const Frame& quoted) {
+  IcmpFrame out;
+  out.source = address(to.is_v4() ? "198.51.100.254" : "2001:db8:ffff::1");
+  out.destination = to;
+  out.destination_mac = mac;
+  out.type = to.is_v4() ? 3 : 2;
+  out.code = to.is_v4() ? 4 : 0;
+  out.rest = 1400;
+  out.quoted = ip_packet(quoted.bytes());
+  return out;
+}
 
 class ToldIcmp : public ::testing::TestWithParam<std::tuple<Forwarding, const ToldEnds*>> {
  protected:
@@ -31,18 +46,6 @@ class ToldIcmp : public ::testing::TestWithParam<std::tuple<Forwarding, const To
   Endpoint server() const { return ends_.backends[node_.other]; }
   /// What the server believes the client to be.
   Endpoint client_there() const { return mode_ == Forwarding::kFullnat ? local_ : ends_.client; }
-  /// From a router: what it quotes is too big.
-  IcmpFrame too_big(const Address& to, const MacAddress& mac, const Frame& quoted) const {
-    IcmpFrame out;
-    out.source = is_v4() ? address("198.51.100.254") : address("2001:db8:ffff::1");
-    out.destination = to;
-    out.destination_mac = mac;
-    out.type = is_v4() ? 3 : 2;
-    out.code = is_v4() ? 4 : 0;
-    out.rest = 1400;
-    out.quoted = ip_packet(quoted.bytes());
-    return out;
-  }
   /// Whether what an error quotes is from one address to another.
   void expect_quoted(const IcmpFrame& error, const Address& from, const Address& to) const {
     const auto expect_at = [&](const Address& address, size_t at) {
@@ -87,8 +90,13 @@ TEST_P(ToldIcmp, AnErrorFromTheClientsSideGoesToTheServer) {
   EXPECT_EQ(node_.counter(Counter::kFlowsResumed), 0u) << "an error makes no flow";
 }
 
-TEST_P(ToldIcmp, AnErrorFromTheServersSideGoesToTheClient) {
-  if (mode_ != Forwarding::kNat && mode_ != Forwarding::kFullnat) return;  // there it comes to who has sent the packet
+/// In other modes such an error comes to who has sent the packet.
+using ToldIcmpTranslated = ToldIcmp;
+INSTANTIATE_TEST_SUITE_P(BothModes, ToldIcmpTranslated,
+                         ::testing::Combine(::testing::Values(Forwarding::kNat, Forwarding::kFullnat),
+                                            ::testing::Values(&kEnds4, &kEnds6)));
+
+TEST_P(ToldIcmpTranslated, AnErrorFromTheServersSideGoesToTheClient) {
   const Frame segment = Frame().from(client_there()).to(server()).seq(700).ack(900).payload("RCPT");
   node_.back().arrive(too_big(client_there().address, WorkerBench::back_mac(), segment).bytes());
   node_.turn();
@@ -100,6 +108,53 @@ TEST_P(ToldIcmp, AnErrorFromTheServersSideGoesToTheClient) {
   expect_quoted(*error, ends_.client.address, ends_.vip.address);
   EXPECT_EQ(node_.counter(Counter::kIcmpPassedOn), 1u);
   EXPECT_EQ(node_.counter(Counter::kFlowsResumed), 0u);
+}
+
+IcmpFrame too_big_for_client(uint16_t client_port = kClient.port.host()) {
+  return too_big(kVip.address, WorkerBench::front_mac(),
+                 Frame().from(kVip).to({kClient.address, Be16::of(client_port)}).seq(900).ack(706).payload("250 ok"));
+}
+
+/// The backends to which the node passes an error about the client's session.
+std::vector<Address> passed_to(ToldNode& node) {
+  node.front().arrive(too_big_for_client().bytes());
+  node.turn();
+  std::vector<Address> out;
+  for (const Bytes& frame : node.back().take()) out.push_back(read_icmp(frame).value().destination);
+  return out;
+}
+
+TEST(UntoldIcmp, GoesWhereTheHashLeads) {
+  ToldNode node;
+  EXPECT_EQ(passed_to(node), std::vector{kBackends[node.by_hash].address});
+  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), 1u);
+}
+
+TEST(UntoldIcmp, BehindAHeaderOfUnknownLengthGoesToNoBackend) {
+  ToldNode node({.proxy = channel::ProxyHeader::kV2});
+  EXPECT_TRUE(passed_to(node).empty());
+}
+
+TEST(UntoldIcmp, FromTheServersSideGoesNowhere) {
+  ToldNode node;
+  node.tell(node.other);
+  const Frame segment = Frame().from(kClient).to(kBackends[node.by_hash]).seq(700).ack(900).payload("RCPT");
+  node.back().arrive(too_big(kClient.address, WorkerBench::back_mac(), segment).bytes());
+  node.turn();
+  EXPECT_TRUE(node.front().take().empty());
+  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), 0u);
+}
+
+TEST(UntoldIcmp, IsLimitedInRate) {
+  ToldNode node;
+  for (uint16_t i = 0; i < 2 * IcmpRelay::kAbsentPerSecond / 10; i++) {
+    node.front().arrive(too_big_for_client(static_cast<uint16_t>(20000 + i)).bytes());
+    if (i % 32 == 31) node.turn();
+  }
+  node.turns(4);
+  EXPECT_EQ(node.counter(Counter::kIcmpPassedOn), IcmpRelay::kAbsentPerSecond / 10);
+  EXPECT_EQ(node.counter(Counter::kDropIcmp), IcmpRelay::kAbsentPerSecond / 10);
+  node.expect_counter_law();
 }
 
 }  // namespace
