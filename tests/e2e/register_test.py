@@ -107,7 +107,7 @@ def test_a_restart_of_all_at_once_leaves_the_pool_as_it_is(lab, etcd):
     for service in registered:
         service.process.terminate()
     wait_until(lambda: discovered(lab)["missing"] > 0, 20, "they say that they leave")
-    time.sleep(2)
+    wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 20, "what follows from that is in use")
     serving = [name for name, state in states(lab).items() if state == "up"]
     assert serving and set(new_sessions(lab)) == set(serving), states(lab)
     for service in registered:

@@ -198,7 +198,7 @@ def test_a_zone_whose_backends_are_full_sends_sessions_elsewhere(lab):
         assert len(filling) < 40, [mailer.backends() for mailer in filling]
         filling.append(lab.mailer(target=VIP4, sessions=3, concurrency=3, messages=0, hold="greeted", timeout_s=300))
         filling[-1].wait_open(3)
-        time.sleep(0.5)
+        time.sleep(0.5)  # how full they are is looked at once a second
     assert short in lab.balancer.ctl("explain", "203.0.113.7:40000", "relay")
     wait_until(lambda: lab.balancer.status()["dataplane"]["settled"], 10, "settled")
     held = lab.mailer(target=VIP4, sessions=more, concurrency=more, messages=0, hold="greeted", timeout_s=120)
