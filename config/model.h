@@ -45,6 +45,8 @@ struct IpPrefix {
 
   /// The error says what is wrong: "has bits set behind its length; 192.0.2.0/24 does not".
   static std::expected<IpPrefix, std::string> parse(const std::string& text);
+  /// The network of that length that an address is of.
+  static IpPrefix of(IpAddress address, uint8_t bits);
   std::string to_string() const;  // with its length, always
   bool contains(const IpPrefix& other) const;
   friend auto operator<=>(const IpPrefix&, const IpPrefix&) = default;

@@ -72,12 +72,18 @@ std::expected<IpPrefix, std::string> IpPrefix::parse(const std::string& text) {
     if (error != std::errc{} || stop != end || bits > 128 - unused)
       return std::unexpected("has " + text.substr(slash + 1) + " where a length should stand");
   }
-  IpPrefix out{*address, static_cast<uint8_t>(unused + bits)};
-  for (unsigned bit = out.bits; bit < 128; bit++)
-    out.address.bytes[bit / 8] &= static_cast<uint8_t>(~(0x80U >> bit % 8));
+  const IpPrefix out = of(*address, static_cast<uint8_t>(unused + bits));
   if (out.address != *address)
     return std::unexpected("has bits set behind its length; " + out.to_string() + " does not");
   return out;
+}
+
+IpPrefix IpPrefix::of(IpAddress address, uint8_t bits) {
+  for (size_t i = 0; i < address.bytes.size(); i++) {
+    const size_t kept = std::clamp<size_t>(bits, 8 * i, 8 * i + 8) - 8 * i;
+    address.bytes[i] &= static_cast<uint8_t>(0xff00U >> kept);
+  }
+  return {address, bits};
 }
 
 std::string IpPrefix::to_string() const {

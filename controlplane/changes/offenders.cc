@@ -16,12 +16,8 @@ constexpr auto kMinute = 60s;
 
 /// The source that a client is counted as.
 config::IpPrefix source_of(const Address& client) {
-  config::IpPrefix out;
-  out.address.bytes = client.bytes;
-  if (out.address.is_v4()) return out;
-  std::fill(out.address.bytes.begin() + 8, out.address.bytes.end(), uint8_t{0});
-  out.bits = 64;
-  return out;
+  const config::IpAddress address{client.bytes};
+  return config::IpPrefix::of(address, address.is_v4() ? 128 : 64);
 }
 
 /// Whether somebody may have tried a password where nobody sees it.

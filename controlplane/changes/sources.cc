@@ -26,15 +26,6 @@ Sources::Prefixes sorted(Sources::Prefixes prefixes) {
   return prefixes;
 }
 
-/// `address` without its bits behind the first so many.
-config::IpAddress begin_of(config::IpAddress address, uint8_t bits) {
-  for (size_t i = 0; i < address.bytes.size(); i++) {
-    const size_t kept = std::clamp<size_t>(bits, 8 * i, 8 * i + 8) - 8 * i;
-    address.bytes[i] &= static_cast<uint8_t>(0xff00U >> kept);
-  }
-  return address;
-}
-
 /// In how many bits two addresses begin alike.
 uint8_t common_bits(const config::IpAddress& a, const config::IpAddress& b) {
   const auto [here, there] = std::ranges::mismatch(a.bytes, b.bytes);
@@ -52,8 +43,7 @@ const config::IpPrefix* longest_of(const config::IpAddress& source, Last last) {
   for (;;) {
     const config::IpPrefix* found = last(sought);
     if (found == nullptr || found->contains({source, 128})) return found;
-    const uint8_t common = common_bits(found->address, source);
-    sought = {begin_of(source, common), common};
+    sought = config::IpPrefix::of(source, common_bits(found->address, source));
   }
 }
 

@@ -3,18 +3,16 @@
 // Commands that cut sessions, against an API that notes what it is asked for: what they foretell, and whom they ask.
 #include <gtest/gtest.h>
 
-#include <boost/asio/io_context.hpp>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "controlplane/ctl/commands/commands.h"
-#include "controlplane/http/server.h"
+#include "tests/controlplane/ctl/made_up_api.h"
 
 namespace sluice::ctl {
 namespace {
@@ -28,16 +26,11 @@ class Consent : public testing::Test {
     char name[] = "/tmp/sluice-consent-XXXXXX";
     directory_ = mkdtemp(name);
     for (const char* path : {"/api/v1/by-hand", "/api/v1/reload", "/api/v1/diff"}) {
-      router_.add(http::verb::post, path, [this](const control::ApiRequest& request) { return answer(request); });
+      api_.router().add(http::verb::post, path, [this](const control::ApiRequest& request) { return answer(request); });
     }
-    server_.listen(path("control.sock"));
-    thread_ = std::jthread([this] { io_.run(); });
+    api_.listen(path("control.sock"));
   }
-  ~Consent() override {
-    io_.stop();
-    thread_.join();
-    std::filesystem::remove_all(directory_);
-  }
+  ~Consent() override { std::filesystem::remove_all(directory_); }
   std::string path(const std::string& name) const { return directory_ + "/" + name; }
   void write(const std::string& name, const std::string& text) const { std::ofstream(path(name)) << text; }
 
@@ -94,10 +87,7 @@ class Consent : public testing::Test {
   }
 
   std::string directory_;
-  boost::asio::io_context io_;
-  control::Router router_;
-  control::HttpServer server_{io_, router_};
-  std::jthread thread_;
+  MadeUpApi api_;
 };
 
 TEST_F(Consent, ForetellsWhatADisabledPoolCosts) {

@@ -15,7 +15,7 @@
 #include "controlplane/ctl/status_view.h"
 #include "controlplane/ctl/tables.h"
 #include "controlplane/ctl/text_table.h"
-#include "controlplane/http/server.h"
+#include "tests/controlplane/ctl/made_up_api.h"
 #include "tests/support/ip.h"
 
 namespace sluice::ctl {
@@ -33,27 +33,18 @@ class InADirectory : public testing::Test {
   std::string directory_;
 };
 
-/// An API that runs on a thread of its own until the end of the scope.
-class Api {
+class Api : public MadeUpApi {
  public:
-  explicit Api(const std::string& path) : server_(io_, router_) {
-    router_.add(http::verb::get, "/good",
-                [](const control::ApiRequest&) { return control::ApiResponse::json({{"a", 1}}); });
-    router_.add(http::verb::get, "/text", [](const control::ApiRequest&) {
+  explicit Api(const std::string& path) {
+    router().add(http::verb::get, "/good",
+                 [](const control::ApiRequest&) { return control::ApiResponse::json({{"a", 1}}); });
+    router().add(http::verb::get, "/text", [](const control::ApiRequest&) {
       control::ApiResponse out;
       out.body = "not JSON";
       return out;
     });
-    server_.listen(path);
-    thread_ = std::jthread([this] { io_.run(); });
+    listen(path);
   }
-  ~Api() { io_.stop(); }
-
- private:
-  boost::asio::io_context io_;
-  control::Router router_;
-  control::HttpServer server_;
-  std::jthread thread_;
 };
 
 using ClientTest = InADirectory;

@@ -19,20 +19,12 @@ class DoctorNames : public MadeUpMachine {
  protected:
   DoctorNames() { put("/etc/resolv.conf", "# ours\nsearch example\nnameserver 10.0.0.53\nnameserver 10.0.0.54"); }
 
-  /// "GRADE TOPIC: FOUND" of each finding.
-  std::vector<std::string> look() {
+  Lines look() {
     const Machine machine = this->machine();
     Report report;
     examine_names({config_, machine, "/etc/sluice/edge1.cfg", nullptr}, report);
-    std::vector<std::string> out;
-    for (const Finding& finding : report.findings()) {
-      EXPECT_EQ(finding.advice.empty(), finding.grade == Grade::kOk) << finding.found;
-      const char* grade = finding.grade == Grade::kOk ? "ok " : finding.grade == Grade::kWarn ? "warn " : "fail ";
-      out.push_back(grade + finding.topic + ": " + finding.found);
-    }
-    return out;
+    return lines_of(report);
   }
-  using Lines = std::vector<std::string>;
   static constexpr DnsSaid::What kRecords = DnsSaid::What::kRecords;
 };
 

@@ -16,21 +16,12 @@ namespace fs = std::filesystem;
 
 class Doctor : public MadeUpMachine {
  protected:
-  /// "GRADE TOPIC: FOUND" of each finding.
-  std::vector<std::string> look(void (*examination)(const Patient&, Report&)) {
+  Lines look(void (*examination)(const Patient&, Report&)) {
     const Machine machine = this->machine();
     report_ = {};
     examination({config_, machine, "/etc/sluice/edge1.cfg", has_status_ ? &status_ : nullptr, recent_}, report_);
-    std::vector<std::string> out;
-    for (const Finding& finding : report_.findings()) {
-      EXPECT_EQ(finding.advice.empty(), finding.grade == Grade::kOk) << finding.found;
-      const char* grade = finding.grade == Grade::kOk ? "ok " : finding.grade == Grade::kWarn ? "warn " : "fail ";
-      out.push_back(grade + finding.topic + ": " + finding.found);
-    }
-    return out;
+    return lines_of(report_);
   }
-  using Lines = std::vector<std::string>;
-
   nlohmann::json status_;
   bool has_status_ = false;
   std::map<std::string, RecentFlows> recent_;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "config/load.h"
+#include "controlplane/ctl/doctor/examinations.h"
 #include "controlplane/ctl/doctor/machine.h"
 
 namespace sluice::ctl {
@@ -37,6 +38,18 @@ class MadeUpMachine : public testing::Test {
     take(kEdge);
   }
   ~MadeUpMachine() override { std::filesystem::remove_all(root_); }
+
+  using Lines = std::vector<std::string>;
+  /// "GRADE TOPIC: FOUND" of each finding. Who has nothing against it has no advice.
+  static Lines lines_of(const Report& report) {
+    Lines out;
+    for (const Finding& finding : report.findings()) {
+      EXPECT_EQ(finding.advice.empty(), finding.grade == Grade::kOk) << finding.found;
+      const char* grade = finding.grade == Grade::kOk ? "ok " : finding.grade == Grade::kWarn ? "warn " : "fail ";
+      out.push_back(grade + finding.topic + ": " + finding.found);
+    }
+    return out;
+  }
 
   void take(const std::string& text) {
     auto config = config::load_text("/etc/sluice/edge1.cfg", text);

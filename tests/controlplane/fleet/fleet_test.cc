@@ -66,6 +66,16 @@ class FleetTest : public testing::Test {
     return fleet_->fault().starts_with("etcd was set back: it was at revision 10");
   }
 
+  /// On all nodes, from here.
+  void take_the_wish_back() {
+    std::optional<std::string> told;
+    fleet_->change({{"mta/mta1", wishes_->at("mta/mta1").revision, std::nullopt}},
+                   [&](const std::string& fault) { told = fault; });
+    run_until([&] { return told.has_value(); }, "it is made");
+    EXPECT_EQ(told, "");
+    EXPECT_TRUE(wishes_->empty());
+  }
+
   /// A store of the same cluster in which none of that is.
   void set_back() {
     member_.records.clear();
@@ -162,12 +172,7 @@ TEST_F(FleetTest, AsksForChangesWhereItWasAnsweredLast) {
   member_.is_away = true;
   start();
   run_until_all_is_heard();
-  std::optional<std::string> told;
-  fleet_->change({{"mta/mta1", wishes_->at("mta/mta1").revision, std::nullopt}},
-                 [&](const std::string& fault) { told = fault; });
-  run_until([&] { return told.has_value(); }, "it is made");
-  EXPECT_EQ(told, "");
-  EXPECT_TRUE(wishes_->empty());
+  take_the_wish_back();
   EXPECT_EQ(member_.asked("/v3/kv/txn"), 0);
 }
 
@@ -176,12 +181,7 @@ TEST_F(FleetTest, AnOlderListingThatIsHeardLaterTakesNothingBack) {
   run_until_all_is_heard();
   member_.held = "/s/wishes/";
   run_until([this] { return member_.held.empty(); }, "it is listed as it is");
-  std::optional<std::string> told;
-  fleet_->change({{"mta/mta1", wishes_->at("mta/mta1").revision, std::nullopt}},
-                 [&](const std::string& fault) { told = fault; });
-  run_until([&] { return told.has_value(); }, "it is made");
-  EXPECT_EQ(told, "");
-  EXPECT_TRUE(wishes_->empty());
+  take_the_wish_back();
   wishes_.reset();
   member_.late.emplace("/s/wishes/");
   const int asked = member_.asked("/v3/kv/range", "/s/wishes/");

@@ -8,20 +8,16 @@
 #include <string>
 #include <vector>
 
-#include "tests/dataplane/support/worker_bench.h"
+#include "tests/dataplane/support/conversation_fixture.h"
 
 namespace sluice::testing {
 
-inline const Endpoint kVip = endpoint("192.0.2.25", 25);
-inline const Endpoint kTlsVip = endpoint("192.0.2.25", 465);
 inline const Endpoint kDsrVip = endpoint("192.0.2.26", 25);
 inline const Endpoint kEmptyVip = endpoint("192.0.2.27", 25);
-inline const Endpoint kClient = endpoint("198.51.100.7", 40000);
-inline const Endpoint kBackend = endpoint("10.0.1.10", 2525);
 
-class SessionRecordsTest : public ::testing::Test {
+class SessionRecordsTest : public ConversationTest {
  protected:
-  SessionRecordsTest() : bench_({.on_idle_expiry = OnIdleExpiry::kReset}) {}
+  SessionRecordsTest() : ConversationTest({.on_idle_expiry = OnIdleExpiry::kReset}) {}
 
   void SetUp() override {
     bench_.put_backend(0, kBackend);
@@ -37,9 +33,7 @@ class SessionRecordsTest : public ::testing::Test {
   void TearDown() override { bench_.expect_counter_law(); }
 
   void connect(const Endpoint& vip = kVip) {
-    vip_ = vip;
-    client_ = 1001;
-    server_ = 5001;
+    begin(vip);
     bench_.client_sends(Frame().from(kClient).to(vip).syn().seq(1000));
     bench_.turn();
     bench_.backend_sends(Frame().from(kBackend).to(kClient).syn().seq(5000).ack(1001));
@@ -49,35 +43,16 @@ class SessionRecordsTest : public ::testing::Test {
     bench_.to_backends();
     bench_.to_clients();
   }
-  void client_says(const std::string& text) {
-    ASSERT_TRUE(bench_.client_to_backend(frame_up().psh().payload(text)));
-    client_ += static_cast<uint32_t>(text.size());
-  }
-  void server_says(const std::string& text) {
-    ASSERT_TRUE(bench_.backend_to_client(frame_down().psh().payload(text)));
-    server_ += static_cast<uint32_t>(text.size());
-  }
   void dialogue(const std::string& command, const std::string& reply) {
     client_says(command);
     server_says(reply);
   }
-  void server_then_client_finish() {
-    ASSERT_TRUE(bench_.backend_to_client(frame_down().fin()));
-    server_++;
-    ASSERT_TRUE(bench_.client_to_backend(frame_up().fin()));
-  }
-  Frame frame_up() const { return Frame().from(kClient).to(vip_).seq(client_).ack(server_); }
-  Frame frame_down() const { return Frame().from(kBackend).to(kClient).seq(server_).ack(client_); }
 
   channel::SessionRecord the_record() {
     const std::vector<channel::SessionRecord> all = bench_.sessions();
     EXPECT_EQ(all.size(), 1u);
     return all.empty() ? channel::SessionRecord{} : all.front();
   }
-
-  WorkerBench bench_;
-  Endpoint vip_;
-  uint32_t client_ = 0, server_ = 0;
 };
 
 }  // namespace sluice::testing

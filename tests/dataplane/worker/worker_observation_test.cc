@@ -3,23 +3,19 @@
 // The observer in its worker: packets through real (ring) devices, counters of the backend they went to.
 #include <gtest/gtest.h>
 
-#include "tests/dataplane/support/worker_bench.h"
+#include "tests/dataplane/support/conversation_fixture.h"
 
 namespace sluice::testing {
 namespace {
 
 using channel::Counter, channel::SmtpCounter;
 
-const Endpoint kVip = endpoint("192.0.2.25", 25);
-const Endpoint kTlsVip = endpoint("192.0.2.25", 465);
 const Endpoint kUnwatchedVip = endpoint("192.0.2.26", 25);
 const Endpoint kProxyVip = endpoint("192.0.2.27", 25);
-const Endpoint kClient = endpoint("198.51.100.7", 40000);
-const Endpoint kBackend = endpoint("10.0.1.10", 2525);
 
 /// One backend (0) behind a service on port 25 (0), one on port 465 (1), one that is not watched (2) and one
 /// with a PROXY header (3).
-class WorkerObservationTest : public ::testing::Test {
+class WorkerObservationTest : public ConversationTest {
  protected:
   void SetUp() override {
     bench_.put_backend(0, kBackend);
@@ -41,27 +37,9 @@ class WorkerObservationTest : public ::testing::Test {
   }
 
   void connect(const Endpoint& vip) {
-    vip_ = vip;
-    client_ = 1001;
-    server_ = 5001;
+    begin(vip);
     ASSERT_TRUE(bench_.establish(kClient, vip));
   }
-
-  void client_says(const std::string& text) {
-    ASSERT_TRUE(bench_.client_to_backend(frame_up().psh().payload(text)));
-    client_ += static_cast<uint32_t>(text.size());
-  }
-  void server_says(const std::string& text) {
-    ASSERT_TRUE(bench_.backend_to_client(frame_down().psh().payload(text)));
-    server_ += static_cast<uint32_t>(text.size());
-  }
-  void both_finish() {
-    ASSERT_TRUE(bench_.backend_to_client(frame_down().fin()));
-    server_++;
-    ASSERT_TRUE(bench_.client_to_backend(frame_up().fin()));
-  }
-  Frame frame_up() const { return Frame().from(kClient).to(vip_).seq(client_).ack(server_); }
-  Frame frame_down() const { return Frame().from(kBackend).to(kClient).seq(server_).ack(client_); }
 
   const channel::SmtpCounters& seen() const { return bench_.stats().backend_smtp[0]; }
   uint64_t seen(SmtpCounter counter) const { return seen()[counter]; }
@@ -70,10 +48,6 @@ class WorkerObservationTest : public ::testing::Test {
     for (const uint64_t n : seen().counters) sum += n;
     return sum;
   }
-
-  WorkerBench bench_;
-  Endpoint vip_;
-  uint32_t client_ = 0, server_ = 0;
 };
 
 TEST_F(WorkerObservationTest, DoesNotSeeWhatNoOneWouldBelieve) {
@@ -88,7 +62,7 @@ TEST_F(WorkerObservationTest, DoesNotSeeWhatNoOneWouldBelieve) {
   server_says("250 mx\r\n");
   client_says("QUIT\r\n");
   server_says("221 bye\r\n");
-  both_finish();
+  server_then_client_finish();
   EXPECT_EQ(seen(SmtpCounter::kEndedQuit), 1u);
 }
 
@@ -117,7 +91,7 @@ TEST_F(WorkerObservationTest, CountsADialogueForItsBackendAndItsService) {
   server_says("250 queued\r\n");
   client_says("QUIT\r\n");
   server_says("221 bye\r\n");
-  both_finish();
+  server_then_client_finish();
   EXPECT_EQ(seen().connect.sum_ms, 5u);
   EXPECT_EQ(seen().greeting.sum_ms, 40u);
   EXPECT_EQ(seen(SmtpCounter::kGreeting2xx), 1u);
@@ -177,7 +151,7 @@ TEST_F(WorkerObservationTest, LooksAwayWhereItIsToldTo) {
   connect(kUnwatchedVip);
   server_says("421 busy\r\n");
   client_says("EHLO x\r\n");
-  both_finish();
+  server_then_client_finish();
   EXPECT_EQ(seen_in_all(), 0u);
   EXPECT_EQ(seen().connect.buckets[0], 0u);
 }
@@ -254,7 +228,7 @@ TEST_F(WorkerObservationTest, DoesNotJudgeAFlowThatItMetInMidStream) {
   server_ = 80'000;
   client_says("RCPT TO:<b@example.net>\r\n");
   server_says("451 4.3.0 later\r\n");
-  both_finish();
+  server_then_client_finish();
   EXPECT_EQ(bench_.counter(Counter::kFlowsAdopted), 1u);
   EXPECT_EQ(seen_in_all(), 0u);
 }
