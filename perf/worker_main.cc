@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "perf/lib/flow_kinds.h"
 #include "perf/lib/handover.h"
 #include "perf/lib/lifecycle.h"
 #include "perf/lib/memory_bound.h"
@@ -40,6 +41,7 @@ struct Options {
   bool handover = false;
   bool scaling = false;
   bool records = false;
+  bool kinds = false;
   std::optional<uint32_t> second_lcore;
   bool json = false;
 };
@@ -315,8 +317,31 @@ void run_records(const Options& options, double ns, nlohmann::json& results) {
   }
 }
 
+void run_kinds(const Options& options, double ns, nlohmann::json& results) {
+  if (!options.json) {
+    printf("%12s %12s %10s %10s %18s %8s %18s\n", "flows", "kind", "plain ns", "ns", "(quartiles)", "times",
+           "(quartiles)");
+  }
+  for (const uint32_t flows : options.flows) {
+    measure_flow_kinds({flows, options.frame_bytes, options.v6, options.zipf, options.blocks, options.iterations},
+                       [&](const FlowKindFigures& f) {
+                         results.push_back({{"flows", flows},
+                                            {"kind", f.kind},
+                                            {"plain_ns", to_json(f.plain, ns)},
+                                            {"ns", to_json(f.cycles, ns)},
+                                            {"times", to_json(f.ratio, 1)}});
+                         if (options.json) return;
+                         printf("%12u %12s %10.1f %10.1f   (%6.1f, %6.1f) %8.2f   (%6.2f, %6.2f)\n", flows,
+                                std::string(f.kind).c_str(), f.plain.median * ns, f.cycles.median * ns,
+                                f.cycles.low * ns, f.cycles.high * ns, f.ratio.median, f.ratio.low, f.ratio.high);
+                         fflush(stdout);
+                       });
+  }
+}
+
 std::string what_is_measured(const Options& options) {
   if (options.scaling) return "one worker and two at once";
+  if (options.kinds) return "established flows of every kind beside plain NAT";
   if (options.records) return "whole connections with and without records";
   if (!options.handover) return options.mix;
   return options.second_lcore ? "handover between two cores" : "handover on one core";
@@ -343,6 +368,7 @@ int run(const Options& options) {
   const auto measure_all = options.handover  ? run_handover
                            : options.scaling ? run_scaling
                            : options.records ? run_records
+                           : options.kinds   ? run_kinds
                                              : run_mix;
   measure_all(options, ns, report["results"]);
   if (options.json) printf("%s\n", report.dump(2).c_str());
@@ -372,11 +398,20 @@ int main(int argc, char** argv) try {
                                "has their flow, and by either");
   handover->excludes("--mix");
   scaling->excludes("--mix")->excludes(handover);
-  app.add_flag("--records", options.records,
-               "whole connections: each leaves a record, beside none does as the ring is full; ns are of a connection")
+  auto* records =
+      app.add_flag("--records", options.records,
+                   "whole connections: each leaves a record, beside none does as the ring is full; ns are of a "
+                   "connection")
+          ->excludes("--mix")
+          ->excludes(handover)
+          ->excludes(scaling);
+  app.add_flag("--kinds", options.kinds,
+               "packets of established flows of every kind (VLAN, PROXY, SYN cookie, fullnat, dsr, tunnels), each "
+               "beside plain NAT")
       ->excludes("--mix")
       ->excludes(handover)
-      ->excludes(scaling);
+      ->excludes(scaling)
+      ->excludes(records);
   auto* second = app.add_option("--second-lcore", options.second_lcore,
                                 "the second worker's core; with --handover alone: both are on one, in turn");
   scaling->needs(second);

@@ -31,17 +31,21 @@ Endpoint client_endpoint(uint32_t n, bool v6) {
 }
 
 FrameTemplate::FrameTemplate(const MacAddress& destination, const Endpoint& from, const Endpoint& to,
-                             uint32_t frame_bytes)
-    : v6_(!from.address.is_v4()) {
+                             uint32_t frame_bytes, uint16_t vlan)
+    : v6_(!from.address.is_v4()), l3_offset_(kEthernetBytes + (vlan != 0 ? kVlanBytes : 0)) {
   const uint32_t l3_bytes = v6_ ? ipv6::kBytes : ipv4::kBytes;
   const uint32_t headers = kEthernetBytes + l3_bytes + tcp::kBytes;
-  bytes_.assign(std::max({frame_bytes, headers, kMinimalFrame}), 0);
+  bytes_.assign(std::max({frame_bytes, headers, kMinimalFrame}) + (l3_offset_ - kEthernetBytes), 0);
   payload_bytes_ = frame_bytes > std::max(headers, kMinimalFrame) ? frame_bytes - headers : 0;
   std::copy(destination.bytes.begin(), destination.bytes.end(), bytes_.begin());
   bytes_[6] = 0x02;
   bytes_[11] = 0xc1;
-  uint8_t* l3 = &bytes_[kEthernetBytes];
-  store(&bytes_[12], Be16::of(v6_ ? kEtherTypeIpv6 : kEtherTypeIpv4));
+  uint8_t* l3 = &bytes_[l3_offset_];
+  if (vlan != 0) {
+    store(&bytes_[12], Be16::of(kEtherTypeVlan));
+    store(&bytes_[14], Be16::of(vlan));
+  }
+  store(l3 - 2, Be16::of(v6_ ? kEtherTypeIpv6 : kEtherTypeIpv4));
   const uint32_t tcp_bytes = tcp::kBytes + payload_bytes_;
   if (v6_) {
     l3[0] = 0x60;
@@ -63,7 +67,7 @@ FrameTemplate::FrameTemplate(const MacAddress& destination, const Endpoint& from
 void FrameTemplate::write(uint8_t* out, const Endpoint& from, const Endpoint& to, uint8_t flags, uint32_t sequence,
                           uint32_t ack) const {
   if (out != bytes_.data()) std::memcpy(out, bytes_.data(), bytes_.size());
-  uint8_t* l3 = out + kEthernetBytes;
+  uint8_t* l3 = out + l3_offset_;
   uint8_t* l4 = l3 + (v6_ ? ipv6::kBytes : ipv4::kBytes);
   if (v6_) {
     std::memcpy(l3 + ipv6::kSource, from.address.bytes.data(), 16);

@@ -52,7 +52,9 @@ Endpoint client_endpoint(uint32_t n, bool v6);
 /// endpoints it was made with; patching addresses leaves them stale, which incremental updates do not mind.
 class FrameTemplate {
  public:
-  FrameTemplate(const MacAddress& destination, const Endpoint& from, const Endpoint& to, uint32_t frame_bytes);
+  /// `vlan`: of a tag, which makes the frame four bytes longer; 0 for none.
+  FrameTemplate(const MacAddress& destination, const Endpoint& from, const Endpoint& to, uint32_t frame_bytes,
+                uint16_t vlan = 0);
 
   /// Writes a frame into `out` (capacity at least frame_bytes()).
   void write(uint8_t* out, const Endpoint& from, const Endpoint& to, uint8_t flags, uint32_t sequence,
@@ -65,6 +67,7 @@ class FrameTemplate {
  private:
   std::vector<uint8_t> bytes_;
   bool v6_;
+  uint32_t l3_offset_;
   uint32_t payload_bytes_;
 };
 

@@ -19,7 +19,7 @@ namespace sluice::perf {
 namespace {
 
 constexpr uint32_t kRingEntries = 4096;
-constexpr uint32_t kTableEntries = 65537;
+constexpr uint16_t kFrontVlan = 100;
 constexpr MacAddress kFrontMac{{0x02, 0, 0, 0, 0, 0x01}};
 constexpr MacAddress kBackMac{{0x02, 0, 0, 0, 0, 0x02}};
 
@@ -133,8 +133,10 @@ WorkerRig::WorkerRig(const RigOptions& options)
   for (const auto& seat : seats_) seat->worker = std::make_unique<Worker>(seat->setup, 0x5eed, 1, now_ms_);
   name_endpoints();
   if (!options.channel) push_configuration();
-  up_ = std::make_unique<FrameTemplate>(kFrontMac, client_endpoint(0, options.v6), vip_, options.frame_bytes);
-  down_ = std::make_unique<FrameTemplate>(kBackMac, backends_[0], client_endpoint(0, options.v6), options.frame_bytes);
+  const Endpoint client = client_endpoint(0, options.v6);
+  const bool tagged = options.kind == FlowKind::kVlan;
+  up_ = std::make_unique<FrameTemplate>(kFrontMac, client, vip_, options.frame_bytes, tagged ? kFrontVlan : 0);
+  down_ = std::make_unique<FrameTemplate>(kBackMac, backends_[0], client, options.frame_bytes, tagged ? kBackVlan : 0);
 }
 
 std::unique_ptr<WorkerRig::Seat> WorkerRig::make_seat(uint32_t index) {
@@ -207,55 +209,9 @@ WorkerRig::~WorkerRig() {
   rte_mempool_free(pool_);
 }
 
-void WorkerRig::name_endpoints() {
-  for (uint32_t n = 0; n < options_.backends; n++) backends_.push_back(backend_endpoint(n, options_.v6));
-  table_.resize(kTableEntries);
-  for (uint32_t i = 0; i < kTableEntries; i++) table_[i] = static_cast<uint16_t>(i % options_.backends);
-  vip_ = {Address::v4(Be32::of(kVip)), Be16::of(25)};
-  if (options_.v6) vip_ = {Address{{0x20, 0x01, 0x0d, 0xb8, 0, 0x25}}, Be16::of(25)};
-}
-
-void WorkerRig::push_configuration() {
-  uint32_t sequence = 0;
-  const auto push = [&](channel::Command command) {
-    command.header.sequence = ++sequence;
-    for (uint32_t i = 0; i < options_.workers; i++) {
-      rte_ring* commands = channel::command_ring(segment_, i);
-      if (!channel::put_all(commands, std::span<const channel::Command>(&command, 1))) fail("command ring");
-    }
-  };
-  push(channel::Command(channel::CommandHeader{channel::CommandType::kSnapshotBegin}));
-  for (uint16_t id = 0; id < static_cast<uint16_t>(options_.backends); id++) {
-    channel::PutBackend message{};
-    message.header = {channel::CommandType::kPutBackend, 0, id, 0};
-    message.key = id + 1U;
-    message.address = backends_[id].address;
-    message.port = backends_[id].port;
-    message.generation = 1;
-    message.next_hop = {{0x02, 0, 0, 0, 1, static_cast<uint8_t>(id)}};
-    message.port_index = 1;
-    message.flags = channel::kBackendReachable;
-    message.weight = 100;
-    push(channel::Command(message));
-  }
-  std::memcpy(segment_ + channel::arena_offset(options_.workers), table_.data(), table_.size() * sizeof(uint16_t));
-  channel::PutService message{};
-  message.header = {channel::CommandType::kPutService, 0, 0, 0};
-  message.key = 1;
-  message.vip = vip_.address;
-  message.port = vip_.port;
-  message.syn_proxy = options_.syn_proxy;
-  message.table_generation = 1;
-  message.table_entries = kTableEntries;
-  push(channel::Command(message));
-  push(channel::Command(channel::CommandHeader{channel::CommandType::kSnapshotEnd}));
-  while (counter(channel::Counter::kCommandsApplied) < uint64_t{sequence} * options_.workers) {
-    for (uint32_t i = 0; i < options_.workers; i++) poll(i);
-  }
-}
-
 Endpoint WorkerRig::backend_of(const Endpoint& client) const {
-  return backends_[table_[table_index(placement_hash(client, vip_, channel::HashOn::kConnection), kTableEntries)]];
+  return backends_[table_[table_index(placement_hash(client, vip_, channel::HashOn::kConnection),
+                                      static_cast<uint32_t>(table_.size()))]];
 }
 
 uint32_t WorkerRig::owner(uint32_t n) const {
@@ -284,6 +240,23 @@ void WorkerRig::client_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint3
 void WorkerRig::backend_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack, uint32_t receiver) {
   const Endpoint client = client_endpoint(n, options_.v6);
   arrive(back_.receive[receiver], *down_, backend_of(client), client, flags, sequence, ack);
+}
+
+void WorkerRig::backend_sends_to(uint32_t n, const Endpoint& client, uint8_t flags, uint32_t sequence, uint32_t ack) {
+  arrive(back_.receive[0], *down_, backend_of(client_endpoint(n, options_.v6)), client, flags, sequence, ack);
+}
+
+WorkerRig::Sent WorkerRig::take_sent(bool to_backend) {
+  Sent out;
+  void* item;
+  if (rte_ring_dequeue((to_backend ? back_ : front_).transmit[0], &item) != 0) return out;
+  auto* mbuf = static_cast<rte_mbuf*>(item);
+  MacAddress station;
+  std::memcpy(station.bytes.data(), rte_pktmbuf_mtod(mbuf, const uint8_t*), station.bytes.size());
+  Packet packet;
+  if (parse_any(*mbuf, station, packet) == ParseVerdict::kTcp) out = {packet.source, packet.sequence};
+  rte_pktmbuf_free(mbuf);
+  return out;
 }
 
 uint64_t WorkerRig::poll(uint32_t worker) {

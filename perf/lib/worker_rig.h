@@ -37,7 +37,20 @@ struct RigChannel {
   std::byte* flow_memory;  // flow_memory_bytes(flow_capacity)
 };
 
+/// What is to be done for the rig's flows.
+enum class FlowKind : uint8_t {
+  kPlain,    // NAT, over untagged Ethernet
+  kVlan,     // tagged on both sides
+  kProxy,    // a PROXY header is put into each
+  kSpliced,  // SYNs are answered by the worker (RigOptions::syn_proxy)
+  kFullnat,
+  kDsr,  // from here on the client's half alone
+  kIpip,
+  kGue,
+};
+
 struct RigOptions {
+  FlowKind kind = FlowKind::kPlain;
   uint32_t workers = 1;
   Spread spread = Spread::kHandover;  // of several workers
   uint32_t flow_capacity = 1 << 20;   // of each worker
@@ -52,6 +65,7 @@ struct RigOptions {
 
 /// What the rig's clients connect to, and who serves them: backend 0, 1, ...
 inline constexpr uint32_t kVip = 0xc0000219;  // 192.0.2.25
+inline constexpr uint16_t kBackVlan = 200;    // of FlowKind::kVlan's backends
 Endpoint backend_endpoint(uint32_t n, bool v6);
 
 class WorkerRig {
@@ -64,6 +78,16 @@ class WorkerRig {
   /// Puts a frame of client `n`, or one of its backend's, before a worker.
   void client_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack, uint32_t receiver = 0);
   void backend_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack, uint32_t receiver = 0);
+  /// A frame of client `n`'s backend to an end that it takes for the client's.
+  void backend_sends_to(uint32_t n, const Endpoint& client, uint8_t flags, uint32_t sequence, uint32_t ack);
+
+  /// What the first worker has sent to clients or backends, if there is one frame and TCP in it; takes it away.
+  struct Sent {
+    Endpoint source;
+    uint32_t sequence = 0;
+  };
+  Sent take_sent(bool to_backend);
+  uint32_t proxy_header_bytes() const { return options_.v6 ? 52 : 28; }  // version 2
 
   /// One poll iteration of a worker. Returns TSC cycles.
   uint64_t poll(uint32_t worker = 0);
@@ -110,6 +134,10 @@ class WorkerRig {
   void connect_seats();
   void name_endpoints();
   void push_configuration();
+  void push(const channel::Command& message);
+  void push_backends();
+  void push_locals();
+  void push_service();
   void clear_records(uint32_t worker);
   Endpoint backend_of(const Endpoint& client) const;
   void arrive(rte_ring* queue, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to, uint8_t flags,
@@ -126,6 +154,7 @@ class WorkerRig {
   std::atomic<bool> stop_{false};
   std::vector<std::unique_ptr<Seat>> seats_;
   std::vector<rte_ring*> handover_rings_;
+  uint32_t pushed_ = 0;  // commands to each worker
   uint64_t now_ms_ = 1'000'000;
   bool leave_records_ = false;
   Endpoint vip_;
