@@ -17,34 +17,16 @@
 #include <vector>
 
 #include "perf/lib/flow_kinds.h"
-#include "perf/lib/handover.h"
 #include "perf/lib/lifecycle.h"
 #include "perf/lib/memory_bound.h"
 #include "perf/lib/quantile.h"
-#include "perf/lib/scaling.h"
+#include "perf/lib/worker_comparisons.h"
 #include "perf/lib/worker_rig.h"
 
 namespace sluice::perf {
 namespace {
 
 constexpr uint32_t kLinesAhead = 24;  // as many packets ahead the worker fetches their flows
-
-struct Options {
-  std::vector<uint32_t> flows{1'000, 1'000'000, 10'000'000};
-  std::string mix = "established";
-  uint32_t frame_bytes = kMinimalFrame;
-  bool v6 = false;
-  bool zipf = false;
-  uint32_t blocks = 41;
-  uint32_t iterations = 2'000;  // poll iterations per block; 64 packets each
-  uint32_t lcore = 1;
-  bool handover = false;
-  bool scaling = false;
-  bool records = false;
-  bool kinds = false;
-  std::optional<uint32_t> second_lcore;
-  bool json = false;
-};
 
 struct Figures {
   double floor_cycles;  // per packet, median over blocks
@@ -132,7 +114,7 @@ class Stages {
   std::array<uint64_t, channel::kCounterCount> before_;
 };
 
-Figures measure(const Options& options, uint32_t flows) {
+Figures measure(const WorkerOptions& options, uint32_t flows) {
   RigOptions rig_options;
   rig_options.frame_bytes = options.frame_bytes;
   rig_options.v6 = options.v6;
@@ -221,13 +203,13 @@ void print_row(uint32_t flows, const Figures& f, double ns) {
   fflush(stdout);
 }
 
-std::string what_is_sent(const Options& options) {
+std::string what_is_sent(const WorkerOptions& options) {
   return std::to_string(options.frame_bytes + 4) + "-byte frames, " + (options.v6 ? "IPv6" : "IPv4") + ", " +
          (options.zipf ? "Zipf" : "uniform");
 }
 
 /// Measures at each number of flows, and prints rows or collects JSON.
-void run_mix(const Options& options, double ns, nlohmann::json& results) {
+void run_mix(const WorkerOptions& options, double ns, nlohmann::json& results) {
   if (!options.json) {
     printf("%12s %10s %10s %18s %10s %10s %8s %8s %14s %10s\n", "flows", "floor ns", "worker ns", "(quartiles)",
            "added ns", "bound ns", "cycles", "Mpps", "connections/s", "B/flow");
@@ -239,107 +221,7 @@ void run_mix(const Options& options, double ns, nlohmann::json& results) {
   }
 }
 
-void run_handover(const Options& options, double ns, nlohmann::json& results) {
-  if (!options.json) {
-    printf("%12s %10s %18s %10s %18s %10s %8s %8s %18s\n", "flows", "own ns", "(quartiles)", "handed ns", "(quartiles)",
-           "added ns", "cycles", "ratio", "(quartiles)");
-  }
-  for (const uint32_t flows : options.flows) {
-    const HandoverFigures f = measure_handover({flows, options.frame_bytes, options.v6, options.zipf, options.blocks,
-                                                options.iterations, options.second_lcore});
-    results.push_back({{"flows", flows},
-                       {"own_ns", f.own.median * ns},
-                       {"own_ns_q1", f.own.low * ns},
-                       {"own_ns_q3", f.own.high * ns},
-                       {"handed_ns", f.handed.median * ns},
-                       {"handed_ns_q1", f.handed.low * ns},
-                       {"handed_ns_q3", f.handed.high * ns},
-                       {"own_cycles", f.own.median},
-                       {"handed_cycles", f.handed.median},
-                       {"added_ns", f.added.median * ns},
-                       {"added_cycles", f.added.median},
-                       {"ratio", f.ratio.median},
-                       {"ratio_q1", f.ratio.low},
-                       {"ratio_q3", f.ratio.high}});
-    if (options.json) continue;
-    printf("%12u %10.1f   (%6.1f, %6.1f) %10.1f   (%6.1f, %6.1f) %10.1f %8.1f %8.2f   (%6.2f, %6.2f)\n", flows,
-           f.own.median * ns, f.own.low * ns, f.own.high * ns, f.handed.median * ns, f.handed.low * ns,
-           f.handed.high * ns, f.added.median * ns, f.added.median, f.ratio.median, f.ratio.low, f.ratio.high);
-    fflush(stdout);
-  }
-}
-
-nlohmann::json to_json(const Quartiles& values, double unit) {
-  return {{"q1", values.low * unit}, {"median", values.median * unit}, {"q3", values.high * unit}};
-}
-
-void run_scaling(const Options& options, double ns, nlohmann::json& results) {
-  if (!options.json) {
-    printf("%12s %10s %10s %10s %18s %10s %10s %18s\n", "flows", "one ns", "own ns", "times", "(quartiles)",
-           "either ns", "times", "(quartiles)");
-  }
-  for (const uint32_t flows : options.flows) {
-    const ScalingFigures f = measure_scaling({flows, options.frame_bytes, options.v6, options.zipf, options.blocks,
-                                              options.iterations, options.second_lcore.value_or(options.lcore)});
-    results.push_back({{"flows", flows},
-                       {"one_ns", to_json(f.alone, ns)},
-                       {"own_ns", to_json(f.own, ns)},
-                       {"own_times", to_json(f.own_times, 1)},
-                       {"either_ns", to_json(f.either, ns)},
-                       {"either_times", to_json(f.either_times, 1)}});
-    if (options.json) continue;
-    printf("%12u %10.1f %10.1f %10.2f   (%6.2f, %6.2f) %10.1f %10.2f   (%6.2f, %6.2f)\n", flows, f.alone.median * ns,
-           f.own.median * ns, f.own_times.median, f.own_times.low, f.own_times.high, f.either.median * ns,
-           f.either_times.median, f.either_times.low, f.either_times.high);
-    fflush(stdout);
-  }
-}
-
-void run_records(const Options& options, double ns, nlohmann::json& results) {
-  if (!options.json) {
-    printf("%12s %10s %18s %10s %18s %10s %18s\n", "flows", "lost ns", "(quartiles)", "kept ns", "(quartiles)",
-           "added ns", "(quartiles)");
-  }
-  for (const uint32_t flows : options.flows) {
-    const RecordsFigures f =
-        measure_records({flows, options.frame_bytes, options.v6, options.blocks, options.iterations});
-    results.push_back({{"flows", flows},
-                       {"lost_ns", to_json(f.lost, ns)},
-                       {"recorded_ns", to_json(f.recorded, ns)},
-                       {"added_ns", to_json(f.added, ns)}});
-    if (options.json) continue;
-    printf("%12u", flows);
-    for (const Quartiles& each : {f.lost, f.recorded, f.added}) {
-      printf(" %10.1f   (%6.1f, %6.1f)", each.median * ns, each.low * ns, each.high * ns);
-    }
-    printf("\n");
-    fflush(stdout);
-  }
-}
-
-void run_kinds(const Options& options, double ns, nlohmann::json& results) {
-  if (!options.json) {
-    printf("%12s %12s %10s %10s %18s %8s %18s\n", "flows", "kind", "plain ns", "ns", "(quartiles)", "times",
-           "(quartiles)");
-  }
-  for (const uint32_t flows : options.flows) {
-    measure_flow_kinds({flows, options.frame_bytes, options.v6, options.zipf, options.blocks, options.iterations},
-                       [&](const FlowKindFigures& f) {
-                         results.push_back({{"flows", flows},
-                                            {"kind", f.kind},
-                                            {"plain_ns", to_json(f.plain, ns)},
-                                            {"ns", to_json(f.cycles, ns)},
-                                            {"times", to_json(f.ratio, 1)}});
-                         if (options.json) return;
-                         printf("%12u %12s %10.1f %10.1f   (%6.1f, %6.1f) %8.2f   (%6.2f, %6.2f)\n", flows,
-                                std::string(f.kind).c_str(), f.plain.median * ns, f.cycles.median * ns,
-                                f.cycles.low * ns, f.cycles.high * ns, f.ratio.median, f.ratio.low, f.ratio.high);
-                         fflush(stdout);
-                       });
-  }
-}
-
-std::string what_is_measured(const Options& options) {
+std::string what_is_measured(const WorkerOptions& options) {
   if (options.scaling) return "one worker and two at once";
   if (options.kinds) return "established flows of every kind beside plain NAT";
   if (options.records) return "whole connections with and without records";
@@ -347,7 +229,7 @@ std::string what_is_measured(const Options& options) {
   return options.second_lcore ? "handover between two cores" : "handover on one core";
 }
 
-int run(const Options& options) {
+int run(const WorkerOptions& options) {
   const uint64_t largest = *std::max_element(options.flows.begin(), options.flows.end());
   const bool huge =
       start_eal(options.lcore, static_cast<uint32_t>(flow_memory_bytes(static_cast<uint32_t>(largest)) >> 20) + 128,
@@ -379,7 +261,7 @@ int run(const Options& options) {
 }  // namespace sluice::perf
 
 int main(int argc, char** argv) try {
-  sluice::perf::Options options;
+  sluice::perf::WorkerOptions options;
   CLI::App app{"Measures a Sluice worker on synthetic traffic, without a NIC."};
   app.add_option("--flows", options.flows, "flow counts to measure at");
   app.add_option("--mix", options.mix, "traffic")
@@ -405,13 +287,14 @@ int main(int argc, char** argv) try {
           ->excludes("--mix")
           ->excludes(handover)
           ->excludes(scaling);
-  app.add_flag("--kinds", options.kinds,
-               "packets of established flows of every kind (VLAN, PROXY, SYN cookie, fullnat, dsr, tunnels), each "
-               "beside plain NAT")
-      ->excludes("--mix")
-      ->excludes(handover)
-      ->excludes(scaling)
-      ->excludes(records);
+  auto* kinds =
+      app.add_flag("--kinds", options.kinds,
+                   "packets of established flows of every kind (VLAN, PROXY, SYN cookie, fullnat, dsr, tunnels), each "
+                   "beside plain NAT");
+  app.add_option("--kind", options.kind, "with --kinds: of this one")
+      ->check(CLI::IsMember(sluice::perf::flow_kinds()))
+      ->needs(kinds);
+  kinds->excludes("--mix")->excludes(handover)->excludes(scaling)->excludes(records);
   auto* second = app.add_option("--second-lcore", options.second_lcore,
                                 "the second worker's core; with --handover alone: both are on one, in turn");
   scaling->needs(second);

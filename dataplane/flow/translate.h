@@ -7,6 +7,8 @@
 
 #include <rte_mbuf.h>
 
+#include <array>
+
 #include "dataplane/flow/flow_memory.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/packet.h"
@@ -95,30 +97,36 @@ inline void to_client(rte_mbuf& mbuf, const Packet& packet, const Service& servi
   rewrite_endpoint<Side::kSource>(mbuf, packet, service.vip, backend.sums, service.sums);
 }
 
-/// Replaces both endpoints of a TCP packet, for fullnat, and takes one hop off. All addresses are of one family.
-inline void rewrite_both(rte_mbuf& mbuf, const Packet& packet, const Endpoint& source,
-                         const Endpoint& destination) noexcept {
-  auto* data = rte_pktmbuf_mtod(&mbuf, uint8_t*);
-  uint8_t* l3 = data + packet.l3_offset;
-  uint8_t* l4 = data + packet.l4_offset;
-  const uint32_t bytes = packet.v6 ? 16 : 4;
-  uint8_t* addresses = l3 + (packet.v6 ? ipv6::kSource : ipv4::kSource);
-  const uint64_t ports_before = uint64_t{packet.source.port.raw} + packet.destination.port.raw;
-  const uint16_t before = fold(sum_words(addresses, 2 * bytes));
-  __builtin_memcpy(addresses, source.address.bytes.data() + 16 - bytes, bytes);
-  __builtin_memcpy(addresses + bytes, destination.address.bytes.data() + 16 - bytes, bytes);
-  const uint16_t after = fold(sum_words(addresses, 2 * bytes));
-  if (packet.v6) {
+/// Replaces both endpoints of a TCP packet whose family is known, for fullnat, and takes one hop off.
+template <bool kV6>
+inline void rewrite_both(uint8_t* l3, uint8_t* l4, const Endpoint& source, const Endpoint& destination) noexcept {
+  constexpr uint32_t kBytes = kV6 ? 16 : 4;
+  constexpr uint64_t kOneHop = 0xfffe;  // as in update_checksum_and_ttl()
+  std::array<uint8_t, 2 * kBytes> addresses;
+  __builtin_memcpy(addresses.data(), source.address.bytes.data() + 16 - kBytes, kBytes);
+  __builtin_memcpy(addresses.data() + kBytes, destination.address.bytes.data() + 16 - kBytes, kBytes);
+  uint8_t* at = l3 + (kV6 ? ipv6::kSource : ipv4::kSource);
+  const uint64_t change = sum_of_change<2 * kBytes>(at, addresses.data());
+  __builtin_memcpy(at, addresses.data(), addresses.size());
+  if constexpr (kV6) {
     l3[ipv6::kHopLimit]--;
   } else {
     l3[ipv4::kTtl]--;
-    store(l3 + ipv4::kChecksum, update_checksum_and_ttl(load<uint16_t>(l3 + ipv4::kChecksum), before, after));
+    store(l3 + ipv4::kChecksum, apply_change(load<uint16_t>(l3 + ipv4::kChecksum), change + kOneHop));
   }
-  store(l4 + tcp::kSourcePort, source.port.raw);
-  store(l4 + tcp::kDestinationPort, destination.port.raw);
-  const uint64_t ports_after = uint64_t{source.port.raw} + destination.port.raw;
+  const auto ports_before = load<uint32_t>(l4 + tcp::kSourcePort);
+  const uint32_t ports = source.port.raw | uint32_t{destination.port.raw} << 16;
+  store(l4 + tcp::kSourcePort, ports);
   store(l4 + tcp::kChecksum,
-        update_checksum(load<uint16_t>(l4 + tcp::kChecksum), fold(before + ports_before), fold(after + ports_after)));
+        apply_change(load<uint16_t>(l4 + tcp::kChecksum), change + uint64_t{~ports_before} + ports));
+}
+
+/// The same of any. All addresses are of one family.
+inline void rewrite_both(rte_mbuf& mbuf, const Packet& packet, const Endpoint& source,
+                         const Endpoint& destination) noexcept {
+  auto* data = rte_pktmbuf_mtod(&mbuf, uint8_t*);
+  const auto rewrite = packet.v6 ? rewrite_both<true> : rewrite_both<false>;
+  rewrite(data + packet.l3_offset, data + packet.l4_offset, source, destination);
 }
 
 }  // namespace sluice

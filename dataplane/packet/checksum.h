@@ -4,6 +4,7 @@
 // 16-bit words as they lie in memory: one's complement addition does not care about byte order.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -30,11 +31,24 @@ inline uint64_t sum_words(const uint8_t* data, size_t bytes, uint64_t sum = 0) {
 }
 
 constexpr uint16_t fold(uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(sum);
+  // A half and the other half, and what both carry over, come to lie above.
+  const auto half = static_cast<uint32_t>((sum + std::rotl(sum, 32)) >> 32);
+  return static_cast<uint16_t>((half + std::rotl(half, 16)) >> 16);
+}
+
+/// What it adds to a sum of words that those of `kBytes` bytes take the place of others (RFC 1624 equation 3), not yet
+/// folded. `kBytes`: a multiple of four.
+template <size_t kBytes>
+inline uint64_t sum_of_change(const uint8_t* before, const uint8_t* after) {
+  static_assert(kBytes % 4 == 0);
+  uint64_t sum = 0;
+  for (size_t at = 0; at < kBytes; at += 4) {
+    uint32_t removed, added;
+    std::memcpy(&removed, before + at, 4);
+    std::memcpy(&added, after + at, 4);
+    sum += uint64_t{~removed} + added;
+  }
+  return sum;
 }
 
 /// The folded sum of an address as the pseudo header sees it (4 or 16 bytes).
@@ -58,6 +72,11 @@ constexpr uint16_t update_checksum_and_ttl(uint16_t checksum, uint16_t removed, 
   sum = (sum & 0xffff) + (sum >> 16);
   sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<uint16_t>(~sum);
+}
+
+/// `checksum` after a change that adds `change` to the sum of its words.
+constexpr uint16_t apply_change(uint16_t checksum, uint64_t change) {
+  return static_cast<uint16_t>(~fold(static_cast<uint16_t>(~checksum) + change));
 }
 
 /// Folded sums of an endpoint as they enter checksums. Each in half a 64-bit word, so that two can be worked on at

@@ -5,8 +5,6 @@
 
 #include <cstring>
 
-#include "dataplane/packet/checksum.h"
-
 namespace sluice {
 namespace {
 
@@ -16,17 +14,23 @@ uint8_t traffic_class(const uint8_t* header, bool v6) {
   return v6 ? static_cast<uint8_t>(header[0] << 4 | header[1] >> 4) : header[1];
 }
 
+/// Two bytes as a word of the packet, and a third of two.
+constexpr uint32_t word_of(uint8_t first, uint8_t second, uint16_t rest = 0) {
+  return first | uint32_t{second} << 8 | uint32_t{rest} << 16;
+}
+
+/// Words at a time, and their sum from the same registers: what is stored in small pieces cannot be loaded back at
+/// once.
 void write_outer_ipv4(uint8_t* header, const Tunnel& tunnel, uint8_t protocol, uint8_t traffic_class, uint32_t bytes) {
-  std::memset(header, 0, ipv4::kBytes);
-  header[0] = 0x45;
-  header[1] = traffic_class;
-  store(header + ipv4::kTotalLength, Be16::of(static_cast<uint16_t>(bytes)));
-  store(header + ipv4::kFragment, Be16::of(0x4000));  // do not fragment
-  header[ipv4::kTtl] = kHops;
-  header[ipv4::kProtocol] = protocol;
+  constexpr uint32_t kDoNotFragment = uint32_t{0x40} << 16;
+  const uint32_t length = word_of(0x45, traffic_class, Be16::of(static_cast<uint16_t>(bytes)).raw);
+  const uint32_t hops = word_of(kHops, protocol);
+  const uint16_t checksum = ~fold(uint64_t{length} + kDoNotFragment + hops + tunnel.address_sums) & 0xffff;
+  store(header, length);
+  store(header + ipv4::kIdentification, kDoNotFragment);
+  store(header + ipv4::kTtl, hops | uint32_t{checksum} << 16);
   store(header + ipv4::kSource, tunnel.source.v4_part());
   store(header + ipv4::kDestination, tunnel.destination.v4_part());
-  store(header + ipv4::kChecksum, ipv4_checksum(header, ipv4::kBytes));
 }
 
 void write_outer_ipv6(uint8_t* header, const Tunnel& tunnel, uint8_t protocol, uint8_t traffic_class, uint32_t bytes) {
@@ -64,13 +68,13 @@ uint64_t sum_of(const rte_mbuf& mbuf, const Packet& packet) {
 }
 
 void write_udp(uint8_t* header, const Tunnel& tunnel, uint32_t bytes, uint64_t inner_sum) {
-  store(header + udp::kSourcePort, Be16::of(static_cast<uint16_t>(kFirstEntropyPort | tunnel.entropy)));
-  store(header + udp::kDestinationPort, Be16::of(kGuePort));
-  store(header + udp::kLength, Be16::of(static_cast<uint16_t>(bytes)));
-  store(header + udp::kChecksum, uint16_t{0});
-  const uint64_t pseudo = uint64_t{address_sum(tunnel.source)} + address_sum(tunnel.destination) +
-                          Be16::of(kProtocolUdp).raw + Be16::of(static_cast<uint16_t>(bytes)).raw;
-  const auto checksum = static_cast<uint16_t>(~fold(sum_words(header, udp::kBytes, pseudo + inner_sum)));
+  const uint16_t length = Be16::of(static_cast<uint16_t>(bytes)).raw;
+  const uint32_t ports =
+      Be16::of(static_cast<uint16_t>(kFirstEntropyPort | tunnel.entropy)).raw | uint32_t{Be16::of(kGuePort).raw} << 16;
+  const uint64_t pseudo = uint64_t{tunnel.address_sums} + Be16::of(kProtocolUdp).raw + length;
+  const auto checksum = static_cast<uint16_t>(~fold(pseudo + ports + length + inner_sum));
+  store(header + udp::kSourcePort, ports);
+  store(header + udp::kLength, length);
   store(header + udp::kChecksum, checksum == 0 ? uint16_t{0xffff} : checksum);  // 0 means none (RFC 768)
 }
 
@@ -102,16 +106,6 @@ bool encapsulate(rte_mbuf& mbuf, Packet& packet, const Tunnel& tunnel) noexcept 
   packet.v6 = outer_v6;
   packet.ip_bytes = static_cast<uint16_t>(bytes);
   return true;
-}
-
-void take_hop(rte_mbuf& mbuf, const Packet& packet) noexcept {
-  uint8_t* header = rte_pktmbuf_mtod(&mbuf, uint8_t*) + packet.l3_offset;
-  if (packet.v6) {
-    header[ipv6::kHopLimit]--;
-    return;
-  }
-  header[ipv4::kTtl]--;
-  store(header + ipv4::kChecksum, update_checksum_and_ttl(load<uint16_t>(header + ipv4::kChecksum), 0, 0));
 }
 
 }  // namespace sluice

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/packet.h"
 
 namespace sluice {
@@ -23,10 +24,14 @@ inline constexpr uint8_t kProtocolIpv4 = 4, kProtocolIpv6 = 41, kProtocolUdp = 1
 
 /// The outer header of a flow's packets.
 struct Tunnel {
-  Address source;        // ours
-  Address destination;   // the backend's, of the same family
-  bool gue = false;      // else IP in IP
-  uint16_t entropy = 0;  // some hash of the flow
+  const Address& source;       // ours
+  const Address& destination;  // the backend's, of the same family
+  uint32_t address_sums;       // address_sum() of both, added
+  bool gue = false;            // else IP in IP
+  uint16_t entropy = 0;        // some hash of the flow, where it has_entropy()
+
+  /// Whether its header spreads flows over paths: by GUE's source port, or IPv6's flow label.
+  bool has_entropy() const noexcept { return gue || !destination.is_v4(); }
 };
 
 /// Bytes that a packet grows by.
@@ -46,6 +51,14 @@ constexpr uint16_t tunnel_mss(uint16_t mtu, uint32_t overhead, bool inner_v6) {
 bool encapsulate(rte_mbuf& mbuf, Packet& packet, const Tunnel& tunnel) noexcept;
 
 /// Takes one hop off the packet's TTL or hop limit.
-void take_hop(rte_mbuf& mbuf, const Packet& packet) noexcept;
+inline void take_hop(rte_mbuf& mbuf, const Packet& packet) noexcept {
+  uint8_t* header = rte_pktmbuf_mtod(&mbuf, uint8_t*) + packet.l3_offset;
+  if (packet.v6) {
+    header[ipv6::kHopLimit]--;
+    return;
+  }
+  header[ipv4::kTtl]--;
+  store(header + ipv4::kChecksum, update_checksum_and_ttl(load<uint16_t>(header + ipv4::kChecksum), 0, 0));
+}
 
 }  // namespace sluice

@@ -122,7 +122,7 @@ ParseVerdict parse_any(const rte_mbuf& mbuf, const MacAddress& own_mac, Packet& 
   uint32_t offset = kEthernetBytes;
   uint16_t type = Be16{load<uint16_t>(data + 12)}.host();
   packet.vlan = 0;
-  packet.plain = false;
+  packet.plain = Plain::kNo;
   if ((mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
     packet.vlan = mbuf.vlan_tci & 0x0fff;
   } else if (type == kEtherTypeVlan) {
@@ -134,6 +134,7 @@ ParseVerdict parse_any(const rte_mbuf& mbuf, const MacAddress& own_mac, Packet& 
   packet.l3_offset = static_cast<uint16_t>(offset);
   if (type == kEtherTypeIpv4) return parse_ipv4(data, available, frame_bytes, packet);
   if (type == kEtherTypeIpv6) return parse_ipv6(data, available, frame_bytes, packet);
+  if (type == kEtherTypeServiceVlan || type == kEtherTypeVlan) return ParseVerdict::kDoubleTagged;
   return ParseVerdict::kOther;
 }
 

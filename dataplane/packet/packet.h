@@ -29,6 +29,7 @@ inline constexpr uint32_t kVlanBytes = 4;
 inline constexpr uint16_t kEtherTypeIpv4 = 0x0800;
 inline constexpr uint16_t kEtherTypeIpv6 = 0x86dd;
 inline constexpr uint16_t kEtherTypeVlan = 0x8100;
+inline constexpr uint16_t kEtherTypeServiceVlan = 0x88a8;
 
 // Offsets of fields within their headers.
 namespace ipv4 {
@@ -64,9 +65,13 @@ enum class ParseVerdict : uint8_t {
   kOther,          // for the kernel
   kOtherHost,      // addressed to another station
   kV4Mapped,       // IPv6 with an IPv4-mapped address
+  kDoubleTagged,   // behind two VLAN tags, or a service tag (IEEE 802.1ad)
   kTruncated,
   kMalformed,
 };
+
+/// Whether a packet is a plain one: no IPv4 options or IPv6 extensions, none of SYN, FIN, RST.
+enum class Plain : uint8_t { kNo, kUntagged, kTagged };
 
 struct alignas(64) Packet {
   Endpoint source;
@@ -81,7 +86,7 @@ struct alignas(64) Packet {
   bool v6;
   uint8_t tcp_flags;
   uint8_t tcp_header_bytes;
-  bool plain;            // untagged, no IPv4 options or IPv6 extensions, none of SYN, FIN, RST; by parse_fast()
+  Plain plain;           // kNo unless by parse_fast()
   uint32_t fragment_id;  // the datagram's identification, host order; of fragments only
 
   /// Sequence space that the segment takes (RFC 9293 section 3.4).

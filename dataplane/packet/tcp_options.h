@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The options of a TCP header (RFC 9293 section 3.1): found one by one, what a SYN announces by them, and a timestamps
-// option. Off the fast path.
+// option.
 #pragma once
 
 #include <algorithm>
@@ -52,6 +52,15 @@ inline std::optional<TcpTimestamps> find_timestamps(const uint8_t* tcp_header, u
       out = {load<uint32_t>(tcp_header + at + 2), load<uint32_t>(tcp_header + at + 6)};
   });
   return out;
+}
+
+/// Whether a header's options are timestamps alone, aligned as is usual (RFC 7323 appendix A): what nearly every
+/// segment has that has any. And where their two words are then.
+inline constexpr uint32_t kTimestampsValueAt = tcp::kBytes + 4, kTimestampsEchoAt = tcp::kBytes + 8;
+inline bool has_only_timestamps(const uint8_t* tcp_header, uint32_t header_bytes) {
+  constexpr uint32_t kFour = tcp_option::kNoOperation << 24 | tcp_option::kNoOperation << 16 |
+                             tcp_option::kTimestamps << 8 | tcp_option::kTimestampsBytes;
+  return header_bytes == tcp::kBytes + 12 && load<Be32>(tcp_header + tcp::kBytes).host() == kFour;
 }
 
 /// Such an option, aligned as is usual.

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/peers/batch.h"
 
-#include <cstring>
-
 #include "dataplane/contract/flow.h"
+#include "dataplane/peers/wire.h"
 
 namespace sluice {
 namespace {
@@ -11,13 +10,8 @@ namespace {
 constexpr uint8_t kStageMask = 0x03, kForwardingMask = 0x1c;
 constexpr unsigned kForwardingShift = 2;
 constexpr uint8_t kClientV4 = 0x20, kBackendV4 = 0x40, kSpliced = 0x80;
-constexpr size_t kV4At = 12;  // in an Address
 constexpr size_t kSpliceBytes = 10;
 constexpr uint8_t kScale = 0x0f;  // of each side, in one byte; then a byte that says whether there are timestamps
-
-size_t endpoint_bytes(bool v4) {
-  return (v4 ? 4 : 16) + sizeof(Be16);
-}
 
 /// What a flow's first byte says of it.
 struct Kind {
@@ -29,42 +23,6 @@ struct Kind {
     return 1 + ends + (has_local ? 2 : 1) * endpoint_bytes(backend_v4) + 1 + (spliced ? kSpliceBytes : 0);
   }
 };
-
-uint8_t* put_endpoint(uint8_t* at, const Endpoint& endpoint, bool v4) {
-  const size_t skipped = v4 ? kV4At : 0, bytes = sizeof(Address) - skipped;
-  std::memcpy(at, endpoint.address.bytes.data() + skipped, bytes);
-  std::memcpy(at + bytes, &endpoint.port, sizeof endpoint.port);
-  return at + bytes + sizeof endpoint.port;
-}
-
-Endpoint take_endpoint(std::span<const uint8_t>& rest, bool v4) {
-  Endpoint out;
-  const size_t skipped = v4 ? kV4At : 0, bytes = sizeof(Address) - skipped;
-  if (v4) out.address.bytes[10] = out.address.bytes[11] = 0xff;
-  std::memcpy(out.address.bytes.data() + skipped, rest.data(), bytes);
-  std::memcpy(&out.port, rest.data() + bytes, sizeof out.port);
-  rest = rest.subspan(bytes + sizeof out.port);
-  return out;
-}
-
-uint8_t take_byte(std::span<const uint8_t>& rest) {
-  const uint8_t out = rest[0];
-  rest = rest.subspan(1);
-  return out;
-}
-
-uint8_t* put_word(uint8_t* at, uint32_t word) {
-  const Be32 wire = Be32::of(word);
-  std::memcpy(at, &wire, sizeof wire);
-  return at + sizeof wire;
-}
-
-uint32_t take_word(std::span<const uint8_t>& rest) {
-  Be32 wire;
-  std::memcpy(&wire, rest.data(), sizeof wire);
-  rest = rest.subspan(sizeof wire);
-  return wire.host();
-}
 
 void put_splice(uint8_t* at, const ToldSplice& splice) {
   at = put_word(put_word(at, splice.sequence), splice.timestamp);

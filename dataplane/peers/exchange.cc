@@ -15,11 +15,13 @@
 #include "dataplane/base/setup_error.h"
 #include "dataplane/flow/local_ports.h"
 #include "dataplane/peers/batch.h"
+#include "dataplane/peers/passed_answer.h"
 
 namespace sluice {
 namespace {
 
 constexpr uint32_t kReceivesPerTurn = 256, kTellsPerTurn = 4096, kTellBurst = 64;
+constexpr uint32_t kAnswerBurst = (kMostTextBytes - kTextHeaderBytes) / kMostAnswerBytes;  // that fit a datagram
 constexpr uint32_t kRefreshedPerTurn = 256;  // entries: at most some 5 MB in a second, to each peer
 constexpr uint32_t kPassedOnPerTurn = 1024;  // entries likewise, few of them told
 constexpr uint32_t kSweepMs = 60'000;        // for the whole table
@@ -111,6 +113,7 @@ void Exchange::turn(int wait_ms) {
   const uint64_t now_ms = now_in_ms();
   receive(now_ms);
   drain_tells(now_ms);
+  drain_answers();
   refresh_some(now_ms);
   for (uint32_t peer = 0; peer < peers_.size(); peer++) {
     pass_on_some(peer, now_ms);
@@ -168,7 +171,8 @@ void Exchange::take(uint32_t index, std::span<const uint8_t> datagram, uint64_t 
     greet(index, 0, now_ms);
     refreshed_ms_ = refresh_worker_ = refresh_flow_ = 0;  // all over: it knows nothing
   }
-  if (opened.verdict == Verdict::kFlows) learn(index, opened.flows, now_ms);
+  if (opened.verdict == Verdict::kFlows) learn(index, opened.body, now_ms);
+  if (opened.verdict == Verdict::kAnswers) hand_on(opened.body);
 }
 
 void Exchange::learn(uint32_t peer, std::span<const uint8_t> flows, uint64_t now_ms) {
@@ -186,6 +190,30 @@ void Exchange::learn(uint32_t peer, std::span<const uint8_t> flows, uint64_t now
     if (hearsay && table_.from_client(flow->client, flow->vip)) continue;  // its own node's word counts more
     const ToldTable::Put put = table_.put(*flow, hearsay ? kHearsay : peer, static_cast<uint32_t>(now_ms / kMsPerS));
     if (put == ToldTable::Put::kDisplaced || put == ToldTable::Put::kNoRoom) add(status_.displaced);
+  }
+}
+
+/// What finds no room is lost: the server answers again.
+void Exchange::hand_on(std::span<const uint8_t> answers) {
+  while (!answers.empty()) {
+    auto answer = take_answer(answers);
+    if (!answer) return add(status_.drop_malformed);
+    for (const TellingWorker& worker : workers_) rte_ring_sp_enqueue_elem(worker.answers_in, &*answer, sizeof *answer);
+  }
+}
+
+void Exchange::drain_answers() {
+  std::array<PassedAnswer, kAnswerBurst> answers;
+  for (const TellingWorker& worker : workers_) {
+    const unsigned n = rte_ring_sc_dequeue_burst_elem(worker.answers_out, answers.data(), sizeof(PassedAnswer),
+                                                      answers.size(), nullptr);
+    for (uint32_t peer = 0; n != 0 && peer < peers_.size(); peer++) {
+      if (!peers_[peer].link.is_open()) continue;
+      std::array<uint8_t, kMostTextBytes> text;
+      size_t used = peers_[peer].link.write_answers_header(text.data());
+      for (unsigned i = 0; i < n; i++) append_answer(text, used, answers[i]);
+      send(peer, {text.data(), used});
+    }
   }
 }
 

@@ -2,8 +2,9 @@
 //
 // The exchange with the other nodes: what the workers say of their flows goes to every peer, and what peers say goes
 // into the table. Best effort: what is lost on the way is told again with the next refresh, within a minute. A peer
-// that is new, or has begun anew, is told of all flows at once: our own, and what nodes have told that are away. Runs
-// on a thread of its own, which is no worker's.
+// that is new, or has begun anew, is told of all flows at once: our own, and what nodes have told that are away.
+// Answers that a worker cannot use go to all peers, and theirs to all workers: who has asked takes them. Runs on a
+// thread of its own, which is no worker's.
 #pragma once
 
 #include <rte_ring.h>
@@ -22,7 +23,8 @@
 
 namespace sluice {
 
-inline constexpr uint32_t kTellRingEntries = 16384;  // of each worker
+inline constexpr uint32_t kTellRingEntries = 16384;   // of each worker
+inline constexpr uint32_t kAnswerRingEntries = 1024;  // likewise, each way
 
 struct ExchangeOptions {
   std::string node;
@@ -32,10 +34,13 @@ struct ExchangeOptions {
   uint32_t established_s = 7440;  // for which a flow of a peer that has died may be silent
 };
 
-/// A worker as the exchange sees it: its flows, and the ring of the indices of those that have changed.
+/// A worker as the exchange sees it: its flows, the ring of the indices of those that have changed, and the rings of
+/// PassedAnswers for other nodes and from them.
 struct TellingWorker {
   FlowNames flows;
   rte_ring* tells;
+  rte_ring* answers_out;
+  rte_ring* answers_in;
 };
 
 class Exchange {
@@ -69,7 +74,9 @@ class Exchange {
   void receive(uint64_t now_ms);
   void take(uint32_t peer, std::span<const uint8_t> datagram, uint64_t now_ms);
   void learn(uint32_t peer, std::span<const uint8_t> flows, uint64_t now_ms);
+  void hand_on(std::span<const uint8_t> answers);
   void drain_tells(uint64_t now_ms);
+  void drain_answers();
   void refresh_some(uint64_t now_ms);
   void expire_some(uint64_t now_ms);
   void pass_on_some(uint32_t peer, uint64_t now_ms);

@@ -94,9 +94,13 @@ bool FlowNames::name_special(FlowIndex index, const Flow& flow, ToldFlow& out) c
     out.local = {local->address, flow.local_port};
   }
   if (!flow.spliced) return true;
+  if (out.stage == FlowStage::kPlaced) {
+    // Both handshakes are this node's alone. Of NAT the backend's answer may come to another, which is to pass it on.
+    out.splice = ToldSplice{};
+    return flow.forwarding() == channel::Forwarding::kNat;
+  }
   const auto splice = read_steady(array_at<Splice>(memory_, splices_offset(capacity_))[index]);
-  // Before its backend has answered, both handshakes are this node's alone.
-  if (!splice || out.stage == FlowStage::kPlaced) return false;
+  if (!splice) return false;
   out.splice = {.sequence = splice->sequence,
                 .timestamp = splice->timestamp,
                 .client_scale = static_cast<uint8_t>(splice->client_scale),

@@ -63,7 +63,10 @@ PeerLink::Opened PeerLink::open(std::span<const uint8_t> datagram, uint8_t* text
 PeerLink::Opened PeerLink::read(std::span<const uint8_t> text, bool begins) {
   const std::span body = text.subspan(kTextHeaderBytes);
   if (text[8] == static_cast<uint8_t>(Kind::kFlows)) {
-    return {.verdict = Verdict::kFlows, .begins = begins, .flows = body};
+    return {.verdict = Verdict::kFlows, .begins = begins, .body = body};
+  }
+  if (text[8] == static_cast<uint8_t>(Kind::kAnswers)) {
+    return {.verdict = Verdict::kAnswers, .begins = begins, .body = body};
   }
   const size_t name_bytes = body.size() < 8 ? 0 : body.size() - 8;
   if (text[8] != static_cast<uint8_t>(Kind::kHello) || body.size() < 8 || name_bytes > kMostNameBytes) {
@@ -86,9 +89,9 @@ size_t PeerLink::write_hello(uint64_t echo, std::string_view node, uint8_t* out)
   return kTextHeaderBytes + 8 + name_bytes;
 }
 
-size_t PeerLink::write_flows_header(uint8_t* out) const noexcept {
+size_t PeerLink::write_header(Kind kind, uint8_t* out) const noexcept {
   put64(out, echo_);
-  out[8] = static_cast<uint8_t>(Kind::kFlows);
+  out[8] = static_cast<uint8_t>(kind);
   return kTextHeaderBytes;
 }
 

@@ -5,7 +5,7 @@
 // a cookie that was drawn for it since; so what was recorded of its earlier sessions stays worth nothing.
 //
 // The sealed text: the cookie that is echoed (8 bytes, 0 if none is known), a byte of what follows, and that: of a
-// hello the cookie that is offered (8 bytes) and the node's name, else flows (batch.h).
+// hello the cookie that is offered (8 bytes) and the node's name, else flows (batch.h) or answers (passed_answer.h).
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@ class PeerLink {
   enum class Verdict : uint8_t {
     kHello,      // from the peer itself
     kFlows,      // likewise
+    kAnswers,    // likewise
     kGreeting,   // its word that it is there; it has not shown yet that it is now: answer with a hello
     kForged,     // not sealed by one who has the secret, or by ourselves
     kReplayed,   // sealed, but not for us now
@@ -32,10 +33,10 @@ class PeerLink {
   };
   struct Opened {
     Verdict verdict;
-    bool begins = false;             // the peer is new to us: it knows nothing of what we have told
-    std::span<const uint8_t> flows;  // within `text`
-    std::string_view node;           // likewise, of kHello
-    uint64_t answer_echo = 0;        // of kGreeting: the cookie that the answer has to echo
+    bool begins = false;            // the peer is new to us: it knows nothing of what we have told
+    std::span<const uint8_t> body;  // within `text`: flows or answers
+    std::string_view node;          // likewise, of kHello
+    uint64_t answer_echo = 0;       // of kGreeting: the cookie that the answer has to echo
   };
 
   /// `own_session`: ours, so that nobody reflects to us what we said. `secret` has to stay.
@@ -51,13 +52,15 @@ class PeerLink {
   /// Writes the text of a hello to the peer into `out` (kMostTextBytes) and returns its bytes. `echo`: of a greeting
   /// that it answers; 0: what is known of the peer.
   size_t write_hello(uint64_t echo, std::string_view node, uint8_t* out);
-  /// Writes what stands before flows. Returns kTextHeaderBytes.
-  size_t write_flows_header(uint8_t* out) const noexcept;
+  /// Writes what stands before flows, or before answers. Return kTextHeaderBytes.
+  size_t write_flows_header(uint8_t* out) const noexcept { return write_header(Kind::kFlows, out); }
+  size_t write_answers_header(uint8_t* out) const noexcept { return write_header(Kind::kAnswers, out); }
 
  private:
-  enum class Kind : uint8_t { kHello = 1, kFlows = 2 };
+  enum class Kind : uint8_t { kHello = 1, kFlows = 2, kAnswers = 3 };
 
   Opened read(std::span<const uint8_t> text, bool begins);
+  size_t write_header(Kind kind, uint8_t* out) const noexcept;
 
   Secret secret_;
   uint64_t own_session_;

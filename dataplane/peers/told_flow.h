@@ -41,6 +41,10 @@ struct ToldFlow {
   uint8_t proxy_bytes = 0;  // at most 127, by which the backend counts the client's stream further
   std::optional<ToldSplice> splice;
 
+  /// Whether its client's SYN was answered by its node, which waits for the backend's answer itself; `splice` says
+  /// nothing then.
+  bool is_asked() const { return stage == FlowStage::kPlaced && splice.has_value(); }
+
   friend bool operator==(const ToldFlow&, const ToldFlow&) = default;
 };
 

@@ -335,7 +335,10 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
   setup.routers = &routers_;
   setup.own_addresses = &own_addresses_;
   if (exchange_ != nullptr) {
-    setup.tells = exchange_->tells(worker);
+    const TellingWorker& rings = exchange_->of_worker(worker);
+    setup.tells = rings.tells;
+    setup.answers_out = rings.answers_out;
+    setup.answers_in = rings.answers_in;
     setup.told = &exchange_->table();
   }
   setup.flow_memory = flow_memory_.of[worker].mapping.data();

@@ -16,6 +16,7 @@
 #include "dataplane/base/setup_error.h"
 #include "dataplane/device/privileges.h"
 #include "dataplane/peers/key_file.h"
+#include "dataplane/peers/passed_answer.h"
 
 namespace sluice {
 namespace {
@@ -34,10 +35,11 @@ Mapping map_table(size_t bytes) {
   return out;
 }
 
-rte_ring* make_ring(size_t worker) {
-  const std::string name = fmt::format("tells-{}", worker);
-  rte_ring* ring = rte_ring_create_elem(name.c_str(), sizeof(FlowIndex), kTellRingEntries, SOCKET_ID_ANY,
-                                        RING_F_SP_ENQ | RING_F_SC_DEQ);
+template <typename Element>
+rte_ring* make_ring(const char* what, size_t worker, uint32_t entries) {
+  const std::string name = fmt::format("{}-{}", what, worker);
+  rte_ring* ring =
+      rte_ring_create_elem(name.c_str(), sizeof(Element), entries, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
   if (ring == nullptr) throw SetupError(fmt::format("ring {}: {}; raise memory_mb", name, rte_strerror(rte_errno)));
   return ring;
 }
@@ -51,17 +53,17 @@ PeerExchange::PeerExchange(const PeerOptions& options, std::span<const std::byte
                              .entries_each = ToldTable::Room::entries_of(options.fullnat, options.spliced)};
   memory_ = map_table(ToldTable::bytes_for(room));
   table_ = std::make_unique<ToldTable>(memory_.data(), room, draw_random());
-  std::vector<TellingWorker> workers;
   for (size_t i = 0; i < flow_memories.size(); i++) {
-    tells_.push_back(make_ring(i));
-    workers.push_back({FlowNames(flow_memories[i], flow_capacity), tells_.back()});
+    workers_.push_back({FlowNames(flow_memories[i], flow_capacity), make_ring<FlowIndex>("tells", i, kTellRingEntries),
+                        make_ring<PassedAnswer>("answers-out", i, kAnswerRingEntries),
+                        make_ring<PassedAnswer>("answers-in", i, kAnswerRingEntries)});
   }
   exchange_ = std::make_unique<Exchange>(ExchangeOptions{.node = options.node.empty() ? host_name() : options.node,
                                                          .listen = options.listen,
                                                          .to = options.to,
                                                          .secret = read_key_file(options.key_file),
                                                          .established_s = established_s},
-                                         std::move(workers), *table_, status);
+                                         workers_, *table_, status);
   spdlog::info("peers: {}, room for {} flows of theirs in up to {} MiB", options.to.size(), table_->most_flows(),
                memory_.bytes() >> 20);
 }

@@ -26,7 +26,8 @@ class PeerExchange {
   /// Begins. It ends with this object.
   void start();
 
-  rte_ring* tells(uint32_t worker) const { return tells_[worker]; }
+  /// The rings of a worker.
+  const TellingWorker& of_worker(uint32_t worker) const { return workers_[worker]; }
   const ToldTable& table() const { return *table_; }
 
  private:
@@ -34,7 +35,7 @@ class PeerExchange {
 
   Mapping memory_;  // of the table
   std::unique_ptr<ToldTable> table_;
-  std::vector<rte_ring*> tells_;
+  std::vector<TellingWorker> workers_;
   std::unique_ptr<Exchange> exchange_;
   std::jthread thread_;
 };

@@ -43,6 +43,7 @@ class ExceptionPath {
     if (verdict == ParseVerdict::kOther) return punt_.punt(port, mbuf);
     if (verdict == ParseVerdict::kOtherHost) return egress_.drop(mbuf, Counter::kDropOtherHost);
     if (verdict == ParseVerdict::kV4Mapped) return egress_.drop(mbuf, Counter::kDropV4Mapped);
+    if (verdict == ParseVerdict::kDoubleTagged) return egress_.drop(mbuf, Counter::kDropDoubleTag);
     egress_.drop(mbuf, verdict == ParseVerdict::kTruncated ? Counter::kDropTruncated : Counter::kDropMalformed);
   }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/worker/flow_finder.h"
 
-#include "dataplane/flow/local_ports.h"
-
 namespace sluice {
 
 FlowFinder::FlowFinder(const FlowTable& flows, const ForwardingState& state) noexcept : flows_(flows), state_(state) {
@@ -18,16 +16,6 @@ FlowIndex FlowFinder::from_client(FlowPlace place, const Packet& packet) const n
 FlowIndex FlowFinder::from_backend(FlowPlace place, const Packet& packet) const noexcept {
   return flows_.find(
       place, [&](const Flow& flow) { return is_from_backend(flow, packet) || is_from_backend_to_local(flow, packet); });
-}
-
-FlowPlace FlowFinder::place_of_reply(const Packet& packet) const noexcept {
-  if (has_fullnat_ && is_local_port(packet.destination.port)) {
-    const uint32_t local = state_.find_local(packet.destination.address);
-    if (local != channel::kMaxLocals) {
-      return flows_.place(flows_.hash_local(static_cast<uint8_t>(local), packet.destination.port));
-    }
-  }
-  return flows_.place(flows_.hash(packet.destination));
 }
 
 }  // namespace sluice

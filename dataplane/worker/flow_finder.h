@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dataplane/flow/flow_table.h"
+#include "dataplane/flow/local_ports.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/worker/forwarding_state.h"
 
@@ -28,7 +29,9 @@ class FlowFinder {
     return from_client(flows_.place(flows_.hash(packet.source)), packet);
   }
   FlowIndex from_backend(FlowPlace place, const Packet& packet) const noexcept;
-  FlowIndex from_backend(const Packet& packet) const noexcept { return from_backend(place_of_reply(packet), packet); }
+  FlowIndex from_backend(const Packet& packet) const noexcept {
+    return from_backend(place_of_reply_to(packet.destination), packet);
+  }
 
   /// The fullnat flow of a backend's packet to our address `local`.
   FlowIndex from_local(uint8_t local, const Packet& packet) const noexcept {
@@ -36,8 +39,15 @@ class FlowFinder {
                        [&](const Flow& flow) { return is_from_backend_to_local(flow, packet); });
   }
 
-  /// Where the flow of a packet from a backend is indexed.
-  FlowPlace place_of_reply(const Packet& packet) const noexcept;
+  /// Where the flow of a packet from a backend is indexed, by the packet's destination.
+  FlowPlace place_of_reply_to(const Endpoint& destination) const noexcept {
+    if (has_fullnat_ && is_local_port(destination.port)) {
+      const uint32_t local = state_.find_local(destination.address);
+      if (local != channel::kMaxLocals)
+        return flows_.place(flows_.hash_local(static_cast<uint8_t>(local), destination.port));
+    }
+    return flows_.place(flows_.hash(destination));
+  }
 
   /// There are, or were, fullnat flows: replies may be to an address of ours.
   bool has_fullnat() const noexcept { return has_fullnat_; }

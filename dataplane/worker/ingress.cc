@@ -16,8 +16,21 @@ namespace {
 constexpr uint32_t kPrefetchAhead = 4;
 constexpr uint32_t kLookUpFrom = 24;  // so many packets in a burst, the flows of the first are looked up
 
-/// parse_any() for every address that is ours on the port.
-[[gnu::noinline]] ParseVerdict parse_slow(const WorkerPort& port, const rte_mbuf& mbuf, Packet& packet) noexcept {
+/// Parses a frame with a tag as the fast path's parsers do; the packet's source or destination goes to `end`.
+[[gnu::noinline]] bool parse_tagged(uint64_t mac_word, const rte_mbuf& mbuf, Packet& packet, bool is_source,
+                                    Endpoint& end) noexcept {
+  const FastFrames<kBehindTag> fast(mac_word);
+  if (parse_fast(mbuf, fast, packet)) return end = end_of_fast<kBehindTag>(mbuf, is_source), true;
+  if (!parse_fast_v6(mbuf, fast, packet)) return false;
+  end = end_of_fast_v6<kBehindTag>(mbuf, is_source);
+  return true;
+}
+
+/// What is behind a tag quickly, and else parse_any() for every address that is ours on the port.
+[[gnu::noinline]] ParseVerdict parse_slow(const WorkerPort& port, uint64_t mac_word, const rte_mbuf& mbuf,
+                                          Packet& packet) noexcept {
+  Endpoint source;
+  if (parse_tagged(mac_word, mbuf, packet, true, source)) return ParseVerdict::kTcp;
   ParseVerdict verdict = parse_any(mbuf, port.mac, packet);
   for (size_t i = 0; i < port.extra_macs.size() && verdict == ParseVerdict::kOtherHost; i++)
     verdict = parse_any(mbuf, port.extra_macs[i], packet);
@@ -50,7 +63,7 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
   const bool rss = setup_.spread == Spread::kRss;
   if (how.faces == Faces::kClients && (how.mine || rss) && !shedder_.is_on()) {
     burst_.count = enter_all<true>(burst_.count, how, mbufs, received);
-  } else if (how.faces == Faces::kBackends && !finder_.has_fullnat() && (how.mine || (rss && !state_.has_locals()))) {
+  } else if (how.faces == Faces::kBackends && (how.mine || (rss && !state_.has_locals()))) {
     burst_.count = enter_all<false>(burst_.count, how, mbufs, received);
   } else {
     uint32_t kept = burst_.count;
@@ -70,16 +83,16 @@ uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, u
   for (uint32_t i = 0; i < received; i++) {
     if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
     rte_mbuf* mbuf = mbufs[i];
-    uint64_t hash;
+    Endpoint end;
     if (parse_fast(*mbuf, fast, burst.packet[kept])) [[likely]] {
-      hash = flows_.hash(end_of_fast(*mbuf, kFromClient));
+      end = end_of_fast(*mbuf, kFromClient);
     } else if (parse_fast_v6(*mbuf, fast, burst.packet[kept])) {
-      hash = flows_.hash(end_of_fast_v6(*mbuf, kFromClient));
-    } else {
+      end = end_of_fast_v6(*mbuf, kFromClient);
+    } else if (!parse_tagged(how.mac_word, *mbuf, burst.packet[kept], kFromClient, end)) {
       kept = enter_slow(kept, how, mbuf);
       continue;
     }
-    const FlowPlace place = flows_.place(hash);
+    const FlowPlace place = kFromClient ? flows_.place(flows_.hash(end)) : finder_.place_of_reply_to(end);
     flows_.prefetch_bucket(place);
     burst.mbuf[kept] = mbuf;
     burst.place[kept] = place;
@@ -99,7 +112,8 @@ template <bool kMayShed>
   const FastFrames frames(how.mac_word);
   const bool fast = parse_fast(*mbuf, frames, packet);
   const bool fast_v6 = !fast && parse_fast_v6(*mbuf, frames, packet);
-  const ParseVerdict verdict = fast || fast_v6 ? ParseVerdict::kTcp : parse_slow(setup_.port[how.port], *mbuf, packet);
+  const ParseVerdict verdict =
+      fast || fast_v6 ? ParseVerdict::kTcp : parse_slow(setup_.port[how.port], how.mac_word, *mbuf, packet);
   if (verdict != ParseVerdict::kTcp) [[unlikely]] {
     if (!meet_exception(how, mbuf, packet, verdict)) return kept;
   }
@@ -123,7 +137,7 @@ template <bool kMayShed>
   }
   FlowPlace place = flows_.place(hash);
   if (finder_.has_fullnat() && !from_client) [[unlikely]]
-    place = finder_.place_of_reply(packet);
+    place = finder_.place_of_reply_to(destination);
   if (verdict == ParseVerdict::kFirstFragment) [[unlikely]] {
     if (!fragment_relay_.take_first(how.port, mbuf, packet, place, from_client, how.asker)) return kept;
   }
@@ -153,6 +167,7 @@ bool Worker::meet_exception(Arrival how, rte_mbuf* mbuf, const Packet& packet, P
     case ParseVerdict::kOther:
     case ParseVerdict::kOtherHost:
     case ParseVerdict::kV4Mapped:
+    case ParseVerdict::kDoubleTagged:
     case ParseVerdict::kTruncated:
     case ParseVerdict::kMalformed:
       punt_or_drop(how.port, mbuf, verdict);
@@ -195,6 +210,14 @@ bool Worker::take_up_held() noexcept {
     burst_.count = settle_syns(enter(burst_.count, arrival(port, true, setup_.index), mbuf));
   };
   return held_.take_up(enter_one, [this] { process(); });
+}
+
+bool Worker::take_passed() noexcept {
+  return passing_.take([this](uint32_t port, rte_mbuf* mbuf) {
+    const uint32_t at = burst_.count;
+    burst_.count = settle_syns(enter(at, arrival(port, true, setup_.index), mbuf));
+    if (burst_.count > at) burst_.passed.add(at);
+  });
 }
 
 bool Worker::receive_handed() noexcept {

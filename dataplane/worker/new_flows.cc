@@ -106,7 +106,9 @@ bool NewFlows::meet_reply(Burst& burst, uint32_t i) noexcept {
   const Packet& packet = burst.packet[i];
   const channel::BackendId id = state_.find_backend(packet.source);
   if (id == channel::kNoBackend) return false;
-  if (const Resumption told = parts_.told.of_reply(packet)) {
+  const Resumption told = parts_.told.of_reply(packet);
+  if (told.asked) return meet_awaited_elsewhere(burst, i), true;
+  if (told) {
     const uint32_t worker = parts_.told.worker_of(packet, told);
     if (worker == setup_.index) {
       adopt_from_backend(burst, i, told, true);
@@ -134,6 +136,17 @@ bool NewFlows::meet_reply(Burst& burst, uint32_t i) noexcept {
     egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
   }
   return true;
+}
+
+/// A backend's packet of a connection for which another node waits: its answer goes there. What else it says is said
+/// sooner than that node could tell that both handshakes are over.
+void NewFlows::meet_awaited_elsewhere(Burst& burst, uint32_t i) noexcept {
+  rte_mbuf* mbuf = burst.mbuf[i];
+  if (AnswerPassing::answers(burst.packet[i]) ? parts_.passing.pass(mbuf, burst.packet[i])
+                                              : parts_.held.hold(burst.port[i], mbuf)) {
+    return;
+  }
+  egress_.drop(mbuf, Counter::kDropNoFlow);
 }
 
 /// Whether a backend's packet without a flow may be for the client of a service. If not, it is for us, or of a

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "dataplane/flow/return_paths.h"
+#include "dataplane/worker/answer_passing.h"
 #include "dataplane/worker/flow_finder.h"
 #include "dataplane/worker/flow_maker.h"
 #include "dataplane/worker/handover.h"
@@ -37,6 +38,7 @@ struct NewFlowParts {
   ToldFlows& told;
   Handover& handover;
   HeldReplies& held;
+  AnswerPassing& passing;
   SourceLimits& limits;
   SynProxy& syn_proxy;
   ProvenClients& proven;
@@ -74,6 +76,7 @@ class NewFlows {
   void pass_stranger(Burst& burst, uint32_t i) noexcept;
   bool is_from_backend(const Burst& burst, uint32_t i) const noexcept;
   bool meet_reply(Burst& burst, uint32_t i) noexcept;
+  void meet_awaited_elsewhere(Burst& burst, uint32_t i) noexcept;
   bool may_be_reply(channel::BackendId id, const Packet& packet) const noexcept;
   void adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as, bool told) noexcept;
   void place_one(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;

@@ -48,6 +48,7 @@ bool ProvenClients::ask(const Flow& client, const ProvenClient& proven, channel:
   if (filled.backend == channel::kNoBackend) return false;
   filled.backend_generation = state_.backend(filled.backend).generation;
   filled.deadline_ms = clock_.deadline_ms(TcpState::kSynSent);
+  filled.spliced = true;  // from when on other nodes are told of it
   const FlowIndex index = parts_.maker.make(place, filled, refusal);
   if (index == kNoFlow) return false;
   parts_.proxy.prepare(flows_[index], true);

@@ -117,6 +117,8 @@ struct WorkerSetup {
   const OwnAddresses* own_addresses = nullptr;  // likewise, written by main; null = there are none
   rte_ring* tells = nullptr;                    // of FlowIndex: flows that have changed; null = nobody wants to know
   const ToldTable* told = nullptr;              // what other nodes have told; null = there are none
+  rte_ring* answers_out = nullptr;              // of PassedAnswer: for the node that has asked; null like `told`
+  rte_ring* answers_in = nullptr;               // likewise, from the others
   // Flow memory: see flow/flow_memory.h. `flow_memory_bytes(flow_capacity)` bytes, zeroed or of an earlier run.
   std::byte* flow_memory = nullptr;
   uint32_t flow_capacity = 0;

@@ -240,12 +240,19 @@ void SlowPath::complete_splice(Burst& burst, uint32_t i) noexcept {
   parts_.watch.backend_segment(burst, i, flow, server_expected);
   flow.set_window_scale(std::max(scale, flow.window_scale()));
 
-  const Packet syn_ack = packet;
-  packet = parts_.syn_proxy.acknowledging(flow, syn_ack);
-  const uint32_t client_expected = flow.client_next;
-  parts_.tracker.client_segment(flow, packet, *mbuf);
-  parts_.watch.client_segment(burst, i, flow, client_expected);
-  packet = syn_ack;
+  if (burst.passed.has(i)) [[unlikely]] {
+    // What the backend says from now on is seen by another node: this one has the client's half.
+    parts_.lifecycle.set_state(flow, TcpState::kAdopted);
+    flow.deadline_ms = parts_.lifecycle.deadline_ms_of(flow);
+    parts_.lifecycle.tell(index);
+  } else {
+    const Packet syn_ack = packet;
+    packet = parts_.syn_proxy.acknowledging(flow, syn_ack);
+    const uint32_t client_expected = flow.client_next;
+    parts_.tracker.client_segment(flow, packet, *mbuf);
+    parts_.watch.client_segment(burst, i, flow, client_expected);
+    packet = syn_ack;
+  }
 
   counters_.packet_to_client(flow, packet.ip_bytes);
   const ProxyInjector::ClientAck ack = parts_.syn_proxy.client_ack(index, *mbuf, packet, window);

@@ -45,6 +45,7 @@ class SlowPath {
   void confirm_flow(Burst& burst, uint32_t i) noexcept;
   void place_if_new(Burst& burst, uint32_t i) noexcept { parts_.new_flows.place_if_new(burst, i); }
   void translate(Burst& burst, uint32_t i) noexcept {
+    counters_.count(Counter::kSlowPath);
     if (burst.flow[i] == kNoFlow) return;  // dealt with when it was not placed
     const bool from_client = burst.from_client[i];
     if (from_client) {

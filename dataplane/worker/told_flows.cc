@@ -14,6 +14,7 @@ Resumption ToldFlows::resume(const ToldFlow& told, channel::ServiceId service) c
                  .client = told.client,
                  .local = {},
                  .open = told.stage == FlowStage::kOpen,
+                 .asked = told.is_asked(),
                  .proxy_bytes = told.proxy_bytes,
                  .splice = told.splice};
   if (told.forwarding != channel::Forwarding::kFullnat) return out;

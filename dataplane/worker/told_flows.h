@@ -18,12 +18,14 @@ struct Resumption {
   channel::BackendId backend = channel::kNoBackend;
   channel::ServiceId service = channel::kNoService;
   Endpoint client;
-  LocalPort local;    // fullnat: from which the backend is spoken with
-  bool open = false;  // else it may still be in its handshake
+  LocalPort local;     // fullnat: from which the backend is spoken with
+  bool open = false;   // else it may still be in its handshake
+  bool asked = false;  // its node waits for the backend's answer itself
   uint8_t proxy_bytes = 0;
   std::optional<ToldSplice> splice;
 
-  explicit operator bool() const noexcept { return backend != channel::kNoBackend; }
+  /// Whether it can go on here.
+  explicit operator bool() const noexcept { return backend != channel::kNoBackend && !asked; }
 };
 
 class ToldFlows {

@@ -36,6 +36,7 @@ bool Worker::poll(uint64_t now_ms) noexcept {
   busy |= limits_.sweep();
   timer_.end_stage(Counter::kStagePollControl);
   busy |= take_up_held();
+  busy |= take_passed();
   for (uint32_t port = 0; port < setup_.ports; port++) {
     busy |= receive(port);
     if (is_burst_full()) process();

@@ -37,6 +37,7 @@
 #include "dataplane/worker/command_channel.h"
 #include "dataplane/worker/context.h"
 #include "dataplane/worker/exception_path.h"
+#include "dataplane/worker/fast_path.h"
 #include "dataplane/worker/inspector.h"
 #include "dataplane/worker/ownership.h"
 #include "dataplane/worker/router_moves.h"
@@ -73,6 +74,7 @@ class Worker {
   bool receive(uint32_t port) noexcept;
   bool receive_handed() noexcept;
   bool take_up_held() noexcept;
+  bool take_passed() noexcept;
   void parse(uint32_t port, uint32_t received) noexcept;
   /// Parses one frame and enters it into the burst at place `kept`, unless it is dealt with at once, waits for the
   /// exception path, or is handed over. Returns the next place. Not `kMayShed`: a SYN that has come again, and passes.
@@ -113,13 +115,17 @@ class Worker {
   template <bool kV6>
   bool fast_path(uint32_t i) noexcept;
   template <bool kV6>
+  bool other_fast_path(uint32_t i) noexcept;
+  template <FastWay kWay, bool kV6>
   bool fast_path_from_client(uint32_t i) noexcept;
-  template <bool kV6>
+  template <FastWay kWay, bool kV6>
   bool fast_path_from_backend(uint32_t i) noexcept;
   void slow_path(uint32_t i) noexcept;
   /// Of a segment in mid-connection; `expected`: the number that its sender was to use next.
   void note_if_sent_again(uint32_t i, bool from_client, uint32_t expected) noexcept {
-    if (is_sent_again(burst_.packet[i], expected)) [[unlikely]]
+    const Flow& flow = flows_[burst_.flow[i]];
+    const bool is_first = (from_client ? flow.packets_up : flow.packets_down) == 0;
+    if (!is_first && is_sent_again(burst_.packet[i], expected)) [[unlikely]]
       flows_.notes()[burst_.flow[i]].count_sent_again(from_client);
   }
 
@@ -170,11 +176,12 @@ class Worker {
   StatelessForwarding stateless_;
   ToldFlows told_{context_, finder_, ownership_, lifecycle_, placement_};
   HeldReplies held_{context_};
+  AnswerPassing passing_{context_};
   FlowMaker maker_{context_, room_, fullnat_ports_, finder_};
   ProvenClients proven_{context_, {maker_, lifecycle_, placement_, proxy_, resets_, responder_, records_, syn_proxy_}};
   NewFlows new_flows_{context_,
                       {finder_, lifecycle_, room_, placement_, maker_, proxy_, stateless_, resets_, responder_, punt_,
-                       records_, told_, handover_, held_, limits_, syn_proxy_, proven_}};
+                       records_, told_, handover_, held_, passing_, limits_, syn_proxy_, proven_}};
   SlowPath slow_path_{context_,
                       {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_,
                        records_, told_, syn_proxy_, proven_, farewell_}};

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
 
 namespace sluice::perf {
 namespace {
@@ -29,6 +28,7 @@ class Conversations {
   Conversations(FlowKind kind, const FlowKindsOptions& options)
       : rig_(rig_options(kind, options)), kind_(kind), flows_(options.flows) {
     for (uint32_t n = 0; n < options.flows; n++) establish(n);
+    if (!sees_both_ways()) client_next_ = kClientFirst + 3, heard_ = 3;
   }
 
   /// Cycles per packet of a block. `halves`: 2, or 1 for the clients' alone.
@@ -38,7 +38,7 @@ class Conversations {
     for (uint32_t done = 0; done < iterations; done++) {
       for (uint32_t i = 0; i < WorkerRig::kBurst; i++) {
         const uint32_t up = chooser.next(), down = chooser.next();
-        client_sends(up, kTcpAck, kClientFirst + 1, 1);
+        client_sends(up, kTcpAck, client_next_, heard_);
         if (halves == 2) backend_sends(down, kTcpAck, 1);
       }
       cycles += rig_.poll();
@@ -95,9 +95,9 @@ class Conversations {
     }
     known.client_at_backend = step(true).source;
     if (!sees_both_ways()) {
-      // Long-lived once the client's acknowledgements move.
-      for (uint32_t beyond = 1; beyond < 3; beyond++) {
-        client_sends(n, kTcpAck, kClientFirst + 1, beyond);
+      // Long-lived once the client has heard something, said something, and heard more.
+      for (uint32_t heard = 1; heard <= 3; heard++) {
+        client_sends(n, kTcpAck, kClientFirst + heard, heard);
         step(true);
       }
       return;
@@ -117,14 +117,23 @@ class Conversations {
   WorkerRig rig_;
   FlowKind kind_;
   std::vector<Known> flows_;
+  uint32_t client_next_ = kClientFirst + 1;
+  uint32_t heard_ = 1;  // acknowledged by the client
 };
 
 }  // namespace
+
+std::vector<std::string> flow_kinds() {
+  std::vector<std::string> out(kKinds.size());
+  std::ranges::transform(kKinds, out.begin(), [](const Kind& kind) { return std::string(kind.name); });
+  return out;
+}
 
 void measure_flow_kinds(const FlowKindsOptions& options, const std::function<void(const FlowKindFigures&)>& tell) {
   Conversations plain(FlowKind::kPlain, options);
   FlowChooser chooser(options.flows, options.zipf, 7);
   for (const Kind& each : kKinds) {
+    if (!options.only.empty() && options.only != each.name) continue;
     Conversations special(each.kind, options);
     const uint32_t halves = special.sees_both_ways() ? 2 : 1;
     std::vector<double> before, cycles, ratio;

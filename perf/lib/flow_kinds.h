@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "perf/lib/quantile.h"
 #include "perf/lib/worker_rig.h"
@@ -19,7 +21,11 @@ struct FlowKindsOptions {
   bool zipf;
   uint32_t blocks;
   uint32_t iterations;  // poll iterations per block
+  std::string only;     // of one kind; empty: of all
 };
+
+/// Their names.
+std::vector<std::string> flow_kinds();
 
 /// Cycles per packet of one kind over blocks that take turns with plain NAT's. Kinds that see one half of a connection
 /// are held against the client's half of plain flows.

@@ -9,6 +9,8 @@ STAGES = {"receive": "receive", "parse": "parse and prefetch", "look_up_flows": 
           "translate": "translate", "transmit": "transmit", "poll_control": "commands", "expire_some": "expire"}
 MIXES = {"established": "an established flow's segment", "lifecycle": "a whole connection's segment (of seven)",
          "new": "a SYN that is placed", "cookies": "a SYN that is answered", "shed": "a SYN while the worker is behind"}
+SESSIONS = {"vlan": "with VLAN tags", "proxy": "with a PROXY header", "syn-cookie": "whose SYN was answered for its server", "fullnat": "`fullnat`",
+            "dsr": "`dsr` (the client's half)", "ipip": "`ipip` (the client's half)", "gue": "`gue` (the client's half)"}
 # Name -> what was measured, in whose words, where it is written. Each on its own hardware, most of them with cards.
 PUBLISHED = [
     ("Krononat, stateful NAT over DPDK (2018)", "77 million packets/s on 12 cores with 60 million connections: 156 ns a packet and core",
@@ -132,6 +134,9 @@ def _page(found):
     out += _table(["", "ns", "connections/s"], [[what, _words([run["worker_ns"] for run in found["mixes"][mix]], 1),
                                                  _words([run["connections_per_second"] for run in found["mixes"][mix]]) if mix != "established" else ""]
                                                 for mix, what in MIXES.items()])
+    if found.get("sessions"):  # pages of older figures have none
+        out += ["## Kinds of sessions", "", "A segment of an open session of each kind, in turn with one of plain NAT (`sudo perf/worker --kinds`): in times of that.", ""]
+        out += _table(["a session", "IPv4, ns", "times", "IPv6, ns", "times"], [[what, *_session_words(found, kind)] for kind, what in SESSIONS.items()])
     out += ["## Two workers", ""]
     if found["scaling"]:
         out += ["![Scaling](scaling.svg)", "", "With two processors for everything, the second worker shares its processor with the rest of the machine, and where the two "
@@ -144,6 +149,13 @@ def _page(found):
             "What runs on the same machine in turn with Sluice is in [compare.md](compare.md).", ""]
     out += _table(["", "figure", "source"], PUBLISHED)
     return "\n".join(out).rstrip() + "\n"
+
+
+def _session_words(found, kind):
+    for runs in found["sessions"].values():
+        rows = [row for run in runs for row in run if row["kind"] == kind]
+        yield _words([row["ns"]["median"] for row in rows], 1)
+        yield _words([row["times"]["median"] for row in rows], 2)
 
 
 def _flood_words(flood):

@@ -11,7 +11,7 @@ namespace sluice::perf {
 namespace {
 
 constexpr uint32_t kTableEntries = 65537;
-constexpr uint16_t kLocals = 8;
+constexpr uint16_t kLocals = 2;
 
 Endpoint local_endpoint(uint16_t n, bool v6) {
   Endpoint out = backend_endpoint(0xf0 + n, v6);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/peers/batch.h"
+#include "dataplane/peers/passed_answer.h"
 #include "dataplane/peers/peer_link.h"
 #include "dataplane/peers/told_table.h"
 #include "tests/fuzz/inputs.h"
@@ -62,6 +63,23 @@ void learn(FuzzInput bytes) {
   }
 }
 
+/// Answers as a peer would have passed them on: what is read is what would be written.
+void hear_answers(FuzzInput bytes) {
+  while (!bytes.empty()) {
+    const FuzzInput before = bytes;
+    const auto answer = take_answer(bytes);
+    if (!answer) break;
+    std::array<uint8_t, kMostAnswerBytes> again;
+    size_t used = 0;
+    ASSERT_TRUE(append_answer(again, used, *answer));
+    FuzzInput copy(again.data(), used);
+    const auto copied = take_answer(copy);
+    ASSERT_TRUE(copied);
+    ASSERT_EQ(std::memcmp(&*copied, &*answer, sizeof *answer), 0);
+    ASSERT_LT(bytes.size(), before.size());
+  }
+}
+
 }  // namespace
 
 void play_peers(FuzzInput bytes) {
@@ -73,7 +91,7 @@ void play_peers(FuzzInput bytes) {
   // With it, but recorded before we were there.
   SessionKey key(kSecret, kTheirs, true);
   const Verdict stale = link.open(seal(key, 1, bytes), text.data()).verdict;
-  ASSERT_TRUE(stale != Verdict::kHello && stale != Verdict::kFlows);
+  ASSERT_TRUE(stale != Verdict::kHello && stale != Verdict::kFlows && stale != Verdict::kAnswers);
   ASSERT_FALSE(link.is_open());
   // From the peer itself: it echoes what we offer.
   std::vector<uint8_t> told(bytes.begin(), bytes.end());
@@ -85,8 +103,10 @@ void play_peers(FuzzInput bytes) {
   const PeerLink::Opened opened = link.open(datagram, text.data());
   ASSERT_TRUE(opened.begins);
   ASSERT_EQ(link.open(datagram, text.data()).verdict, Verdict::kReplayed);
-  if (opened.verdict == Verdict::kFlows) learn(opened.flows);
+  if (opened.verdict == Verdict::kFlows) learn(opened.body);
+  if (opened.verdict == Verdict::kAnswers) hear_answers(opened.body);
   learn(bytes);
+  hear_answers(bytes);
 }
 
 }  // namespace sluice::testing

@@ -17,77 +17,10 @@
 
 #include "dataplane/base/setup_error.h"
 #include "dataplane/flow/local_ports.h"
-#include "tests/dataplane/support/worker_bench.h"
+#include "tests/dataplane/support/exchange_node.h"
 
 namespace sluice::testing {
 namespace {
-
-const Endpoint kVip = endpoint("192.0.2.25", 25);
-const Endpoint kBackend = endpoint("10.0.1.10", 2525);
-const std::vector<uint8_t> kSecret(32, 7);
-
-Endpoint client(uint16_t port) {
-  return endpoint("198.51.100.7", port);
-}
-
-rte_ring* tell_ring() {
-  start_eal();
-  static int next = 0;
-  const std::string name = "exchange" + std::to_string(next++);
-  return rte_ring_create_elem(name.c_str(), sizeof(FlowIndex), kTellRingEntries, SOCKET_ID_ANY,
-                              RING_F_SP_ENQ | RING_F_SC_DEQ);
-}
-
-/// A port of the loopback interface that nobody has.
-Endpoint free_endpoint() {
-  const Descriptor probe(socket(AF_INET, SOCK_DGRAM, 0));
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t bytes = sizeof at;
-  EXPECT_EQ(bind(probe.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
-  getsockname(probe.get(), reinterpret_cast<sockaddr*>(&at), &bytes);
-  return {endpoint("127.0.0.1", 0).address, Be16{at.sin_port}};
-}
-
-/// A node: a worker, its ring, and what the other has told.
-struct Node {
-  static constexpr uint64_t kFlows = 64;
-
-  Node(const Endpoint& here, const Endpoint& there, const std::vector<uint8_t>& secret = kSecret,
-       std::byte* flow_memory = nullptr)
-      : bench({.flow_memory = flow_memory, .tells = tells}) {
-    std::memset(memory.get(), 0, ToldTable::bytes_for({kFlows}));
-    bench.put_backend(0, kBackend);
-    bench.put_service(0, kVip, {0});
-    bench.turn();
-    exchange = std::make_unique<Exchange>(
-        ExchangeOptions{.node = "edge", .listen = here, .to = {there}, .secret = secret},
-        std::vector{TellingWorker{FlowNames(bench.flow_memory(), 4096), tells}}, table, *status);
-  }
-
-  std::unique_ptr<std::byte, decltype(&free)> memory{
-      static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for({kFlows}))), &free};
-  ToldTable table{memory.get(), {kFlows}, 1};
-  std::unique_ptr<channel::PeersStatus> status = std::make_unique<channel::PeersStatus>();
-  rte_ring* tells = tell_ring();
-  WorkerBench bench;
-  std::unique_ptr<Exchange> exchange;
-};
-
-struct Pair {
-  Endpoint here = free_endpoint();
-  Endpoint there = free_endpoint();
-};
-
-/// Turns both until the condition holds.
-void turn_until(Node& a, Node& b, const std::function<bool()>& condition) {
-  for (int i = 0; i < 10'000 && !condition(); i++) {
-    a.exchange->turn(1);
-    b.exchange->turn(1);
-  }
-  EXPECT_TRUE(condition());
-}
 
 TEST(Exchange, TellsOfFlowsAndTheirEnds) {
   const Pair at;
@@ -179,8 +112,8 @@ struct AtOneOfTwo {
     node.bench.client_to_backend(Frame().from(client(1)).to(kFullnatVip).seq(2).ack(6));
     const uint32_t of_port = local_port_owner(local.port, 2);
     worker = astray ? 1 - of_port : of_port;
-    const TellingWorker with_flow{FlowNames(node.bench.flow_memory(), 4096), node.tells};
-    const TellingWorker without{FlowNames(reinterpret_cast<const std::byte*>(nothing.data()), 0), tell_ring()};
+    const TellingWorker with_flow = node.worker();
+    const TellingWorker without = Rings().with(FlowNames(reinterpret_cast<const std::byte*>(nothing.data()), 0));
     exchange.emplace(ExchangeOptions{.node = "edge", .listen = free_endpoint(), .to = {at.there}, .secret = kSecret},
                      worker == 0 ? std::vector{with_flow, without} : std::vector{without, with_flow}, node.table,
                      *node.status);

@@ -65,8 +65,8 @@ TEST(PeerLink, TwoNodesMeetAndTellEachOther) {
     const auto told = b.open(a.flows());
     ASSERT_EQ(told.verdict, Verdict::kFlows);
     ASSERT_FALSE(told.begins);
-    ASSERT_EQ(told.flows.size(), 1u);
-    ASSERT_EQ(told.flows[0], 42);
+    ASSERT_EQ(told.body.size(), 1u);
+    ASSERT_EQ(told.body[0], 42);
     ASSERT_EQ(a.open(b.flows()).verdict, Verdict::kFlows);
   }
 }

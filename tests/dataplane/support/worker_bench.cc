@@ -83,6 +83,8 @@ WorkerBench::WorkerBench(const BenchOptions& options)
 void WorkerBench::set_up(OfWorker& of, uint32_t index, const BenchOptions& options) {
   of.setup.tells = options.tells;
   of.setup.told = options.told;
+  of.setup.answers_out = options.answers_out;
+  of.setup.answers_in = options.answers_in;
   const size_t bytes = channel::align_up(flow_memory_bytes(options.flow_capacity), 4096);
   if (options.flow_memory == nullptr) {
     of.flow_memory.reset(static_cast<std::byte*>(aligned_alloc(4096, bytes)));

@@ -34,6 +34,8 @@ struct BenchOptions {
   Spread spread = Spread::kAlone;
   rte_ring* tells = nullptr;         // of flows that have changed
   const ToldTable* told = nullptr;   // what other nodes have told
+  rte_ring* answers_out = nullptr;   // of PassedAnswer, for them and from them
+  rte_ring* answers_in = nullptr;
   uint32_t receive_descriptors = 0;  // of both ports, as the worker is told; 0 = not
 };
 

@@ -54,8 +54,19 @@ void expect_same(const Packet& quick, const Packet& general) {
   EXPECT_EQ(quick.tcp_header_bytes, general.tcp_header_bytes);
 }
 
-/// `parse`: the fast path's parser of one family, whose headers end at `l4_offset`.
-void expect_parsed_alike(bool v6, const Frame& like, bool (*parse)(const rte_mbuf&, const FastFrames&, Packet&)) {
+/// The fast path's parser of one family, of frames with a tag or without.
+template <uint32_t kL3, bool kV6>
+bool parse(const rte_mbuf& mbuf, Packet& packet) {
+  const FastFrames<kL3> frames(mac_word());
+  return kV6 ? parse_fast_v6(mbuf, frames, packet) : parse_fast(mbuf, frames, packet);
+}
+template <uint32_t kL3, bool kV6>
+Endpoint end_of(const rte_mbuf& mbuf, bool source) {
+  return kV6 ? end_of_fast_v6<kL3>(mbuf, source) : end_of_fast<kL3>(mbuf, source);
+}
+
+template <uint32_t kL3, bool kV6>
+void expect_parsed_alike(const Frame& like) {
   const unsigned seed = ::testing::UnitTest::GetInstance()->random_seed() + 1U;
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
@@ -66,8 +77,7 @@ void expect_parsed_alike(bool v6, const Frame& like, bool (*parse)(const rte_mbu
                          .tcp_options({8, 10, 1, 2, 3, 4, 5, 6, 7, 8})
                          .payload("EHLO client.example\r\n")
                          .bytes();
-  const FastFrames usual(mac_word());
-  const uint32_t l4_offset = v6 ? 54 : 34;
+  const uint32_t l4_offset = kL3 + (kV6 ? 40 : 20);
   Received received;
   uint32_t taken = 0, left = 0;
   for (int round = 0; round < 400'000; round++) {
@@ -76,29 +86,32 @@ void expect_parsed_alike(bool v6, const Frame& like, bool (*parse)(const rte_mbu
     for (uint32_t n = random() % 4; n > 0; n--) frame[random() % (l4_offset + 20)] = static_cast<uint8_t>(random());
     if (random() % 8 == 0) frame.resize(random() % frame.size());
     if (random() % 8 == 0) frame.resize(60 + random() % 60);  // with padding, or not all of it
+    if (kL3 == kBehindTag && frame.size() > 15) frame[14] = static_cast<uint8_t>(random());  // priority, and some VLAN
     // An IPv4-mapped address.
-    if (v6 && random() % 16 == 0) {
-      const auto address = frame.begin() + (random() % 2 == 0 ? 22 : 38);
-      if (frame.size() > 54) std::copy_n(kClient.address.bytes.begin(), random() % 17, address);
+    if (kV6 && random() % 16 == 0) {
+      const auto address = frame.begin() + kL3 + (random() % 2 == 0 ? 8 : 24);
+      if (frame.size() > l4_offset) std::copy_n(kClient.address.bytes.begin(), random() % 17, address);
     }
     received.set(frame);
-    received.mbuf.ol_flags = random() % 16 == 0 ? RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED : 0;
+    received.mbuf.ol_flags = random() % 16 == 0 ? RTE_MBUF_F_RX_VLAN_STRIPPED : 0;
+    if (random() % 16 == 0) received.mbuf.ol_flags |= RTE_MBUF_F_RX_VLAN;
     Packet quick{}, general{};
-    const bool takes_fast_path = parse(received.mbuf, usual, quick);
+    const bool takes_fast_path = parse<kL3, kV6>(received.mbuf, quick);
     const ParseVerdict verdict = parse_any(received.mbuf, kMac, general);
     (takes_fast_path ? taken : left)++;
     if (takes_fast_path) {
       ASSERT_EQ(verdict, ParseVerdict::kTcp);
       expect_same(quick, general);
-      EXPECT_EQ(quick.plain, (quick.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) == 0);
-      const auto end = v6 ? end_of_fast_v6 : end_of_fast;
-      EXPECT_EQ(end(received.mbuf, true), general.source);
-      EXPECT_EQ(end(received.mbuf, false), general.destination);
+      const Plain plain = kL3 == kBehindTag ? Plain::kTagged : Plain::kUntagged;
+      EXPECT_EQ(quick.plain, (quick.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) == 0 ? plain : Plain::kNo);
+      EXPECT_EQ((end_of<kL3, kV6>(received.mbuf, true)), general.source);
+      EXPECT_EQ((end_of<kL3, kV6>(received.mbuf, false)), general.destination);
     } else {
-      const bool should_be = verdict == ParseVerdict::kTcp && general.l4_offset == l4_offset && general.vlan == 0 &&
-                             general.v6 == v6 && received.mbuf.ol_flags == 0;
+      const bool should_be = verdict == ParseVerdict::kTcp && general.l3_offset == kL3 &&
+                             general.l4_offset == l4_offset && general.v6 == kV6 &&
+                             (received.mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0;
       EXPECT_FALSE(should_be) << "left to the general parser";
-      EXPECT_FALSE(general.plain);
+      EXPECT_EQ(general.plain, Plain::kNo);
     }
     if (::testing::Test::HasFailure()) return;
   }
@@ -107,16 +120,16 @@ void expect_parsed_alike(bool v6, const Frame& like, bool (*parse)(const rte_mbu
 }
 
 TEST(Usual, ParsesWhatTheGeneralParserTakesOfIpv4AndNothingElse) {
-  expect_parsed_alike(
-      false, Frame().from(kClient).to(kVip),
-      [](const rte_mbuf& mbuf, const FastFrames& frames, Packet& packet) { return parse_fast(mbuf, frames, packet); });
+  expect_parsed_alike<kEthernetBytes, false>(Frame().from(kClient).to(kVip));
 }
 
 TEST(Usual, ParsesWhatTheGeneralParserTakesOfIpv6AndNothingElse) {
-  expect_parsed_alike(true, Frame().from(kClient6).to(kVip6),
-                      [](const rte_mbuf& mbuf, const FastFrames& frames, Packet& packet) {
-                        return parse_fast_v6(mbuf, frames, packet);
-                      });
+  expect_parsed_alike<kEthernetBytes, true>(Frame().from(kClient6).to(kVip6));
+}
+
+TEST(Usual, ParsesWhatTheGeneralParserTakesBehindATagAndNothingElse) {
+  expect_parsed_alike<kBehindTag, false>(Frame().from(kClient).to(kVip).vlan(7));
+  expect_parsed_alike<kBehindTag, true>(Frame().from(kClient6).to(kVip6).vlan(7));
 }
 
 TEST(Usual, UpdatesBothChecksumsAsEachWouldBeByItself) {

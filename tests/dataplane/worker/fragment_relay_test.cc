@@ -26,7 +26,7 @@ class FragmentRelayTest : public FlowPartsTest {
     EXPECT_EQ(came.verdict, ParseVerdict::kFirstFragment);
     const bool is_client = port == kFront;
     const FlowPlace place =
-        is_client ? flows_.place(flows_.hash(came.packet.source)) : finder_.place_of_reply(came.packet);
+        is_client ? flows_.place(flows_.hash(came.packet.source)) : finder_.place_of_reply_to(came.packet.destination);
     const bool out = fragments_.take_first(port, came.mbuf, came.packet, place, is_client, 0);
     if (out) rte_pktmbuf_free(came.mbuf);
     return out;

@@ -128,6 +128,30 @@ Bytes mapped(bool source, bool destination) {
   return frame;
 }
 
+TEST(Tags, MoreThanOneAreDroppedByName) {
+  Nat bench;
+  ASSERT_TRUE(bench.establish(kClient, kVip));
+  const auto tagged = [&](uint16_t outer_type, bool inner_tag) {
+    Frame frame = Frame().from(kClient).to(kVip).to_mac(WorkerBench::front_mac()).seq(1001).ack(5001);
+    if (inner_tag) frame.vlan(7);
+    Bytes bytes = frame.bytes();
+    const Bytes tag{static_cast<uint8_t>(outer_type >> 8), static_cast<uint8_t>(outer_type), 0, 9};
+    bytes.insert(bytes.begin() + 12, tag.begin(), tag.end());
+    return bytes;
+  };
+  bench.front().arrive(tagged(kEtherTypeVlan, true));
+  bench.front().arrive(tagged(kEtherTypeServiceVlan, true));
+  bench.front().arrive(tagged(kEtherTypeServiceVlan, false));
+  bench.turn();
+  EXPECT_TRUE(bench.back().take().empty());
+  EXPECT_TRUE(bench.punted().empty());
+  EXPECT_EQ(bench.counter(Counter::kDropDoubleTag), 3U);
+  bench.front().arrive(tagged(kEtherTypeVlan, false));
+  bench.turn();
+  EXPECT_EQ(bench.back().take().size(), 1U);
+  bench.expect_counter_law();
+}
+
 TEST(MappedAddresses, OnTheWireAreDroppedByName) {
   Nat bench;
   ASSERT_TRUE(bench.establish(kClient, kVip));

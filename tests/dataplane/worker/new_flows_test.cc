@@ -59,13 +59,14 @@ class NewFlowsTest : public FlowPartsTest {
   Ownership ownership_{setup_, flows_, state_};
   ToldFlows told_{context_, finder_, ownership_, *lifecycle_, placement_};
   HeldReplies held_{context_};
+  AnswerPassing passing_{context_};
   std::unique_ptr<SynProxy> syn_proxy_ = std::make_unique<SynProxy>(context_, *answered_syns_);
   FlowMaker maker_{context_, room_, fullnat_ports_, finder_};
   ProvenClients proven_{context_,
                         {maker_, *lifecycle_, placement_, *proxy_, resets_, *responder_, records_, *syn_proxy_}};
   std::unique_ptr<NewFlows> new_flows_ = std::make_unique<NewFlows>(
       context_, NewFlowParts{finder_, *lifecycle_, room_, placement_, maker_, *proxy_, stateless_, resets_, *responder_,
-                             punt_, records_, told_, handover_, held_, limits_, *syn_proxy_, proven_});
+                             punt_, records_, told_, handover_, held_, passing_, limits_, *syn_proxy_, proven_});
 };
 
 TEST_F(NewFlowsTest, ASynBeginsAFlowAsThePlacementSays) {

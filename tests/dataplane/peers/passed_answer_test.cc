@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A SYN that one node answers, in a server's place, and the server's answer at another: how it is written, and two
+// nodes with their exchange between them.
+#include "dataplane/peers/passed_answer.h"
+
+#include "tests/dataplane/support/exchange_node.h"
+
+namespace sluice::testing {
+namespace {
+
+using channel::Counter;
+
+constexpr uint8_t kSyn = kTcpSyn, kAck = kTcpAck, kRst = kTcpRst;
+constexpr uint32_t kIsn = 1000, kServerIsn = 5000;
+const Endpoint kSecond = endpoint("10.0.1.11", 2525);
+const Endpoint kNear = endpoint("198.51.100.9", 1);
+const Bytes kServerOptions{2, 4, 5, 0xb4, 1, 3, 3, 9};
+
+PassedAnswer an_answer(bool v6, uint8_t options_bytes) {
+  PassedAnswer out{.backend = v6 ? endpoint("fd00:1::10", 2525) : kBackend,
+                   .client = v6 ? endpoint("2001:db8:1::7", 4) : client(4),
+                   .sequence = 0xfffffff0,
+                   .ack = 7,
+                   .window = Be16::of(64240),
+                   .flags = kSyn | kAck,
+                   .options_bytes = options_bytes,
+                   .options = {}};
+  for (uint8_t i = 0; i < options_bytes; i++) out.options[i] = i;
+  return out;
+}
+
+TEST(PassedAnswer, IsReadAsItWasWritten) {
+  for (const bool v6 : {false, true}) {
+    std::array<uint8_t, 3 * kMostAnswerBytes> bytes;
+    size_t used = 0;
+    for (const uint8_t options_bytes : {0, 20, 40}) {
+      ASSERT_TRUE(append_answer(bytes, used, an_answer(v6, options_bytes)));
+    }
+    std::span<const uint8_t> rest(bytes.data(), used);
+    for (const uint8_t options_bytes : {0, 20, 40}) {
+      const auto read = take_answer(rest);
+      ASSERT_TRUE(read);
+      const PassedAnswer written = an_answer(v6, options_bytes);
+      EXPECT_EQ(std::memcmp(&*read, &written, sizeof written), 0);
+    }
+    EXPECT_TRUE(rest.empty());
+  }
+}
+
+TEST(PassedAnswer, ThatFindsNoRoomWritesNothing) {
+  std::array<uint8_t, 2 * kMostAnswerBytes> bytes{};
+  size_t used = bytes.size() - 20;
+  EXPECT_FALSE(append_answer(bytes, used, an_answer(false, 0)));
+  EXPECT_EQ(used, bytes.size() - 20);
+}
+
+TEST(PassedAnswer, ThatIsCutOffOrUnknownIsRefused) {
+  std::array<uint8_t, kMostAnswerBytes> bytes;
+  size_t used = 0;
+  ASSERT_TRUE(append_answer(bytes, used, an_answer(false, 8)));
+  for (size_t n = 0; n < used; n++) {
+    std::span<const uint8_t> cut(bytes.data(), n);
+    EXPECT_FALSE(take_answer(cut)) << n;
+  }
+  const size_t options_at = used - 8 - 1;
+  for (const uint8_t options_bytes : {7, 44, 255}) {
+    auto bad = bytes;
+    bad[options_at] = options_bytes;
+    std::span<const uint8_t> rest(bad.data(), used);
+    EXPECT_FALSE(take_answer(rest)) << int{options_bytes};
+  }
+  bytes[0] = 2;
+  std::span<const uint8_t> rest(bytes.data(), used);
+  EXPECT_FALSE(take_answer(rest));
+}
+
+void configure(WorkerBench& bench) {
+  bench.put_sole_backend(0, kBackend, 0);
+  bench.put_sole_backend(1, kSecond, 0);
+  channel::PutService service{};
+  service.syn_proxy = channel::SynProxy::kAlways;
+  bench.put_service(0, kVip, {0}, service);
+}
+
+/// Two nodes: `asks` has the clients' packets, `hears` the servers'.
+class AnswersElsewhere : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    turn_until(asks_, hears_,
+               [&] { return asks_.status->peer[0].datagrams > 1 && hears_.status->peer[0].datagrams > 1; });
+    // By whom it knows the way to clients.
+    hears_.bench.client_sends(Frame().from(kNear).to(kVip).syn().seq(1));
+    hears_.bench.turn();
+    const auto promised = hears_.bench.to_clients();
+    ASSERT_EQ(promised.size(), 1U);
+    hears_.bench.client_sends(Frame().from(kNear).to(kVip).seq(2).ack(promised[0].seq + 1));
+    hears_.bench.turn();
+    ASSERT_EQ(hears_.bench.back().take().size(), 1U);
+  }
+  void TearDown() override {
+    asks_.bench.expect_counter_law();
+    hears_.bench.expect_counter_law();
+  }
+
+  Frame from_client() const { return Frame().from(client(7)).to(kVip); }
+  Frame from_server() const { return Frame().from(kBackend).to(client(7)); }
+  Frame answer() const { return from_server().syn().seq(kServerIsn).ack(kIsn + 1).tcp_options(kServerOptions); }
+
+  /// Up to where the server has been asked, and the other node knows.
+  void ask() {
+    asks_.bench.client_sends(from_client().syn().seq(kIsn).tcp_options({2, 4, 5, 0xb4, 1, 3, 3, 7}));
+    asks_.bench.turn();
+    const auto promised = asks_.bench.to_clients();
+    ASSERT_EQ(promised.size(), 1U);
+    promised_ = promised[0].seq;
+    asks_.bench.client_sends(from_client().seq(kIsn + 1).ack(promised_ + 1));
+    asks_.bench.turn();
+    const auto syn = asks_.bench.to_backends();
+    ASSERT_EQ(syn.size(), 1U);
+    ASSERT_EQ(syn[0].flags, kSyn);
+    turn_until(asks_, hears_, [&] {
+      const auto told = hears_.table.from_client(client(7), kVip);
+      return told && told->is_asked();
+    });
+  }
+  void server_says(const Frame& frame) {
+    hears_.bench.backend_sends(frame);
+    hears_.bench.turn();
+  }
+  /// Lets what is passed on arrive. Returns what the asking node sends then.
+  struct Came {
+    std::vector<ReadFrame> to_clients, to_backends;
+  };
+  Came after_exchange() {
+    for (int i = 0; i < 20; i++) {
+      hears_.exchange->turn(1);
+      asks_.exchange->turn(1);
+    }
+    asks_.bench.turn();
+    return {asks_.bench.to_clients(), asks_.bench.to_backends()};
+  }
+  void expect_opened(const Came& came) const {
+    ASSERT_EQ(came.to_backends.size(), 1U);
+    EXPECT_EQ(came.to_backends[0].flags, kAck);
+    EXPECT_EQ(came.to_backends[0].seq, kIsn + 1);
+    EXPECT_EQ(came.to_backends[0].ack, kServerIsn + 1);
+    ASSERT_EQ(came.to_clients.size(), 1U);
+    EXPECT_EQ(came.to_clients[0].seq, promised_ + 1);
+    EXPECT_EQ(came.to_clients[0].ack, kIsn + 1);
+    EXPECT_GT(came.to_clients[0].window, 0);
+  }
+  void expect_nothing_at_hearing_node() {
+    EXPECT_TRUE(hears_.bench.to_clients().empty());
+    EXPECT_TRUE(hears_.bench.to_backends().empty());
+    EXPECT_TRUE(hears_.bench.punted().empty());
+  }
+
+  const Pair at_;
+  Node asks_{at_.here, at_.there, kSecret, nullptr, configure};
+  Node hears_{at_.there, at_.here, kSecret, nullptr, configure};
+  uint32_t promised_ = 0;
+};
+
+TEST_F(AnswersElsewhere, GoToTheNodeThatHasAskedAndEachHasOneHalfThen) {
+  ask();
+  server_says(answer());
+  expect_nothing_at_hearing_node();
+  EXPECT_EQ(hears_.bench.counter(Counter::kRepliesPassed), 1U);
+  expect_opened(after_exchange());
+  EXPECT_EQ(asks_.bench.counter(Counter::kRepliesTaken), 1U);
+  turn_until(asks_, hears_, [&] { return hears_.table.from_client(client(7), kVip)->stage == FlowStage::kOpen; });
+
+  server_says(from_server().seq(kServerIsn + 1).ack(kIsn + 1).psh().payload("220 mx\r\n"));
+  const auto greeting = hears_.bench.to_clients();
+  ASSERT_EQ(greeting.size(), 1U);
+  EXPECT_EQ(greeting[0].seq, promised_ + 1) << "in the numbers that the client was promised, at another node";
+  EXPECT_EQ(greeting[0].source, kVip);
+
+  asks_.bench.client_sends(from_client().seq(kIsn + 1).ack(promised_ + 9).psh().payload("EHLO c\r\n"));
+  asks_.bench.turn();
+  const auto ehlo = asks_.bench.to_backends();
+  ASSERT_EQ(ehlo.size(), 1U);
+  EXPECT_EQ(ehlo[0].ack, kServerIsn + 9);
+  EXPECT_EQ(asks_.bench.counter(Counter::kSegmentsNotBelieved), 0U)
+      << "what the client acknowledges was said elsewhere";
+}
+
+TEST_F(AnswersElsewhere, WhatIsSaidSoonerThanTheWordOfTheOpenSessionWaitsForIt) {
+  ask();
+  server_says(answer());
+  hears_.bench.backend_sends(from_server().seq(kServerIsn + 1).ack(kIsn + 1).psh().payload("220 mx\r\n"));
+  hears_.bench.turn();
+  expect_nothing_at_hearing_node();
+  expect_opened(after_exchange());
+  turn_until(asks_, hears_, [&] { return hears_.table.from_client(client(7), kVip)->stage == FlowStage::kOpen; });
+  hears_.bench.turn(HeldReplies::kHoldMs);
+  const auto greeting = hears_.bench.to_clients();
+  ASSERT_EQ(greeting.size(), 1U);
+  EXPECT_EQ(greeting[0].seq, promised_ + 1);
+}
+
+TEST_F(AnswersElsewhere, AreSentAgainByTheServerWhereOneWasLost) {
+  ask();
+  server_says(answer());
+  hears_.bench.turn();
+  PassedAnswer lost;
+  ASSERT_EQ(rte_ring_dequeue_elem(hears_.rings.answers_out, &lost, sizeof lost), 0);
+  EXPECT_TRUE(after_exchange().to_clients.empty());
+  server_says(answer());
+  expect_opened(after_exchange());
+}
+
+TEST_F(AnswersElsewhere, ARefusalGoesThereToo) {
+  ask();
+  server_says(from_server().rst().seq(0).ack(kIsn + 1));
+  const Came came = after_exchange();
+  EXPECT_EQ(asks_.bench.counter(Counter::kRepliesTaken), 1U);
+  EXPECT_EQ(asks_.bench.counter(Counter::kSynProxyMoved) + asks_.bench.counter(Counter::kSynProxyFailed), 1U);
+}
+
+TEST_F(AnswersElsewhere, WhatNobodyWaitsForIsTakenByNobody) {
+  ask();
+  PassedAnswer cases[4];
+  for (PassedAnswer& each : cases) {
+    each = {.backend = kBackend,
+            .client = client(7),
+            .sequence = kServerIsn,
+            .ack = kIsn + 1,
+            .window = Be16::of(64240),
+            .flags = kSyn | kAck,
+            .options_bytes = 0,
+            .options = {}};
+  }
+  cases[0].ack = kIsn + 2;
+  cases[1].client = client(8);
+  cases[2].backend = kSecond;
+  cases[3].backend.port = Be16::of(25);
+  for (PassedAnswer& each : cases) rte_ring_sp_enqueue_elem(hears_.rings.answers_out, &each, sizeof each);
+  const Came came = after_exchange();
+  EXPECT_TRUE(came.to_clients.empty() && came.to_backends.empty());
+  EXPECT_EQ(asks_.bench.counter(Counter::kRepliesTaken), 0U);
+  server_says(answer());
+  expect_opened(after_exchange());
+  // Once it is open, nobody waits any more.
+  PassedAnswer late = cases[0];
+  late.ack = kIsn + 1;
+  late.flags = kRst | kAck;
+  late.sequence = 0;
+  rte_ring_sp_enqueue_elem(hears_.rings.answers_out, &late, sizeof late);
+  after_exchange();
+  EXPECT_EQ(asks_.bench.counter(Counter::kRepliesTaken), 1U);
+  EXPECT_EQ(asks_.bench.counter(Counter::kFlowsReset), 0U);
+}
+
+}  // namespace
+}  // namespace sluice::testing
