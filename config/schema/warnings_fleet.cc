@@ -58,25 +58,9 @@ void warn_of_etcd(const Config& config, Findings& findings) {
   }
 }
 
-/// Of a SYN that this node answers no other knows the numbers, until its mail server has answered here.
-void warn_of_answered_syns(const Config& config, Findings& findings) {
-  if (!config.fleet.peers.listen) return;
-  for (size_t i = 0; i < config.services.size(); i++) {
-    const Service& service = config.services[i];
-    if (service.forwarding != Forwarding::kNat || service.syn_proxy == SynProxy::kOff) continue;
-    findings.warn(
-        fmt::format("services[{}].syn_proxy", i),
-        fmt::format("\"{}\" with nat and fleet.peers: a session whose SYN this node answers is lost if its mail "
-                    "server's answer comes back by another node; usual: \"off\", unless the servers' way back "
-                    "leads by the node that has the client's packets",
-                    name_of(service.syn_proxy)));
-  }
-}
-
 void warn_of_fleet(const Config& config, Findings& findings) {
   warn_of_zones(config, findings);
   warn_of_etcd(config, findings);
-  warn_of_answered_syns(config, findings);
   const bool shares_vips = config.announce.mode == AnnounceMode::kRoutes || !config.fleet.node.empty();
   if (!shares_vips || config.fleet.peers.listen) return;
   for (size_t i = 0; i < config.pools.size(); i++) {

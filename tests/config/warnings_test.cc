@@ -293,15 +293,7 @@ TEST(Warnings, NameWhatNodesDisagreeOnWithoutPeers) {
   EXPECT_EQ(warnings_of(with("", "", "")), none);
   EXPECT_EQ(warnings_of(with("slow_start = 60;", "scheduler = \"wrr\";", "")), none);
   EXPECT_EQ(warnings_of(with(quiet, "", announce)), none);
-  const std::string off = "syn_proxy = \"off\";";
-  EXPECT_EQ(warnings_of(with("slow_start = 60;", "scheduler = \"wrr\"; " + off, announce + peers)), none);
-  for (const std::string mode : {"auto", "always"}) {
-    const auto warned = warnings_of(with("", "syn_proxy = \"" + mode + "\";", announce + peers));
-    ASSERT_EQ(warned.size(), 1U) << mode;
-    EXPECT_TRUE(warned[0].starts_with("11: services[0].syn_proxy: \"" + mode + "\" with nat and fleet.peers"))
-        << warned[0];
-  }
-  EXPECT_EQ(warnings_of(with("", "forwarding = \"fullnat\";", announce + peers)), none);
+  EXPECT_EQ(warnings_of(with("slow_start = 60;", "scheduler = \"wrr\";", announce + peers)), none);
   const std::string lost =
       "of this node alone: nodes that serve the same VIPs come to different weights, and a session "
       "that a router moves is lost; usual: fleet.peers, by which nodes tell each other of sessions";

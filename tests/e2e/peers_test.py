@@ -72,10 +72,11 @@ def ended_sessions(node, target):
     return shown if len(shown) >= SESSIONS else None
 
 
-@pytest.mark.parametrize("survivor, target", [(0, VIP), (1, VIP), (0, VIP6)], ids=["first", "second", "IPv6"])
-def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor, target):
+@pytest.mark.parametrize("survivor, target, also", [(0, VIP, ()), (1, VIP, ()), (0, VIP6, ()), (1, VIP, (COOKIES,))],
+                         ids=["first", "second", "IPv6", "syn-cookies"])
+def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor, target, also):
     lab.start_backends()
-    fleet.start(True, LEAST_CONN, LEAST_CONN6)
+    fleet.start(True, LEAST_CONN, LEAST_CONN6, *also)
     mailer = in_mid_message(lab, fleet, target)
     fleet.kill(1 - survivor)
     require_all_delivered(lab, mailer)
@@ -89,10 +90,10 @@ def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor, target
     assert {record["placed_by"] for record in records} == {"load", "peer"}, "the others began here"
 
 
-@pytest.mark.parametrize("target", [VIP, VIP6])
-def test_servers_answer_by_either_node_and_no_handshake_waits_for_a_retransmission(lab, fleet, target):
+@pytest.mark.parametrize("target, also", [(VIP, ()), (VIP6, ()), (VIP, (COOKIES,))], ids=["IPv4", "IPv6", "syn-cookies"])
+def test_servers_answer_by_either_node_and_no_handshake_waits_for_a_retransmission(lab, fleet, target, also):
     lab.start_greeters()
-    fleet.start(True, LEAST_CONN, LEAST_CONN6)
+    fleet.start(True, LEAST_CONN, LEAST_CONN6, *also)
     mail(lab, fleet, target, sessions=40, messages=0, attempts=5).wait()
     for node in fleet.nodes:
         assert node.counters()["flows_created"] > 0, "it has clients, and so knows the way to them"
@@ -106,6 +107,8 @@ def test_servers_answer_by_either_node_and_no_handshake_waits_for_a_retransmissi
     assert late <= len(times) // 10, "as many as half wait where a node does not know what to do with the other's answer"
     resumed = sum(node.counters()["flows_resumed"] - was["flows_resumed"] for node, was in zip(fleet.nodes, before))
     assert resumed > 100, resumed
+    passed, taken = (sum(node.counters()[name] for node in fleet.nodes) for name in ("replies_passed", "replies_taken"))
+    assert passed >= taken and (taken > 100 if also else passed == 0), (passed, taken)
     for node in fleet.nodes:
         node.require_counter_law()
 

@@ -24,6 +24,9 @@ def test_every_question_is_measured_and_has_its_picture(tmp_path):
         (run,) = found["established"][family]
         assert [row["flows"] for row in run] == [1000, 4000]
         assert all(row["worker_ns"] > row["floor_ns"] > 0 for row in run), family
+        (kinds,) = found["sessions"][family]
+        assert {row["kind"] for row in kinds} == {"vlan", "proxy", "syn-cookie", "fullnat", "dsr", "ipip", "gue"}
+        assert all(row["ns"]["median"] > 0 and row["times"]["median"] > 0 for row in kinds), family
     assert all(runs[0]["worker_ns"] > 0 for runs in found["mixes"].values()) and len(found["mixes"]) == 5
     page = (tmp_path / "README.md").read_text()
     pictures = PICTURE.findall(page)
