@@ -19,7 +19,7 @@ def mac_of(namespace, device):
 
 def throw(lab, namespace, side, kinds):
     receiver = mac_of(lab.network.balancer, f"lb-{side}")
-    return Service(f"junk at the {side}", [sys.executable, "-m", "lab.junk", "eth0", receiver, str(SECONDS), *kinds],
+    return Service(f"junk at the {side}", [sys.executable, "-m", "lab.junk", "eth0", receiver, str(SECONDS), "0", *kinds],
                    lab.directory / f"junk-{side}.log", namespace, {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"})
 
 

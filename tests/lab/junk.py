@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends sound frames that nobody wants out of a device, as fast as it can: many kinds in turn, from forged sources.
+"""Sends sound frames that nobody wants out of a device: many kinds in turn, from forged sources.
 
-    python3 -m lab.junk DEVICE MAC SECONDS KIND...
+    python3 -m lab.junk DEVICE MAC SECONDS PER_SECOND KIND...
 
-MAC is the receiver's. Prints how many frames were sent, and how many a second.
+MAC is the receiver's. PER_SECOND 0: as fast as it can. Prints how many frames were sent, and how many a second.
 """
 import ipaddress
 import itertools
@@ -108,8 +108,11 @@ KINDS = {
     "behind": (lambda mac: plain(UDP, BALANCER_BACK[0], 4444), False),
 }
 
+# Junk only where there are so many of them that nobody finishes.
+FLOODS = {"syn": (lambda mac: plain(TCP, VIP4, 25, SYN), False)}
 
-def main(device, mac, seconds, *kinds):
+
+def main(device, mac, seconds, per_second, *kinds):
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     raw.bind((device, 0))
     raw.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
@@ -117,14 +120,16 @@ def main(device, mac, seconds, *kinds):
     receiver = bytes.fromhex(mac.replace(":", ""))
     frames = []
     for kind in kinds:
-        make, to_all = KINDS[kind]
+        make, to_all = (KINDS | FLOODS)[kind]
         frames.append([(BROADCAST if to_all else receiver) + own + make(own) for _ in range(EACH)])
     in_turn = list(itertools.chain.from_iterable(zip(*frames)))
     sent, begun = 0, time.monotonic()
-    end = begun + float(seconds)
+    end, apart = begun + float(seconds), 1 / float(per_second) if float(per_second) else 0
     send = raw.send
     while time.monotonic() < end:
         for frame in in_turn:
+            if apart:
+                time.sleep(max(0, begun + sent * apart - time.monotonic()))
             try:
                 send(frame)
                 sent += 1

@@ -20,14 +20,16 @@ import time
 
 from .glitches import ANSWERS, DAY_S, LIAR_PORT, World
 from .mailer import TESTS
-from .network import VIP4
+from .network import BACK4, BACK6, BALANCER_BACK, VIP4, ip
 from .other_node import OtherNode
 from .pager import ALERTMANAGER, Pager
 from .prometheus import Prometheus, fetch, samples
 from .shell import Service, run, wait_until
 
 MAX_FLOWS = 1024
+NOBODY = (f"{BACK4}.250", f"{BACK6}:250")  # of the back network
 CHECKED_PORTS = (25, 465, 587)
+SYNS_PER_SECOND = 2000  # enough to fill the places for handshakes, and few enough for a worker that has half a processor
 ANNOUNCE = 'announce: { mode = "routes"; hold_down = 1.0; last_node = "withdraw"; };\n'
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
 # What an outage that should wake nobody is given to do so: longer than any page that is not about averages waits for.
@@ -218,6 +220,18 @@ class Outages:
             self.lab.network.address_twins("slf0", "slb0")
 
     @contextlib.contextmanager
+    def astray(self, servers):
+        """Their answers to clients go to a router that is not there. Those to the checks do not need one."""
+        def lead(v4, v6):
+            for index in servers:
+                ip(self.lab.network.backends[index], f"route replace default via {v4}", f"route replace default via {v6}")
+        lead(*NOBODY)
+        try:
+            yield
+        finally:
+            lead(*BALANCER_BACK)
+
+    @contextlib.contextmanager
     def checks_prohibited(self):
         """By a rule of the balancer's own machine."""
         def rules(word):
@@ -327,10 +341,10 @@ class Outages:
         wait_until(seen, 60, f"certificates that end in {days} days")
 
     @contextlib.contextmanager
-    def junk(self, kind):
-        """As many frames of a kind as one client can make."""
+    def junk(self, kind, per_second=0):
+        """So many frames of a kind a second; 0: as many as one client can make."""
         client, port = self.lab.network.clients[0], run("cat", "/sys/class/net/slf0/address", namespace=self.lab.network.balancer)
-        service = Service("junk", [sys.executable, "-m", "lab.junk", "eth0", port.strip(), "3600", kind],
+        service = Service("junk", [sys.executable, "-m", "lab.junk", "eth0", port.strip(), "3600", per_second, kind],
                           self.lab.directory / "junk.log", client, {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"})
         try:
             yield
@@ -358,6 +372,8 @@ OUTAGES = [
     Outage("the front cable is out", lambda o: o.unplugged("front"), ("SluicePortLinkDown",)),
     Outage("the twins' addresses are gone", lambda o: o.addresses_gone(), ("SluiceChecksDoNotRun", PANIC), within_s=150),
     Outage("a rule of the balancer's own prohibits the checks", lambda o: o.checks_prohibited(), ("SluiceChecksDoNotRun",), within_s=150),
+    Outage("all servers answer clients by a wrong gateway", lambda o: o.astray(ALL), ("SluiceServiceUnanswered",), within_s=300),
+    Outage("one of three answers clients by a wrong gateway", lambda o: o.astray((0,)), ("SluiceServiceUnanswered",), within_s=300),
     Outage("a firewall resets every probe", lambda o: o.world.probes_answered("reset"), (PANIC,)),
     Outage("the data plane is dead", lambda o: o.killed("dataplane"), ("SluiceControlDisconnected",)),
     Outage("the data plane hangs", lambda o: o.paused(), ("SluiceChangesNotApplied", "SluiceWorkerStuck", "SluiceControlDisconnected", PANIC),
@@ -367,6 +383,7 @@ OUTAGES = [
     Outage("a reload is refused", lambda o: o.broken_file(), ("SluiceConfigRefused",), within_s=120),
     Outage("the records' disk is full", lambda o: o.records_disk_full(), ("SluiceRecordsStop",), within_s=150),
     Outage("the flow table fills", lambda o: o.table_full(), ("SluiceFlowTableFills",), within_s=420),
+    Outage("certificates have expired", lambda o: o.certificates_end(-1), ("SluiceCertificateExpires",)),
     Outage("certificates end in a day", lambda o: o.certificates_end(1), ("SluiceCertificateExpires",)),
     Outage("somebody floods ARP", lambda o: o.junk("arp"), ("SluiceInfrastructureDropped",), within_s=180),
     # These wake nobody.
@@ -379,6 +396,7 @@ OUTAGES = [
     Outage("the data plane restarts", lambda o: o.once(lambda world: world.kill_dataplane())),
     Outage("the clock is set forward by a day and back",
            lambda o: o.once(lambda world: (world.clock.set(DAY_S), world.clock.set(0)))),
+    Outage("somebody floods SYNs", lambda o: o.junk("syn", SYNS_PER_SECOND), tickets=("SluiceSynFlood",)),
     Outage("somebody sends junk to a VIP", lambda o: o.junk("udp")),
     # On more than one node.
     Outage("all VIPs are withdrawn on all nodes",
