@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "dataplane/contract/session.h"
+
 namespace sluice::control {
 
 // No enterprise number is ours: this one is that of examples (RFC 5612).
@@ -29,12 +31,15 @@ struct IpfixFields {
   uint32_t greeting_ms;
   uint16_t client_port, vip_port, backend_port;
   uint16_t greeting, accepted, temporary, permanent, last_refusal;
+  uint16_t connect_ms, handshake_ms;
   uint8_t protocol, end_reason;
-  uint8_t failed, established;  // 1 = true, 2 = false (RFC 7011 section 6.1.5)
   uint8_t again_up, again_down, limit;
-  std::array<uint8_t, 1> padding;
+  std::array<uint8_t, channel::SessionNotes::kSteps> refused;
+  // 1 = true, 2 = false (RFC 7011 section 6.1.5)
+  uint8_t failed, established, starttls_offered, starttls_asked, quit, authenticated, early_talker, put_off, lost_sight;
+  std::array<uint8_t, 7> padding;
   fbVarfield_t node, service, pool, backend, end, by, cause, furthest, last_refusal_step, last_refusal_enhanced;
-  fbVarfield_t server_name, tls_offered, ja4, blocked_prefix, blocked_by;
+  fbVarfield_t server_name, tls_offered, ja4, blocked_prefix, blocked_by, placed_by, tls;
 };
 
 struct IpfixField {
@@ -64,14 +69,30 @@ inline constexpr std::array kFields{std::to_array<IpfixField>({
     {"smtpMessagesTemporary", 2, 0},
     {"smtpMessagesPermanent", 2, 0},
     {"smtpLastRefusalCode", 2, 0},
+    {"sessionConnectMilliseconds", 2, 0},
+    {"sessionHandshakeMilliseconds", 2, 0},
     {"protocolIdentifier", 1, 0},
     {"flowEndReason", 1, 0},
-    {"sessionFailed", 1, 0},
-    {"sessionEstablished", 1, 0},
     {"sentAgainByClient", 1, 0},
     {"sentAgainByServer", 1, 0},
     {"sessionLimit", 1, 0},
-    {"paddingOctets", 1, kOnlyInternal},
+    {"smtpRefusedEhlo", 1, 0},
+    {"smtpRefusedStarttls", 1, 0},
+    {"smtpRefusedAuth", 1, 0},
+    {"smtpRefusedMail", 1, 0},
+    {"smtpRefusedRcpt", 1, 0},
+    {"smtpRefusedData", 1, 0},
+    {"smtpRefusedOther", 1, 0},
+    {"sessionFailed", 1, 0},
+    {"sessionEstablished", 1, 0},
+    {"smtpStarttlsOffered", 1, 0},
+    {"smtpStarttlsAsked", 1, 0},
+    {"smtpQuit", 1, 0},
+    {"smtpAuthenticated", 1, 0},
+    {"smtpEarlyTalker", 1, 0},
+    {"smtpPutOff", 1, 0},
+    {"smtpLostSight", 1, 0},
+    {"paddingOctets", 7, kOnlyInternal},
     {"nodeName", 0, 0},
     {"serviceName", 0, 0},
     {"poolName", 0, 0},
@@ -87,6 +108,8 @@ inline constexpr std::array kFields{std::to_array<IpfixField>({
     {"tlsClientJa4", 0, 0},
     {"sessionBlockedPrefix", 0, 0},
     {"sessionBlockedBy", 0, 0},
+    {"sessionPlacedBy", 0, 0},
+    {"tlsHandshake", 0, 0},
 })};
 
 /// How many bytes libfixbuf takes a record to have.
@@ -131,6 +154,24 @@ inline constexpr std::array kElements{std::to_array<IpfixElement>({
     {"sessionLimit", 24, 1, FB_UINT_8},
     {"sessionBlockedPrefix", 25, FB_IE_VARLEN, FB_STRING},
     {"sessionBlockedBy", 26, FB_IE_VARLEN, FB_STRING},
+    {"sessionPlacedBy", 27, FB_IE_VARLEN, FB_STRING},
+    {"sessionConnectMilliseconds", 28, 2, FB_UINT_16},
+    {"sessionHandshakeMilliseconds", 29, 2, FB_UINT_16},
+    {"smtpRefusedEhlo", 30, 1, FB_UINT_8},
+    {"smtpRefusedStarttls", 31, 1, FB_UINT_8},
+    {"smtpRefusedAuth", 32, 1, FB_UINT_8},
+    {"smtpRefusedMail", 33, 1, FB_UINT_8},
+    {"smtpRefusedRcpt", 34, 1, FB_UINT_8},
+    {"smtpRefusedData", 35, 1, FB_UINT_8},
+    {"smtpRefusedOther", 36, 1, FB_UINT_8},
+    {"smtpStarttlsOffered", 37, 1, FB_BOOL},
+    {"smtpStarttlsAsked", 38, 1, FB_BOOL},
+    {"tlsHandshake", 39, FB_IE_VARLEN, FB_STRING},
+    {"smtpQuit", 40, 1, FB_BOOL},
+    {"smtpAuthenticated", 41, 1, FB_BOOL},
+    {"smtpEarlyTalker", 42, 1, FB_BOOL},
+    {"smtpPutOff", 43, 1, FB_BOOL},
+    {"smtpLostSight", 44, 1, FB_BOOL},
 })};
 
 }  // namespace sluice::control

@@ -4,6 +4,7 @@
 #include <fixbuf/public.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -75,6 +76,10 @@ uint8_t end_reason(SessionEnd end) {
   }
 }
 
+uint8_t truth(bool value) {
+  return value ? 1 : 2;
+}
+
 Address address_of(const std::string& text) {
   Address out{};
   if (const auto parsed = config::IpAddress::parse(text)) out.bytes = parsed->bytes;
@@ -100,6 +105,28 @@ void set_path(IpfixFields& out, const KnownSession& session) {
   out.backend_port = session.backend->port;
   out.pool = text_field(session.backend->pool);
   out.backend = text_field(session.backend->name);
+}
+
+void set_dialogue(IpfixFields& out, const channel::SessionRecord& record) {
+  const channel::SessionNotes& notes = record.notes;
+  out.greeting = notes.greeting_code;
+  out.greeting_ms = notes.greeting_code != 0 ? notes.greeted_after_ms : 0;
+  out.furthest = text_field(furthest_word(notes));
+  out.accepted = notes.messages_accepted;
+  out.temporary = notes.messages_temporary;
+  out.permanent = notes.messages_permanent;
+  std::ranges::copy(notes.refused, out.refused.begin());
+  const channel::LastRefusal last = notes.last_refusal();
+  out.last_refusal = last.code;
+  out.last_refusal_step = text_field(last.code == 0 ? "" : step_word(last.step));
+  out.starttls_offered = truth(has(record, channel::kSessionStartTlsOffered));
+  out.starttls_asked = truth(has(record, channel::kSessionStartTlsAsked));
+  out.tls = text_field(tls_word(record));
+  out.quit = truth(record.quit);
+  out.authenticated = truth(has(record, channel::kSessionAuthAccepted));
+  out.early_talker = truth(has(record, channel::kSessionEarly));
+  out.put_off = truth(has(record, channel::kSession421));
+  out.lost_sight = truth(has(record, channel::kSessionLostSight));
 }
 
 }  // namespace
@@ -183,17 +210,20 @@ std::string IpfixExport::add(Put put) {
 }
 
 std::string IpfixExport::send_templates() {
-  std::string reason;
-  for (const uint16_t id : {kTemplate4, kTemplate6, kDescription}) {
-    if (reason.empty())
-      reason = add([&](Fault& fault) { return fbSessionExportTemplate(session_, id, fault.out()) != 0; });
-  }
+  const auto add_template = [&](uint16_t id) {
+    return add([&](Fault& fault) { return fbSessionExportTemplate(session_, id, fault.out()) != 0; });
+  };
+  // Elements before the templates that name them: a collector takes what it does not know by then for mere octets.
+  std::string reason = add_template(kDescription);
   for (const IpfixElement& each : kElements) {
     const fbInfoElement_t* element = fbInfoModelGetElementByName(model_, each.name);
     if (!reason.empty()) break;
     reason = add([&](Fault& fault) {
       return fbInfoElementWriteOptionsRecord(buffer_, element, kInternalDescription, kDescription, fault.out()) != 0;
     });
+  }
+  for (const uint16_t id : {kTemplate4, kTemplate6}) {
+    if (reason.empty()) reason = add_template(id);
   }
   return reason.empty() ? send() : reason;
 }
@@ -202,7 +232,6 @@ void IpfixExport::set_fields(IpfixFields& out, const KnownSession& session, cons
   const channel::SessionRecord& record = session.record;
   const channel::SessionNotes& notes = record.notes;
   const SessionTimes times = times_of(record, style.wall_offset_ms);
-  const channel::LastRefusal last = notes.last_refusal();
   out.begun_ms = static_cast<uint64_t>(times.begun_ms);
   out.ended_ms = static_cast<uint64_t>(times.ended_ms);
   out.bytes_up = record.bytes_up;
@@ -214,14 +243,10 @@ void IpfixExport::set_fields(IpfixFields& out, const KnownSession& session, cons
   set_path(out, session);
   out.protocol = IPPROTO_TCP;
   out.end_reason = end_reason(record.end);
-  out.failed = went_wrong(record) ? 1 : 2;
-  out.established = has(record, channel::kSessionEstablished) ? 1 : 2;
-  out.greeting = notes.greeting_code;
-  out.greeting_ms = notes.greeting_code != 0 ? notes.greeted_after_ms : 0;
-  out.accepted = notes.messages_accepted;
-  out.temporary = notes.messages_temporary;
-  out.permanent = notes.messages_permanent;
-  out.last_refusal = last.code;
+  out.failed = truth(went_wrong(record));
+  out.established = truth(has(record, channel::kSessionEstablished));
+  out.connect_ms = notes.answered_after_ms;
+  out.handshake_ms = notes.established_after_ms;
   out.node = text_field(style.node);
   out.end = text_field(end_word(record));
   out.by = text_field(by_word(record));
@@ -231,10 +256,10 @@ void IpfixExport::set_fields(IpfixFields& out, const KnownSession& session, cons
     out.blocked_prefix = text_field(session.block->prefix);
     out.blocked_by = text_field(session.block->by);
   }
-  out.furthest = text_field(furthest_word(notes));
-  enhanced_ = enhanced_code(last);
+  out.placed_by = text_field(rule_word(record));
+  set_dialogue(out, record);
+  enhanced_ = enhanced_code(notes.last_refusal());
   out.last_refusal_enhanced = text_field(enhanced_);
-  out.last_refusal_step = text_field(last.code == 0 ? "" : step_word(last.step));
   if (session.hello == nullptr) return;
   tls_offered_ = version_text(session.hello->version);
   ja4_ = ja4(*session.hello);

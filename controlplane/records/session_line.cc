@@ -98,13 +98,7 @@ void add_tls(JsonMembers& out, const SessionRecord& record) {
   starttls.truth("asked", has(record, channel::kSessionStartTlsAsked));
   starttls.truth("refused", record.notes.refused[SessionNotes::place_of(channel::SmtpStep::kStartTls)] != 0);
   starttls.close();
-  if (has(record, channel::kSessionTlsFailed)) {
-    out.text("tls", "failed");
-  } else if (has(record, channel::kSessionTlsEstablished)) {
-    out.text("tls", "established");
-  } else if (has(record, channel::kSessionTlsBegun)) {
-    out.text("tls", "begun");
-  }
+  if (const auto tls = tls_word(record); !tls.empty()) out.text("tls", tls);
 }
 
 void add_hello(JsonMembers& out, const ClientHello& hello) {

@@ -109,6 +109,12 @@ std::string_view step_word(uint8_t step) {
   return step < kSteps.size() ? kSteps[step] : "other";
 }
 
+std::string_view tls_word(const SessionRecord& record) {
+  if (has(record, channel::kSessionTlsFailed)) return "failed";
+  if (has(record, channel::kSessionTlsEstablished)) return "established";
+  return has(record, channel::kSessionTlsBegun) ? "begun" : "";
+}
+
 std::string enhanced_code(const channel::LastRefusal& refusal) {
   return refusal.enhanced ? fmt::format("{}.{}.{}", refusal.code / 100, refusal.subject, refusal.detail) : "";
 }

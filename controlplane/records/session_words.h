@@ -30,6 +30,8 @@ std::string_view rule_word(const channel::SessionRecord& record);
 std::string_view furthest_word(const channel::SessionNotes& notes);
 /// `step`: a channel::SmtpStep.
 std::string_view step_word(uint8_t step);
+/// How far the TLS handshake came.
+std::string_view tls_word(const channel::SessionRecord& record);
 /// "5.7.1", of a refusal that has one.
 std::string enhanced_code(const channel::LastRefusal& refusal);
 

@@ -12,9 +12,9 @@ from lab import greeter
 from lab.api import within
 from lab.hello import fingerprint, hello_of
 from lab.messages import DOMAIN
-from lab.network import VIP4, VIP6, backend_addresses, client_addresses
+from lab.network import VIP4, client_addresses
 from lab.session_records import BUSY, POSTFIX, Fates, metric, read_records, records_setting, wait_recorded
-from lab.shell import Service, run, wait_until
+from lab.shell import run, wait_until
 
 V4, _ = client_addresses(0)
 BLOCKED = V4[15]
@@ -188,30 +188,3 @@ def test_a_reload_moves_records_to_a_socket_and_samples_them(lab, config):
     path.write_text(path.read_text().replace("unix-datagram:", "datagram:"))
     refused = lab.balancer.ctl_run("reload")
     assert refused.returncode != 0 and "records.to" in refused.stdout + refused.stderr
-
-
-def test_a_collector_of_flows_is_told_of_each_session_by_ipfix(lab, config):
-    """nfcapd, as Debian has it, takes them for what they are: who, where to, to which server, how much."""
-    flows = lab.directory / "flows"
-    flows.mkdir()
-    lab.start_greeters()
-    namespace = lab.network.balancer
-    collector = Service("nfcapd", ["nfcapd", "-4", "-b", "127.0.0.1", "-p", "4739", "-w", flows, "-t", "3600"],
-                        lab.directory / "nfcapd.log", namespace)
-    lab.services.append(collector)
-    wait_until(lambda: ":4739 " in run("ss", "-Hlun", namespace=namespace), 15, "nfcapd listens")
-    lab.start_balancer(config(records_setting("ipfix:127.0.0.1:4739")))
-    mailers = [lab.mailer(target=vip, sessions=30, messages=0).wait() for vip in (VIP4, VIP6)]
-    wait_until(lambda: metric(lab, "sluice_session_records_written_total") == 60, 30, "records are sent")
-    assert metric(lab, 'sluice_session_records_lost_total{why="output"}') == 0
-    collector.stop(signal.SIGTERM)  # writes what it has
-    names = {address: f"mta{index + 1}" for index in range(3) for address in backend_addresses(index)}
-    (written,) = [path for path in flows.iterdir() if path.name.startswith("nfcapd.2")]
-    told = {}
-    for flow in json.loads(run("nfdump", "-r", written, "-o", "json")):
-        family = "4" if "src4_addr" in flow else "6"
-        assert (flow["proto"], flow["dst_port"]) == (6, 25) and flow[f"dst{family}_addr"] in (VIP4, VIP6), flow
-        # Of IPv6 servers nfdump 1.7 takes no note.
-        told[flow[f"src{family}_addr"], flow["src_port"]] = names[flow["dst4_xlt_ip"]] if family == "4" else None
-    assert told == {tuple(event["local"][:2]): event["backend"] if "." in event["local"][0] else None
-                    for mailer in mailers for event in mailer.opened}

@@ -92,11 +92,12 @@ class Collector {
       Wire set(wire.take(wire.number(2) - 4));
       if (id == 2) read_templates(set);
       if (templates_.contains(id)) read_records(templates_[id], set);
-      if (id > 255 && !templates_.contains(id)) descriptions_++;
+      if (id > 255 && !templates_.contains(id)) (templates_.empty() ? described_ : described_late_) = true;
     }
   }
   std::vector<FlowRecord> records;
-  bool described() const { return descriptions_ != 0; }
+  /// Whether all elements were described before a template named them.
+  bool described() const { return described_ && !described_late_; }
 
  private:
   struct Field {
@@ -129,7 +130,8 @@ class Collector {
   }
 
   std::map<uint64_t, std::vector<Field>> templates_;
-  int descriptions_ = 0;
+  bool described_ = false;
+  bool described_late_ = false;
 };
 
 uint64_t number(const FlowRecord& record, ElementId id) {
@@ -149,6 +151,8 @@ KnownSession refused_over_ipv6() {
                                      .detail = 1,
                                      .enhanced = true,
                                      .step = static_cast<uint8_t>(channel::SmtpStep::kRcpt)});
+  out.record.notes.refused[channel::SessionNotes::place_of(channel::SmtpStep::kRcpt)] = 2;
+  out.record.notes.flags |= channel::kSessionEarly;
   return out;
 }
 
@@ -202,6 +206,14 @@ TEST(Ipfix, TellsOfASessionByElementsThatEveryCollectorKnowsAndByOurs) {
   EXPECT_EQ(first.at({kOurs, 21}), "mx.example.net");
   EXPECT_EQ(first.at({kOurs, 22}), "1.3");
   EXPECT_EQ(first.at({kOurs, 23}), "t13d000100_000000000000_000000000000");
+  EXPECT_EQ(first.at({kOurs, 27}), "table");
+  EXPECT_EQ(number(first, {kOurs, 28}), 5u);
+  EXPECT_EQ(number(first, {kOurs, 29}), 7u);
+  EXPECT_EQ(number(first, {kOurs, 37}), 1u) << "STARTTLS was offered";
+  EXPECT_EQ(number(first, {kOurs, 38}), 2u) << "and not asked for";
+  EXPECT_EQ(first.at({kOurs, 39}), "");
+  EXPECT_EQ(number(first, {kOurs, 40}), 1u) << "QUIT";
+  for (const uint16_t unsaid : {41, 42, 43, 44}) EXPECT_EQ(number(first, {kOurs, unsaid}), 2u) << unsaid;
   const FlowRecord& second = collector.records[1];
   EXPECT_EQ(second.at({0, 27}).substr(0, 4), "\x20\x01\x0d\xb8");
   EXPECT_EQ(second.at({0, 28}).back(), '\x25');
@@ -214,6 +226,9 @@ TEST(Ipfix, TellsOfASessionByElementsThatEveryCollectorKnowsAndByOurs) {
   EXPECT_EQ(second.at({kOurs, 18}), "5.7.1");
   EXPECT_EQ(second.at({kOurs, 23}), "") << "no TLS was begun";
   EXPECT_EQ(number(second, {kOurs, 24}), 0u);
+  for (const uint16_t step : {30, 31, 32, 33, 35, 36}) EXPECT_EQ(number(second, {kOurs, step}), 0u) << step;
+  EXPECT_EQ(number(second, {kOurs, 34}), 2u) << "refused at RCPT";
+  EXPECT_EQ(number(second, {kOurs, 42}), 1u) << "an early talker";
   EXPECT_EQ(second.at({kOurs, 25}), "2001:db8::/64");
   EXPECT_EQ(second.at({kOurs, 26}), "file");
 }
