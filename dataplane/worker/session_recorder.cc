@@ -4,6 +4,8 @@
 #include <rte_ring_peek_zc.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include "dataplane/worker/modes.h"
 
@@ -15,6 +17,15 @@ using channel::SessionParty;
 namespace {
 
 constexpr uint32_t kAhead = 8;  // records
+
+// Who, where to, and where it was placed: the same bytes in both.
+constexpr size_t kPlaceBytes = 24;
+static_assert(offsetof(Flow, client) == 0 && offsetof(Flow, deadline_ms) == kPlaceBytes);
+static_assert(offsetof(channel::SessionRecord, packets_up) - offsetof(channel::SessionRecord, client) == kPlaceBytes);
+
+void copy_place(channel::SessionRecord& record, const Flow& flow) {
+  std::memcpy(static_cast<void*>(&record.client), &flow, kPlaceBytes);
+}
 
 SessionParty first_to_close(uint32_t flags) {
   if ((flags & channel::kSessionClientFin) != 0) return SessionParty::kClient;
@@ -56,6 +67,7 @@ void SessionRecorder::end(FlowIndex index, SessionEnd how, SessionParty by, Coun
     record->end = how;
     record->by = how != SessionEnd::kClosed ? by : first_to_close(flags);
     record->cause = static_cast<uint16_t>(cause);
+    record->removed = cause == Counter::kFlowsCutDown && is_removed(flows_[index]);
     record->limit = limit;
     put();
   }
@@ -65,18 +77,18 @@ void SessionRecorder::end(FlowIndex index, SessionEnd how, SessionParty by, Coun
 void SessionRecorder::write(channel::SessionRecord& record, const Flow& flow) const noexcept {
   const bool counts_bytes = !is_embryonic(flow.state) && (flow.flags & kFlowProxyPending) == 0;
   record.ended_ms = clock_.now_ms();
-  record.client = flow.client_endpoint();
-  record.service = flow.service;
-  record.backend = flow.backend;
-  record.backend_generation = flow.backend_generation;
+  copy_place(record, flow);
   record.packets_up = flow.packets_up;
   record.packets_down = flow.packets_down;
   record.bytes_up = counts_bytes ? flow.bytes_up : 0;
   record.bytes_down = counts_bytes ? flow.bytes_down : 0;
   record.quit = (flow.smtp_detail & kSmtpQuit) != 0;
   record.one_way = !sees_both_ways(flow);
-  record.removed = !state_.is_current(flow) || !state_.service(flow.service).in_use ||
-                   (state_.backend(flow.backend).flags & channel::kBackendCut) != 0;
+}
+
+bool SessionRecorder::is_removed(const Flow& flow) const noexcept {
+  return !state_.is_current(flow) || !state_.service(flow.service).in_use ||
+         (state_.backend(flow.backend).flags & channel::kBackendCut) != 0;
 }
 
 void SessionRecorder::refuse(const Packet& packet, channel::ServiceId service, Counter cause, uint8_t limit) noexcept {

@@ -59,6 +59,8 @@ class SessionRecorder {
   /// Room for a record, where it is to be written; null: there is none, and that is counted.
   channel::SessionRecord* take_room() noexcept;
   void write(channel::SessionRecord& record, const Flow& flow) const noexcept;
+  /// Whether control has withdrawn its backend.
+  bool is_removed(const Flow& flow) const noexcept;
   void put() noexcept;
   bool may_tell_unfinished() noexcept;
 
