@@ -24,6 +24,7 @@ void add_api(Router& router, const ApiContext& context) {
   add_fleet_routes(router, context);
   add_security_routes(router, context);
   add_limit_routes(router, context);
+  add_source_routes(router, context);
   add_announce_routes(router, context);
   add_peer_routes(router, context);
   add_explain_routes(router, context);

@@ -31,6 +31,7 @@ class History;
 class FlowLister;
 class InspectionSessions;
 class SessionRecords;
+class SourceTally;
 class Discovery;
 class Fleet;
 class MailSecurity;
@@ -79,6 +80,7 @@ struct ApiContext {
   const MailSecurity* security = nullptr;
   Announcer* announcer = nullptr;
   SessionRecords* records = nullptr;
+  const SourceTally* tally = nullptr;
   const Turns* turns = nullptr;  // null: answers are made at once
 
   /// For answers about all backends or services there are.
@@ -122,6 +124,8 @@ void add_fleet_routes(Router& router, const ApiContext& context);
 void add_security_routes(Router& router, const ApiContext& context);
 /// /api/v1/limits
 void add_limit_routes(Router& router, const ApiContext& context);
+/// /api/v1/sources
+void add_source_routes(Router& router, const ApiContext& context);
 /// /api/v1/announce, /api/v1/node
 void add_announce_routes(Router& router, const ApiContext& context);
 /// /api/v1/peers

@@ -79,35 +79,41 @@ bool Offenders::is_exempt(const config::IpPrefix& source) const {
   return std::ranges::any_of(config_.allow, [&](const config::IpPrefix& each) { return each.contains(source); });
 }
 
-void Offenders::see(const channel::SessionRecord& record, std::string_view service) {
+Offences Offenders::see(const channel::SessionRecord& record, std::string_view service) {
   const bool early = (record.notes.flags & channel::kSessionEarly) != 0;
   const uint32_t failures = record.notes.refused[channel::SessionNotes::place_of(channel::SmtpStep::kAuth)];
   const bool counts_tls = config_.auth_failures && config_.auth_failures->short_tls_sessions != 0;
-  if (!early && failures == 0 && !counts_tls) return;
+  if (!early && failures == 0 && !counts_tls) return {};
   follow_clock();
-  const config::IpPrefix source = source_of(record.client.address);
-  if (is_exempt(source)) return;
-  if (early && config_.early_talkers) {
-    early_talkers_++;
-    const config::EarlyTalkers& rule = *config_.early_talkers;
-    const auto until = journal_.now() + std::chrono::seconds(rule.remember);
-    if (rule.then != config::ThenOnOffence::kNothing)
-      enter(source, {Offence::kEarlyTalker, rule.then == config::ThenOnOffence::k421, journal_.now(), until},
-            fmt::format("spoke before the greeting of \"{}\"", service));
-  }
+  Offences given{.source = source_of(record.client.address)};
+  if (is_exempt(given.source)) return given;
+  if (early && config_.early_talkers) look_at_early(given, service);
   if (config_.auth_failures && is_meant(config_.auth_failures->services, service))
-    look_at_auth(source, record, failures);
+    look_at_auth(given, record, failures);
+  return given;
 }
 
-void Offenders::look_at_auth(const config::IpPrefix& source, const channel::SessionRecord& record, uint32_t failures) {
+void Offenders::look_at_early(Offences& given, std::string_view service) {
+  const config::EarlyTalkers& rule = *config_.early_talkers;
+  early_talkers_++;
+  given.early = true;
+  if (rule.then == config::ThenOnOffence::kNothing) return;
+  const auto until = journal_.now() + std::chrono::seconds(rule.remember);
+  enter(given.source, {Offence::kEarlyTalker, rule.then == config::ThenOnOffence::k421, journal_.now(), until},
+        fmt::format("spoke before the greeting of \"{}\"", service));
+}
+
+void Offenders::look_at_auth(Offences& given, const channel::SessionRecord& record, uint32_t failures) {
   const config::AuthFailures& rule = *config_.auth_failures;
   const auto each = std::chrono::duration_cast<SystemTime::duration>(kMinute) / rule.per_minute;  // to drain
   if (failures != 0) {
     auth_failures_ += failures;
-    fill(source, failures * each, each, true);
+    given.auth_failures = failures;
+    fill(given.source, failures * each, each, true);
   } else if (rule.short_tls_sessions != 0 && is_short_under_tls(record)) {
     short_tls_sessions_++;
-    fill(source, each / rule.short_tls_sessions, each, false);
+    given.short_tls = true;
+    fill(given.source, each / rule.short_tls_sessions, each, false);
   }
 }
 

@@ -37,6 +37,14 @@ struct Offender {
   friend bool operator==(const Offender&, const Offender&) = default;
 };
 
+/// What a source gave offence by in one session.
+struct Offences {
+  config::IpPrefix source;
+  bool early = false;
+  uint32_t auth_failures = 0;  // refused commands
+  bool short_tls = false;
+};
+
 class Offenders {
  public:
   static constexpr size_t kMost = 65'536;     // sources
@@ -53,8 +61,9 @@ class Offenders {
   /// Takes up what an earlier process knew, as far as its time is not up; before follow().
   void restore(const std::map<config::IpPrefix, Offender>& known);
   void follow(const config::Sources& config);
-  /// A session has ended, of the service of that name. Whom `allow` exempts gives no offence.
-  void see(const channel::SessionRecord& record, std::string_view service);
+  /// A session has ended, of the service of that name. Whom `allow` exempts gives no offence. The answer is what counts
+  /// as one, whether or not anything is done about it.
+  Offences see(const channel::SessionRecord& record, std::string_view service);
   /// To be called every second. Whether entries() is another than before the last call.
   bool tick();
   /// Forgets a source, or all within a prefix. Whether there was any.
@@ -76,7 +85,8 @@ class Offenders {
   /// A clock that was set back makes what is known last longer than its rule says: nobody is kept out for that.
   void follow_clock();
   bool is_exempt(const config::IpPrefix& source) const;
-  void look_at_auth(const config::IpPrefix& source, const channel::SessionRecord& record, uint32_t failures);
+  void look_at_early(Offences& given, std::string_view service);
+  void look_at_auth(Offences& given, const channel::SessionRecord& record, uint32_t failures);
   /// So much more flows into its bucket, where one refused command is `each`. `seen`: it was one, no guess of ours.
   void fill(const config::IpPrefix& source, SystemTime::duration more, SystemTime::duration each, bool seen);
   void enter(const config::IpPrefix& source, const Offender& offender, const std::string& why);

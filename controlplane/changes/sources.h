@@ -61,8 +61,10 @@ class Sources {
 
   /// Whose new sessions are refused, with a word; null: nobody's.
   const std::shared_ptr<const SourceList>& refused() const { return refused_; }
-  /// A session has ended, of the service of that name.
-  void see(const channel::SessionRecord& record, std::string_view service) { offenders_.see(record, service); }
+  /// A session has ended, of the service of that name. The answer is what its source gave offence by.
+  Offences see(const channel::SessionRecord& record, std::string_view service) {
+    return offenders_.see(record, service);
+  }
   const Offenders& offenders() const { return offenders_; }
 
   /// Whom sources.allow exempts from limits too; null: nobody.

@@ -108,7 +108,8 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       records_(
           io, model_, channel_, journal_, config_.instance,
           [this](const KnownSession& session) {
-            sources_.see(session.record, session.service ? session.service->name : std::string());
+            const std::string service = session.service ? session.service->name : std::string();
+            tally_.see(session, sources_.see(session.record, service), journal_.now());
           },
           [this](const Address& source) -> std::shared_ptr<const BlockNames> {
             const auto by = sources_.longest_block(config::IpAddress{source.bytes});
@@ -132,6 +133,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
   api_.security = &security_;
   api_.announcer = &announcer_;
   api_.records = &records_;
+  api_.tally = &tally_;
   api_.turns = &turns_;
   neighbors_.set_on_twin([this](const std::string& twin, bool up) {
     const auto port = std::ranges::find(config_.dataplane.ports, twin, &config::Port::twin);
@@ -158,6 +160,7 @@ void Controller::start() {
   recall();
   overrides_.restore();
   sources_.start(config_.sources);
+  tally_.follow(config_.sources);
   announcer_.start(config_);
   fleet_.start(config_.fleet);
   security_.follow(config_);
@@ -287,7 +290,9 @@ void Controller::tick() {
   const auto& limits = config_.sources.limits;
   limit_watch_.tick(limits, refused_by_limits(channel_, limits.size()));
   const ChannelMapping* mapping = channel_.mapping();
-  syn_watch_.tick(mapping == nullptr ? std::nullopt : std::optional(worker_counters(*mapping)));
+  const auto counters = mapping == nullptr ? std::nullopt : std::optional(worker_counters(*mapping));
+  syn_watch_.tick(counters);
+  tally_.tick(counters, journal_.now());
   announcer_.tick();
   const bool told = model_.set_node_leaving(announcer_.node().leaves());
   const bool is_fuller = channel_.is_settled() && model_.note_fullness(flow_counts());

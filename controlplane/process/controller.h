@@ -45,6 +45,7 @@
 #include "controlplane/process/steering.h"
 #include "controlplane/process/verdicts.h"
 #include "controlplane/records/session_records.h"
+#include "controlplane/records/source_tally.h"
 #include "controlplane/security/mail_security.h"
 #include "healthcheck/prober.h"
 
@@ -165,6 +166,7 @@ class Controller {
   Sampler sampler_;
   FlowLister flows_;
   InspectionSessions inspections_;
+  SourceTally tally_;
   SessionRecords records_;
   Turns turns_;
   ApiContext api_;

@@ -32,6 +32,7 @@ void Controller::follow_clock() {
                   seconds > 0 ? "forward" : "back", std::abs(seconds)));
   model_.move_times(by);
   announcer_.move_times(by);
+  tally_.move_times(by);
   if (overrides_.move_times(by)) something_changed();
   remember();
 }

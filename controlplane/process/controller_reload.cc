@@ -155,6 +155,7 @@ void Controller::adopt(config::Config config, Model model) {
   remember();
   overrides_.apply();
   sources_.follow(config_.sources);
+  tally_.follow(config_.sources);
   steering_.follow(config_);
   records_.follow(config_.records);
   ports_.follow(config_.dataplane.ports);

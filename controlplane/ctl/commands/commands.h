@@ -39,6 +39,7 @@ Command backend_command();
 Command fleet_command();
 Command security_command();
 Command limits_command();
+Command sources_command();
 Command announce_command();
 Command node_command();
 Command peers_command();

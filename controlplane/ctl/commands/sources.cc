@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who may come: block, unblock, blocked, limits.
+// Who may come: block, unblock, blocked, limits, sources.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "controlplane/ctl/commands/commands.h"
 #include "controlplane/ctl/tables.h"
@@ -120,11 +122,58 @@ std::string view_of_limits(const json& answer, bool colours) {
   return answer.at("sources").empty() ? out : out + sources.to_string(colours);
 }
 
-Outcome limits(const Invocation& invocation) {
+/// "blocked (hand)", "limit 2", "early talker"
+std::string complaint_of(const json& source) {
+  std::string out = text_of(source, "why");
+  std::ranges::replace(out, '_', ' ');
+  if (!source.at("by").is_null()) out += fmt::format(" ({})", text_of(source, "by"));
+  if (!source.at("rule").is_null()) out += fmt::format(" {}", source.at("rule").get<uint64_t>());
+  return printable(out);
+}
+
+/// What the counts are of, and what is not in them.
+std::string heading_of(const json& answer) {
+  std::string out = fmt::format("counted since {}, each until an hour after its last\n", text_of(answer, "since"));
+  const auto seen = answer.at("sample").at("seen").get<uint64_t>();
+  const auto unseen = answer.at("sample").at("unseen").get<uint64_t>();
+  out += unseen == 0
+             ? "every refused session of the last minute is in it\n"
+             : fmt::format("a sample: of {} refused or unfinished sessions of the last minute, {} were looked at\n",
+                           seen + unseen, seen);
+  if (const json& dropped = answer.at("dropped"); !dropped.is_null())
+    out += fmt::format("packets dropped, all of them: {} of blocked sources, {} of sources at a limit\n",
+                       dropped.at("blocked").get<uint64_t>(), dropped.at("limit").get<uint64_t>());
+  return out;
+}
+
+std::string view_of_sources(const json& answer, bool colours) {
+  std::string out = heading_of(answer);
+  if (answer.at("sources").empty()) return out + "nobody was refused or gave offence\n";
+  TextTable sources({"SOURCE", "WHY", "LAST MINUTE", "COUNT", "LAST"});
+  for (const json& source : answer.at("sources")) {
+    const auto number = [&](const char* name) { return fmt::to_string(source.at(name).get<uint64_t>()); };
+    sources.add({text_of(source, "prefix"), complaint_of(source), number("last_minute"), number("count"),
+                 source.at("last").is_null() ? "-" : text_of(source, "last")});
+  }
+  return out + fmt::format("\n{} of {} sources\n", answer.at("sources").size(), answer.at("known").get<uint64_t>()) +
+         sources.to_string(colours);
+}
+
+/// A view of the `top` of what `path` lists.
+template <typename View>
+Outcome show_top(const Invocation& invocation, std::string_view path, View view) {
   const auto top = invocation.number("top", kUsualSources, 1, kMostSources);
   if (!top) return std::unexpected(top.error());
-  return show(invocation, fmt::format("/api/v1/limits?top={}", *top),
-              [&](const json& answer) { return view_of_limits(answer, invocation.colours); });
+  return show(invocation, fmt::format("{}?top={}", path, *top),
+              [&](const json& answer) { return view(answer, invocation.colours); });
+}
+
+Outcome limits(const Invocation& invocation) {
+  return show_top(invocation, "/api/v1/limits", view_of_limits);
+}
+
+Outcome sources(const Invocation& invocation) {
+  return show_top(invocation, "/api/v1/sources", view_of_sources);
 }
 
 }  // namespace
@@ -157,6 +206,13 @@ Command limits_command() {
           .help = "The limits on sources, what they refuse, and which sources are at one",
           .options = {{"top", "N", "So many sources, those at a limit first; 20 without"}},
           .run = limits};
+}
+
+Command sources_command() {
+  return {.name = "sources",
+          .help = "Who is refused or gives offence lately, and why: blocks, limits, early talkers, guessed passwords",
+          .options = {{"top", "N", "So many, the most active of the last minute first; 20 without"}},
+          .run = sources};
 }
 
 }  // namespace sluice::ctl

@@ -24,12 +24,13 @@ class OffendersTest : public testing::Test {
     offenders_.follow(config_);
   }
 
-  void see(const std::string& client, uint8_t failures, bool early = false, std::string_view service = "submission") {
+  Offences see(const std::string& client, uint8_t failures, bool early = false,
+               std::string_view service = "submission") {
     channel::SessionRecord record{};
     record.client.address.bytes = config::IpAddress::parse(client).value().bytes;
     record.notes.refused[channel::SessionNotes::place_of(channel::SmtpStep::kAuth)] = failures;
     record.notes.flags = early ? uint32_t{channel::kSessionEarly} : 0;
-    offenders_.see(record, service);
+    return offenders_.see(record, service);
   }
   std::vector<std::string> listed() const {
     std::vector<std::string> out;
@@ -179,9 +180,23 @@ TEST_F(OffendersTest, EarlyTalkersAreRememberedAndHearSo) {
 TEST_F(OffendersTest, CountingAloneRefusesNobody) {
   config_.early_talkers->then = ThenOnOffence::kNothing;
   offenders_.follow(config_);
-  see("192.0.2.9", 0, true);
+  const Offences given = see("192.0.2.9", 0, true);
   EXPECT_EQ(listed(), Listed{});
   EXPECT_EQ(offenders_.early_talkers(), 1u);
+  EXPECT_TRUE(given.early) << "but it is told of its source";
+  EXPECT_EQ(given.source, prefix("192.0.2.9"));
+}
+
+TEST_F(OffendersTest, TellsWhatCountsAsAnOffence) {
+  EXPECT_EQ(see("2001:db8::7", 3).auth_failures, 3u);
+  EXPECT_EQ(see("2001:db8::7", 3).source, prefix("2001:db8::/64"));
+  EXPECT_EQ(see("192.0.2.9", 3, true, "relay").auth_failures, 0u) << "not of a service that is not looked at";
+  EXPECT_FALSE(see("192.0.2.9", 0).early);
+  EXPECT_FALSE(see("198.51.100.7", 2, true).early) << "not of whom allow exempts";
+  EXPECT_EQ(see("198.51.100.7", 2, true).auth_failures, 0u);
+  config_.early_talkers.reset();
+  offenders_.follow(config_);
+  EXPECT_FALSE(see("192.0.2.9", 0, true).early) << "not if nobody asked for it";
 }
 
 TEST_F(OffendersTest, WhoIsAllowedGivesNoOffence) {
