@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One end of a TCP connection past its handshake, as simple as it can be and still do what real ones do to a middlebox:
-// it retransmits with new boundaries, closes its window and probes a closed one, keeps alive, and closes its half.
+// it retransmits with new boundaries, closes its window and probes a closed one, keeps alive, closes its half, or gives
+// the connection up. It believes resets as RFC 5961 says.
 // Offsets count from the SYN's number in 64 bits and so do not wrap; the numbers on the wire do.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <map>
-#include <random>
+#include <optional>
+#include <utility>
 
 #include "dataplane/packet/packet.h"
 
@@ -58,10 +60,27 @@ class TcpEnd {
     owes_ack_ = false;
     return segment(next_, next_, 0);
   }
-  TcpSegment abort() const { return {kTcpRst | kTcpAck, number(next_), peer_isn_ + static_cast<uint32_t>(rcv_), 0, 0}; }
+  /// It knows the connection no more.
+  TcpSegment abort() {
+    gone_ = true;
+    return {kTcpRst | kTcpAck, number(next_), expects(), 0, 0};
+  }
+  /// It has given up, or was reset.
+  bool is_gone() const { return gone_; }
+  /// What comes for a connection that it knows no more is answered with a reset at the number that its sender waits for
+  /// (RFC 9293 section 3.10.7.1).
+  bool owes_reset() const { return refused_.has_value(); }
+  TcpSegment refuse() { return {kTcpRst, *std::exchange(refused_, std::nullopt), 0, 0, 0}; }
+  /// The number that it waits for.
+  uint32_t expects() const { return peer_isn_ + static_cast<uint32_t>(rcv_); }
   void set_window(uint64_t share) { window_ = largest_window_ * share / 255; }
 
   void receive(const TcpSegment& segment) {
+    if ((segment.flags & kTcpRst) != 0) return receive_reset(segment);
+    if (gone_) {
+      refused_ = segment.ack;
+      return;
+    }
     const uint64_t ack = offset(segment.ack, isn_, unacknowledged_);
     if (ack <= next_) {
       unacknowledged_ = std::max(unacknowledged_, ack);
@@ -80,6 +99,13 @@ class TcpEnd {
   }
 
  private:
+  /// At the very number it counts; within the window it is challenged by an acknowledgement; else it is nothing (RFC
+  /// 5961 section 3.2).
+  void receive_reset(const TcpSegment& segment) {
+    const uint64_t at = offset(segment.sequence, peer_isn_, rcv_);
+    if (at == rcv_) gone_ = true;
+    if (at > rcv_ && at < rcv_ + window_) owes_ack_ = true;
+  }
   uint32_t number(uint64_t offset) const { return isn_ + static_cast<uint32_t>(offset); }
   /// The offset of a number, the nearest to one that is known.
   static uint64_t offset(uint32_t number, uint32_t isn, uint64_t known) {
@@ -87,8 +113,7 @@ class TcpEnd {
     return known + static_cast<uint64_t>(int64_t{away});
   }
   TcpSegment segment(uint64_t from, uint64_t to, uint8_t flags) const {
-    return {static_cast<uint8_t>(flags | kTcpAck), number(from), peer_isn_ + static_cast<uint32_t>(rcv_),
-            static_cast<uint16_t>(to - from), window_};
+    return {static_cast<uint8_t>(flags | kTcpAck), number(from), expects(), static_cast<uint16_t>(to - from), window_};
   }
 
   const uint32_t isn_, peer_isn_;
@@ -99,7 +124,8 @@ class TcpEnd {
   uint64_t edge_ = 1 + 65535;  // the peer takes nothing beyond
   uint64_t rcv_ = 1, peer_end_ = 0;
   std::map<uint64_t, uint64_t> pieces_;  // received out of order: begin, end
-  bool owes_ack_ = false, peer_closed_ = false;
+  bool owes_ack_ = false, peer_closed_ = false, gone_ = false;
+  std::optional<uint32_t> refused_;  // what came last for a connection that it knows no more acknowledges this
 };
 
 }  // namespace sluice::testing

@@ -65,20 +65,48 @@ class TcpModelTest : public FlowPartsTest {
       client_->set_window(255);
       server_->set_window(255);
       for (const bool is_client : {true, false}) {
-        TcpEnd& end = is_client ? *client_ : *server_;
+        TcpEnd& end = end_of(is_client);
         if (end.has_unacknowledged()) send(is_client, end.say_again(30'000));
         if (end.has_more()) send(is_client, end.say(30'000));
         if (closing && !end.has_more() && !end.has_closed()) send(is_client, end.close());
         send(is_client, end.acknowledge());
       }
-      while (!std::ranges::all_of(ways_, &std::deque<TcpSegment>::empty)) {
-        for (uint32_t way = 0; way < 4; way++) pass_on(way, {});
-      }
+      deliver_all();
       const bool settled =
           closing ? client_->is_done() && server_->is_done() : client_->has_said_all() && server_->has_said_all();
       if (settled) return;
     }
     FAIL() << "the ends do not come to an end";
+  }
+
+  /// An end gives the connection up.
+  void abort(bool is_client) { send(is_client, end_of(is_client).abort()); }
+
+  /// Nothing is lost any more, until both ends know that it is over.
+  void settle_abort() {
+    for (int round = 0; round < 100; round++) {
+      for (const bool is_client : {true, false}) {
+        TcpEnd& end = end_of(is_client);
+        if (!end.is_gone()) send(is_client, end.acknowledge());
+        if (end.owes_reset()) send(is_client, end.refuse());
+      }
+      deliver_all();
+      if (client_->is_gone() && server_->is_gone()) return;
+    }
+    FAIL() << "an end does not hear of it";
+  }
+
+  /// Somebody who sees nothing sends resets to both ends: within the window or far beyond it, but not at the number
+  /// that is waited for. They arrive at once.
+  void forge_resets() {
+    for (const bool is_client : {true, false}) {
+      TcpEnd& receiver = end_of(!is_client);
+      const uint32_t beyond = random_() % 4 == 0 ? 1U << 31 : 1 + static_cast<uint32_t>(random_() % 60'000);
+      const TcpSegment forged{kTcpRst, receiver.expects() + beyond, 0, 0, 0};
+      if (forged.sequence == (is_client ? flow().client_next : flow().server_next)) continue;
+      see(is_client, forged);
+      receiver.receive(forged);
+    }
   }
 
   Flow& flow() { return flows_[index_]; }
@@ -99,8 +127,19 @@ class TcpModelTest : public FlowPartsTest {
     ways_[is_client ? kFromClient : kFromServer].push_back(segment);
   }
 
+  TcpEnd& end_of(bool is_client) { return is_client ? *client_ : *server_; }
+  void deliver_all() {
+    while (!std::ranges::all_of(ways_, &std::deque<TcpSegment>::empty)) {
+      for (uint32_t way = 0; way < 4; way++) pass_on(way, {});
+    }
+  }
+
   void act(bool is_client, bool closing) {
-    TcpEnd& end = is_client ? *client_ : *server_;
+    TcpEnd& end = end_of(is_client);
+    if (end.is_gone()) {
+      if (end.owes_reset()) send(is_client, end.refuse());
+      return;
+    }
     const auto bytes = static_cast<uint16_t>(1 + random_() % 1460);
     switch (random_() % 8) {
       case 0:
@@ -170,6 +209,9 @@ class TcpModelTest : public FlowPartsTest {
       case TcpState::kClosed:
         ASSERT_TRUE(client_->has_closed() && (server_->has_closed() || !setting_.sees_server));
         return;
+      case TcpState::kReset:
+        ASSERT_TRUE(client_->is_gone() || server_->is_gone());
+        return;
       default:
         FAIL() << "state " << static_cast<int>(flow().state);
     }
@@ -200,6 +242,41 @@ TEST_F(TcpModelTest, TrackerIsNeverAheadAndKnowsAllWhenItIsQuiet) {
           for (int i = 0; i < 40; i++) step(true);
           settle(true);
           ASSERT_EQ(flow().state, TcpState::kClosed);
+          end();
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(TcpModelTest, TrackerBelievesResetsOfTheEndsAndOfNobodyElse) {
+  const unsigned first = static_cast<unsigned>(test_seed()) * 1000U;
+  for (const Network& network : {Network{0, 0, 0}, Network{0, 40, 128}, Network{20, 20, 60}, Network{80, 40, 128}}) {
+    for (const bool sees_server : {true, false}) {
+      for (const uint8_t proxy_bytes : {0, 28}) {
+        for (unsigned seed = first; seed < first + 60; seed++) {
+          SCOPED_TRACE("loss " + std::to_string(network.loss) + ", reorder " + std::to_string(network.reorder) +
+                       ", PROXY " + std::to_string(proxy_bytes) + (sees_server ? "" : ", one way") + ", seed " +
+                       std::to_string(seed));
+          if (!sees_server && proxy_bytes != 0) continue;
+          begin({static_cast<uint8_t>(seed % 8), network, proxy_bytes, sees_server}, seed);
+          for (int i = 0; i < 300; i++) {
+            step(false);
+            forge_resets();
+          }
+          ASSERT_FALSE(client_->is_gone() || server_->is_gone());
+          ASSERT_EQ(flow().state, TcpState::kEstablished);
+          const bool closing = seed % 2 == 0, by_client = seed % 4 < 2;
+          for (int i = 0; i < 40; i++) step(closing);
+          abort(by_client);
+          for (int i = 0; i < 100; i++) step(closing);
+          settle_abort();
+          // What was lost or overtaken on one side of the tracker makes it wait for another number than the receiver.
+          const bool must_know = network.loss == 0 && network.reorder == 0 && (sees_server || by_client);
+          if (must_know) {
+            ASSERT_TRUE(is_over(flow().state)) << static_cast<int>(flow().state);
+          }
           end();
           if (HasFailure()) return;
         }
