@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "controlplane/api/api.h"
+#include "controlplane/api/block_request.h"
 #include "controlplane/api/status_json.h"
 #include "controlplane/base/times.h"
 #include "controlplane/changes/sources.h"
@@ -20,11 +21,9 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int64_t kLongestS = 366 * 86400;
 constexpr size_t kMostShown = 100;
 constexpr size_t kMostOffenders = 1000;  // of all that are listed
 constexpr uint64_t kMostNewest = 1000;
-constexpr std::string_view kPrefixAllowed = "allowed: a prefix such as 192.0.2.0/24 or 2001:db8::/32, or an address";
 
 json time_or_null(const std::optional<SystemTime>& time) {
   return time ? json(to_rfc3339(*time)) : json(nullptr);
@@ -145,47 +144,7 @@ ApiResponse show(const Sources& sources, const ApiRequest& request) {
   return ApiResponse::json(one(sources, *prefix));
 }
 
-struct Change {
-  bool blocks = false;
-  config::IpPrefix prefix;
-  std::optional<std::chrono::seconds> duration;
-  bool fleet = false;  // on all nodes
-};
-
-/// The error says what is wrong with the body.
-std::expected<Change, std::string> change_from(const ApiRequest& request) {
-  const json body = json::parse(request.body, nullptr, false);
-  if (!body.is_object()) return std::unexpected("the body is no JSON object");
-  for (const auto& [name, value] : body.items()) {
-    if (name != "action" && name != "prefix" && name != "for_s" && name != "fleet") {
-      return std::unexpected("unknown member \"" + name + "\"");
-    }
-  }
-  const auto text = [&](const char* name) {
-    return body.contains(name) && body[name].is_string() ? body[name].get<std::string>() : std::string();
-  };
-  Change out;
-  const std::string action = text("action");
-  if (action != "block" && action != "unblock") return std::unexpected("\"action\": allowed: \"block\", \"unblock\"");
-  out.blocks = action == "block";
-  const auto prefix = config::IpPrefix::parse(text("prefix"));
-  if (!prefix)
-    return std::unexpected(fmt::format("\"prefix\": \"{}\" {}; {}", text("prefix"), prefix.error(), kPrefixAllowed));
-  out.prefix = *prefix;
-  if (body.contains("fleet") && !body["fleet"].is_boolean()) return std::unexpected("\"fleet\": allowed: true, false");
-  out.fleet = body.contains("fleet") && body["fleet"].get<bool>();
-  if (!body.contains("for_s") || body["for_s"].is_null()) return out;
-  const json& duration = body["for_s"];
-  const bool fits =
-      duration.is_number_integer() && (!duration.is_number_unsigned() || duration.get<uint64_t>() <= INT64_MAX);
-  if (!out.blocks || !fits || duration.get<int64_t>() < 1 || duration.get<int64_t>() > kLongestS) {
-    return std::unexpected(fmt::format("\"for_s\": allowed: a whole number from 1 to {}, with \"block\"", kLongestS));
-  }
-  out.duration = std::chrono::seconds(duration.get<int64_t>());
-  return out;
-}
-
-ApiResponse changed(const Sources& sources, const Change& wanted, std::string warning) {
+ApiResponse changed(const Sources& sources, const BlockRequest& wanted, std::string warning) {
   if (warning.empty() && wanted.blocks && sources.is_exempt(wanted.prefix))
     warning = "sources.allow exempts it: it is not blocked as long as that stands in the configuration";
   if (warning.empty() && !wanted.blocks && !sources.what_blocks(wanted.prefix, 1).empty())
@@ -193,7 +152,7 @@ ApiResponse changed(const Sources& sources, const Change& wanted, std::string wa
   return ApiResponse::json({{"prefix", wanted.prefix.to_string()}, {"warning", warning}});
 }
 
-ApiResponse change_here(Sources& sources, const Change& wanted) {
+ApiResponse change_here(Sources& sources, const BlockRequest& wanted) {
   const auto done = wanted.blocks ? sources.block(wanted.prefix, wanted.duration) : sources.unblock(wanted.prefix);
   if (done) return changed(sources, wanted, *done);
   if (wanted.blocks) return ApiResponse::error(http::status::conflict, done.error());
@@ -203,7 +162,8 @@ ApiResponse change_here(Sources& sources, const Change& wanted) {
 }
 
 /// By way of etcd, from where this node hears of it as all others do.
-void change_everywhere(const ApiContext& context, const Change& wanted, const std::string& who, const Reply& reply) {
+void change_everywhere(const ApiContext& context, const BlockRequest& wanted, const std::string& who,
+                       const Reply& reply) {
   if (context.fleet == nullptr || !context.fleet->etcd())
     return reply(
         ApiResponse::error(http::status::conflict, "nothing is shared with other nodes: fleet.etcd is not set"));
@@ -228,7 +188,7 @@ void change_everywhere(const ApiContext& context, const Change& wanted, const st
 }
 
 void change(const ApiContext& context, const ApiRequest& request, const Reply& reply) {
-  const auto wanted = change_from(request);
+  const auto wanted = block_request_from(request.body);
   if (!wanted) return reply(ApiResponse::error(http::status::bad_request, wanted.error()));
   if (!wanted->fleet) return reply(change_here(*context.sources, *wanted));
   change_everywhere(context, *wanted, request.who, reply);

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
-#include "config/bounds.h"
 #include "controlplane/api/api.h"
+#include "controlplane/api/by_hand_request.h"
 #include "controlplane/base/times.h"
 #include "controlplane/changes/by_hand_json.h"
-#include "controlplane/changes/names.h"
 #include "controlplane/figures/figures.h"
 #include "controlplane/fleet/fleet.h"
 
@@ -17,132 +12,8 @@ namespace sluice::control {
 
 namespace http = boost::beast::http;
 using nlohmann::json;
-using Action = Overrides::Action;
 
 namespace {
-
-constexpr int64_t kLongestDeadlineS = 30 * 86400;
-constexpr int64_t kMaxWeight = 65535;
-
-struct NamedAction {
-  std::string_view name;
-  Action action;
-};
-constexpr std::array<NamedAction, 8> kActions{{{"drain", Action::kDrain},
-                                               {"disable", Action::kDisable},
-                                               {"enable", Action::kEnable},
-                                               {"weight", Action::kWeight},
-                                               {"clear", Action::kClear},
-                                               {"pause", Action::kPause},
-                                               {"resume", Action::kResume},
-                                               {"roll_back", Action::kRollBack}}};
-
-/// What is wrong with a request, and how it is answered.
-struct Refusal {
-  http::status status = http::status::bad_request;
-  std::string text;
-};
-template <typename T>
-using Parsed = std::expected<T, Refusal>;
-
-std::unexpected<Refusal> bad(std::string text) {
-  return std::unexpected(Refusal{http::status::bad_request, std::move(text)});
-}
-std::unexpected<Refusal> unknown(std::string text) {
-  return std::unexpected(Refusal{http::status::not_found, std::move(text)});
-}
-
-/// The whole number called `name`, null as if it were left out.
-Parsed<std::optional<int64_t>> number(const json& body, const std::string& name, int64_t least, int64_t most) {
-  if (!body.contains(name) || body[name].is_null()) return std::nullopt;
-  const json& value = body[name];
-  // What does not fit into 64 bits is a floating-point number to the parser.
-  const bool fits = value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX);
-  if (fits && value.get<int64_t>() >= least && value.get<int64_t>() <= most) return value.get<int64_t>();
-  return bad(fmt::format("\"{}\": allowed: a whole number from {} to {}", name, least, most));
-}
-
-Parsed<std::vector<std::string>> pool_names(const config::Config& config, const std::string& name) {
-  const auto pool = find_pool(config, name);
-  if (!pool) return unknown(pool.error());
-  std::vector<std::string> out;
-  for (const config::Backend& backend : (*pool)->backends) out.push_back((*pool)->name + "/" + backend.name);
-  return out;
-}
-
-/// The entries that "backend", "pool" or "all" name.
-Parsed<std::vector<std::string>> names(const ApiContext& context, const json& body, Action action, bool fleet) {
-  const int given = static_cast<int>(body.contains("backend") + body.contains("pool") + body.contains("all"));
-  if (given != 1) return bad("one of \"backend\", \"pool\" and \"all\" says what is meant");
-  if (body.contains("all")) {
-    if (action != Action::kClear || body["all"] != json(true)) return bad("\"all\": allowed: true, to clear");
-    std::vector<std::string> out;
-    const auto take = [&](const auto& entries) {
-      for (const auto& [name, entry] : entries) out.push_back(name);
-    };
-    if (fleet) {
-      take(context.overrides->wishes());
-    } else {
-      take(context.overrides->entries());
-    }
-    return out;
-  }
-  const char* kind = body.contains("pool") ? "pool" : "backend";
-  if (!body[kind].is_string()) return bad(fmt::format("\"{}\" has to be a string", kind));
-  const auto name = body[kind].get<std::string>();
-  if (kind == std::string_view("pool")) return pool_names(context.config, name);
-  // What is left of a backend that is no longer in the file can be cleared too.
-  const bool is_kept = fleet ? context.overrides->wishes().contains(name) : context.overrides->entries().contains(name);
-  if (is_kept) return std::vector{name};
-  const auto backend = find_backend(context.config, name);
-  if (!backend) return unknown(backend.error());
-  return std::vector{backend->to_string()};
-}
-
-struct Wanted {
-  Overrides::Change change;
-  bool fleet = false;    // on all nodes
-  bool dry_run = false;  // only what it is about
-};
-
-Parsed<Wanted> change_from(const ApiContext& context, const ApiRequest& request) {
-  const json body = json::parse(request.body, nullptr, false);
-  if (!body.is_object()) return bad("the body is no JSON object");
-  constexpr std::array kKnown{"action", "backend", "pool", "all", "deadline_s", "weight", "days", "fleet", "dry_run"};
-  for (const auto& [name, value] : body.items()) {
-    if (std::ranges::find(kKnown, name) == kKnown.end()) return bad("unknown member \"" + name + "\"");
-  }
-  const auto word = body.contains("action") && body["action"].is_string() ? body["action"].get<std::string>() : "";
-  const auto action = std::ranges::find(kActions, word, &NamedAction::name);
-  if (action == kActions.end()) {
-    return bad(
-        "\"action\": allowed: \"drain\", \"disable\", \"enable\", \"weight\", \"clear\", \"pause\", \"resume\", "
-        "\"roll_back\"");
-  }
-  for (const char* flag : {"fleet", "dry_run"}) {
-    if (body.contains(flag) && !body[flag].is_boolean()) return bad(fmt::format("\"{}\": allowed: true, false", flag));
-  }
-  const bool fleet = body.value("fleet", false);
-  Overrides::Change out{.action = action->action, .names = {}};
-  auto meant = names(context, body, out.action, fleet);
-  if (!meant) return std::unexpected(meant.error());
-  out.names = std::move(*meant);
-  const auto deadline = number(body, "deadline_s", 0, kLongestDeadlineS);
-  const auto weight = number(body, "weight", 0, kMaxWeight);
-  const auto days = number(body, "days", 1, static_cast<int64_t>(config::kMaxWarmUpDays));
-  for (const auto* value : {&deadline, &weight, &days}) {
-    if (!*value) return std::unexpected(value->error());
-  }
-  if (*deadline && out.action != Action::kDrain) return bad("\"deadline_s\" is of a drain");
-  if (*weight && out.action != Action::kWeight) return bad("\"weight\" is of the action \"weight\"");
-  if (*days && out.action != Action::kRollBack) return bad("\"days\" is of the action \"roll_back\"");
-  if (out.action == Action::kWeight && !body.contains("weight"))
-    return bad("\"weight\" is missing; null: as configured");
-  if (const auto& given = *deadline) out.deadline = std::chrono::seconds(*given);
-  if (const auto& given = *weight) out.weight = static_cast<uint32_t>(*given);
-  if (const auto& given = *days) out.days = static_cast<uint32_t>(*given);
-  return Wanted{.change = std::move(out), .fleet = fleet, .dry_run = body.value("dry_run", false)};
-}
 
 json entry_json(const ByHand& entry) {
   json out{{"admin", name_of(entry.admin)},
@@ -167,7 +38,7 @@ ApiResponse changed(const Overrides::Change& change, const std::string& warning)
 }
 
 /// What the change is about, and how many sessions are open there.
-ApiResponse foretold(const ApiContext& context, const Wanted& wanted) {
+ApiResponse foretold(const ApiContext& context, const ByHandRequest& wanted) {
   if (!wanted.fleet) {
     const auto after = context.overrides->changed(context.overrides->entries(), wanted.change);
     if (!after) return ApiResponse::error(http::status::conflict, after.error());
@@ -221,7 +92,8 @@ void change_everywhere(const ApiContext& context, const Overrides::Change& wante
 }
 
 void change(const ApiContext& context, const ApiRequest& request, const Reply& reply) {
-  const auto wanted = change_from(context, request);
+  const auto wanted =
+      by_hand_request_from(context.config, context.overrides->entries(), context.overrides->wishes(), request.body);
   if (!wanted) return reply(ApiResponse::error(wanted.error().status, wanted.error().text));
   if (wanted->dry_run) return reply(foretold(context, *wanted));
   if (!wanted->fleet) return reply(change_here(context, wanted->change));

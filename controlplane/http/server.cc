@@ -44,21 +44,9 @@ constexpr mode_t kSocketMode = 0660;
 constexpr int kCrowdedShare = 5;
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);  // when there are no descriptors left
 
-using Request = http::request<http::string_body>;
 using Verdict = std::expected<AccessRules::Granted, ApiResponse>;
 
-ApiRequest to_api(const Request& request) {
-  ApiRequest out;
-  out.method = request.method();
-  const std::string target(request.target());
-  const size_t mark = target.find('?');
-  out.path = target.substr(0, mark);
-  if (mark != std::string::npos) out.query = target.substr(mark + 1);
-  out.body = request.body();
-  return out;
-}
-
-http::response<http::string_body> to_http(ApiResponse answer, const Request& request) {
+http::response<http::string_body> to_http(ApiResponse answer, const HttpRequest& request) {
   http::response<http::string_body> out(answer.status, request.version());
   out.set(http::field::server, "sluice");
   out.set(http::field::content_type, answer.content_type);
@@ -118,17 +106,6 @@ std::string subject_of(SSL* connection) {
   const char* text = nullptr;
   const long bytes = BIO_get_mem_data(line.get(), &text);
   return printable(std::string(text, static_cast<size_t>(std::max(bytes, 0L))));
-}
-
-/// Whoever reaches the Unix socket may do everything: its file's mode and group say who does.
-Verdict judge(const AccessRules& rules, const Peer& peer, const Request& request) {
-  if (peer.is_local) return AccessRules::Granted{true, true};
-  constexpr unsigned kHttp11 = 11;  // from which on a Host is demanded (RFC 9112 section 3.2)
-  const auto hosts = request.count(http::field::host);
-  if (hosts > 1 || (hosts == 0 && request.version() >= kHttp11))
-    return std::unexpected(ApiResponse::error(http::status::bad_request, "allowed: one Host"));
-  const auto value = [&](http::field name) { return std::string_view(request[name].data(), request[name].size()); };
-  return rules.judge({value(http::field::host), value(http::field::authorization), peer.is_here, peer.is_certified});
 }
 
 [[noreturn]] void fail(const error_code& error, const std::string& what) {

@@ -18,6 +18,7 @@
 #include "controlplane/http/access.h"
 #include "controlplane/http/audit.h"
 #include "controlplane/http/certificate.h"
+#include "controlplane/http/request.h"
 #include "controlplane/http/router.h"
 
 namespace sluice::control {
@@ -28,14 +29,6 @@ struct HttpLimits {
   std::chrono::milliseconds request_timeout{10'000};  // until a request is complete, idle time before it included
   std::chrono::milliseconds response_timeout{10'000};
   size_t connections = 256;  // of a listener; those beyond wait until one ends
-};
-
-/// Who is at the other end of a connection.
-struct Peer {
-  bool is_local = false;  // on the Unix socket
-  bool is_here = false;   // on this host
-  bool is_certified = false;
-  std::string name;  // for operators: "root (uid 0)", "192.0.2.7", "192.0.2.7 (CN=ops)"
 };
 
 class HttpServer {
