@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <utility>
 
+#include "controlplane/base/json_fields.h"
 #include "controlplane/base/kept_state.h"
 #include "controlplane/model/leaving.h"
 
@@ -28,12 +28,10 @@ std::string to_text(const std::optional<NodeDrain::Wish>& wish) {
 std::expected<std::optional<NodeDrain::Wish>, std::string> wish_from(const std::string& text) {
   try {
     const json whole = json::parse(text);
-    if (const int version = whole.at("version").get<int>(); version != kVersion) {
-      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
-    }
+    require_version(whole, kVersion);
     if (!whole.contains("draining_since_ms")) return std::nullopt;
-    NodeDrain::Wish out{from_ms(whole.at("draining_since_ms").get<int64_t>()), {}};
-    if (whole.contains("deadline_ms")) out.deadline = from_ms(whole.at("deadline_ms").get<int64_t>());
+    NodeDrain::Wish out{time_in(whole, "draining_since_ms"), {}};
+    if (whole.contains("deadline_ms")) out.deadline = time_in(whole, "deadline_ms");
     return out;
   } catch (const std::exception& fault) {
     return std::unexpected(fault.what());

@@ -45,8 +45,10 @@ Journal Journal::silent(Clock clock) {
 }
 
 void Journal::restore(std::vector<JournalEntry> earlier, Keeper keep) {
-  uint64_t last = earlier.empty() ? 0 : earlier.back().id;
-  for (JournalEntry& entry : entries_) last = entry.id = std::max(entry.id, last + 1);
+  uint64_t last = 0;
+  const auto number = [&](JournalEntry& entry) { last = entry.id = std::max(entry.id, last + 1); };
+  std::ranges::for_each(earlier, number);
+  std::ranges::for_each(entries_, number);
   entries_.insert(entries_.begin(), std::make_move_iterator(earlier.begin()), std::make_move_iterator(earlier.end()));
   while (entries_.size() > kMaxEntries) entries_.pop_front();
   keep_ = std::move(keep);

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "controlplane/base/json_fields.h"
 #include "controlplane/base/state_file.h"
 
 namespace sluice::control {
@@ -21,6 +22,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::array kSeverities{Severity::kInfo, Severity::kWarning, Severity::kError};
+constexpr int64_t kYear2200Us = 7'258'118'400'000'000;
 constexpr int kOpenFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
 
 std::string to_line(const JournalEntry& entry) {
@@ -38,9 +40,13 @@ std::optional<JournalEntry> from_line(std::string_view text) {
   if (!line.is_object()) return std::nullopt;
   try {
     JournalEntry out;
-    const auto us = line.at("time_us").get<int64_t>();
+    const int64_t us = whole_in(line, "time_us", 0, kYear2200Us);
     out.time = std::chrono::system_clock::time_point(std::chrono::microseconds(us));
-    out.id = line.contains("id") ? line.at("id").get<uint64_t>() : static_cast<uint64_t>(std::max<int64_t>(us, 0));
+    out.id = static_cast<uint64_t>(us);
+    if (line.contains("id")) {
+      // Of one that no clock has made, its place in the file says as much (Journal::restore()).
+      if (const uint64_t id = unsigned_in(line, "id"); id <= INT64_MAX) out.id = id;
+    }
     const auto severity = line.at("severity").get<std::string>();
     for (const Severity known : kSeverities) {
       if (name_of(known) == severity) out.severity = known;
@@ -49,7 +55,7 @@ std::optional<JournalEntry> from_line(std::string_view text) {
     out.subject = line.at("subject").get<std::string>();
     out.text = line.at("text").get<std::string>();
     return out;
-  } catch (const json::exception&) {
+  } catch (const std::exception&) {
     return std::nullopt;
   }
 }

@@ -23,6 +23,19 @@ inline int64_t whole_in(const nlohmann::json& object, const char* name, int64_t 
   throw std::invalid_argument(fmt::format("\"{}\": allowed: a whole number from {} to {}", name, least, most));
 }
 
+/// Likewise, where all of 64 bits may be: a key.
+inline uint64_t unsigned_in(const nlohmann::json& object, const char* name) {
+  const nlohmann::json& value = object.at(name);
+  if (value.is_number_unsigned()) return value.get<uint64_t>();
+  throw std::invalid_argument(fmt::format("\"{}\": allowed: a whole number that is not negative", name));
+}
+
+/// Throws, as whole_in() does, unless `whole` is of that version.
+inline void require_version(const nlohmann::json& whole, int64_t known) {
+  if (const int64_t found = whole_in(whole, "version", INT64_MIN, INT64_MAX); found != known)
+    throw std::invalid_argument(fmt::format("it is of version {}, this program knows version {}", found, known));
+}
+
 /// The time called `name`, in milliseconds since 1970, as whole_in() throws.
 inline SystemTime time_in(const nlohmann::json& object, const char* name) {
   constexpr int64_t kYear2200 = 7'258'118'400'000;

@@ -42,8 +42,7 @@ template <typename Entries, typename Read>
 std::expected<Entries, std::string> block_file_from(std::string_view text, int version, Read read) {
   try {
     const auto whole = nlohmann::json::parse(text);
-    if (const int found = whole.at("version").get<int>(); found != version)
-      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", found, version));
+    require_version(whole, version);
     Entries out;
     for (const auto& [name, value] : whole.at("blocks").items()) {
       const auto prefix = config::IpPrefix::parse(name);

@@ -96,8 +96,7 @@ auto parsed(std::string_view text, Read read) -> std::expected<decltype(read(jso
 
 /// Throws if it is of another version.
 const json& backends_of(const json& whole) {
-  if (const int version = whole.at("version").get<int>(); version != kVersion)
-    throw std::invalid_argument(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
+  require_version(whole, kVersion);
   return whole.at("backends");
 }
 

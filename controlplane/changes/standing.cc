@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config/choices.h"
-#include "controlplane/base/times.h"
+#include "controlplane/base/json_fields.h"
 
 namespace sluice::control {
 
@@ -21,8 +21,8 @@ json to_json(const Removal& removal) {
 }
 
 Removal removal_from(const json& value) {
-  return {.since = from_ms(value.at("since_ms").get<int64_t>()),
-          .deadline = from_ms(value.at("deadline_ms").get<int64_t>()),
+  return {.since = time_in(value, "since_ms"),
+          .deadline = time_in(value, "deadline_ms"),
           .empty_since = {},
           .is_absolute = true};
 }
@@ -43,13 +43,17 @@ config::IpAddress address_from(const json& value) {
 
 // These throw what nlohmann throws for another form, and std::invalid_argument.
 
+uint16_t port_in(const json& value) {
+  return static_cast<uint16_t>(whole_in(value, "port", 0, UINT16_MAX));
+}
+
 Member member_from(const json& value, SystemTime now) {
   Member out;
-  out.key = value.at("key").get<uint64_t>();
+  out.key = unsigned_in(value, "key");
   out.pool = value.at("pool").get<std::string>();
   out.name = value.at("name").get<std::string>();
   out.address = address_from(value.at("address"));
-  out.port = value.at("port").get<uint16_t>();
+  out.port = port_in(value);
   out.check = value.at("check").get<std::string>();
   out.since = now;
   if (value.contains("removal")) out.removal = removal_from(value.at("removal"));
@@ -88,11 +92,11 @@ E choice_from(const json& value) {
 
 ServiceState service_from(const json& value) {
   ServiceState out;
-  out.key = value.at("key").get<uint64_t>();
+  out.key = unsigned_in(value, "key");
   out.placement = kNoPlacement;
   out.config.name = value.at("name").get<std::string>();
   out.config.vip = address_from(value.at("vip"));
-  out.config.port = value.at("port").get<uint16_t>();
+  out.config.port = port_in(value);
   out.config.pool = value.at("pool").get<std::string>();
   out.config.forwarding = choice_from<config::Forwarding>(value.at("forwarding"));
   out.config.proxy = choice_from<config::Proxy>(value.at("proxy"));
@@ -100,9 +104,9 @@ ServiceState service_from(const json& value) {
   out.config.on_no_backend = choice_from<config::OnNoBackend>(value.value("on_no_backend", json("reset")));
   out.config.text_421 = value.value("text_421", out.config.text_421);
   out.config.syn_proxy = choice_from<config::SynProxy>(value.value("syn_proxy", json("auto")));
-  out.config.mss = value.at("mss").get<uint16_t>();
-  if (const json& timeout = value.value("idle_timeout", json()); !timeout.is_null())
-    out.config.idle_timeout = timeout.get<uint32_t>();
+  out.config.mss = static_cast<uint16_t>(whole_in(value, "mss", 0, UINT16_MAX));
+  if (value.contains("idle_timeout") && !value["idle_timeout"].is_null())
+    out.config.idle_timeout = static_cast<uint32_t>(whole_in(value, "idle_timeout", 0, UINT32_MAX));
   return out;
 }
 
@@ -118,9 +122,9 @@ Model model_from(const json& whole, Journal& journal) {
     }
   }
   for (const auto& [pool, rule] : whole.at("pools").items()) {
-    out.removal_rules.emplace(pool,
-                              RemovalRule{choice_from<config::OnRemoval>(rule.at("on_removal")),
-                                          std::chrono::milliseconds(rule.at("removal_deadline_ms").get<int64_t>())});
+    out.removal_rules.emplace(
+        pool, RemovalRule{choice_from<config::OnRemoval>(rule.at("on_removal")),
+                          std::chrono::milliseconds(whole_in(rule, "removal_deadline_ms", 0, UINT32_MAX))});
   }
   return Model(std::move(out), journal);
 }
@@ -145,9 +149,7 @@ std::string standing_text(const Model& model) {
 std::expected<Model, std::string> standing_from(std::string_view text, Journal& journal) {
   try {
     const json whole = json::parse(text);
-    if (const int version = whole.at("version").get<int>(); version != kVersion) {
-      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
-    }
+    require_version(whole, kVersion);
     return model_from(whole, journal);
   } catch (const std::exception& fault) {
     return std::unexpected(fault.what());

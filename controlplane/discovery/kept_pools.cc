@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/discovery/kept_pools.h"
 
-#include <fmt/format.h>
-
 #include <stdexcept>
 #include <utility>
+
+#include "controlplane/base/json_fields.h"
 
 namespace sluice::control {
 
@@ -55,8 +55,7 @@ std::string text_of(const json& pools) {
 std::expected<DiscoveredPools, std::string> pools_from(const std::string& text) {
   try {
     const json whole = json::parse(text);
-    if (const int version = whole.at("version").get<int>(); version != kVersion)
-      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
+    require_version(whole, kVersion);
     DiscoveredPools out;
     for (const auto& [name, pool] : whole.at("pools").items()) {
       DiscoveredPool& kept = out[name];
@@ -64,7 +63,7 @@ std::expected<DiscoveredPools, std::string> pools_from(const std::string& text) 
       kept.by_hand = kept_backends(pool.at("by_hand"), config::Origin::kByHand);
       for (const json& missing : pool.at("missing")) kept.found.at(missing.get<std::string>()).missing = true;
       const json losses = pool.value("lost", json::object());
-      for (const auto& [lost, when] : losses.items()) kept.lost.emplace(lost, from_ms(when.get<int64_t>()));
+      for (const auto& [lost, when] : losses.items()) kept.lost.emplace(lost, time_in(losses, lost.c_str()));
     }
     return out;
   } catch (const std::exception& fault) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "controlplane/base/json_fields.h"
 #include "controlplane/base/kept_state.h"
 
 namespace sluice::control {
@@ -28,9 +29,8 @@ struct Kept {
 std::expected<Kept, std::string> kept_from(const std::string& text) {
   try {
     const json whole = json::parse(text);
-    if (const int version = whole.at("version").get<int>(); version != kVersion)
-      return std::unexpected(fmt::format("it is of version {}, this program knows version {}", version, kVersion));
-    return Kept{{whole.at("cluster").get<uint64_t>(), whole.at("revision").get<int64_t>()},
+    require_version(whole, kVersion);
+    return Kept{{unsigned_in(whole, "cluster"), whole_in(whole, "revision", 0, INT64_MAX)},
                 whole.value("set_back", false)};
   } catch (const std::exception& fault) {
     return std::unexpected(fault.what());

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "config/bounds.h"
+#include "controlplane/base/json_fields.h"
 #include "controlplane/base/printable.h"
 
 namespace sluice::control {
@@ -97,9 +98,9 @@ std::expected<NodeReport, std::string> report_from(const etcd::Record& record, c
     out.version = word_from(whole.at("version"));
     out.file = word_from(whole.at("file"));
     out.time = word_from(whole.at("time"));
-    out.up = whole.at("up").get<uint64_t>();
-    out.down = whole.at("down").get<uint64_t>();
-    if (const json& sessions = whole.at("sessions"); !sessions.is_null()) out.sessions = sessions.get<uint64_t>();
+    out.up = unsigned_in(whole, "up");
+    out.down = unsigned_in(whole, "down");
+    if (!whole.at("sessions").is_null()) out.sessions = unsigned_in(whole, "sessions");
     out.tables = words_from(whole.at("tables"), config::kMaxServices);
     if (whole.contains("included")) out.included = words_from(whole["included"], kMostFiles);
     if (whole.contains("own")) out.own = word_from(whole["own"]);

@@ -131,7 +131,9 @@ TEST_F(NodeDrainTest, OutlivesTheProcess) {
 }
 
 TEST_F(NodeDrainTest, AFileThatMakesNoSenseIsSetAside) {
-  for (const char* text : {"{", "[]", R"({"version": 2})", R"({"version": 1, "draining_since_ms": "x"})"}) {
+  for (const char* text : {"{", "[]", R"({"version": 2})", R"({"version": 1, "draining_since_ms": "x"})",
+                           R"({"version": 1, "draining_since_ms": 9223372036854775807})",
+                           R"({"version": 1, "draining_since_ms": 1, "deadline_ms": -9223372036854775808})"}) {
     directory_.write("node.json", text);
     restart();
     EXPECT_FALSE(node_->wish()) << text;

@@ -64,6 +64,7 @@ TEST(ByHandText, GoesThereAndBack) {
 TEST(ByHandText, RefusesWhatItDoesNotUnderstand) {
   for (const char* text :
        {"", "{", "[]", "{}", R"({"version": 1})", R"({"version": 2, "backends": {}})",
+        R"({"version": 1e300, "backends": {}})",
         R"({"version": 1, "backends": {"a/b": {"admin": "asleep", "admin_since_ms": 1, "flows_cut": 0}}})",
         R"({"version": 1, "backends": {"a/b": {"weight": "many", "weight_since_ms": 1}}})"}) {
     SCOPED_TRACE(text);
@@ -176,6 +177,29 @@ TEST_F(JournalFileTest, UnderstandsLinesWithoutAnId) {
   Kept kept(path_);
   ASSERT_EQ(kept.journal.entries().size(), 1u);
   EXPECT_EQ(kept.journal.entries()[0].id, 7u);
+}
+
+TEST_F(JournalFileTest, PassesOverWhatHasNoTimeAndNumbersTheRestUpwards) {
+  const auto line = [](const char* id, const char* time_us, const char* text) {
+    return std::string(R"({"id": )") + id + R"(, "time_us": )" + time_us +
+           R"(, "severity": "info", "kind": "a", "subject": "b", "text": ")" + text + "\"}\n";
+  };
+  directory_.write("events.jsonl", line("1", "9223372036854775807", "beyond the clock") + line("2", "-1", "before it") +
+                                       line("18446744073709551615", "5", "of no clock") + line("7", "5", "first") +
+                                       line("3", "1e30", "no whole number") + line("3", "6", "second"));
+  Kept kept(path_);
+  const auto& entries = kept.journal.entries();
+  ASSERT_EQ(entries.size(), 3u);
+  kept.record("third");
+  Kept again(path_);
+  ASSERT_EQ(again.journal.entries().size(), 4u);
+  for (const auto* journal : {&kept.journal, &again.journal}) {
+    uint64_t last = 0;
+    for (const JournalEntry& entry : journal->entries()) {
+      EXPECT_GT(entry.id, last) << entry.text;
+      last = entry.id;
+    }
+  }
 }
 
 TEST_F(JournalFileTest, SetsAFileAsideInWhichNothingMakesSense) {

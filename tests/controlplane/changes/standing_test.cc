@@ -104,6 +104,10 @@ TEST_F(StandingTest, SaysWhatIsWrongWithATextThatMakesNoSense) {
                                  {"10.0.1.1", "nowhere"},
                                  {"\"nat\"", "\"carrier pigeon\""},
                                  {"\"drain\"", "7"},
+                                 {"\"port\": 25", "\"port\": 65561"},
+                                 {"\"port\": 25", "\"port\": -1"},
+                                 {"\"mss\": 0", "\"mss\": 1e9"},
+                                 {"\"version\": 1", "\"version\": 1e300"},
                                  {"\"key\"", "\"lock\""}}) {
     std::string text = good;
     text.replace(text.find(old), old.size(), bad);

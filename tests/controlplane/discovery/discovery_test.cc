@@ -307,11 +307,13 @@ TEST_F(DiscoveryTest, AFileThatWasCutWhileNobodyLookedIsNotBelievedEither) {
 TEST_F(DiscoveryTest, StateThatMakesNoSenseIsSetAside) {
   tell({"a"});
   start();
-  for (const char* text :
-       {"{", R"({"version": 2, "pools": {}})", R"({"version": 1, "pools": {"mta": {}}})",
-        R"({"version": 1, "pools": {"mta": {"found": [{}], "missing": [], "by_hand": []}}})",
-        R"({"version": 1, "pools": {"mta": {"found": [], "missing": ["x"], "by_hand": []}}})",
-        R"({"version": 1, "pools": {"mta": {"found": [], "missing": [], "by_hand": [], "lost": {"x": "y"}}}})"}) {
+  for (
+      const char* text :
+      {"{", R"({"version": 2, "pools": {}})", R"({"version": 1, "pools": {"mta": {}}})",
+       R"({"version": 1, "pools": {"mta": {"found": [{}], "missing": [], "by_hand": []}}})",
+       R"({"version": 1, "pools": {"mta": {"found": [], "missing": ["x"], "by_hand": []}}})",
+       R"({"version": 1, "pools": {"mta": {"found": [], "missing": [], "by_hand": [], "lost": {"x": "y"}}}})",
+       R"({"version": 1, "pools": {"mta": {"found": [], "missing": [], "by_hand": [], "lost": {"x": 9223372036854775807}}}})"}) {
     directory_.write("state/backends.json", text);
     begin();
     start();

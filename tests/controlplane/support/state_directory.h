@@ -8,15 +8,17 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 
 namespace sluice::control {
 
 class StateDirectory {
  public:
-  StateDirectory() {
-    char name[] = "/tmp/sluice-state-XXXXXX";
-    path_ = mkdtemp(name);
+  /// Within `parent`, or /tmp if that is not there.
+  explicit StateDirectory(const std::string& parent = "/tmp") {
+    path_ = (std::filesystem::is_directory(parent) ? parent : "/tmp") + "/sluice-state-XXXXXX";
+    if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no directory at " + path_);
   }
   ~StateDirectory() { std::filesystem::remove_all(path_); }
   StateDirectory(const StateDirectory&) = delete;
