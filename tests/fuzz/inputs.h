@@ -46,6 +46,10 @@ void play_haproxy(FuzzInput bytes);
 /// Likewise a keepalived.conf.
 void play_keepalived(FuzzInput bytes);
 
+/// A request to control's API, from the Unix socket, this host or elsewhere, by the first byte. It reaches a handler
+/// only if it may, what a body or a query asks for is within bounds, and it is answered once, in JSON.
+void play_http(FuzzInput bytes);
+
 /// A datagram of another node. Without the key nothing of it is believed, nor if it was recorded before; with it, the
 /// table holds what it tells, and no more than there is room for.
 void play_peers(FuzzInput bytes);
@@ -58,6 +62,10 @@ void play_probe(FuzzInput bytes);
 /// ('t'), or else a policy of MTA-STS. It is read or refused, in words for a terminal; what was read of a policy,
 /// written down, reads the same.
 void play_security(FuzzInput bytes);
+
+/// A file of control's state directory, by the first byte. It is read, and what was read reads the same when it is
+/// written again; or it is said that it makes no sense, and control goes on without it.
+void play_state(FuzzInput bytes);
 
 /// Clients whose SYNs we answer in their backend's place, and backends, both with any options, windows and numbers,
 /// out of turn and in vain. The laws are the worker's.

@@ -37,13 +37,14 @@ TEST_P(FuzzCorpus, IsPlayedWithoutAFault) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, FuzzCorpus,
-                         ::testing::Values(Target{"adoption", play_adoption}, Target{"config", play_config},
-                                           Target{"dialogue", play_dialogue}, Target{"discovery", play_discovery},
-                                           Target{"etcd", play_etcd}, Target{"haproxy", play_haproxy},
+                         ::testing::Values(Target{"adoption", play_adoption}, Target{"client_hello", play_client_hello},
+                                           Target{"config", play_config}, Target{"dialogue", play_dialogue},
+                                           Target{"discovery", play_discovery}, Target{"etcd", play_etcd},
+                                           Target{"haproxy", play_haproxy}, Target{"http", play_http},
                                            Target{"keepalived", play_keepalived}, Target{"peers", play_peers},
                                            Target{"probe", play_probe}, Target{"security", play_security},
-                                           Target{"syn_proxy", play_syn_proxy}, Target{"wishes", play_wishes},
-                                           Target{"worker", play_worker}),
+                                           Target{"state", play_state}, Target{"syn_proxy", play_syn_proxy},
+                                           Target{"wishes", play_wishes}, Target{"worker", play_worker}),
                          [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace
