@@ -65,21 +65,23 @@ inline bool is_within(uint32_t number, uint32_t other, uint32_t window) {
 /// So far both numbers of a segment may be from those expected: 2^16 of 2^32 each, or an exact guess of one.
 inline constexpr uint32_t kNear = (1U << 15) - 1;
 
-/// Whether a client's segment, no SYN or reset, is believed. The flow is past its handshake.
-inline bool believes_client(const Flow& flow, uint32_t sequence, uint32_t ack) {
-  const uint32_t window = flow.largest_window();
-  const uint32_t unacknowledged = flow.server_next - ack;
-  if (!is_within(sequence, flow.client_next, window) || unacknowledged > window) return false;
-  return sequence == flow.client_next || unacknowledged == 0 ||
-         (is_within(sequence, flow.client_next, kNear) && unacknowledged <= kNear);
-}
-
-/// Likewise where the server is not seen, and the client's acknowledgements tell of it.
+/// Whether a client's segment, no SYN or reset, is believed whose server is not seen: the client's acknowledgements
+/// tell of it. The flow is past its handshake.
 inline bool believes_lone_client(const Flow& flow, uint32_t sequence, uint32_t ack) {
   const uint32_t window = flow.largest_window();
   if (!is_within(sequence, flow.client_next, window) || !is_within(ack, flow.server_next, window)) return false;
   return sequence == flow.client_next || ack == flow.server_next ||
          (is_within(sequence, flow.client_next, kNear) && is_within(ack, flow.server_next, kNear));
+}
+
+/// Likewise of one whose server is seen. After a handshake of our own (flow/splice.h) that may be so at another node.
+inline bool believes_client(const Flow& flow, uint32_t sequence, uint32_t ack) {
+  if (flow.spliced) return believes_lone_client(flow, sequence, ack);
+  const uint32_t window = flow.largest_window();
+  const uint32_t unacknowledged = flow.server_next - ack;
+  if (!is_within(sequence, flow.client_next, window) || unacknowledged > window) return false;
+  return sequence == flow.client_next || unacknowledged == 0 ||
+         (is_within(sequence, flow.client_next, kNear) && unacknowledged <= kNear);
 }
 
 /// Whether a backend's segment is believed. A PROXY header shifts its acknowledgements.
@@ -237,6 +239,7 @@ inline void note_syn_ack(Flow& flow, const Packet& packet, bool answered) {
 inline void move_by_client(Flow& flow, const Packet& packet) {
   const bool stranger = flow.state == TcpState::kAdopted && !believes_client(flow, packet.sequence, packet.ack);
   if (stranger) flow.server_next = packet.ack;
+  if (flow.spliced) flow.server_next = sequence_max(flow.server_next, packet.ack);
   flow.client_next = stranger ? end_of(packet) : sequence_max(flow.client_next, end_of(packet));
 }
 

@@ -41,13 +41,11 @@ struct Burst {
   std::array<bool, kSize> from_client;
   PacketSet<kSize> source_asked;    // those of which it is known whether their source may begin sessions:
   PacketSet<kSize> source_blocked;  // these may not
-  PacketSet<kSize> passed;          // those that another node has passed on
 
   void clear() noexcept {
     count = looked_up = 0;
     source_asked.clear();
     source_blocked.clear();
-    passed.clear();
   }
 };
 

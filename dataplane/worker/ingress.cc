@@ -214,9 +214,7 @@ bool Worker::take_up_held() noexcept {
 
 bool Worker::take_passed() noexcept {
   return passing_.take([this](uint32_t port, rte_mbuf* mbuf) {
-    const uint32_t at = burst_.count;
-    burst_.count = settle_syns(enter(at, arrival(port, true, setup_.index), mbuf));
-    if (burst_.count > at) burst_.passed.add(at);
+    burst_.count = settle_syns(enter(burst_.count, arrival(port, true, setup_.index), mbuf));
   });
 }
 

@@ -138,8 +138,6 @@ bool NewFlows::meet_reply(Burst& burst, uint32_t i) noexcept {
   return true;
 }
 
-/// A backend's packet of a connection for which another node waits: its answer goes there. What else it says is said
-/// sooner than that node could tell that both handshakes are over.
 void NewFlows::meet_awaited_elsewhere(Burst& burst, uint32_t i) noexcept {
   rte_mbuf* mbuf = burst.mbuf[i];
   if (AnswerPassing::answers(burst.packet[i]) ? parts_.passing.pass(mbuf, burst.packet[i])

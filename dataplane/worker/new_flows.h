@@ -61,6 +61,9 @@ class NewFlows {
   void place_if_new(Burst& burst, uint32_t i) noexcept {
     if (burst.flow[i] == kNoFlow || (burst.from_client[i] && is_opening(burst.packet[i]))) place(burst, i);
   }
+  /// A backend's packet of a connection for which another node waits: its answer goes there. What else it says is said
+  /// sooner than that node could tell that both handshakes are over.
+  void meet_awaited_elsewhere(Burst& burst, uint32_t i) noexcept;
 
  private:
   static constexpr uint64_t kAdoptPerSecond = 20'000;
@@ -76,7 +79,6 @@ class NewFlows {
   void pass_stranger(Burst& burst, uint32_t i) noexcept;
   bool is_from_backend(const Burst& burst, uint32_t i) const noexcept;
   bool meet_reply(Burst& burst, uint32_t i) noexcept;
-  void meet_awaited_elsewhere(Burst& burst, uint32_t i) noexcept;
   bool may_be_reply(channel::BackendId id, const Packet& packet) const noexcept;
   void adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as, bool told) noexcept;
   void place_one(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;

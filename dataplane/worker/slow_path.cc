@@ -71,6 +71,19 @@ bool SlowPath::follow_answer(Burst& burst, uint32_t i) noexcept {
   return burst.flow[i] != kNoFlow;
 }
 
+/// A backend's SYN-ACK to a client that has a flow with it. Where another node has asked in the client's place, the
+/// client uses its port again, and the backend knows of no earlier connection any more, or it would not answer so. The
+/// flow gives way, and the answer goes there. Returns whether that was so.
+bool SlowPath::is_of_next_session(Burst& burst, uint32_t i) noexcept {
+  const Packet& packet = burst.packet[i];
+  if (!has_flags(packet, kTcpSyn | kTcpAck) || flows_[burst.flow[i]].state == TcpState::kSynSent) return false;
+  if (!parts_.told.of_reply(packet).asked) return false;
+  parts_.lifecycle.give_way(burst.flow[i]);
+  burst.flow[i] = kNoFlow;
+  parts_.new_flows.meet_awaited_elsewhere(burst, i);
+  return true;
+}
+
 void SlowPath::translate_from_client(Burst& burst, uint32_t i) noexcept {
   Flow& flow = flows_[burst.flow[i]];
   Packet& packet = burst.packet[i];
@@ -112,6 +125,8 @@ void SlowPath::translate_from_backend(Burst& burst, uint32_t i) noexcept {
   if (!is_vouched_for(setup_.port[burst.port[i]].faces, *mbuf, packet, backend)) {
     return egress_.drop(mbuf, Counter::kDropNotNextHop);
   }
+  if ((packet.tcp_flags & kTcpSyn) != 0 && is_of_next_session(burst, i)) [[unlikely]]
+    return;
   if (!backend.is_serving(flow.backend_generation) && !state_.is_current(flow)) {
     return egress_.drop(mbuf, Counter::kDropNoFlow);
   }
@@ -240,19 +255,12 @@ void SlowPath::complete_splice(Burst& burst, uint32_t i) noexcept {
   parts_.watch.backend_segment(burst, i, flow, server_expected);
   flow.set_window_scale(std::max(scale, flow.window_scale()));
 
-  if (burst.passed.has(i)) [[unlikely]] {
-    // What the backend says from now on is seen by another node: this one has the client's half.
-    parts_.lifecycle.set_state(flow, TcpState::kAdopted);
-    flow.deadline_ms = parts_.lifecycle.deadline_ms_of(flow);
-    parts_.lifecycle.tell(index);
-  } else {
-    const Packet syn_ack = packet;
-    packet = parts_.syn_proxy.acknowledging(flow, syn_ack);
-    const uint32_t client_expected = flow.client_next;
-    parts_.tracker.client_segment(flow, packet, *mbuf);
-    parts_.watch.client_segment(burst, i, flow, client_expected);
-    packet = syn_ack;
-  }
+  const Packet syn_ack = packet;
+  packet = parts_.syn_proxy.acknowledging(flow, syn_ack);
+  const uint32_t client_expected = flow.client_next;
+  parts_.tracker.client_segment(flow, packet, *mbuf);
+  parts_.watch.client_segment(burst, i, flow, client_expected);
+  packet = syn_ack;
 
   counters_.packet_to_client(flow, packet.ip_bytes);
   const ProxyInjector::ClientAck ack = parts_.syn_proxy.client_ack(index, *mbuf, packet, window);

@@ -54,6 +54,8 @@ class SlowPath {
       translate_from_client(burst, i);
     } else {
       translate_from_backend(burst, i);
+      if (burst.flow[i] == kNoFlow) [[unlikely]]
+        return;
     }
     const FlowIndex over_limit = parts_.lifecycle.take_over_limit();
     if (over_limit != kNoFlow && (flows_[over_limit].flags & kFlowCut) == 0) [[unlikely]]
@@ -67,6 +69,7 @@ class SlowPath {
   void translate_from_backend(Burst& burst, uint32_t i) noexcept;
   bool may_go_to_backend(Burst& burst, uint32_t i) noexcept;
   bool follow_answer(Burst& burst, uint32_t i) noexcept;
+  bool is_of_next_session(Burst& burst, uint32_t i) noexcept;
 
   // Flows whose clients' SYNs we have answered (syn_proxy.h).
   void meet_waiting_client(Burst& burst, uint32_t i) noexcept;

@@ -4,6 +4,7 @@
 // nodes with their exchange between them.
 #include "dataplane/peers/passed_answer.h"
 
+#include "dataplane/flow/tcp_track.h"
 #include "tests/dataplane/support/exchange_node.h"
 
 namespace sluice::testing {
@@ -108,19 +109,20 @@ class AnswersElsewhere : public ::testing::Test {
   Frame answer() const { return from_server().syn().seq(kServerIsn).ack(kIsn + 1).tcp_options(kServerOptions); }
 
   /// Up to where the server has been asked, and the other node knows.
-  void ask() {
-    asks_.bench.client_sends(from_client().syn().seq(kIsn).tcp_options({2, 4, 5, 0xb4, 1, 3, 3, 7}));
-    asks_.bench.turn();
-    const auto promised = asks_.bench.to_clients();
+  void ask() { ask(asks_, hears_, kIsn); }
+  void ask(Node& at, Node& other, uint32_t isn) {
+    at.bench.client_sends(from_client().syn().seq(isn).tcp_options({2, 4, 5, 0xb4, 1, 3, 3, 7}));
+    at.bench.turn();
+    const auto promised = at.bench.to_clients();
     ASSERT_EQ(promised.size(), 1U);
     promised_ = promised[0].seq;
-    asks_.bench.client_sends(from_client().seq(kIsn + 1).ack(promised_ + 1));
-    asks_.bench.turn();
-    const auto syn = asks_.bench.to_backends();
+    at.bench.client_sends(from_client().seq(isn + 1).ack(promised_ + 1));
+    at.bench.turn();
+    const auto syn = at.bench.to_backends();
     ASSERT_EQ(syn.size(), 1U);
     ASSERT_EQ(syn[0].flags, kSyn);
-    turn_until(asks_, hears_, [&] {
-      const auto told = hears_.table.from_client(client(7), kVip);
+    turn_until(at, other, [&] {
+      const auto told = other.table.from_client(client(7), kVip);
       return told && told->is_asked();
     });
   }
@@ -198,6 +200,50 @@ TEST_F(AnswersElsewhere, WhatIsSaidSoonerThanTheWordOfTheOpenSessionWaitsForIt) 
   const auto greeting = hears_.bench.to_clients();
   ASSERT_EQ(greeting.size(), 1U);
   EXPECT_EQ(greeting[0].seq, promised_ + 1);
+}
+
+TEST_F(AnswersElsewhere, AHalfThatIsLeftGivesWayWhereTheClientUsesItsPortAgainAtTheOtherNode) {
+  ask();
+  server_says(answer());
+  expect_opened(after_exchange());
+  ASSERT_EQ(asks_.bench.counter(Counter::kFlowsEstablishedNow), 1U) << "the client's half";
+  turn_until(asks_, hears_, [&] { return hears_.table.from_client(client(7), kVip)->stage == FlowStage::kOpen; });
+
+  constexpr uint32_t kNextIsn = 900'000;
+  ask(hears_, asks_, kNextIsn);
+  asks_.bench.backend_sends(from_server().syn().seq(77'000).ack(kNextIsn + 1).tcp_options(kServerOptions));
+  asks_.bench.turn();
+  EXPECT_TRUE(asks_.bench.to_clients().empty() && asks_.bench.to_backends().empty());
+  EXPECT_EQ(asks_.bench.counter(Counter::kRepliesPassed), 1U);
+  EXPECT_EQ(asks_.bench.counter(Counter::kFlowsEstablishedNow), 0U);
+  for (int i = 0; i < 20; i++) {
+    asks_.exchange->turn(1);
+    hears_.exchange->turn(1);
+  }
+  hears_.bench.turn();
+  const auto acknowledged = hears_.bench.to_backends();
+  ASSERT_EQ(acknowledged.size(), 1U);
+  EXPECT_EQ(acknowledged[0].ack, 77'001U);
+  EXPECT_EQ(hears_.bench.counter(Counter::kRepliesTaken), 1U);
+}
+
+TEST_F(AnswersElsewhere, AClientsHalfFollowsItsClientToTheEndAndTheNextSessionBeginsThere) {
+  ask();
+  server_says(answer());
+  expect_opened(after_exchange());
+  // Of what the server says, the client's acknowledgements tell.
+  for (uint32_t heard = 0; heard < 40'000; heard += 1000) {
+    asks_.bench.client_sends(from_client().seq(kIsn + 1).ack(promised_ + 1 + heard));
+    asks_.bench.turn();
+  }
+  EXPECT_EQ(asks_.bench.back().take().size(), 40U);
+  asks_.bench.client_sends(from_client().seq(kIsn + 1).ack(promised_ + 39'001).fin());
+  asks_.bench.turn();
+  EXPECT_EQ(asks_.bench.back().take().size(), 1U);
+  EXPECT_EQ(asks_.bench.counter(Counter::kSegmentsNotBelieved), 0U);
+  EXPECT_EQ(asks_.bench.counter(Counter::kFlowsClosingNow), 1U);
+  asks_.bench.turn(kHalfClosedQuietMs);
+  ask(asks_, hears_, kIsn + 100'000'000);
 }
 
 TEST_F(AnswersElsewhere, AreSentAgainByTheServerWhereOneWasLost) {
