@@ -2,7 +2,8 @@
 """Outages, for real, and whom they wake: a Prometheus with the shipped rules, an Alertmanager, a pager."""
 import pytest
 
-from lab.outages import OUTAGES, Outages
+from lab.outage_lab import Outages
+from lab.outages import OUTAGES
 
 ALSO_IN_THE_ORDINARY_RUN = ("a pool is disabled by hand", "the back cable is out")
 
