@@ -6,6 +6,7 @@
 
 #include "controlplane/api/api.h"
 #include "controlplane/api/status_json.h"
+#include "controlplane/base/mac_address.h"
 #include "controlplane/channel/published_ports.h"
 
 namespace sluice::control {

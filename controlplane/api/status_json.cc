@@ -9,6 +9,7 @@
 
 #include "config/choices.h"
 #include "controlplane/api/json_rows.h"
+#include "controlplane/base/mac_address.h"
 #include "controlplane/changes/by_hand_json.h"
 #include "controlplane/changes/sources.h"
 #include "controlplane/figures/figures_json.h"

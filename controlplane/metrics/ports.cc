@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "controlplane/base/mac_address.h"
 #include "controlplane/metrics/metrics.h"
 
 namespace sluice::control {

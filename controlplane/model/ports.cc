@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "controlplane/base/mac_address.h"
+
 namespace sluice::control {
 
 namespace {
@@ -80,10 +82,6 @@ bool runs_with(const std::vector<config::Port>& ours, const std::vector<Publishe
 const BoundPort* find_by_twin(const std::vector<BoundPort>& ports, const std::string& twin) {
   const auto found = std::ranges::find(ports, twin, &BoundPort::twin);
   return found == ports.end() ? nullptr : &*found;
-}
-
-std::string to_string(const MacAddress& mac) {
-  return fmt::format("{:02x}", fmt::join(mac.bytes, ":"));
 }
 
 }  // namespace sluice::control

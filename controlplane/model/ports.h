@@ -69,7 +69,4 @@ bool runs_with(const std::vector<config::Port>& ours, const std::vector<Publishe
 /// The port with that twin, or null.
 const BoundPort* find_by_twin(const std::vector<BoundPort>& ports, const std::string& twin);
 
-/// "02:00:00:00:00:01".
-std::string to_string(const MacAddress& mac);
-
 }  // namespace sluice::control

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "controlplane/base/mac_address.h"
 #include "controlplane/model/ports.h"
 
 namespace sluice::control {
