@@ -1,16 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor on a machine that runs: what is provoked in the balancer's namespace is found, and is gone when it is put right."""
+"""The doctor on a machine that runs: what is provoked in its namespace, and in those of mail servers, is found, and is gone when it is
+put right."""
 import json
 
+import pytest
+
 from lab.balancer import Balancer
-from lab.network import VIP4, ip, sysctl
+from lab.network import VIP4, VIP6, ip, sysctl
+from lab.shell import wait_until
 
 
-def findings(balancer, code=0):
-    """{topic: (grade, found, advice)} of what the doctor says."""
-    done = balancer.ctl_run("doctor", "--json")
-    assert done.returncode == code, done.stdout + done.stderr
+def findings(balancer, code=0, within=()):
+    """{topic: (grade, found, advice)} of what the doctor says. `code`: how it ends, None if it does not matter."""
+    done = balancer.ctl_run("doctor", "--json", within=within)
+    assert code in (None, done.returncode), done.stdout + done.stderr
     return {entry["topic"]: (entry["grade"], entry["found"], entry["advice"]) for entry in json.loads(done.stdout)["findings"]}
+
+
+def wait_found(balancer, topic, grade, text=""):
+    """Waits until the doctor finds that, in whose words `text` is, and returns all that it finds then: a busy machine may lose a probe."""
+    def look():
+        found = findings(balancer, code=None)
+        return found if topic in found and found[topic][0] == grade and text in found[topic][1] else None
+    return wait_until(look, 30, f"the doctor finds {grade} {topic}")
 
 
 def test_the_doctor_finds_what_is_wrong_with_the_machine(lab):
@@ -61,6 +73,85 @@ def test_the_doctor_sees_servers_whose_gateway_is_another(lab):
         grade, text, advice = found[f"gateway of mta/{name}"]
         assert grade == "fail" and "not one answer came back through us" in text and "ip route" in advice
     assert "gateways" not in found
+
+
+ASKED = ("VIPs on links", "VIPs on mail servers")
+ALL_SILENT = "nobody else answers for them on slf0, slb0"
+ALL_ANSWER = "answer at 18 mail servers' ports"  # three servers, three ports, two families
+
+
+def start_one_way(lab, config, forwarding):
+    """A lab whose mail servers have the VIPs, as they have to with dsr and tunnels."""
+    lab.network.answer_directly()
+    lab.start_greeters()
+    if forwarding != "dsr":
+        lab.start_decapsulators()
+    lab.start_balancer(config(('pool = "mta";', f'pool = "mta"; forwarding = "{forwarding}";'),
+                              ('pool = "mta6";', f'pool = "mta6"; forwarding = "{forwarding}";')))
+
+
+def require_well(lab):
+    found = wait_found(lab.balancer, "VIPs on mail servers", "ok", ALL_ANSWER)
+    assert found["VIPs on links"] == ("ok", ALL_SILENT, "")
+
+
+def test_the_doctor_names_the_server_that_answers_for_a_vip(lab, config):
+    start_one_way(lab, config, "dsr")
+    require_well(lab)
+    first, _, third = lab.network.backends
+
+    sysctl(first, "net.ipv4.conf.all.arp_ignore=0")
+    found = wait_found(lab.balancer, f"VIP {VIP4} on slb0", "fail", "answers ARP for it")
+    assert "mta/mta1" in found[f"VIP {VIP4} on slb0"][1] and "arp_ignore=1" in found[f"VIP {VIP4} on slb0"][2]
+    # By its link to the clients nobody knows it: the MAC address is another.
+    assert wait_found(lab.balancer, f"VIP {VIP4} on slf0", "warn", "answers ARP for it, too")
+    sysctl(first, "net.ipv4.conf.all.arp_ignore=1")
+
+    ip(third, f"address add {VIP6}/128 dev eth0 nodad")
+    found = wait_found(lab.balancer, f"VIP {VIP6} on slb0", "fail", "answers neighbour discovery for it")
+    assert "mta6/mta3" in found[f"VIP {VIP6} on slb0"][1]
+    ip(third, f"address del {VIP6}/128 dev eth0")
+    require_well(lab)
+    lab.balancer.require_counter_law()
+
+
+def test_the_doctor_finds_the_server_that_has_no_vip(lab, config):
+    """Checks find nothing wrong with it, and no client would be answered by it."""
+    start_one_way(lab, config, "dsr")
+    require_well(lab)
+    second = lab.network.backends[1]
+    topic = f"VIP {VIP4} on mta/mta2"
+
+    ip(second, f"address del {VIP4}/32 dev lo")
+    sysctl(second, "net.ipv4.ip_forward=1")  # it passes on what is not for it
+    found = wait_found(lab.balancer, topic, "fail", "by dsr")
+    assert "it is well at 10.0.1.11, where checks go" in found[topic][1]
+    assert f"ip address add {VIP4}/32 dev mailvip" in found[topic][2]
+    assert found["VIPs on mail servers"][1] == "answer at 15 mail servers' ports"
+    counters = lab.balancer.require_counter_law()
+    assert counters["flows_created"] == 0, "a question came round to us as a client's"
+    ip(second, f"address add {VIP4}/32 dev lo")
+    require_well(lab)
+
+
+@pytest.mark.parametrize("forwarding", ["ipip", "gue"])
+def test_the_doctor_asks_through_tunnels(lab, config, forwarding):
+    start_one_way(lab, config, forwarding)
+    require_well(lab)
+    (far_end,) = [service for service in lab.services if service.name == "decapsulator mta1"]
+    far_end.stop()
+    topic = f"VIP {VIP6} on mta6/mta1"
+    found = wait_found(lab.balancer, topic, "fail", f"by {forwarding}")
+    assert f"a device that unpacks {forwarding}" in found[topic][2]
+    lab.balancer.require_counter_law()
+
+
+def test_the_doctor_says_when_it_may_not_ask(lab, config):
+    start_one_way(lab, config, "dsr")
+    found = findings(lab.balancer, within=("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"))
+    for topic in ASKED:
+        grade, text, advice = found[topic]
+        assert grade == "warn" and "Operation not permitted" in text and "CAP_NET_RAW" in advice
 
 
 def test_the_doctor_looks_at_a_machine_on_which_nothing_runs_yet(lab):

@@ -67,6 +67,10 @@ void play_security(FuzzInput bytes);
 /// written again; or it is said that it makes no sense, and control goes on without it.
 void play_state(FuzzInput bytes);
 
+/// What stations of a link answer the doctor: two bytes of Ethernet's type, and what is behind it. What is read of it
+/// is of one family, and reads the same when it is written down.
+void play_stations(FuzzInput bytes);
+
 /// Clients whose SYNs we answer in their backend's place, and backends, both with any options, windows and numbers,
 /// out of turn and in vain. The laws are the worker's.
 void play_syn_proxy(FuzzInput bytes);

@@ -43,8 +43,9 @@ INSTANTIATE_TEST_SUITE_P(Of, FuzzCorpus,
                                            Target{"haproxy", play_haproxy}, Target{"http", play_http},
                                            Target{"keepalived", play_keepalived}, Target{"peers", play_peers},
                                            Target{"probe", play_probe}, Target{"security", play_security},
-                                           Target{"state", play_state}, Target{"syn_proxy", play_syn_proxy},
-                                           Target{"wishes", play_wishes}, Target{"worker", play_worker}),
+                                           Target{"state", play_state}, Target{"stations", play_stations},
+                                           Target{"syn_proxy", play_syn_proxy}, Target{"wishes", play_wishes},
+                                           Target{"worker", play_worker}),
                          [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace

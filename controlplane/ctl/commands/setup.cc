@@ -78,7 +78,7 @@ Outcome require_known(const Patient& patient, const Report& report, const std::v
 
 Outcome set_up(const Invocation& invocation, const Patient& patient) {
   const bool undo = invocation.has("undo");
-  const Report report = undo ? Report{} : examine(patient);
+  const Report report = undo ? Report{} : look_at(patient);
   const auto without = invocation.texts("without");
   if (!undo)
     if (auto known = require_known(patient, report, without); !known) return known;

@@ -7,9 +7,22 @@
 
 namespace sluice::ctl {
 
-Report examine(const Patient& patient) {
+Report look_at(const Patient& patient) {
   Report out;
-  for (const auto examination : kExaminations) examination(patient, out);
+  for (const auto look : kLooks) look(patient, out);
+  return out;
+}
+
+Report examine(const Patient& patient) {
+  Report out = look_at(patient);
+  for (const auto question : kQuestions) question(patient, out);
+  return out;
+}
+
+std::vector<std::string> twins_of(const Patient& patient) {
+  std::vector<std::string> out;
+  for (const config::Port& port : patient.config.dataplane.ports)
+    if (patient.machine.has("/sys/class/net/" + port.twin)) out.push_back(port.twin);
   return out;
 }
 

@@ -41,17 +41,24 @@ void examine_vips(const Patient& patient, Report& report);    // addresses
 void examine_limits(const Patient& patient, Report& report);  // open files, disks
 void examine_names(const Patient& patient, Report& report);   // the DNS, if names are looked up
 void examine_clock(const Patient& patient, Report& report);
-void examine_control(const Patient& patient, Report& report);  // what it says: data plane, the servers' gateway
+void examine_control(const Patient& patient, Report& report);      // what it says: data plane, the servers' gateway
+void examine_server_vips(const Patient& patient, Report& report);  // there, and silent, with dsr and tunnels
 
-inline constexpr std::array kExaminations{examine_memory, examine_cards,  examine_cores,  examine_links,
-                                          examine_kernel, examine_vips,   examine_limits, examine_names,
-                                          examine_clock,  examine_control};
+/// Those that look, and send nothing to other stations but questions to resolvers.
+inline constexpr std::array kLooks{examine_memory, examine_cards,  examine_cores, examine_links, examine_kernel,
+                                   examine_vips,   examine_limits, examine_names, examine_clock, examine_control};
+/// Those that ask the stations of our links.
+inline constexpr std::array kQuestions{examine_server_vips};
 
-/// All of them.
+/// What looks alone tell.
+Report look_at(const Patient& patient);
+/// All.
 Report examine(const Patient& patient);
 
 // What several of them ask.
 
+/// Of the ports that have one in this kernel.
+std::vector<std::string> twins_of(const Patient& patient);
 /// The CPUs that workers take; empty if that cannot be told.
 std::vector<unsigned> worker_cpus(const Patient& patient);
 /// Processes of that name which were started with this configuration.

@@ -53,7 +53,10 @@ SystemCalls system_calls() {
             if (statvfs(path.c_str(), &info) != 0) return std::nullopt;
             return uint64_t{info.f_bavail} * info.f_frsize;
           },
-          .ask_dns = ctl::ask_dns};
+          .ask_dns = ctl::ask_dns,
+          .own_addresses = ctl::own_addresses,
+          .probe_addresses = ctl::probe_addresses,
+          .probe_syns = ctl::probe_syns};
 }
 
 std::optional<std::string> Machine::text(const std::string& path) const {

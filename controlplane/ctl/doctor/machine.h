@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "controlplane/ctl/doctor/dns_question.h"
+#include "controlplane/ctl/doctor/link_probes.h"
 
 namespace sluice::ctl {
 
@@ -21,6 +22,9 @@ struct SystemCalls {
   std::function<bool()> clock_is_synchronised;
   std::function<std::optional<uint64_t>(const std::string& path)> free_bytes;  // of the file system there
   std::function<DnsSaid(const DnsServer& server, const std::string& name, DnsType type)> ask_dns;
+  std::function<std::vector<OwnAddress>()> own_addresses;
+  std::function<decltype(ctl::probe_addresses)> probe_addresses;
+  std::function<decltype(ctl::probe_syns)> probe_syns;
 };
 SystemCalls system_calls();
 
@@ -52,6 +56,11 @@ class Machine {
   std::optional<uint64_t> free_bytes(const std::string& path) const { return calls_.free_bytes(path); }
   DnsSaid ask_dns(const DnsServer& server, const std::string& name, DnsType type) const {
     return calls_.ask_dns(server, name, type);
+  }
+  std::vector<OwnAddress> own_addresses() const { return calls_.own_addresses(); }
+  auto probe_addresses(const std::vector<AddressProbe>& probes) const { return calls_.probe_addresses(probes); }
+  auto probe_syns(const std::vector<SynProbe>& probes, const std::vector<std::string>& twins) const {
+    return calls_.probe_syns(probes, twins);
   }
 
  private:

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <expected>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -78,21 +80,44 @@ class MadeUpMachine : public testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
   Machine machine() {
-    return {root_,
-            {.clock_is_synchronised = [this] { return synchronised_; },
-             .free_bytes = [this](const std::string& path) -> std::optional<uint64_t> {
-               asked_ = path;
-               return free_bytes_;
-             },
-             .ask_dns = [this](const DnsServer& server, const std::string& name, DnsType type) -> DnsSaid {
-               const std::string host =
-                   server.address.address.to_string() + (server.scope.empty() ? "" : "%" + server.scope);
-               asked_names_.push_back(host + " " + std::string(name_of(type)) + " " + name);
-               const auto known = dns_.find(host);
-               if (known == dns_.end()) return {};
-               const auto said = known->second.find(std::string(name_of(type)) + " " + name);
-               return said == known->second.end() ? DnsSaid{DnsSaid::What::kNone, ""} : said->second;
-             }}};
+    return {
+        root_,
+        {.clock_is_synchronised = [this] { return synchronised_; },
+         .free_bytes = [this](const std::string& path) -> std::optional<uint64_t> {
+           asked_ = path;
+           return free_bytes_;
+         },
+         .ask_dns = [this](const DnsServer& server, const std::string& name, DnsType type) -> DnsSaid {
+           const std::string host =
+               server.address.address.to_string() + (server.scope.empty() ? "" : "%" + server.scope);
+           asked_names_.push_back(host + " " + std::string(name_of(type)) + " " + name);
+           const auto known = dns_.find(host);
+           if (known == dns_.end()) return {};
+           const auto said = known->second.find(std::string(name_of(type)) + " " + name);
+           return said == known->second.end() ? DnsSaid{DnsSaid::What::kNone, ""} : said->second;
+         },
+         .own_addresses = [this] { return own_addresses_; },
+         .probe_addresses = [this](const std::vector<AddressProbe>& probes)
+             -> std::expected<std::vector<std::set<std::string>>, std::string> {
+           if (!no_probes_.empty()) return std::unexpected(no_probes_);
+           std::vector<std::set<std::string>> out;
+           out.reserve(probes.size());
+           for (const AddressProbe& probe : probes) {
+             asked_links_.push_back(probe.twin + " " + probe.address.to_string());
+             out.push_back(claims_[asked_links_.back()]);
+           }
+           return out;
+         },
+         .probe_syns = [this](const std::vector<SynProbe>& probes,
+                              const std::vector<std::string>&) -> std::expected<std::vector<SynAnswer>, std::string> {
+           if (!no_probes_.empty()) return std::unexpected(no_probes_);
+           syns_ = probes;
+           std::vector<SynAnswer> out;
+           out.reserve(probes.size());
+           for (const SynProbe& probe : probes)
+             out.push_back(syn_answers_[probe.server.to_string() + " " + probe.to.to_string()]);
+           return out;
+         }}};
   }
 
   std::string root_;
@@ -102,6 +127,12 @@ class MadeUpMachine : public testing::Test {
   std::string asked_;
   std::map<std::string, std::map<std::string, DnsSaid>> dns_;  // by server, then by "TYPE name"; others are silent
   std::vector<std::string> asked_names_;
+  std::vector<OwnAddress> own_addresses_;
+  std::string no_probes_;                                // why nobody can be asked; "" = they can
+  std::map<std::string, std::set<std::string>> claims_;  // MAC addresses by "TWIN ADDRESS"
+  std::vector<std::string> asked_links_;                 // likewise
+  std::map<std::string, SynAnswer> syn_answers_;         // by "SERVER ADDRESS:PORT"; others are silent
+  std::vector<SynProbe> syns_;
 };
 
 }  // namespace sluice::ctl

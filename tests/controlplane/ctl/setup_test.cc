@@ -56,7 +56,7 @@ class Setup : public MadeUpMachine {
   Plan plan() {
     const Machine machine = this->machine();
     const Patient patient{config_, machine, "/etc/sluice/edge1.cfg"};
-    return plan_of(patient, examine(patient));
+    return plan_of(patient, look_at(patient));
   }
   Plan apply() {
     Plan out = plan();
@@ -263,7 +263,7 @@ TEST_F(Setup, KnowsTheNamesThatCanBeLeftOut) {
   follow();
   const Machine machine = this->machine();
   const Patient patient{config_, machine, "/etc/sluice/edge1.cfg"};
-  const Report report = examine(patient);
+  const Report report = look_at(patient);
   Words known;
   EXPECT_EQ(unknown_names(patient, report,
                           {"net/ipv4/ip_forward", "isolcpus", "net.ipv4.conf.slf0.rp_filter", "isolcpu", ""}, known),
@@ -340,7 +340,7 @@ TEST_F(Setup, LeavesOutWhatIsNotWanted) {
   const Machine machine = this->machine();
   const Patient patient{config_, machine, "/etc/sluice/edge1.cfg"};
   const Plan less =
-      plan_of(patient, examine(patient), {"net.ipv4.ip_forward", "nohz_full", "0000:3b:00.0", "vfio", ""});
+      plan_of(patient, look_at(patient), {"net.ipv4.ip_forward", "nohz_full", "0000:3b:00.0", "vfio", ""});
   ASSERT_TRUE(carry_out(less, root_));
   EXPECT_EQ(topics(less.by_hand).at(0), "card, port front");
   EXPECT_EQ(topics(less.by_hand).at(1), "cores");
