@@ -6,7 +6,7 @@ import json
 import pytest
 
 from lab.balancer import Balancer
-from lab.network import VIP4, VIP6, ip, sysctl
+from lab.network import BALANCER_BACK, VIP4, VIP6, ip, sysctl
 from lab.shell import wait_until
 
 
@@ -152,6 +152,32 @@ def test_the_doctor_says_when_it_may_not_ask(lab, config):
     for topic in ASKED:
         grade, text, advice = found[topic]
         assert grade == "warn" and "Operation not permitted" in text and "CAP_NET_RAW" in advice
+
+
+def test_the_doctor_asks_servers_without_sessions_for_their_gateway(lab):
+    lab.start_greeters()
+    lab.start_balancer()
+    found = wait_found(lab.balancer, "gateways, asked", "ok", "answers of 6 mail servers to 192.0.2.2 and 2001:db8:25::2")
+    assert "gateways" not in found, "nobody has had a session"
+    # To our address on the clients' side by another way than through us.
+    ip(lab.network.backends[0], "route add 192.0.2.2/32 via 10.0.1.12")
+    # No way at all.
+    ip(lab.network.backends[1], f"route del default via {BALANCER_BACK[1]}")
+    found = wait_found(lab.balancer, "gateway of mta/mta1", "fail", "no SYN from 192.0.2.2")
+    assert found["gateway of mta6/mta2"][0] == "fail"
+    assert "ip route" in found["gateway of mta/mta1"][2]
+    assert found["gateways, asked"][1].startswith("answers of 4 mail servers")
+    lab.balancer.require_counter_law()
+
+
+def test_the_doctor_sees_an_answer_that_comes_by_another_way(lab):
+    """A mail server has a link of its own to the clients."""
+    lab.network.answer_directly()
+    lab.start_greeters()
+    lab.start_balancer()
+    for name in ("mta1", "mta2", "mta3"):
+        found = wait_found(lab.balancer, f"gateway of mta/{name}", "fail", "it came back by slf0, not slb0")
+    assert "gateways, asked" not in found
 
 
 def test_the_doctor_looks_at_a_machine_on_which_nothing_runs_yet(lab):

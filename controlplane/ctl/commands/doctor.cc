@@ -65,8 +65,8 @@ Outcome doctor(const Invocation& invocation) {
 Command doctor_command() {
   return {.name = "doctor",
           .help =
-              "Look at the machine beside the configuration: memory, cards, cores, links, kernel settings, limits, "
-              "and say what to do",
+              "Look at the machine beside the configuration (memory, cards, cores, links, kernel settings, limits), "
+              "ask mail servers for their VIPs and gateways, and say what to do",
           .arguments = {},
           .options = {},
           .run = doctor};

@@ -27,9 +27,9 @@ struct RecentFlows {
 struct Patient {
   const config::Config& config;
   const Machine& machine;
-  std::string path;                                      // of the configuration
-  const nlohmann::json* status = nullptr;                // what control says; null: it does not answer
-  std::map<std::string, RecentFlows> recent_flows = {};  // by "POOL/NAME:PORT"; what is not there is not known
+  std::string path;                                 // of the configuration
+  const nlohmann::json* status = nullptr;           // what control says; null: it does not answer
+  std::map<std::string, RecentFlows> recent_flows;  // by "POOL/NAME:PORT"; what is not there is not known
 };
 
 void examine_memory(const Patient& patient, Report& report);  // huge pages, NUMA
@@ -41,14 +41,17 @@ void examine_vips(const Patient& patient, Report& report);    // addresses
 void examine_limits(const Patient& patient, Report& report);  // open files, disks
 void examine_names(const Patient& patient, Report& report);   // the DNS, if names are looked up
 void examine_clock(const Patient& patient, Report& report);
-void examine_control(const Patient& patient, Report& report);      // what it says: data plane, the servers' gateway
+void examine_control(const Patient& patient, Report& report);      // whether it runs, and has its data plane
+void examine_gateways(const Patient& patient, Report& report);     // whether sessions' answers come back through us
+void ask_gateways(const Patient& patient, Report& report);         // likewise, of servers without sessions
 void examine_server_vips(const Patient& patient, Report& report);  // there, and silent, with dsr and tunnels
 
 /// Those that look, and send nothing to other stations but questions to resolvers.
-inline constexpr std::array kLooks{examine_memory, examine_cards,  examine_cores, examine_links, examine_kernel,
-                                   examine_vips,   examine_limits, examine_names, examine_clock, examine_control};
+inline constexpr std::array kLooks{examine_memory, examine_cards,   examine_cores,   examine_links,
+                                   examine_kernel, examine_vips,    examine_limits,  examine_names,
+                                   examine_clock,  examine_control, examine_gateways};
 /// Those that ask the stations of our links.
-inline constexpr std::array kQuestions{examine_server_vips};
+inline constexpr std::array kQuestions{examine_server_vips, ask_gateways};
 
 /// What looks alone tell.
 Report look_at(const Patient& patient);
