@@ -138,6 +138,8 @@ bool NewFlows::meet_reply(Burst& burst, uint32_t i) noexcept {
   return true;
 }
 
+/// A backend's packet of a connection for which another node waits: its answer goes there. What else it says is said
+/// sooner than that node could tell that both handshakes are over.
 void NewFlows::meet_awaited_elsewhere(Burst& burst, uint32_t i) noexcept {
   rte_mbuf* mbuf = burst.mbuf[i];
   if (AnswerPassing::answers(burst.packet[i]) ? parts_.passing.pass(mbuf, burst.packet[i])
@@ -145,6 +147,24 @@ void NewFlows::meet_awaited_elsewhere(Burst& burst, uint32_t i) noexcept {
     return;
   }
   egress_.drop(mbuf, Counter::kDropNoFlow);
+}
+
+bool NewFlows::meet_next_session(Burst& burst, uint32_t i) noexcept {
+  const Packet& packet = burst.packet[i];
+  const Flow& flow = flows_[burst.flow[i]];
+  if (!has_flags(packet, kTcpSyn | kTcpAck) || flow.state == TcpState::kSynSent) return false;
+  if (parts_.told.of_reply(packet).asked) {
+    parts_.lifecycle.give_way(burst.flow[i]);
+    burst.flow[i] = kNoFlow;
+    meet_awaited_elsewhere(burst, i);
+    return true;
+  }
+  // A backend that has said more than that does not repeat it.
+  const bool is_of_another = is_closing(flow.state) || (flow.state == TcpState::kEstablished && flow.bytes_down != 0);
+  const bool may_be_asked = state_.service(flow.service).syn_proxy != channel::SynProxy::kOff;
+  if (!is_of_another || !may_be_asked || !parts_.held.hold(burst.port[i], burst.mbuf[i])) return false;
+  burst.flow[i] = kNoFlow;
+  return true;
 }
 
 /// Whether a backend's packet without a flow may be for the client of a service. If not, it is for us, or of a

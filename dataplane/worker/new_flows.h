@@ -61,9 +61,11 @@ class NewFlows {
   void place_if_new(Burst& burst, uint32_t i) noexcept {
     if (burst.flow[i] == kNoFlow || (burst.from_client[i] && is_opening(burst.packet[i]))) place(burst, i);
   }
-  /// A backend's packet of a connection for which another node waits: its answer goes there. What else it says is said
-  /// sooner than that node could tell that both handshakes are over.
-  void meet_awaited_elsewhere(Burst& burst, uint32_t i) noexcept;
+  /// A backend's SYN of a flow. Where the client uses its port again, and another node has asked the backend in its
+  /// place, it is of another connection: the backend knows of no earlier one any more, or it would not answer so. The
+  /// flow gives way, and the answer goes there; or it waits, if that node may be about to say so. Returns whether that
+  /// was so; the packet has no flow then, and has been seen to.
+  bool meet_next_session(Burst& burst, uint32_t i) noexcept;
 
  private:
   static constexpr uint64_t kAdoptPerSecond = 20'000;
@@ -79,6 +81,7 @@ class NewFlows {
   void pass_stranger(Burst& burst, uint32_t i) noexcept;
   bool is_from_backend(const Burst& burst, uint32_t i) const noexcept;
   bool meet_reply(Burst& burst, uint32_t i) noexcept;
+  void meet_awaited_elsewhere(Burst& burst, uint32_t i) noexcept;
   bool may_be_reply(channel::BackendId id, const Packet& packet) const noexcept;
   void adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as, bool told) noexcept;
   void place_one(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;

@@ -71,19 +71,6 @@ bool SlowPath::follow_answer(Burst& burst, uint32_t i) noexcept {
   return burst.flow[i] != kNoFlow;
 }
 
-/// A backend's SYN-ACK to a client that has a flow with it. Where another node has asked in the client's place, the
-/// client uses its port again, and the backend knows of no earlier connection any more, or it would not answer so. The
-/// flow gives way, and the answer goes there. Returns whether that was so.
-bool SlowPath::is_of_next_session(Burst& burst, uint32_t i) noexcept {
-  const Packet& packet = burst.packet[i];
-  if (!has_flags(packet, kTcpSyn | kTcpAck) || flows_[burst.flow[i]].state == TcpState::kSynSent) return false;
-  if (!parts_.told.of_reply(packet).asked) return false;
-  parts_.lifecycle.give_way(burst.flow[i]);
-  burst.flow[i] = kNoFlow;
-  parts_.new_flows.meet_awaited_elsewhere(burst, i);
-  return true;
-}
-
 void SlowPath::translate_from_client(Burst& burst, uint32_t i) noexcept {
   Flow& flow = flows_[burst.flow[i]];
   Packet& packet = burst.packet[i];
@@ -125,7 +112,7 @@ void SlowPath::translate_from_backend(Burst& burst, uint32_t i) noexcept {
   if (!is_vouched_for(setup_.port[burst.port[i]].faces, *mbuf, packet, backend)) {
     return egress_.drop(mbuf, Counter::kDropNotNextHop);
   }
-  if ((packet.tcp_flags & kTcpSyn) != 0 && is_of_next_session(burst, i)) [[unlikely]]
+  if ((packet.tcp_flags & kTcpSyn) != 0 && parts_.new_flows.meet_next_session(burst, i)) [[unlikely]]
     return;
   if (!backend.is_serving(flow.backend_generation) && !state_.is_current(flow)) {
     return egress_.drop(mbuf, Counter::kDropNoFlow);

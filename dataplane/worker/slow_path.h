@@ -69,7 +69,6 @@ class SlowPath {
   void translate_from_backend(Burst& burst, uint32_t i) noexcept;
   bool may_go_to_backend(Burst& burst, uint32_t i) noexcept;
   bool follow_answer(Burst& burst, uint32_t i) noexcept;
-  bool is_of_next_session(Burst& burst, uint32_t i) noexcept;
 
   // Flows whose clients' SYNs we have answered (syn_proxy.h).
   void meet_waiting_client(Burst& burst, uint32_t i) noexcept;

@@ -98,7 +98,7 @@ def test_servers_answer_by_either_node_and_no_handshake_waits_for_a_retransmissi
     for node in fleet.nodes:
         assert node.counters()["flows_created"] > 0, "it has clients, and so knows the way to them"
     before = [node.counters() for node in fleet.nodes]
-    mailer = mail(lab, fleet, target, sessions=400, messages=0, per_second=40).wait()
+    mailer = mail(lab, fleet, target, sessions=400, messages=0, per_second=40, first_port=20_000).wait()
     assert mailer.outcomes == {"delivered": 400}, mailer.summary()
     times = sorted(event["opened_s"] for event in mailer.opened)
     late = sum(time > LATE_S for time in times)

@@ -36,6 +36,7 @@ class Plan:
     retry_s: float = 0.5        # between these
     timeout_s: float = 60       # for each reply
     sources: list = dataclasses.field(default_factory=list)  # addresses to bind to, in turn
+    first_port: int = 0  # each session binds to one of its own, from here on: no port is used again; 0 = to any
     ca_file: str = ""
     server_name: str = "smtp.lab.test"
     run: str = "run"            # part of every message id
@@ -54,11 +55,12 @@ class SessionOver(Exception):
 class Session:
     """One SMTP connection."""
 
-    def __init__(self, plan, port, security, source):
+    def __init__(self, plan, port, security, source, local_port=0):
         self.plan = plan
         self.port = port
         self.security = security
         self.source = source
+        self.local_port = local_port
         self.backend = None
         self.local = None
         self.waited_s = None  # from the handshake to the greeting's last line
@@ -70,7 +72,7 @@ class Session:
         tls = tls_context(self.plan.ca_file) if self.security != "plain" else None
         began_at = time.monotonic()
         self._reader, self._writer = await self._guard(asyncio.open_connection(
-            self.plan.target, self.port, local_addr=(self.source, 0) if self.source else None,
+            self.plan.target, self.port, local_addr=(self.source, self.local_port) if self.source else None,
             ssl=tls if self.security == "tls" else None,
             server_hostname=self.plan.server_name if self.security == "tls" else None))
         connected_at = time.monotonic()
@@ -200,7 +202,7 @@ class Client:
         port, security = plan.doors[number % len(plan.doors)]
         source = plan.sources[number % len(plan.sources)] if plan.sources else None
         for attempt in range(1, plan.attempts + 1):
-            session = Session(plan, port, security, source)
+            session = Session(plan, port, security, source, plan.first_port + number if plan.first_port else 0)
             outcome, detail = "delivered", ""
             try:
                 await self._converse(session, number, left)

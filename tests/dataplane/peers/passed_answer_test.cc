@@ -227,6 +227,71 @@ TEST_F(AnswersElsewhere, AHalfThatIsLeftGivesWayWhereTheClientUsesItsPortAgainAt
   EXPECT_EQ(hears_.bench.counter(Counter::kRepliesTaken), 1U);
 }
 
+TEST_F(AnswersElsewhere, AServersHalfGivesWayThoughTheNextAnswerIsSoonerThanTheWord) {
+  ask();
+  server_says(answer());
+  expect_opened(after_exchange());
+  turn_until(asks_, hears_, [&] { return hears_.table.from_client(client(7), kVip)->stage == FlowStage::kOpen; });
+  server_says(from_server().seq(kServerIsn + 1).ack(kIsn + 1).psh().payload("421 no\r\n"));
+  server_says(from_server().seq(kServerIsn + 9).ack(kIsn + 1).fin());
+  EXPECT_EQ(hears_.bench.front().take().size(), 2U);
+  asks_.bench.client_sends(from_client().seq(kIsn + 1).ack(promised_ + 10).fin());
+  asks_.bench.turn(1);
+  asks_.bench.turn(kHalfClosedQuietMs);
+  asks_.bench.back().take();
+
+  constexpr uint32_t kNextIsn = 100'000'000;
+  asks_.bench.client_sends(from_client().syn().seq(kNextIsn).tcp_options({2, 4, 5, 0xb4, 1, 3, 3, 7}));
+  asks_.bench.turn();
+  const auto promised = asks_.bench.to_clients();
+  ASSERT_EQ(promised.size(), 1U);
+  asks_.bench.client_sends(from_client().seq(kNextIsn + 1).ack(promised[0].seq + 1));
+  asks_.bench.turn();
+  ASSERT_EQ(asks_.bench.back().take().size(), 1U);
+  server_says(from_server().syn().seq(77'000).ack(kNextIsn + 1).tcp_options(kServerOptions));
+  expect_nothing_at_hearing_node();
+  turn_until(asks_, hears_, [&] { return hears_.table.from_client(client(7), kVip)->is_asked(); });
+  hears_.bench.turn(HeldReplies::kHoldMs);
+  expect_nothing_at_hearing_node();
+  EXPECT_EQ(hears_.bench.counter(Counter::kRepliesPassed), 2U);
+  const Came came = after_exchange();
+  ASSERT_EQ(came.to_backends.size(), 1U);
+  EXPECT_EQ(came.to_backends[0].ack, 77'001U);
+  EXPECT_EQ(came.to_clients.size(), 1U);
+}
+
+TEST_F(AnswersElsewhere, AHalfThatIsLeftGivesWayToTheNextSessionWithAnotherServer) {
+  ask();
+  server_says(answer());
+  expect_opened(after_exchange());
+  asks_.bench.client_sends(from_client().seq(kIsn + 1).ack(promised_ + 1).fin());
+  asks_.bench.turn(1);
+  asks_.bench.turn(kHalfClosedQuietMs);
+  asks_.bench.back().take();
+  turn_until(asks_, hears_, [&] { return hears_.table.from_client(client(7), kVip)->stage == FlowStage::kOpen; });
+
+  constexpr uint32_t kNextIsn = 100'000'000, kSecondIsn = 77'000;
+  channel::PutService service{};
+  service.syn_proxy = channel::SynProxy::kAlways;
+  hears_.bench.put_service(0, kVip, {1}, service);
+  hears_.bench.turn();
+  ask(hears_, asks_, kNextIsn);
+  const Frame from_second = Frame().from(kSecond).to(client(7)).ack(kNextIsn + 1);
+  asks_.bench.backend_sends(Frame(from_second).syn().seq(kSecondIsn).tcp_options(kServerOptions));
+  asks_.bench.turn();
+  EXPECT_EQ(asks_.bench.counter(Counter::kRepliesPassed), 1U);
+  turn_until(asks_, hears_, [&] {
+    hears_.bench.turn();
+    const auto told = asks_.table.from_client(client(7), kVip);
+    return told && told->stage == FlowStage::kOpen && told->backend == kSecond;
+  });
+  asks_.bench.backend_sends(Frame(from_second).seq(kSecondIsn + 1).psh().payload("220 second\r\n"));
+  asks_.bench.turn();
+  const auto greeting = asks_.bench.to_clients();
+  ASSERT_EQ(greeting.size(), 1U);
+  EXPECT_EQ(greeting[0].seq, promised_ + 1);
+}
+
 TEST_F(AnswersElsewhere, AClientsHalfFollowsItsClientToTheEndAndTheNextSessionBeginsThere) {
   ask();
   server_says(answer());

@@ -32,9 +32,9 @@ struct BenchOptions {
   uint32_t echo_per_second = 1000;
   uint32_t workers = 1;  // more: the front belongs to the first, the back to the second
   Spread spread = Spread::kAlone;
-  rte_ring* tells = nullptr;         // of flows that have changed
-  const ToldTable* told = nullptr;   // what other nodes have told
-  rte_ring* answers_out = nullptr;   // of PassedAnswer, for them and from them
+  rte_ring* tells = nullptr;        // of flows that have changed
+  const ToldTable* told = nullptr;  // what other nodes have told
+  rte_ring* answers_out = nullptr;  // of PassedAnswer, for them and from them
   rte_ring* answers_in = nullptr;
   uint32_t receive_descriptors = 0;  // of both ports, as the worker is told; 0 = not
 };
