@@ -10,7 +10,6 @@
 #include "controlplane/api/by_hand_request.h"
 #include "controlplane/http/query.h"
 #include "controlplane/http/request.h"
-#include "controlplane/inspect/client_filter.h"
 #include "tests/fuzz/inputs.h"
 #include "tests/support/ip.h"
 
@@ -98,17 +97,14 @@ ApiResponse change_blocks(const ApiRequest& request) {
   return ApiResponse::json({{"prefix", wanted->prefix.to_string()}});
 }
 
-/// What the views take: numbers, clients and prefixes.
+/// What the views take: numbers and prefixes.
 ApiResponse view(const ApiRequest& request) {
   EXPECT_TRUE(request.may_read);
-  const auto query = Query::parse(request.query, {"limit", "client", "of"});
+  const auto query = Query::parse(request.query, {"limit", "of"});
   if (!query) return ApiResponse::error(http::status::bad_request, query.error());
   const auto limit = query->number("limit", 20, {1, 1000});
   if (!limit) return ApiResponse::error(http::status::bad_request, limit.error());
   EXPECT_TRUE(*limit >= 1 && *limit <= 1000);
-  const auto client = ClientFilter::parse(query->text("client").value_or(""));
-  if (!client) return ApiResponse::error(http::status::bad_request, client.error());
-  EXPECT_LE(client->prefix_bits, 128U);
   const auto of = config::IpPrefix::parse(query->text("of").value_or("192.0.2.7"));
   if (!of) return ApiResponse::error(http::status::bad_request, of.error());
   return ApiResponse::json({{"limit", *limit}, {"of", of->to_string()}, {"path", request.parameters}});
