@@ -79,20 +79,26 @@ template <bool kFromClient>
 uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept {
   Burst& burst = burst_;
   const FastFrames fast(how.mac_word);
+  const bool to_locals = !kFromClient && finder_.has_fullnat();
+  const auto place_of = [&](const Endpoint& end) __attribute__((always_inline)) {
+    return to_locals ? finder_.place_of_reply_to(end) : flows_.place(flows_.hash(end));
+  };
   const uint32_t before = kept;
   for (uint32_t i = 0; i < received; i++) {
     if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
     rte_mbuf* mbuf = mbufs[i];
+    FlowPlace place;
     Endpoint end;
     if (parse_fast(*mbuf, fast, burst.packet[kept])) [[likely]] {
-      end = end_of_fast(*mbuf, kFromClient);
+      place = place_of(end_of_fast(*mbuf, kFromClient));
     } else if (parse_fast_v6(*mbuf, fast, burst.packet[kept])) {
-      end = end_of_fast_v6(*mbuf, kFromClient);
-    } else if (!parse_tagged(how.mac_word, *mbuf, burst.packet[kept], kFromClient, end)) {
+      place = place_of(end_of_fast_v6(*mbuf, kFromClient));
+    } else if (parse_tagged(how.mac_word, *mbuf, burst.packet[kept], kFromClient, end)) {
+      place = place_of(end);
+    } else {
       kept = enter_slow(kept, how, mbuf);
       continue;
     }
-    const FlowPlace place = kFromClient ? flows_.place(flows_.hash(end)) : finder_.place_of_reply_to(end);
     flows_.prefetch_bucket(place);
     burst.mbuf[kept] = mbuf;
     burst.place[kept] = place;
