@@ -205,15 +205,24 @@ void Exchange::hand_on(std::span<const uint8_t> answers) {
 void Exchange::drain_answers() {
   std::array<PassedAnswer, kAnswerBurst> answers;
   for (const TellingWorker& worker : workers_) {
-    const unsigned n = rte_ring_sc_dequeue_burst_elem(worker.answers_out, answers.data(), sizeof(PassedAnswer),
-                                                      answers.size(), nullptr);
-    for (uint32_t peer = 0; n != 0 && peer < peers_.size(); peer++) {
-      if (!peers_[peer].link.is_open()) continue;
-      std::array<uint8_t, kMostTextBytes> text;
-      size_t used = peers_[peer].link.write_answers_header(text.data());
-      for (unsigned i = 0; i < n; i++) append_answer(text, used, answers[i]);
-      send(peer, {text.data(), used});
+    for (uint32_t taken = 0; taken < kAnswerRingEntries;) {
+      const unsigned n = rte_ring_sc_dequeue_burst_elem(worker.answers_out, answers.data(), sizeof(PassedAnswer),
+                                                        answers.size(), nullptr);
+      if (n == 0) break;
+      taken += n;
+      pass_on({answers.data(), n});
     }
+  }
+}
+
+/// What fits a datagram, to all peers.
+void Exchange::pass_on(std::span<const PassedAnswer> answers) {
+  for (uint32_t peer = 0; peer < peers_.size(); peer++) {
+    if (!peers_[peer].link.is_open()) continue;
+    std::array<uint8_t, kMostTextBytes> text;
+    size_t used = peers_[peer].link.write_answers_header(text.data());
+    for (const PassedAnswer& answer : answers) append_answer(text, used, answer);
+    send(peer, {text.data(), used});
   }
 }
 

@@ -18,6 +18,7 @@
 #include "dataplane/base/shared_memory.h"
 #include "dataplane/contract/peers.h"
 #include "dataplane/peers/flow_names.h"
+#include "dataplane/peers/passed_answer.h"
 #include "dataplane/peers/peer_link.h"
 #include "dataplane/peers/told_table.h"
 
@@ -77,6 +78,7 @@ class Exchange {
   void hand_on(std::span<const uint8_t> answers);
   void drain_tells(uint64_t now_ms);
   void drain_answers();
+  void pass_on(std::span<const PassedAnswer> answers);
   void refresh_some(uint64_t now_ms);
   void expire_some(uint64_t now_ms);
   void pass_on_some(uint32_t peer, uint64_t now_ms);

@@ -95,8 +95,9 @@ bool FlowNames::name_special(FlowIndex index, const Flow& flow, ToldFlow& out) c
   }
   if (!flow.spliced) return true;
   if (out.stage == FlowStage::kPlaced) {
-    // Both handshakes are this node's alone. Of NAT the backend's answer may come to another, which is to pass it on.
-    out.splice = ToldSplice{};
+    // Both handshakes are this node's alone. Of NAT the backend's answer may come to another, which is to pass it on:
+    // by what it acknowledges it is known.
+    out.splice = ToldSplice{.sequence = flow.client_next};
     return flow.forwarding() == channel::Forwarding::kNat;
   }
   const auto splice = read_steady(array_at<Splice>(memory_, splices_offset(capacity_))[index]);
@@ -122,6 +123,9 @@ std::optional<ToldFlow> FlowNames::name(FlowIndex index, const Flow& flow) const
   if (!backend || !backend->in_use || backend->generation != flow.backend_generation) return std::nullopt;
   out.backend = backend->endpoint;
   out.proxy_bytes = flow.proxy_bytes;
+  // A PROXY header needs both halves at one node.
+  if (flow.spliced && out.stage == FlowStage::kPlaced && service->proxy != channel::ProxyHeader::kNone)
+    return std::nullopt;
   return name_special(index, flow, out) ? std::optional(out) : std::nullopt;
 }
 

@@ -75,10 +75,13 @@ class ToldTable {
   /// `worker`: of this node, that has it: the flow is our own, and what a peer tells of it at the same endpoint with
   /// the same backend changes nothing (kKept). kNoWorker: a peer's.
   Put put(const ToldFlow& flow, uint32_t peer, uint32_t now_s, uint32_t worker = kNoWorker) noexcept;
-  /// It has ended, as we know ourselves, or as one of two peers says: what others have told since stays, and what is
-  /// our own. Returns whether it was known.
+  /// It has ended, as we know ourselves, but not if a node waits for a backend's answer, which is to the client's next;
+  /// or as one of two peers says: what others have told since stays, and what is our own. Returns whether it was known.
   bool erase(const Endpoint& client, const Endpoint& vip) noexcept {
-    return erase_if(client, vip, [](const Record&) { return true; });
+    return erase_if(client, vip, [](const Record& of_flow) {
+      const bool asked = !is_open(of_flow.kind) && (of_flow.proxy & kSpliced) != 0;
+      return !asked;
+    });
   }
   bool erase(const Endpoint& client, const Endpoint& vip, uint32_t teller, uint32_t or_teller) noexcept {
     return erase_if(client, vip, [&](const Record& of_flow) {

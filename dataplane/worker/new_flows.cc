@@ -107,7 +107,7 @@ bool NewFlows::meet_reply(Burst& burst, uint32_t i) noexcept {
   const channel::BackendId id = state_.find_backend(packet.source);
   if (id == channel::kNoBackend) return false;
   const Resumption told = parts_.told.of_reply(packet);
-  if (told.asked) return meet_awaited_elsewhere(burst, i), true;
+  if (told.waits_for(packet)) return meet_awaited_elsewhere(burst, i), true;
   if (told) {
     const uint32_t worker = parts_.told.worker_of(packet, told);
     if (worker == setup_.index) {
@@ -153,7 +153,7 @@ bool NewFlows::meet_next_session(Burst& burst, uint32_t i) noexcept {
   const Packet& packet = burst.packet[i];
   const Flow& flow = flows_[burst.flow[i]];
   if (!has_flags(packet, kTcpSyn | kTcpAck) || flow.state == TcpState::kSynSent) return false;
-  if (parts_.told.of_reply(packet).asked) {
+  if (parts_.told.of_reply(packet).waits_for(packet)) {
     parts_.lifecycle.give_way(burst.flow[i]);
     burst.flow[i] = kNoFlow;
     meet_awaited_elsewhere(burst, i);

@@ -20,12 +20,15 @@ struct Resumption {
   Endpoint client;
   LocalPort local;     // fullnat: from which the backend is spoken with
   bool open = false;   // else it may still be in its handshake
-  bool asked = false;  // its node waits for the backend's answer itself
+  bool asked = false;  // its node waits for the backend's answer itself: see ToldFlow::is_asked()
   uint8_t proxy_bytes = 0;
   std::optional<ToldSplice> splice;
 
   /// Whether it can go on here.
   explicit operator bool() const noexcept { return backend != channel::kNoBackend && !asked; }
+  /// Whether a backend's packet is of the connection that its node waits for. What acknowledges another number is of
+  /// another connection of the client's.
+  bool waits_for(const Packet& packet) const noexcept { return asked && splice && packet.ack == splice->sequence; }
 };
 
 class ToldFlows {

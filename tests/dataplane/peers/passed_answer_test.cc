@@ -311,6 +311,50 @@ TEST_F(AnswersElsewhere, AClientsHalfFollowsItsClientToTheEndAndTheNextSessionBe
   ask(asks_, hears_, kIsn + 100'000'000);
 }
 
+TEST_F(AnswersElsewhere, ToAnotherConnectionOfTheClientsAreNotPassedOnAndEndNothing) {
+  ask();  // and it goes on in vain: the word of it stays
+  constexpr uint32_t kNextIsn = 100'000'000;
+  hears_.bench.client_sends(from_client().syn().seq(kNextIsn).tcp_options({2, 4, 5, 0xb4, 1, 3, 3, 7}));
+  hears_.bench.turn();
+  const auto promised = hears_.bench.to_clients();
+  ASSERT_EQ(promised.size(), 1U);
+  hears_.bench.client_sends(from_client().seq(kNextIsn + 1).ack(promised[0].seq + 1));
+  hears_.bench.turn();
+  ASSERT_EQ(hears_.bench.back().take().size(), 1U);
+  const Frame taken = from_server().syn().seq(77'000).ack(kNextIsn + 1).tcp_options(kServerOptions);
+  server_says(taken);
+  ASSERT_EQ(hears_.bench.to_backends().size(), 1U);
+  ASSERT_EQ(hears_.bench.to_clients().size(), 1U);
+  ASSERT_EQ(hears_.bench.counter(Counter::kFlowsEstablishedNow), 1U);
+  server_says(taken);  // what acknowledged it was lost
+  const auto again = hears_.bench.to_backends();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].ack, 77'001U);
+  EXPECT_EQ(hears_.bench.counter(Counter::kRepliesPassed), 0U);
+  EXPECT_EQ(hears_.bench.counter(Counter::kFlowsEstablishedNow), 1U);
+}
+
+TEST_F(AnswersElsewhere, TheEndOfAHalfHereDoesNotForgetWhoWaits) {
+  ask();
+  server_says(answer());
+  expect_opened(after_exchange());
+  turn_until(asks_, hears_, [&] { return hears_.table.from_client(client(7), kVip)->stage == FlowStage::kOpen; });
+  server_says(from_server().seq(kServerIsn + 1).ack(kIsn + 1).psh().payload("421 no\r\n"));
+  server_says(from_server().seq(kServerIsn + 9).ack(kIsn + 1).fin());
+  hears_.bench.front().take();
+  asks_.bench.client_sends(from_client().seq(kIsn + 1).ack(promised_ + 10).fin());
+  asks_.bench.turn(1);
+  asks_.bench.turn(kHalfClosedQuietMs);
+  asks_.bench.back().take();
+  constexpr uint32_t kNextIsn = 100'000'000;
+  ask(asks_, hears_, kNextIsn);
+  server_says(from_server().syn().seq(77'000).ack(kNextIsn + 1).tcp_options(kServerOptions));
+  hears_.exchange->turn(1);  // it tells of the end of its half
+  const auto told = hears_.table.from_client(client(7), kVip);
+  ASSERT_TRUE(told);
+  EXPECT_TRUE(told->is_asked());
+}
+
 TEST_F(AnswersElsewhere, AreSentAgainByTheServerWhereOneWasLost) {
   ask();
   server_says(answer());
