@@ -67,7 +67,7 @@ void play_offenders(const std::string& text) {
   Offenders offenders(node.journal);
   offenders.restore(*offender_file_from(text));
   config::Sources rules;
-  rules.auth_failures = config::AuthFailures{};
+  rules.auth_failures.emplace();
   offenders.follow(rules);
   offenders.tick();
   for (const auto& [source, offender] : offenders.entries()) EXPECT_GT(offender.until, node.now);
