@@ -9,6 +9,7 @@
 #include "controlplane/api/api.h"
 #include "controlplane/api/block_request.h"
 #include "controlplane/api/status_json.h"
+#include "controlplane/base/put_first.h"
 #include "controlplane/base/times.h"
 #include "controlplane/changes/sources.h"
 #include "controlplane/fleet/fleet.h"
@@ -89,11 +90,9 @@ json everything(const Sources& sources, std::optional<uint64_t> newest) {
   const Offenders& offenders = sources.offenders();
   std::vector<Listed> entries = listed(sources, newest ? Offenders::kMost : kMostOffenders);
   if (newest) {
-    const auto shown = static_cast<ptrdiff_t>(std::min<uint64_t>(entries.size(), *newest));
-    std::ranges::partial_sort(entries, entries.begin() + shown, [](const Listed& a, const Listed& b) {
+    entries.resize(put_first(entries, *newest, [](const Listed& a, const Listed& b) {
       return a.since != b.since ? a.since > b.since : *a.prefix < *b.prefix;
-    });
-    entries.resize(static_cast<size_t>(shown));
+    }));
   }
   json blocked = json::array();
   for (const Listed& one : entries)

@@ -5,6 +5,7 @@
 
 #include "config/choices.h"
 #include "controlplane/api/api.h"
+#include "controlplane/base/put_first.h"
 #include "controlplane/changes/limits.h"
 #include "controlplane/figures/limit_figures.h"
 #include "controlplane/http/query.h"
@@ -60,15 +61,11 @@ ApiResponse show(const ApiContext& context, const ApiRequest& request) {
   if (!top) return ApiResponse::error(http::status::bad_request, top.error());
   const auto& limits = context.config.sources.limits;
   auto sources = limited_sources(context.channel, limits, std::chrono::steady_clock::now().time_since_epoch());
-  const size_t shown = std::min<size_t>(sources.size(), *top);
-  std::ranges::partial_sort(sources, sources.begin() + static_cast<ptrdiff_t>(shown),
-                            [](const LimitedSource& a, const LimitedSource& b) {
-                              const auto rank = [](const LimitedSource& s) {
-                                return std::tuple(s.too_many || s.too_fast, s.refused, s.open);
-                              };
-                              if (rank(a) != rank(b)) return rank(a) > rank(b);
-                              return std::tie(a.rule, a.prefix) < std::tie(b.rule, b.prefix);
-                            });
+  const size_t shown = put_first(sources, *top, [](const LimitedSource& a, const LimitedSource& b) {
+    const auto rank = [](const LimitedSource& s) { return std::tuple(s.too_many || s.too_fast, s.refused, s.open); };
+    if (rank(a) != rank(b)) return rank(a) > rank(b);
+    return std::tie(a.rule, a.prefix) < std::tie(b.rule, b.prefix);
+  });
   json out{{"rules", json::array()}, {"known", sources.size()}, {"sources", json::array()}};
   for (uint32_t i = 0; i < limits.size(); i++) out["rules"].push_back(rule_json(context, limits[i], i));
   for (size_t i = 0; i < shown; i++) out["sources"].push_back(source_json(sources[i]));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "controlplane/api/api.h"
+#include "controlplane/base/put_first.h"
 #include "controlplane/base/times.h"
 #include "controlplane/figures/figures.h"
 #include "controlplane/figures/limit_figures.h"
@@ -83,8 +84,7 @@ ApiResponse show(const ApiContext& context, const ApiRequest& request) {
   if (!top) return ApiResponse::error(http::status::bad_request, top.error());
   const SystemTime now = context.journal.now();
   std::vector<Row> rows = rows_of(context, now);
-  const size_t shown = std::min<size_t>(rows.size(), *top);
-  std::ranges::partial_sort(rows, rows.begin() + static_cast<ptrdiff_t>(shown), [](const Row& a, const Row& b) {
+  const size_t shown = put_first(rows, *top, [](const Row& a, const Row& b) {
     const auto rank = [](const Row& row) { return std::tuple(row.last_minute, row.last(), row.count); };
     return rank(a) != rank(b) ? rank(a) > rank(b) : a.key < b.key;
   });

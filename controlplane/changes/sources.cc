@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "controlplane/base/kept_state.h"
+#include "controlplane/base/put_first.h"
 #include "controlplane/base/state_file.h"
 #include "controlplane/changes/offender_file.h"
 
@@ -307,9 +308,7 @@ std::vector<BlockedBy> Sources::what_blocks(const config::IpPrefix& prefix, size
     if (a_holds != b_holds) return a_holds;
     return a_holds && a.prefix.bits != b.prefix.bits ? a.prefix.bits > b.prefix.bits : a.prefix < b.prefix;
   };
-  const size_t shown = std::min(most, out.size());
-  std::partial_sort(out.begin(), out.begin() + static_cast<ptrdiff_t>(shown), out.end(), before);
-  out.resize(shown);
+  out.resize(put_first(out, most, before));
   return out;
 }
 

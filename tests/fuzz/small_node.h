@@ -5,11 +5,9 @@
 // is begun that would speak to the kernel or to a network.
 #pragma once
 
-#include <string>
-
 #include "controlplane/model/model.h"
+#include "tests/controlplane/support/small_configuration.h"
 #include "tests/controlplane/support/state_directory.h"
-#include "tests/support/ip.h"
 
 namespace sluice::testing {
 
@@ -17,23 +15,8 @@ struct SmallNode {
   SmallNode() : config(configuration()) {}
 
   static config::Config configuration() {
-    config::Config out;
-    config::Pool pool;
-    pool.name = "mta";
-    for (const std::string name : {"mta1", "mta2"}) {
-      config::Backend backend;
-      backend.name = name;
-      backend.address = ip("10.0.1." + name.substr(3));
-      pool.backends.push_back(backend);
-    }
-    out.pools.push_back(pool);
-    config::Service service;
-    service.name = "relay";
-    service.vip = ip("192.0.2.25");
-    service.port = 25;
-    service.pool = "mta";
-    service.table_size = 101;
-    out.services.push_back(service);
+    config::Config out = control::small_configuration({{"relay", 25}});
+    out.services.front().table_size = 101;
     return out;
   }
   /// Whether somebody has been told that a file of state makes no sense.

@@ -16,6 +16,7 @@
 #include "controlplane/figures/sampler.h"
 #include "controlplane/page/page.h"
 #include "tests/controlplane/support/api_request.h"
+#include "tests/controlplane/support/small_configuration.h"
 #include "tests/support/ip.h"
 
 namespace sluice::control {
@@ -25,28 +26,6 @@ namespace http = boost::beast::http;
 using channel::SmtpCounter;
 using nlohmann::json;
 using namespace std::chrono_literals;
-
-config::Config configuration() {
-  config::Config out;
-  config::Pool pool;
-  pool.name = "mta";
-  for (const std::string name : {"mta1", "mta2"}) {
-    config::Backend backend;
-    backend.name = name;
-    backend.address = ip("10.0.1." + name.substr(3));
-    pool.backends.push_back(backend);
-  }
-  out.pools.push_back(pool);
-  for (const uint16_t port : {25, 587}) {
-    config::Service service;
-    service.name = "relay" + std::to_string(port);
-    service.vip = ip("192.0.2.25");
-    service.port = port;
-    service.pool = "mta";
-    out.services.push_back(service);
-  }
-  return out;
-}
 
 class ApiTest : public testing::Test {
  protected:
@@ -70,7 +49,7 @@ class ApiTest : public testing::Test {
   }
 
   boost::asio::io_context io_;
-  const config::Config config_ = configuration();
+  const config::Config config_ = small_configuration({{"relay25", 25}, {"relay587", 587}});
   SystemTime now_{1'800'000'000s};
   Journal journal_{[this] { return now_; }};
   Model model_{config_, journal_};

@@ -1,93 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What `sluicectl setup` writes on a machine that is made up for it, what it leaves alone, and that all of it goes
-// again.
-#include <gtest/gtest.h>
-
-#include <filesystem>
-#include <map>
-
-#include "controlplane/ctl/setup/drop_ins.h"
-#include "controlplane/ctl/setup/own_file.h"
-#include "controlplane/ctl/setup/places.h"
-#include "controlplane/ctl/setup/plan.h"
-#include "tests/controlplane/ctl/made_up_machine.h"
+// What `sluicectl setup` writes.
+#include "tests/controlplane/ctl/setup_fixture.h"
 
 namespace sluice::ctl {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr const char* kSysctl = "/etc/sysctl.d/60-sluice-edge1.conf";
-constexpr const char* kModules = "/etc/modules-load.d/sluice-edge1.conf";
-constexpr const char* kDataplane = "/etc/systemd/system/sluice-dataplane@edge1.service.d/50-setup.conf";
-constexpr const char* kControl = "/etc/systemd/system/sluice-control@edge1.service.d/50-setup.conf";
-constexpr const char* kGrub = "/etc/default/grub.d/60-sluice-edge1.cfg";
-const std::string kCard = "/sys/bus/pci/devices/0000:3b:00.0";
-const std::string kPages = "/sys/kernel/mm/hugepages/hugepages-2048kB/";
-
-/// The edge's machine as it comes: nothing is set up, GRUB boots it.
-class Setup : public MadeUpMachine {
- protected:
-  Setup() {
-    put("/etc/default/grub", "GRUB_TIMEOUT=5");
-    link(kCard + "/driver", "../../../bus/pci/drivers/ixgbe");
-    put("/sys/devices/system/cpu/online", "0-3");
-    put("/proc/sys/net/ipv4/ip_forward", "0");
-    put("/proc/sys/net/ipv4/conf/slf0/rp_filter", "1");
-    put("/proc/sys/net/ipv4/neigh/default/gc_thresh2", "2");
-    put("/proc/sys/net/ipv4/neigh/default/gc_thresh3", "4");
-  }
-  /// As if it had been followed, and the machine started again.
-  void follow() {
-    link(kCard + "/driver", "../../../bus/pci/drivers/vfio-pci");
-    put("/sys/kernel/iommu_groups/7/devices/0000:3b:00.0", "");
-    link(kCard + "/iommu_group", root_ + "/sys/kernel/iommu_groups/7");
-    put("/sys/devices/system/cpu/isolated", "2-3");
-    put("/sys/devices/system/cpu/nohz_full", "2-3");
-    put("/proc/sys/net/ipv4/ip_forward", "1");
-    fs::remove_all(root_ + "/proc/sys/net/ipv4/conf");  // twins come with the data plane
-    put("/proc/sys/net/ipv4/neigh/default/gc_thresh2", "516");
-    put("/proc/sys/net/ipv4/neigh/default/gc_thresh3", "1032");
-    put(kPages + "nr_hugepages", "576");
-    put(kPages + "free_hugepages", "576");
-  }
-
-  Plan plan() {
-    const Machine machine = this->machine();
-    const Patient patient{config_, machine, "/etc/sluice/edge1.cfg"};
-    return plan_of(patient, look_at(patient));
-  }
-  Plan apply() {
-    Plan out = plan();
-    const auto done = carry_out(out, root_);
-    EXPECT_TRUE(done) << done.error();
-    return out;
-  }
-  Plan undo() {
-    Plan out = plan_of_undo(machine(), "edge1");
-    const auto done = carry_out(out, root_);
-    EXPECT_TRUE(done) << done.error();
-    return out;
-  }
-  /// Path -> text of each file below /etc, but for what was there before.
-  std::map<std::string, std::string> written() {
-    std::map<std::string, std::string> out;
-    for (const auto& entry : fs::recursive_directory_iterator(root_ + "/etc"))
-      if (entry.is_regular_file() && entry.path() != root_ + "/etc/default/grub") {
-        const std::string path = entry.path().string().substr(root_.size());
-        out[path] = read(path);
-      }
-    return out;
-  }
-  static std::string below_first_line(const std::string& text) { return text.substr(text.find('\n') + 1); }
-  static std::vector<std::string> topics(const std::vector<Finding>& findings) {
-    std::vector<std::string> out;
-    for (const Finding& finding : findings) out.push_back(finding.topic);
-    return out;
-  }
-  using Words = std::vector<std::string>;
-};
 
 TEST_F(Setup, WritesWhatTheDoctorMisses) {
   const Plan planned = plan();
@@ -333,82 +250,6 @@ TEST_F(Setup, GivesControlMoreFiles) {
   put("/proc/50/limits", "Max open files            100                  100                  files");
   apply();
   EXPECT_EQ(below_first_line(read(kControl)), "[Service]\nLimitNOFILE=1028\n");
-}
-
-TEST_F(Setup, LeavesOutWhatIsNotWanted) {
-  apply();
-  const Machine machine = this->machine();
-  const Patient patient{config_, machine, "/etc/sluice/edge1.cfg"};
-  const Plan less =
-      plan_of(patient, look_at(patient), {"net.ipv4.ip_forward", "nohz_full", "0000:3b:00.0", "vfio", ""});
-  ASSERT_TRUE(carry_out(less, root_));
-  EXPECT_EQ(topics(less.by_hand).at(0), "card, port front");
-  EXPECT_EQ(topics(less.by_hand).at(1), "cores");
-  EXPECT_EQ(read(kSysctl).find("ip_forward"), std::string::npos);
-  EXPECT_NE(read(kSysctl).find("gc_thresh3 = 1032"), std::string::npos);
-  EXPECT_EQ(read(kGrub).find("nohz_full"), std::string::npos);
-  EXPECT_EQ(read(kDataplane), "");
-  EXPECT_EQ(below_first_line(read(kModules)), "vfio-pci\n") << "names are whole";
-}
-
-TEST_F(Setup, NeverTouchesWhatIsOfOthers) {
-  put(kSysctl, "net.ipv4.ip_forward = 0");
-  const Plan refused = plan();
-  EXPECT_EQ(refused.foreign(), Words{kSysctl});
-  undo();
-  EXPECT_EQ(read(kSysctl), "net.ipv4.ip_forward = 0\n");
-  fs::remove(root_ + kSysctl);
-
-  apply();
-  put(kModules, below_first_line(read(kModules)) + "vfio");
-  put(kDataplane, read(kDataplane) + "Nice=5");
-  link(kGrub, root_ + "/etc/default/elsewhere");
-  EXPECT_EQ(plan().foreign(), (Words{kModules, kDataplane, kGrub}));
-  const auto before = written();
-  EXPECT_EQ(undo().foreign(), (Words{kModules, kDataplane, kGrub}));
-  auto after = before;
-  EXPECT_EQ(after.erase(kSysctl), 1U);
-  EXPECT_EQ(written(), after);
-  EXPECT_TRUE(fs::is_symlink(root_ + kGrub));
-}
-
-TEST_F(Setup, DoesNotTakeAnotherInstancesFileForItsOwn) {
-  put(kModules, own_text("edge2", "vfio-pci\n"));
-  EXPECT_EQ(find_own(machine(), kModules, "edge1").owner, Owner::kOthers);
-  EXPECT_EQ(find_own(machine(), kModules, "edge2").owner, Owner::kSetup);
-  EXPECT_EQ(find_own(machine(), kSysctl, "edge2").owner, Owner::kNobody);
-  for (const char* text :
-       {"", "# Of sluicectl setup", "\n\n", "# Of sluicectl setup, instance edge1, 0: x\nvfio-pci"}) {
-    put(kModules, text);
-    EXPECT_EQ(find_own(machine(), kModules, "edge1").owner, Owner::kOthers) << text;
-  }
-}
-
-TEST_F(Setup, IsUndoneWhole) {
-  put("/etc/sysctl.d/10-operator.conf", "vm.swappiness = 1");
-  const auto before = written();
-  apply();
-  const Plan undone = undo();
-  EXPECT_EQ(undone.to_apply, (Words{"update-grub", "reboot"}));
-  EXPECT_EQ(written(), before);
-  EXPECT_FALSE(fs::exists(fs::path(root_ + kDataplane).parent_path())) << "an empty directory of drop-ins";
-  EXPECT_FALSE(undo().changes_anything());
-}
-
-TEST_F(Setup, LeavesADirectoryOfDropInsThatOthersUse) {
-  apply();
-  const std::string theirs = fs::path(kDataplane).parent_path().string() + "/af_xdp.conf";
-  put(theirs, "[Service]");
-  undo();
-  EXPECT_EQ(read(theirs), "[Service]\n");
-}
-
-TEST_F(Setup, TellsWhichFileCannotBeWritten) {
-  const Plan planned = plan();
-  put("/etc/sysctl.d", "a file where a directory should be");
-  const auto done = carry_out(planned, root_);
-  ASSERT_FALSE(done);
-  EXPECT_NE(done.error().find("/etc/sysctl.d"), std::string::npos) << done.error();
 }
 
 }  // namespace
