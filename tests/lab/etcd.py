@@ -11,6 +11,7 @@ import signal
 import sys
 
 from .certificates import Authority
+from .firewall import firewall
 from .network import BALANCER_BACK, backend_addresses
 from .shell import CommandError, Service, run, wait_until
 
@@ -111,12 +112,8 @@ class Etcd:
     def cut_off(self):
         """What is sent to them is lost, without a word."""
         ports = ", ".join(str(client_port(member)) for member in range(MEMBERS))
-        run("nft", "-f", "-", namespace=self.lab.network.balancer, stdin=f"table inet cut_off {{ chain in {{ type filter hook input "
-            f"priority 0; policy accept; tcp dport {{ {ports} }} drop; }}; }}\n")
-        try:
+        with firewall([self.lab.network.balancer], f"chain in {{ type filter hook input priority 0; tcp dport {{ {ports} }} drop; }}"):
             yield
-        finally:
-            run("nft", "delete", "table", "inet", "cut_off", namespace=self.lab.network.balancer)
 
     @property
     def revision(self):

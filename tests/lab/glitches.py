@@ -20,6 +20,7 @@ import time
 
 from .balancer import EXAMPLE, TWINS
 from .clock import Clock
+from .firewall import firewall
 from .lab import Lab
 from .network import BALANCER_BACK, VIP4, balancer_addresses, ip
 from .shell import run, wait_until
@@ -267,13 +268,10 @@ class World:
             chain, verdict = "nat hook prerouting priority dstnat", f"redirect to :{LIAR_PORT}"
         rules = "".join(f"{family} saddr {address} tcp dport {{ 25, 465, 587 }} {verdict}\n"
                         for family, address in zip(("ip", "ip6"), BALANCER_BACK))
-        for namespace in namespaces:
-            run("nft", "-f", "-", namespace=namespace, stdin=f"table inet middlebox {{ chain answers {{ type {chain};\n{rules}}}\n}}\n")
         try:
-            yield
+            with firewall(namespaces, f"chain answers {{ type {chain};\n{rules}}}"):
+                yield
         finally:
-            for namespace in namespaces:
-                run("nft", "delete", "table", "inet", "middlebox", namespace=namespace)
             self.lab.stop_liars()
 
     def answer_probes(self, answer, seconds):

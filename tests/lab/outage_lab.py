@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 
+from .firewall import firewall
 from .glitches import DAY_S, LIAR_PORT, World
 from .mailer import TESTS
 from .network import BACK4, BACK6, BALANCER_BACK, VIP4, ip
@@ -124,10 +125,9 @@ class Outages:
     def _watch(self, pager, outage, began):
         def is_over():
             found = self._found(pager, began)
-            return bool(found.paged if not outage.pages else found.meets(outage))
-        deadline = began + (outage.within_s if outage.pages else SILENT_S)
-        while time.time() < deadline and not is_over():
-            time.sleep(0.2)
+            late = time.time() >= began + (outage.within_s if outage.pages else SILENT_S)
+            return late or bool(found.paged if not outage.pages else found.meets(outage))
+        wait_until(is_over, 2 * max(outage.within_s, SILENT_S), "the outage has been told of, or not for long enough", interval_s=0.2)
 
     def _mend(self):
         for service in ("dataplane", "control"):
@@ -146,19 +146,8 @@ class Outages:
             for index in servers:
                 self.lab.backends[index].start()
 
-    @contextlib.contextmanager
-    def rules(self, namespaces, rules):
-        """A firewall's rules in namespaces."""
-        for namespace in namespaces:
-            run("nft", "-f", "-", namespace=namespace, stdin=f"table inet outage {{\n{rules}\n}}\n")
-        try:
-            yield
-        finally:
-            for namespace in namespaces:
-                run("nft", "delete", "table", "inet", "outage", namespace=namespace)
-
     def silent(self):
-        return self.rules(self.lab.network.backends, "chain in { type filter hook input priority 0; tcp dport { 25, 465, 587 } drop; }")
+        return firewall(self.lab.network.backends, "chain in { type filter hook input priority 0; tcp dport { 25, 465, 587 } drop; }")
 
     @contextlib.contextmanager
     def answering(self, greeting, servers=(0, 1, 2), whom=""):
@@ -166,7 +155,7 @@ class Outages:
         for index in servers:
             self.lab.start_liar(index, LIAR_PORT, greeting)
         try:
-            with self.rules([self.lab.network.backends[index] for index in servers],
+            with firewall([self.lab.network.backends[index] for index in servers],
                             f"chain to {{ type nat hook prerouting priority dstnat; {whom} tcp dport {{ 25, 465, 587 }} "
                             f"redirect to :{LIAR_PORT}; }}"):
                 yield
