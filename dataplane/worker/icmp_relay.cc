@@ -15,9 +15,11 @@ constexpr uint32_t kUnseenInFlight = 1U << 22;
 
 /// A segment that would come the way of the error.
 Packet answering_segment(const IcmpError& error) {
-  Packet answer;
+  Packet answer{};
   answer.source = error.destination;
   answer.destination = error.source;
+  answer.tcp_flags = kTcpAck;
+  answer.v6 = !error.source.address.is_v4();
   return answer;
 }
 

@@ -26,7 +26,7 @@ Resumption ToldFlows::resume(const ToldFlow& told, channel::ServiceId service) c
 /// Whether no flow of another client is at the same endpoint here: the backend could not tell them apart.
 bool ToldFlows::may_speak_from(const Resumption& flow, const ToldFlow& told) const noexcept {
   if (!is_local_port(told.local.port) || told.local.address.is_v4() != told.backend.address.is_v4()) return false;
-  Packet reply;
+  Packet reply{};
   reply.source = told.backend;
   reply.destination = told.local;
   const FlowIndex other = finder_.from_local(flow.local.index, reply);
