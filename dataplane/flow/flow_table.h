@@ -23,6 +23,7 @@
 
 #include "dataplane/flow/flow_memory.h"
 #include "dataplane/flow/keyed_hash.h"
+#include "dataplane/packet/renumber.h"
 
 namespace sluice {
 
@@ -115,6 +116,18 @@ class FlowTable {
   /// By how much the client of a flow of this table counts the backend's stream further than the backend.
   [[gnu::always_inline]] uint32_t server_shift(const Flow& flow) const noexcept {
     return flow.spliced ? splices_[index_of(flow)].sequence : 0;
+  }
+  /// What is added to the numbers of a flow's segments that are no SYN, for its PROXY header and as its client's SYN
+  /// was answered by us; to those for the client only once the header is acknowledged (worker/proxy_injector.h).
+  [[gnu::always_inline]] Renumbering numbers_for_backend(FlowIndex index) const noexcept {
+    Renumbering by = flows_[index].spliced ? splices_[index].to_backend() : Renumbering{};
+    by.sequence += flows_[index].proxy_bytes;
+    return by;
+  }
+  [[gnu::always_inline]] Renumbering numbers_for_client(FlowIndex index) const noexcept {
+    Renumbering by = flows_[index].spliced ? splices_[index].to_client() : Renumbering{};
+    by.acknowledgement -= flows_[index].proxy_bytes;
+    return by;
   }
   /// What is known of each flow's session, by its index. Written anew when a flow begins.
   channel::SessionNotes* notes() const noexcept { return notes_; }

@@ -63,11 +63,6 @@ size_t write_proxy_header(channel::ProxyHeader kind, const Endpoint& client, con
   return 0;
 }
 
-void shift_towards_backend(uint8_t* tcp_header, uint32_t bytes) noexcept {
-  uint8_t* field = tcp_header + tcp::kSequence;
-  replace_word(tcp_header, field, Be32{load<uint32_t>(field)}.host() + bytes);
-}
-
 void shift_towards_client(uint8_t* tcp_header, uint32_t header_bytes, uint32_t bytes, bool clamp,
                           uint32_t first) noexcept {
   const auto shifted = [&](const uint8_t* field) {

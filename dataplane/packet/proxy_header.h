@@ -22,9 +22,6 @@ static_assert(kMaxProxyHeader <= kMostProxyBytes);
 size_t write_proxy_header(channel::ProxyHeader kind, const Endpoint& client, const Endpoint& vip,
                           uint8_t* out) noexcept;
 
-/// Moves the sequence number of a segment to the backend behind the header. Checksum updated.
-void shift_towards_backend(uint8_t* tcp_header, uint32_t bytes) noexcept;
-
 /// Takes the header out of what the backend acknowledges: the acknowledgement and the edges of SACK blocks
 /// (RFC 2018) move back by `bytes`, but not before `first`, the client's first sequence number after its SYN, if that
 /// is still worth checking (`clamp`). Checksum updated. `header_bytes`: of the TCP header, options included.

@@ -27,6 +27,8 @@ struct PassedAnswer {
   uint8_t flags;          // of TCP
   uint8_t options_bytes;  // a multiple of 4, at most kMostOptions
   std::array<uint8_t, kMostOptions> options;
+
+  friend bool operator==(const PassedAnswer&, const PassedAnswer&) = default;
 };
 static_assert(std::is_trivially_copyable_v<PassedAnswer> && sizeof(PassedAnswer) % 4 == 0);
 

@@ -11,7 +11,6 @@
 
 #include "dataplane/flow/tcp_track.h"
 #include "dataplane/flow/translate.h"
-#include "dataplane/packet/renumber.h"
 #include "dataplane/worker/fast_path.h"
 #include "dataplane/worker/modes.h"
 #include "dataplane/worker/next_hop_check.h"
@@ -85,19 +84,6 @@ void rewrite(uint8_t* l3, const Endpoint& to, const EndpointSums& before, const 
   }
 }
 
-/// What is added to the numbers of a settled flow's segments: for a PROXY header, and as the client's SYN was answered
-/// by us.
-Renumbering numbers_for_backend(const FlowTable& flows, FlowIndex index) {
-  Renumbering by = flows[index].spliced ? flows.splice(index).to_backend() : Renumbering{};
-  by.sequence += flows[index].proxy_bytes;
-  return by;
-}
-Renumbering numbers_for_client(const FlowTable& flows, FlowIndex index) {
-  Renumbering by = flows[index].spliced ? flows.splice(index).to_client() : Renumbering{};
-  by.acknowledgement -= flows[index].proxy_bytes;
-  return by;
-}
-
 /// As write_ethernet(), of a frame without tags.
 template <bool kV6>
 void write_addresses(uint8_t* l3, const MacAddress& destination, uint64_t source_word) {
@@ -161,7 +147,7 @@ template <FastWay kWay, bool kV6>
   if constexpr (kWay == FastWay::kNat) {
     write_addresses<kV6>(l3, backend.next_hop, egress_.mac_word(out_port));
   } else {
-    renumber(l3 + kIpBytes<kV6>, packet.tcp_header_bytes, numbers_for_backend(flows_, burst_.flow[i]));
+    renumber(l3 + kIpBytes<kV6>, packet.tcp_header_bytes, flows_.numbers_for_backend(burst_.flow[i]));
     write_ethernet(*mbuf, packet, backend.next_hop, egress_.mac_word(out_port), backend.vlan);
   }
   egress_.send(out_port, mbuf);
@@ -215,7 +201,7 @@ template <FastWay kWay, bool kV6>
   if constexpr (kWay == FastWay::kNat) {
     write_addresses<kV6>(l3, flow.client_mac, egress_.mac_word(out_port));
   } else {
-    renumber(l3 + kIpBytes<kV6>, packet.tcp_header_bytes, numbers_for_client(flows_, burst_.flow[i]));
+    renumber(l3 + kIpBytes<kV6>, packet.tcp_header_bytes, flows_.numbers_for_client(burst_.flow[i]));
     write_ethernet(*mbuf, packet, flow.client_mac, egress_.mac_word(out_port), out_vlan);
   }
   egress_.send(out_port, mbuf);

@@ -131,11 +131,6 @@ void ProxyInjector::put_back(Flow& flow, uint32_t entry, uint32_t payload_bytes)
   pending_[entry].payload_bytes += payload_bytes;
 }
 
-void ProxyInjector::shift_to_backend(rte_mbuf& mbuf, const Packet& packet, const Flow& flow) const noexcept {
-  if (flow.proxy_bytes == 0 || (packet.tcp_flags & kTcpSyn) != 0) return;
-  shift_towards_backend(rte_pktmbuf_mtod(&mbuf, uint8_t*) + packet.l4_offset, flow.proxy_bytes);
-}
-
 void ProxyInjector::shift_to_client(rte_mbuf& mbuf, const Packet& packet, Flow& flow) noexcept {
   if (flow.proxy_bytes == 0) return;
   const bool pending = (flow.flags & kFlowProxyPending) != 0;

@@ -59,8 +59,7 @@ class ProxyInjector {
   /// And after: the payload that came is counted where it belongs, if the entry is still there.
   void put_back(Flow& flow, uint32_t entry, uint32_t payload_bytes) noexcept;
 
-  /// Renumbers a segment for the backend, or for the client, who does not know of the header.
-  void shift_to_backend(rte_mbuf& mbuf, const Packet& packet, const Flow& flow) const noexcept;
+  /// Renumbers a segment for the client, who does not know of the header.
   void shift_to_client(rte_mbuf& mbuf, const Packet& packet, Flow& flow) noexcept;
 
   /// The header needs no more care: it has arrived, or its flow is over.

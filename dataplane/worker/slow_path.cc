@@ -167,8 +167,8 @@ void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept 
   if (header_first) parts_.proxy.send_header(flow);
   const Backend& backend = state_.backend(flow.backend);
   rewrite_to_backend(*mbuf, packet, flow);
-  parts_.proxy.shift_to_backend(*mbuf, packet, flow);
-  if (flow.spliced) renumber(tcp_header(*mbuf, packet), packet.tcp_header_bytes, flows_.splice(index).to_backend());
+  if ((packet.tcp_flags & kTcpSyn) == 0)
+    renumber(tcp_header(*mbuf, packet), packet.tcp_header_bytes, flows_.numbers_for_backend(index));
   write_ethernet(*mbuf, packet, backend.next_hop, egress_.mac_word(backend.port_index), backend.vlan);
   egress_.send(backend.port_index, mbuf);
   if (completes && !header_first) parts_.proxy.send_header(flow);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -27,25 +28,32 @@ std::vector<uint8_t> seal(SessionKey& key, uint64_t number, FuzzInput text) {
   return out;
 }
 
-/// Flows as a peer would have told them, into a table; what is read is what would be written.
+/// The first of what `bytes` hold, taken off them; nothing if there is none. What is read is what would be written.
+template <typename Take, typename Append>
+auto take_one(FuzzInput& bytes, Take take, Append append) -> decltype(take(bytes)) {
+  const FuzzInput before = bytes;
+  const auto read = bytes.empty() ? std::nullopt : take(bytes);
+  if (!read) return read;
+  EXPECT_LT(bytes.size(), before.size());
+  std::array<uint8_t, std::max(kMostFlowBytes, kMostAnswerBytes)> again;
+  size_t used = 0;
+  EXPECT_TRUE(append(again, used, *read));
+  FuzzInput copy(again.data(), used);
+  EXPECT_EQ(take(copy), read);
+  return read;
+}
+
+/// Flows as a peer would have told them, into a table.
 void learn(FuzzInput bytes) {
   const std::unique_ptr<std::byte, decltype(&free)> memory(
       static_cast<std::byte*>(aligned_alloc(64, ToldTable::bytes_for({kFlows}))), &free);
   std::memset(memory.get(), 0, ToldTable::bytes_for({kFlows}));
   ToldTable table(memory.get(), {kFlows}, 1);
-  while (!bytes.empty()) {
-    const FuzzInput before = bytes;
-    const auto flow = take_flow(bytes);
-    if (!flow) break;
-    std::array<uint8_t, kMostFlowBytes> again;
-    size_t used = 0;
-    ASSERT_TRUE(append_flow(again, used, *flow));
-    FuzzInput copy(again.data(), used);
-    ASSERT_EQ(take_flow(copy), *flow);
-    ASSERT_LT(bytes.size(), before.size());
+  while (const auto flow = take_one(bytes, take_flow, append_flow)) {
     if (flow->stage == FlowStage::kEnded) {
       table.erase(flow->client, flow->vip);
-      ASSERT_FALSE(table.from_client(flow->client, flow->vip));
+      const auto left = table.from_client(flow->client, flow->vip);
+      ASSERT_TRUE(!left || left->is_asked()) << "that is of the client's next";
       continue;
     }
     ToldFlow known = *flow;
@@ -63,20 +71,9 @@ void learn(FuzzInput bytes) {
   }
 }
 
-/// Answers as a peer would have passed them on: what is read is what would be written.
+/// Answers as a peer would have passed them on.
 void hear_answers(FuzzInput bytes) {
-  while (!bytes.empty()) {
-    const FuzzInput before = bytes;
-    const auto answer = take_answer(bytes);
-    if (!answer) break;
-    std::array<uint8_t, kMostAnswerBytes> again;
-    size_t used = 0;
-    ASSERT_TRUE(append_answer(again, used, *answer));
-    FuzzInput copy(again.data(), used);
-    const auto copied = take_answer(copy);
-    ASSERT_TRUE(copied);
-    ASSERT_EQ(std::memcmp(&*copied, &*answer, sizeof *answer), 0);
-    ASSERT_LT(bytes.size(), before.size());
+  while (take_one(bytes, take_answer, append_answer)) {
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/parse_fast.h"
+#include "tests/dataplane/support/slow_path_only.h"
 #include "tests/dataplane/support/traffic.h"
 #include "tests/dataplane/support/worker_fixture.h"
 
@@ -149,26 +150,12 @@ TEST(Usual, UpdatesBothChecksumsAsEachWouldBeByItself) {
   }
 }
 
-/// An inspection that nobody meets: with it, a worker takes its packets one at a time and by the slow path alone.
-void take_general_ways(WorkerBench& bench) {
-  channel::StartInspection inspection{};
-  inspection.client = address("203.0.113.255");
-  inspection.prefix_bits = 128;
-  inspection.client_port = Be16::of(1);
-  inspection.flags = channel::kInspectForTrace;
-  inspection.service = channel::kNoService;
-  inspection.backend = channel::kNoBackend;
-  inspection.packets = 1;
-  inspection.deadline_ms = bench.now_ms() + channel::kMaxInspectionMs / 2;
-  bench.start_inspection(0, inspection);
-}
-
 /// Plays one conversation to both, `steps` steps to a burst.
 void expect_equal_results(uint32_t steps, const std::vector<uint8_t>& bytes) {
   WorkerBench quick, general;
   Traffic::configure(quick);
   Traffic::configure(general);
-  take_general_ways(general);
+  take_slow_path(general);
   Traffic traffic(bytes, false);
   bool over = false;
   for (uint32_t n = 0; !over; n++) {
@@ -190,18 +177,7 @@ void expect_equal_results(uint32_t steps, const std::vector<uint8_t>& bytes) {
     ASSERT_EQ(quick.back().take(), general.back().take());
     ASSERT_EQ(quick.punted(), general.punted());
   }
-  for (size_t i = 0; i < static_cast<size_t>(Counter::kLoops); i++)
-    EXPECT_EQ(quick.counter(static_cast<Counter>(i)), general.counter(static_cast<Counter>(i)))
-        << channel::kCounterInfo[i].name;
-  const FlowTable& one = quick.worker().flows();
-  const FlowTable& other = general.worker().flows();
-  ASSERT_EQ(one.used(), other.used());
-  for (FlowIndex i = 0; i < one.used(); i++)
-    EXPECT_EQ(std::memcmp(&one[i], &other[i], sizeof(Flow)), 0) << "flow " << i;
-  const auto& counted = quick.stats();
-  const auto& expected = general.stats();
-  EXPECT_EQ(std::memcmp(&counted.services, &expected.services, sizeof counted.services), 0);
-  EXPECT_EQ(std::memcmp(&counted.backends, &expected.backends, sizeof counted.backends), 0);
+  expect_same(quick, general);
   EXPECT_GT(quick.counter(Counter::kForwarded), 100u) << "too little got through to prove anything";
   quick.expect_counter_law();
 }

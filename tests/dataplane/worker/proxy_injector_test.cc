@@ -159,14 +159,11 @@ TEST_F(ProxyInjectorTest, SendsAFewAgainInEachPoll) {
   EXPECT_EQ(resent(), 8u);
 }
 
-TEST_F(ProxyInjectorTest, RenumbersForTheBackendAllButTheSyn) {
+TEST_F(ProxyInjectorTest, TheBackendCountsTheHeader) {
   const FlowIndex index = send_header();
-  const Arrived syn(Frame().from(client()).to(vip()).syn().seq(kFirst - 1));
-  proxy_->shift_to_backend(*syn.mbuf, syn.packet, flows_[index]);
-  ASSERT_TRUE(syn.is());
-  EXPECT_EQ(syn.is()->seq, kFirst - 1);
   const Arrived data(Frame().from(client()).to(vip()).seq(kFirst).ack(kServerFirst).payload("EHLO x\r\n"));
-  proxy_->shift_to_backend(*data.mbuf, data.packet, flows_[index]);
+  renumber(rte_pktmbuf_mtod_offset(data.mbuf, uint8_t*, data.packet.l4_offset), data.packet.tcp_header_bytes,
+           flows_.numbers_for_backend(index));
   ASSERT_TRUE(data.is()) << "its checksum is right";
   EXPECT_EQ(data.is()->seq, kFirst + kHeader.size());
 }
