@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <boost/asio/ip/udp.hpp>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -82,30 +83,6 @@ std::optional<MacAddress> mac_of(const std::string& interface) {
     return out;
   }
   return std::nullopt;
-}
-
-/// Where a packet goes beyond IP: an address as the kernel takes it.
-struct KernelAddress {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-};
-
-KernelAddress kernel_address(const config::SocketAddress& of) {
-  KernelAddress out;
-  if (of.address.is_v4()) {
-    auto& v4 = reinterpret_cast<sockaddr_in&>(out.storage);
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(of.port);
-    std::memcpy(&v4.sin_addr, &of.address.bytes[12], 4);
-    out.size = sizeof v4;
-  } else {
-    auto& v6 = reinterpret_cast<sockaddr_in6&>(out.storage);
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(of.port);
-    std::memcpy(&v6.sin6_addr, of.address.bytes.data(), of.address.bytes.size());
-    out.size = sizeof v6;
-  }
-  return out;
 }
 
 /// A socket for whole messages of several links.
@@ -190,9 +167,10 @@ Sent send_in_tunnel(const SynProbe& probe, const control::PacketBytes& inner) {
   if (!out) return fault("a socket for tunnels");
   const auto length = static_cast<socklen_t>(probe.twin.size());
   if (setsockopt(out.get(), SOL_SOCKET, SO_BINDTODEVICE, probe.twin.c_str(), length) != 0) return fault(probe.twin);
-  const KernelAddress to = kernel_address({probe.server, gue ? kGuePort : uint16_t{0}});
-  const auto* target = reinterpret_cast<const sockaddr*>(&to.storage);
-  if (sendto(out.get(), inner.data(), inner.size(), 0, target, to.size) < 0) return fault(probe.server.to_string());
+  const std::string server = probe.server.to_string();
+  const boost::asio::ip::udp::endpoint to(boost::asio::ip::make_address(server), gue ? kGuePort : uint16_t{0});
+  const auto size = static_cast<socklen_t>(to.size());
+  if (sendto(out.get(), inner.data(), inner.size(), 0, to.data(), size) < 0) return fault(server);
   return {};
 }
 
