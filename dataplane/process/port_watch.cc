@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <string>
 
 #include "dataplane/device/port_status.h"
@@ -14,7 +15,7 @@ namespace {
 /// Control reads at any time what main writes: whole words, in any order.
 template <typename T, typename Value>
 void store(T& to, Value value) {
-  __atomic_store_n(&to, static_cast<T>(value), __ATOMIC_RELAXED);
+  std::atomic_ref<T>(to).store(static_cast<T>(value), std::memory_order_relaxed);
 }
 
 std::string speed_text(const LinkState& link) {

@@ -8,7 +8,8 @@ from .includes import Includes
 from .lanes import Pytest
 from .shell import call, changed_since, git, tracked
 from .tidy import Tidy
-from .units import SANITIZED, SANITIZER_ENVIRONMENT, build, format_check, fuzz, fuzz_seed, test_programs, unit_tests
+from .units import (OTHER, OTHER_COMPILER, SANITIZED, SANITIZER_ENVIRONMENT, build, format_check, fuzz, fuzz_seed, test_programs,
+                    unit_tests)
 
 FUZZ_S, LONG_FUZZ_S = 30, 300
 PYTHON_FOLDERS = ["tests/lab", "tests/runner", "tests/prometheus"]
@@ -78,6 +79,9 @@ def unit_steps(chosen, results, built):
     seconds = LONG_FUZZ_S if chosen.long else FUZZ_S
     with results.step(f"fuzzing, {seconds} s each"):
         fuzz(results, seconds, 0 if chosen.long else fuzz_seed())
+    if chosen.clang or chosen.long:
+        with results.step("build of the programs with clang"):
+            build("build-clang", OTHER, results, OTHER_COMPILER)
     with results.step("format"):
         format_check(results)
 

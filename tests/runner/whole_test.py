@@ -25,7 +25,9 @@ introspect) case "$3" in
   --targets) echo "[{\\"filename\\": [\\"$PWD/build/unit_test\\"], \\"target_sources\\": [{\\"sources\\": [\\"$PWD/unit/one.cc\\"]}]}]" ;;
   --tests) echo "[{\\"name\\": \\"unit\\", \\"cmd\\": [\\"$PWD/build/unit_test\\"]}]" ;; esac ;;
 esac''',
-    "ninja": '''mkdir -p build-fuzz/tests/fuzz
+    "ninja": '''echo "made in $2 with $CXX"
+[ "$2" != "$BROKEN" ] || exit 1
+mkdir -p build-fuzz/tests/fuzz
 printf '#!/bin/sh\\necho fuzzed with "$@"\\n' > build-fuzz/tests/fuzz/fuzz_worker && chmod +x build-fuzz/tests/fuzz/fuzz_worker''',
     "clang-format-19": "",
     "clang-tidy-19": 'case "$*" in *FINDING*) exit 1;; esac; ! grep -q finding "$PWD/unit/one.cc"',
@@ -104,6 +106,20 @@ def test_a_fuzzer_begins_at_the_same_place_for_the_same_version(project):
 def test_tests_that_draw_begin_at_the_same_place_but_for_the_long_run(project, options, seed):
     said = project("--unit", *options)[1]
     assert f"build drawn from {seed}\n" in said and f"build-asan drawn from {seed}\n" in said, said
+
+
+@needs_root
+@pytest.mark.parametrize("options, made", [((), 0), (("--clang",), 1), (("--long",), 1)])
+def test_the_other_compiler_makes_the_programs_where_it_is_asked_to(project, options, made):
+    said = project("--unit", *options)[1]
+    assert len(re.findall(r"made in build-clang with (?:ccache )?clang\+\+-19\n", said)) == made, said
+
+
+@needs_root
+def test_what_the_other_compiler_refuses_is_counted(project, monkeypatch):
+    monkeypatch.setenv("BROKEN", "build-clang")
+    code, said = project("--unit", "--clang")
+    assert code == 1 and "FAILED build of build-clang\n" in said, said
 
 
 @needs_root
