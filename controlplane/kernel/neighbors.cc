@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
@@ -32,6 +33,8 @@ constexpr auto kResyncPause = 1s;            // a dump that failed may have take
 constexpr auto kRefresh = 30s;               // of entries that went stale
 constexpr size_t kLooksPerTick = 64;         // of the slow round that finds what no notification told
 constexpr size_t kMaxRoutesRemembered = 64;  // beyond, every target is looked up again
+// The kernel's answers where no route leads on. Any other error is one of asking, and says nothing of routes.
+constexpr std::array kNoWay = {ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL};
 
 std::string_view route_type_name(uint8_t type) {
   switch (type) {
@@ -216,9 +219,11 @@ void Neighbors::find_hops() {
   changed_routes_.clear();
 }
 
-std::expected<Neighbors::Hop, std::string> Neighbors::find_hop(const config::IpAddress& address) {
+std::expected<Neighbors::Hop, std::string> Neighbors::find_hop(const config::IpAddress& address, const Target& target) {
   if (links_.empty()) return std::unexpected("the kernel has not listed its interfaces yet");
   const auto answer = queries_.ask(netlink::get_route(address, queries_.next_sequence()));
+  const bool is_known = answer || std::ranges::find(kNoWay, answer.error()) != kNoWay.end();
+  if (!is_known && target.hop) return target.hop;  // asked again soon
   const auto* route = answer && !answer->empty() ? std::get_if<netlink::Route>(&answer->front()) : nullptr;
   if (route == nullptr) {
     return std::unexpected(
@@ -242,8 +247,9 @@ std::string Neighbors::link_name(int link) const {
 }
 
 void Neighbors::look_up(const config::IpAddress& address, Target& target) {
+  auto hop = find_hop(address, target);
   if (target.hop) by_neighbor_.erase({target.hop->neighbor, address});
-  target.hop = find_hop(address);
+  target.hop = std::move(hop);
   if (target.hop) by_neighbor_.insert({target.hop->neighbor, address});
 }
 

@@ -86,7 +86,8 @@ class Neighbors {
   void report_twins();
   void tell_fault(std::string text);
   void find_hops();
-  std::expected<Hop, std::string> find_hop(const config::IpAddress& address);
+  /// The kernel's word now; what is known of `target` if the kernel cannot be asked.
+  std::expected<Hop, std::string> find_hop(const config::IpAddress& address, const Target& target);
   void look_up(const config::IpAddress& address, Target& target);
   void settle();
   void settle_touched();

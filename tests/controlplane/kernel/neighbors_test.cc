@@ -220,6 +220,22 @@ TEST_F(NeighborsTest, KeepsWhatItKnowsWhileItCannotBeReadAnew) {
   wait_for_mac("10.9.1.30", 0x30);
 }
 
+TEST_F(NeighborsTest, KeepsANextHopWhoseRouteCannotBeAskedFor) {
+  ASSERT_TRUE(run("ip neigh replace 10.9.1.2 lladdr 02:00:00:00:00:02 dev slb0 nud permanent"));
+  follow({"10.9.1.2"});
+  wait_for_mac("10.9.1.2", 2);
+  {
+    const NoAnswers none;
+    io_.run_for(600ms);  // two rounds that look at every route
+    io_.restart();
+  }
+  EXPECT_TRUE(last_.at("10.9.1.2"));
+  EXPECT_TRUE(neighbors_->has_route(ip("10.9.1.2")));
+  ASSERT_TRUE(run("ip addr del 10.9.1.1/24 dev slb0"));
+  wait_for_reason("10.9.1.2", "no route to 10.9.1.2");
+  ASSERT_TRUE(run("ip addr add 10.9.1.1/24 dev slb0"));
+}
+
 TEST_F(NeighborsTest, FollowsRoutes) {
   ASSERT_TRUE(run("ip neigh replace 10.9.1.2 lladdr 02:00:00:00:00:02 dev slb0 nud reachable"));
   ASSERT_TRUE(run("ip neigh replace 10.9.1.6 lladdr 02:00:00:00:00:07 dev slb0 nud reachable"));
