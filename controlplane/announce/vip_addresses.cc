@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "controlplane/announce/our_protocol.h"
 #include "controlplane/base/state_file.h"
 
 namespace sluice::control {
@@ -35,10 +36,9 @@ std::map<VipAddresses::Place, std::set<config::IpAddress>> places_from(const std
   const json whole = json::parse(text, nullptr, false);
   for (const json& each : whole.is_array() ? whole : json::array()) {
     if (!each.is_object() || !each.contains("twin") || !each.contains("protocol")) continue;
-    if (!each["twin"].is_string() || !each["protocol"].is_number_unsigned()) continue;
-    const auto protocol = each["protocol"].get<uint64_t>();
-    if (protocol == 0 || protocol > UINT8_MAX) continue;
-    auto& addresses = out[{each["twin"].get<std::string>(), static_cast<uint8_t>(protocol)}];
+    const auto protocol = our_protocol(each["protocol"]);
+    if (!protocol || !each["twin"].is_string()) continue;
+    auto& addresses = out[{each["twin"].get<std::string>(), *protocol}];
     if (!each.contains("addresses") || !each["addresses"].is_array()) continue;
     for (const json& address : each["addresses"]) {
       if (!address.is_string()) continue;

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "controlplane/announce/our_protocol.h"
 #include "controlplane/base/state_file.h"
 
 namespace sluice::control {
@@ -45,10 +46,11 @@ std::vector<VipRoutes::Place> places_from(const std::string& text) {
   const json whole = json::parse(text, nullptr, false);
   for (const json& each : whole.is_array() ? whole : json::array()) {
     if (!each.is_object() || !each.contains("table") || !each.contains("protocol")) continue;
-    if (!each["table"].is_number_unsigned() || !each["protocol"].is_number_unsigned()) continue;
-    const auto table = each["table"].get<uint64_t>(), protocol = each["protocol"].get<uint64_t>();
-    if (table > UINT32_MAX || protocol > UINT8_MAX) continue;
-    out.push_back({static_cast<uint32_t>(table), static_cast<uint8_t>(protocol)});
+    const auto protocol = our_protocol(each["protocol"]);
+    if (!protocol || !each["table"].is_number_unsigned()) continue;
+    const auto table = each["table"].get<uint64_t>();
+    if (table > UINT32_MAX) continue;
+    out.push_back({static_cast<uint32_t>(table), *protocol});
   }
   return out;
 }

@@ -259,6 +259,7 @@ TEST_F(VipAddressesTest, AStateFileThatMakesNoSenseIsNoReasonToTouchAnything) {
   for (const char* text :
        {"{", "[7]", R"([{"twin": 7, "protocol": 125}])",
         R"([{"twin": "tw0", "protocol": 0, "addresses": ["192.0.2.25"]}])", R"([{"twin": "tw0", "protocol": 381}])",
+        R"([{"twin": "tw0", "protocol": 4, "addresses": ["192.0.2.25"]}])",
         R"([{"twin": "tw0", "protocol": 125, "addresses": [25, "nonsense"]}])"}) {
     directory_.write("addresses.json", text);
     make();

@@ -217,6 +217,12 @@ TEST_F(VipRoutesTest, AStateFileThatMakesNoSenseIsNoReasonToTouchAnything) {
     routes_->want({});
     EXPECT_EQ(table("2526"), "blackhole 192.0.2.25 proto 126;") << text;
   }
+  ASSERT_TRUE(run("ip route replace blackhole 192.0.2.25/32 table 2526 proto static"));
+  directory_.write("routes.json", R"([{"table": 2526, "protocol": 4}])");
+  make();
+  routes_->start(kPlace);
+  routes_->want({});
+  EXPECT_EQ(table("2526"), "blackhole 192.0.2.25 proto static;") << "the operator's own";
 }
 
 TEST_F(VipRoutesTest, AThousandAreMadeAndFound) {
