@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <unordered_map>
 
@@ -14,6 +15,8 @@ namespace sluice::control {
 using health::Evidence;
 
 namespace {
+
+constexpr size_t kNone = SIZE_MAX;  // no group yet
 
 /// How many of `times`, latest first, are not before `since`.
 size_t count_since(const std::vector<Panic::Time>& times, Panic::Time since) {
@@ -43,7 +46,6 @@ void Panic::follow(const std::vector<Subject>& subjects, std::vector<Group> grou
   hurried_.clear();
   quiet_ = false;
   groups_ = std::move(groups);
-  tally_.assign(groups_.size(), {});
   for (const Subject& subject : subjects) {
     const auto known = before.find(subject.key);
     Member member = known == before.end() ? Member{} : std::move(known->second);
@@ -51,8 +53,17 @@ void Panic::follow(const std::vector<Subject>& subjects, std::vector<Group> grou
     member.address = subject.address;
     members_.push_back(std::move(member));
   }
-  for (size_t g = groups_.size(); g-- > 0;)
+  for (Member& member : members_) member.group = kNone;
+  for (size_t g = groups_.size(); g-- > 0;) {
+    for (const size_t i : groups_[g].beside) members_[i].group = g;
     for (const size_t i : groups_[g].members) members_[i].group = g;
+  }
+  for (size_t i = 0; i < members_.size(); i++) {
+    if (members_[i].group != kNone) continue;
+    members_[i].group = groups_.size();
+    groups_.push_back({.members = {i}, .beside = {}});
+  }
+  tally_.assign(groups_.size(), {});
 }
 
 void Panic::trust(size_t index) {
@@ -68,7 +79,24 @@ void Panic::on_heard(size_t index, Time now) {
   if (member.evidence == Evidence::kRefused || member.evidence == Evidence::kUnanswered) {
     member.change_evidence(Evidence::kJudged, now);
   }
+  vouch_for_host(member, now);
   bear_witness(member, now);
+}
+
+void Panic::on_host_heard(size_t index, Time now) {
+  vouch_for_host(members_[index], now);
+  bear_witness(members_[index], now);
+}
+
+bool Panic::is_silent(size_t index) const {
+  return members_[index].evidence == Evidence::kUnanswered;
+}
+
+void Panic::vouch_for_host(const Member& heard, Time now) {
+  if (quiet_) return;
+  for (Member& member : members_)
+    if (member.address == heard.address && member.evidence == Evidence::kUnanswered)
+      member.change_evidence(Evidence::kJudged, now);
 }
 
 void Panic::bear_witness(const Member& heard, Time now) {
@@ -95,6 +123,7 @@ void Panic::on_result(size_t index, const Result& result, Time now) {
   note_failing(index, now);
   if (result.evidence == Evidence::kUnanswered) return;
   member.heard_at = now;
+  vouch_for_host(member, now);
   if (result.evidence != Evidence::kRefused) bear_witness(member, now);
 }
 
@@ -157,13 +186,13 @@ void Panic::hurry_others(size_t index) {
   const Member& failed = members_[index];
   size_t left = kPanel;
   const std::vector<size_t>& group = groups_[failed.group].members;
-  const auto own = std::ranges::find(group, index) - group.begin();
+  const auto own = static_cast<size_t>(std::ranges::find(group, index) - group.begin());
   const auto wants = [&](const Member& other) {
     return other.known_at < failed.believed_since() && !other.interrupted;
   };
-  for (size_t n = 1; n < group.size() && left > 0; n++) {
-    const size_t i = group[(static_cast<size_t>(own) + n) % group.size()];
-    if (!wants(members_[i])) continue;
+  for (size_t n = 1; n <= group.size() && left > 0; n++) {
+    const size_t i = group[(own + n) % group.size()];
+    if (i == index || !wants(members_[i])) continue;
     hurried_.push_back(i);
     left--;
   }

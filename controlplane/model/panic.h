@@ -7,7 +7,8 @@
 // Invariants: (1) kDead, which may cost open sessions, takes a refusal, or silence of a host on whose way others
 // answer; others were heard both before and after the failure that counts; and it was not found among many that failed:
 // of those that are left of a panic, only what is found out after it counts, and so after a hold: the server may be
-// back since it was last asked. (2) A member that a judgement alone is
+// back since it was last asked. Silence counts from when its host was last heard, by whatever port or session: a full
+// queue of connections and a firewall are silent, too. (2) A member that a judgement alone is
 // against (what it says, its certificate) is never out when no other is left. (3) Nothing is held for longer than its
 // pool's hold, but for (2).
 #pragma once
@@ -57,6 +58,7 @@ class Panic {
     double share = 0.5;
     std::chrono::milliseconds hold{180000};
     std::vector<size_t> members;
+    std::vector<size_t> beside;  // judged by how these members do, and not held against them
   };
   /// Why members of a group go on although they fail.
   struct State {
@@ -67,6 +69,7 @@ class Panic {
     std::optional<Time> until;  // when the first hold ends; nothing: not by time
   };
 
+  /// Whoever is in no group is one alone.
   void follow(const std::vector<Subject>& subjects, std::vector<Group> groups);
 
   /// The data plane was using it before we came: it counts as seen good.
@@ -75,6 +78,8 @@ class Panic {
   void trust(size_t member);
   /// It completed a handshake.
   void on_heard(size_t member, Time now);
+  /// Its host sent something, whatever it was: its silence is not a dead host's.
+  void on_host_heard(size_t member, Time now);
   struct Result {
     health::Evidence evidence = health::Evidence::kNone;  // kNone: it passed, or was put off
     Time began;
@@ -100,6 +105,8 @@ class Panic {
   Standing standing(size_t member) const { return members_[member].standing; }
   /// Of kHeld, and of kOut and kDead where there is more to say than what the probe found; else "".
   const std::string& why(size_t member) const { return members_[member].why; }
+  /// Whether probes that nothing came back of are all that is against it.
+  bool is_silent(size_t member) const;
   /// Whether a verdict is still awaited after an interruption.
   bool is_awaited(size_t member) const { return members_[member].awaiting; }
   /// Nothing if the group goes by what is found out.
@@ -196,6 +203,7 @@ class Panic {
   Standing judge_after_hold(const Member& member, const View& view) const;
   void note_failing(size_t index, Time now);
   void bear_witness(const Member& heard, Time now);
+  void vouch_for_host(const Member& heard, Time now);
   void start_over(size_t index, Time now);
   void hurry_others(size_t index);
 

@@ -101,7 +101,11 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
                        if (matters || !published_) something_changed(cause);
                      },
                  .calm = [this] { on_local_addresses(latest_addresses_); },
-                 .has_route = [this](const config::IpAddress& address) { return neighbors_.has_route(address); }}),
+                 .has_route = [this](const config::IpAddress& address) { return neighbors_.has_route(address); },
+                 .packets_from = [this](const Member& member) -> std::optional<uint64_t> {
+                   const auto figures = figures_of(channel_, member);
+                   return figures ? std::optional(figures->flows.packets_out) : std::nullopt;
+                 }}),
       sampler_(io, model_, channel_),
       flows_(io, channel_),
       inspections_(io, channel_, config_.runtime_directory()),

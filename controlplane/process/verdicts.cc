@@ -44,6 +44,7 @@ void Verdicts::follow(const config::Config& config) {
   member_by_key_.clear();
   members_by_address_.clear();
   news_.clear();
+  packets_from_.clear();
   std::vector<Panic::Subject> subjects;
   for (size_t i = 0; i < model_.members().size(); i++) {
     const Member& member = model_.members()[i];
@@ -51,15 +52,7 @@ void Verdicts::follow(const config::Config& config) {
     members_by_address_[member.address].push_back(i);
     subjects.push_back({member.key, member.address});
   }
-  std::vector<Panic::Group> groups;
-  for (const Placement& placement : model_.placements()) {
-    const config::Pool* pool = config.find_pool(placement.pool);
-    Panic::Group group{.members = placement.members};
-    if (pool != nullptr) group.share = pool->panic_share;
-    if (pool != nullptr) group.hold = pool->panic_hold;
-    groups.push_back(std::move(group));
-  }
-  panic_.follow(subjects, std::move(groups));
+  panic_.follow(subjects, groups());
   applied_.clear();
   for (size_t i = 0; i < model_.members().size(); i++) {
     const Member& member = model_.members()[i];
@@ -70,6 +63,49 @@ void Verdicts::follow(const config::Config& config) {
   }
   review_interruptions();
   evaluate();
+}
+
+/// The placements; beside each who left the file, where others of its pool on its port are left, or of its pool. Who
+/// left with its whole pool is one group with the others of it.
+std::vector<Panic::Group> Verdicts::groups() const {
+  std::vector<Panic::Group> out;
+  std::map<std::string, size_t> by_pool;
+  std::map<std::pair<std::string, uint16_t>, size_t> by_port;
+  const std::vector<Member>& members = model_.members();
+  for (const Placement& placement : model_.placements()) {
+    const config::Pool* pool = config_->find_pool(placement.pool);
+    Panic::Group group{.members = placement.members, .beside = {}};
+    if (pool != nullptr) group.share = pool->panic_share;
+    if (pool != nullptr) group.hold = pool->panic_hold;
+    by_pool.emplace(placement.pool, out.size());
+    for (const size_t i : group.members) by_port.emplace(std::pair{members[i].pool, members[i].port}, out.size());
+    out.push_back(std::move(group));
+  }
+  const size_t placed = out.size();
+  for (size_t i = 0; i < members.size(); i++) {
+    if (!members[i].removal) continue;
+    const auto at_port = by_port.find({members[i].pool, members[i].port});
+    const auto known = by_pool.emplace(members[i].pool, out.size());
+    if (known.second) out.emplace_back();
+    const size_t group = at_port == by_port.end() ? known.first->second : at_port->second;
+    (group < placed ? out[group].beside : out[group].members).push_back(i);
+  }
+  return out;
+}
+
+/// What a mail server says in open sessions shows that it lives, whatever becomes of new connections.
+void Verdicts::listen_to_sessions(Clock::time_point now) {
+  for (size_t i = 0; i < applied_.size(); i++) {
+    if (!panic_.is_silent(i)) {
+      packets_from_.erase(i);
+      continue;
+    }
+    const auto packets = hooks_.packets_from(model_.members()[i]);
+    if (!packets) continue;
+    const auto [before, is_first] = packets_from_.try_emplace(i, *packets);
+    if (!is_first && *packets > before->second) panic_.on_host_heard(i, now);
+    before->second = *packets;
+  }
 }
 
 void Verdicts::take_state(size_t index) {
@@ -247,6 +283,7 @@ void Verdicts::evaluate() {
   const auto began = Clock::now();
   const Clock::time_point cause = std::exchange(due_, false) ? cause_ : began;
   for (size_t i = 0; i < applied_.size(); i++) panic_.set_serving(i, is_serving(model_.members()[i]));
+  listen_to_sessions(began);
   panic_.evaluate(began);
   const bool is_news = !news_.empty();
   bool matters = apply_all();

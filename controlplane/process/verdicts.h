@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -41,6 +42,8 @@ class Verdicts {
     std::function<void()> calm;
     /// Whether the kernel has a route to an address that leaves by one of our ports.
     std::function<bool(const config::IpAddress&)> has_route;
+    /// How many packets of a backend the data plane has passed on to clients; nothing where that is not known.
+    std::function<std::optional<uint64_t>(const Member&)> packets_from;
   };
 
   Verdicts(boost::asio::io_context& io, Model& model, health::Prober& prober, Journal& journal, Hooks hooks);
@@ -84,6 +87,8 @@ class Verdicts {
   void note_not_run(size_t member, const std::string& key, const health::Verdict& verdict);
   health::Evidence evidence_of(size_t member, const health::Verdict& verdict) const;
   void take_state(size_t member);
+  std::vector<Panic::Group> groups() const;
+  void listen_to_sessions(Clock::time_point now);
   std::string interruption_of(const Member& member) const;
   void review_interruptions();
   void something_new();
@@ -112,6 +117,7 @@ class Verdicts {
   std::unordered_map<std::string, size_t> member_by_key_;
   std::map<config::IpAddress, std::vector<size_t>> members_by_address_;
   std::unordered_map<size_t, News> news_;
+  std::unordered_map<size_t, uint64_t> packets_from_;  // of members whose probes nothing comes back of
   std::vector<Applied> applied_;
 };
 

@@ -18,7 +18,7 @@ class PanicTest : public testing::Test {
  protected:
   void make(size_t hosts, double share = 0.5, std::chrono::milliseconds hold = 180s) {
     std::vector<Panic::Subject> subjects;
-    Panic::Group group{share, hold, {}};
+    Panic::Group group{share, hold, {}, {}};
     for (size_t i = 0; i < hosts; i++) {
       subjects.push_back({i + 1, ip("10.0.1." + std::to_string(i + 1))});
       group.members.push_back(i);
@@ -368,12 +368,98 @@ TEST_F(PanicTest, WithShareOneOnlyEvidenceCounts) {
   EXPECT_EQ(standings(), "D");
 }
 
+TEST_F(PanicTest, SilenceIsNoDeathWhileTheHostIsHeardByAnotherPort) {
+  pool(3);
+  panic_.follow({{1, ip("10.0.1.1")}, {2, ip("10.0.1.2")}, {3, ip("10.0.1.3")}, {4, ip("10.0.1.1")}},
+                {Panic::Group{0.5, 180s, {0, 1, 2}, {}}, Panic::Group{0.5, 180s, {3}, {}}});
+  size_ = 4;
+  panic_.set_way(3, NextHop{{{2, 0, 0, 0, 0, 0}}, "slb0"}, now_);
+  good(3);
+  after(1s);
+  die(0, Evidence::kUnanswered);
+  EXPECT_EQ(standings(), "OGGG") << "its queue may be full, or a firewall is in the way";
+  die(0, Evidence::kUnanswered);
+  EXPECT_EQ(standings(), "OGGG");
+  after(1s);
+  panic_.on_result(3, {Evidence::kRefused, now_}, now_);  // by a host that lives
+  EXPECT_FALSE(panic_.is_silent(0));
+  down(0, Evidence::kUnanswered);
+  for (size_t i = 1; i < 3; i++) good(i);
+  after(500ms);
+  down(0, Evidence::kUnanswered);
+  for (size_t i = 1; i < 3; i++) good(i);
+  evaluate();
+  EXPECT_EQ(panic_.standing(0), Standing::kDead) << "since then it was silent altogether";
+}
+
+TEST_F(PanicTest, SilenceIsNoDeathWhileSessionsHearTheHost) {
+  pool(3);
+  after(1s);
+  EXPECT_FALSE(panic_.is_silent(0));
+  doubt(0, Evidence::kUnanswered);
+  EXPECT_TRUE(panic_.is_silent(0));
+  hear_all_but(0);
+  after(500ms);
+  panic_.on_host_heard(0, now_);
+  EXPECT_FALSE(panic_.is_silent(0));
+  down(0, Evidence::kUnanswered);
+  EXPECT_EQ(standings(), "OGG");
+  hear_all_but(0);
+  EXPECT_EQ(standings(), "OGG") << "no probe has begun since they were heard";
+  after(500ms);
+  down(0, Evidence::kUnanswered);
+  hear_all_but(0);
+  EXPECT_EQ(standings(), "DGG");
+}
+
+TEST_F(PanicTest, ARefusalIsBelievedWhateverElseTheHostSays) {
+  pool(3);
+  after(1s);
+  doubt(0, Evidence::kRefused);
+  hear_all_but(0);
+  after(500ms);
+  panic_.on_host_heard(0, now_);
+  down(0, Evidence::kRefused);
+  hear_all_but(0);
+  EXPECT_EQ(standings(), "DGG");
+}
+
+TEST_F(PanicTest, WhoIsInNoGroupIsJudgedAlone) {
+  pool(3);
+  panic_.follow({{1, ip("10.0.1.1")}, {2, ip("10.0.1.2")}, {3, ip("10.0.1.3")}}, {});
+  panic_.interrupt(0, "the link is down", now_);
+  panic_.restore(0, now_);
+  after(1s);
+  for (size_t i = 0; i < 3; i++) down(i, Evidence::kRefused);
+  EXPECT_EQ(standings(), "HHH");
+  after(180s);
+  for (size_t i = 0; i < 3; i++) down(i, Evidence::kRefused);
+  EXPECT_EQ(standings(), "DDD");
+}
+
+TEST_F(PanicTest, WhoIsBesideAGroupIsJudgedByItAndNotHeldAgainstIt) {
+  pool(3);
+  panic_.follow({{1, ip("10.0.1.1")}, {2, ip("10.0.1.2")}, {3, ip("10.0.1.3")}},
+                {Panic::Group{0.4, 180s, {0}, {1, 2}}});
+  after(1s);
+  doubt(1, Evidence::kRefused);
+  doubt(2, Evidence::kRefused);
+  EXPECT_EQ(panic_.take_hurried().front(), 0u) << "who is judged by it needs its word";
+  good(0);
+  after(500ms);
+  down(1, Evidence::kRefused);
+  down(2, Evidence::kRefused);
+  good(0);
+  EXPECT_EQ(standings(), "GDD");
+  EXPECT_FALSE(panic_.state(0));
+}
+
 TEST_F(PanicTest, KeepsWhatItKnowsWhenMembersComeAndGo) {
   pool(3);
   after(1s);
   die(1, Evidence::kRefused);
   ASSERT_EQ(standings(), "GDG");
-  panic_.follow({{2, ip("10.0.1.2")}, {9, ip("10.0.1.9")}}, {Panic::Group{0.5, 180s, {0, 1}}});
+  panic_.follow({{2, ip("10.0.1.2")}, {9, ip("10.0.1.9")}}, {Panic::Group{0.5, 180s, {0, 1}, {}}});
   evaluate();
   EXPECT_EQ(panic_.standing(0), Standing::kDead);
   EXPECT_EQ(panic_.standing(1), Standing::kGood);

@@ -50,19 +50,26 @@ class VerdictsTest : public ModelTest {
   /// All up, connected to the data plane and reachable.
   void start() {
     model_ = std::make_unique<Model>(config_, journal_);
-    verdicts_ = std::make_unique<Verdicts>(io_, *model_, prober_, journal_,
-                                           Verdicts::Hooks{.changed = [this](auto, bool) { model_->refresh(); },
-                                                           .calm = [this] { calm_++; },
-                                                           .has_route = [](const config::IpAddress&) { return true; }});
+    verdicts_ = std::make_unique<Verdicts>(
+        io_, *model_, prober_, journal_,
+        Verdicts::Hooks{
+            .changed = [this](auto, bool) { model_->refresh(); },
+            .calm = [this] { calm_++; },
+            .has_route = [](const config::IpAddress&) { return true; },
+            .packets_from =
+                [this](const Member& member) { return packets_from_ ? packets_from_(member) : std::nullopt; }});
     verdicts_->follow(config_);
-    std::vector<health::Target> targets;
-    for (const Member& member : model_->members())
-      targets.push_back({member.label(), member.address, member.port, config_.checks[0]});
-    ASSERT_TRUE(prober_.set_targets(targets));
+    aim_probes();
     verdicts_->start();
     verdicts_->on_channel(true, "");
     for (const Member& member : model_->members()) verdicts_->on_reachability(member.address, kHop);
     ASSERT_TRUE(run_until(io_, [&] { return states() == "up up up " && !verdicts_->is_awaiting(); })) << states();
+  }
+  void aim_probes() {
+    std::vector<health::Target> targets;
+    for (const Member& member : model_->members())
+      targets.push_back({member.label(), member.address, member.port, config_.checks[0]});
+    ASSERT_TRUE(prober_.set_targets(targets));
   }
   std::string states() const {
     std::string out;
@@ -76,6 +83,7 @@ class VerdictsTest : public ModelTest {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Verdicts> verdicts_;
   std::vector<std::unique_ptr<ScriptedServer>> servers_;  // after what the loop calls: they run it as they end
+  std::function<std::optional<uint64_t>(const Member&)> packets_from_;
   int calm_ = 0;
 };
 
@@ -95,6 +103,65 @@ TEST_F(VerdictsTest, KeepsTheSessionsOfAServerThatSaysTheWrongThing) {
   run_for(io_, 300ms);
   EXPECT_FALSE(is_cut(1));
   EXPECT_EQ(entries_of(*model_, 0, "mta2"), 0u) << "but new ones go elsewhere";
+}
+
+/// Listens, and answers nobody any more: its queue of connections is full.
+class FullQueue {
+ public:
+  FullQueue(const std::string& address, uint16_t port) : listener_(io_) {
+    const tcp::endpoint endpoint{boost::asio::ip::make_address(address), port};
+    listener_.open(endpoint.protocol());
+    listener_.set_option(tcp::acceptor::reuse_address(true));
+    listener_.bind(endpoint);
+    listener_.listen(0);
+    for (tcp::socket& socket : waiting_) socket.async_connect(endpoint, [](const boost::system::error_code&) {});
+    io_.poll();
+  }
+
+ private:
+  using tcp = boost::asio::ip::tcp;
+  boost::asio::io_context io_;
+  tcp::acceptor listener_;
+  std::array<tcp::socket, 2> waiting_{tcp::socket(io_), tcp::socket(io_)};
+};
+
+TEST_F(VerdictsTest, KeepsTheSessionsOfAServerWhoseQueueIsFullWhileItSpeaksInThem) {
+  config_.checks[0].connect_timeout = 100ms;
+  uint64_t packets = 0;
+  packets_from_ = [&](const Member& member) { return std::optional(member.name == "mta2" ? ++packets : 7); };
+  start();
+  const uint16_t port = servers_[1]->port();
+  servers_[1].reset();
+  const FullQueue full("127.0.0.2", port);
+  ASSERT_TRUE(run_until(io_, [&] { return states() == "up down up "; })) << states();
+  run_for(io_, 1s);
+  EXPECT_FALSE(is_cut(1));
+  EXPECT_EQ(entries_of(*model_, 0, "mta2"), 0u) << "but new ones go elsewhere";
+  packets_from_ = [](const Member&) { return std::optional<uint64_t>(7); };
+  ASSERT_TRUE(run_until(io_, [&] { return is_cut(1); })) << "when they are silent as well, it is dead";
+}
+
+TEST_F(VerdictsTest, WhatDrainsOfAPoolThatIsGoneIsOneEventToo) {
+  start();
+  config_.pools.clear();
+  config_.services.clear();
+  Model next(config_, journal_);
+  next.take_over(*model_);
+  next.refresh();
+  *model_ = std::move(next);
+  ASSERT_EQ(model_->members().size(), 3u);
+  aim_probes();
+  verdicts_->follow(config_);
+  verdicts_->on_channel(false, "it is away");
+  verdicts_->on_channel(true, "");
+  ASSERT_TRUE(run_until(io_, [&] { return !verdicts_->is_awaiting(); }));
+  for (auto& server : servers_) server.reset();
+  const auto all_fail = [&] {
+    return std::ranges::all_of(model_->members(), [](const Member& each) { return each.health == Health::kDown; });
+  };
+  ASSERT_TRUE(run_until(io_, all_fail)) << states();
+  run_for(io_, 600ms);
+  for (size_t i = 0; i < 3; i++) EXPECT_FALSE(is_cut(i)) << "the cause may be ours";
 }
 
 TEST_F(VerdictsTest, AllThatFailAtOnceGoOnAsBeforeForTheHoldAndAreGivenUpThen) {
