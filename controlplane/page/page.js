@@ -305,8 +305,9 @@ let paused = false, status = null, history = null, historyAt = 0, answeredAt = 0
 async function look() {
   const now = performance.now();
   const wantsHistory = history === null || now - historyAt >= HISTORY_POLL_MS;
-  const [newStatus, list, fleet, mailSecurity, limited, blocked, newHistory] = await Promise.all(
-    [ask("status"), ask(`events?limit=${EVENTS_SHOWN}`), ask("fleet"), ask("security"), ask(`limits?top=${SOURCES_SHOWN}`), ask(`blocked?newest=${BLOCKED_SHOWN}`),
+  const [newStatus, list, fleet, mailSecurity, sources, limited, blocked, newHistory] = await Promise.all(
+    [ask("status"), ask(`events?limit=${EVENTS_SHOWN}`), ask("fleet"), ask("security"), ask(`sources?top=${SOURCES_SHOWN}`),
+     ask(`limits?top=${SOURCES_SHOWN}`), ask(`blocked?newest=${BLOCKED_SHOWN}`),
      wantsHistory ? ask("history").then(readHistory, () => history) : history]);
   status = newStatus;
   if (wantsHistory) historyAt = now;
@@ -325,7 +326,7 @@ async function look() {
   showVips(status);
   showFleet(fleet);
   showSecurity(mailSecurity.pools);
-  showRefused(limited, blocked, status.counters);
+  showRefused(sources, limited, blocked);
   events.update(list.events, (one) => `${one.time} ${one.subject} ${one.text}`);
   announce(list.events);
   await lookAtSessions();

@@ -245,7 +245,7 @@ def test_the_page_shows_the_nodes_side_by_side(lab, config, chromium):
 
 def test_the_page_shows_who_is_refused_and_why(lab, config, chromium):
     lab.start_greeters()
-    greedy, talker, guest = client_addresses(0)[0][:3]
+    greedy, talker, guest, outcast = client_addresses(0)[0][:4]
     path = config(("checks:", f'''sources: {{ allow = ["{guest}"]; early_talkers = {{ then = "421"; }};
         limits = ( {{ of = "address"; connections = 2; services = ["relay"]; }} ); }};
 
@@ -253,7 +253,7 @@ checks:'''))
     lab.start_balancer(path)
     driver = chromium()
     wait_until(lambda: driver.find_element(By.ID, "refused-limits").is_displayed(), PATIENCE_S, "the limit")
-    assert not driver.find_element(By.ID, "refused-limited").is_displayed() and not driver.find_element(By.ID, "refused-blocked").is_displayed()
+    assert not any(driver.find_element(By.ID, f"refused-{part}").is_displayed() for part in ("active", "limited", "blocked"))
     assert "2 connections of each address to relay: 421" in texts(driver, "#refused-limits tbody tr")[0]
 
     held = lab.mailer(target=VIP4, sources=[greedy], doors=[[25, "plain"]], sessions=2, messages=0, hold="greeted", timeout_s=120)
@@ -263,6 +263,8 @@ checks:'''))
     row_of = lambda part, source: next((text for text in texts(driver, f"#{part} tbody tr") if text.startswith(source)), "")  # noqa: E731
     wait_until(lambda: "too many open" in row_of("refused-limited", greedy), PATIENCE_S, "the source at its limit")
     assert "3" in row_of("refused-limited", greedy).split(), row_of("refused-limited", greedy)
+    wait_until(lambda: "over a limit" in row_of("refused-active", greedy), PATIENCE_S, "it is among the most active")
+    assert "2 connections of each address to relay: 421" in row_of("refused-active", greedy)
     held.go()
     held.wait()
     wait_until(lambda: "let in" in row_of("refused-limited", greedy), PATIENCE_S, "the source below its limit")
@@ -272,14 +274,39 @@ checks:'''))
     run(*early_talker.command(VIP4, talker), namespace=lab.network.clients[0])
     wait_until(lambda: "spoke before the greeting" in row_of("refused-blocked", talker), PATIENCE_S, "the early talker")
     assert texts(driver, "#refused-blocked tbody tr")[0].startswith(talker), "the newest first"
+    wait_until(lambda: "early talker" in row_of("refused-active", talker), PATIENCE_S, "the early talker is among the most active")
+    lab.balancer.ctl("block", outcast)
+    lost = lab.mailer(target=VIP4, sources=[outcast], doors=[[25, "plain"]], sessions=1, messages=0, timeout_s=3).wait()
+    assert "delivered" not in lost.outcomes, lost.summary()
+    wait_until(lambda: "blocked by hand" in row_of("refused-active", outcast), PATIENCE_S, "so is who is kept out")
+
+    def is_as_told():
+        told = [one["prefix"] for one in json.loads(lab.balancer.ctl("sources", "--json"))["sources"]]
+        return [text.split()[0] for text in texts(driver, "#refused-active tbody tr")] == told and len(told) == 3
+    wait_until(is_as_told, PATIENCE_S, "in the order of sluicectl: the most active of the last minute first")
     notes = texts(driver, "#refused .notes li")
-    assert any(text.startswith("1 blocked by hand, 1 for an offence") for text in notes) and f"exempt: {guest}/32" in notes, notes
+    assert any(text.startswith("2 blocked by hand, 1 for an offence") for text in notes) and f"exempt: {guest}/32" in notes, notes
     for width in (380, 1280):
         view(driver, width, 800)
         assert is_as_wide_as_the_screen(driver), f"{width} px: one has to scroll sideways"
     lab.balancer.ctl("unblock", "203.0.113.0/24")
     wait_until(lambda: not row_of("refused-blocked", "203.0.113.0/24"), PATIENCE_S, "the prefix is free")
     assert console(driver) == []
+
+
+def test_the_page_says_what_share_of_those_who_are_refused_it_shows(lab, chromium):
+    lab.start_greeters()
+    lab.start_balancer()
+    driver = chromium()
+    assert not driver.find_element(By.ID, "refused-section").is_displayed()
+    source = {"prefix": "192.0.2.7/32", "why": "blocked", "by": "hand", "rule": None, "last_minute": 1, "count": 1, "last": None}
+
+    def words(known, seen, unseen):
+        return driver.execute_script("return activeWords(arguments[0])",
+                                     {"known": known, "sources": [source], "sample": {"seen": seen, "unseen": unseen}})
+    assert words(1, 5, 0) == ""
+    assert words(30, 5, 0) == "1 of 30"
+    assert words(30, 1000, 500) == "1 of 30; a sample: 1,000 of 1,500 sessions of the last minute were looked at"
 
 
 def test_the_page_says_when_control_is_gone(lab, chromium):
