@@ -16,14 +16,14 @@ class TokenBucket {
   TokenBucket(uint32_t per_second, uint32_t burst, uint64_t now_ms) noexcept
       : per_second_(per_second), full_(uint64_t{burst} * 1000), level_(full_), credited_ms_(now_ms) {}
 
-  /// Takes a token, if there is one.
-  bool take(uint64_t now_ms) noexcept {
+  /// Takes a token, if there is one beside those that are to stay: `leave`, at most as many as there may be at once.
+  bool take(uint64_t now_ms, uint32_t leave = 0) noexcept {
     if (now_ms > credited_ms_) {
       const uint64_t elapsed_ms = std::min(now_ms - credited_ms_, full_);  // longer fills it all the same
       level_ = std::min(full_, level_ + elapsed_ms * per_second_);
       credited_ms_ = now_ms;
     }
-    if (level_ < 1000) return false;
+    if (level_ < (uint64_t{leave} + 1) * 1000) return false;
     level_ -= 1000;
     return true;
   }

@@ -9,7 +9,7 @@
 namespace sluice {
 
 uint32_t FragmentTable::set_of(const Packet& packet) const noexcept {
-  const uint64_t of_source = keyed_hash({packet.source.address, Be16{}}, seed_ ^ packet.fragment_id);
+  const uint64_t of_source = keyed_hash({packet.source.address, Be16{}}, seed_);
   return keyed_hash({packet.destination.address, Be16{}}, of_source) % kSets;
 }
 

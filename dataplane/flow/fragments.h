@@ -9,7 +9,8 @@
 // Fragments are not held: one that comes before its first one is dropped, and TCP sends again. A flow of
 // fragments is rare enough, and a buffer that strangers can fill is worth avoiding (RFC 4963, RFC 6274 section 3.9).
 //
-// Bounded: kSets sets of kWays places, the oldest of a set is taken again. Thread safety: none; one worker owns it.
+// Bounded: kSets sets of kWays places, the oldest of a set is taken again. All that a source sends to one destination
+// is in one set: whoever sends many displaces his own. Thread safety: none; one worker owns it.
 #pragma once
 
 #include <array>
@@ -21,8 +22,8 @@ namespace sluice {
 
 class FragmentTable {
  public:
-  static constexpr uint32_t kSets = 256;
-  static constexpr uint32_t kWays = 4;
+  static constexpr uint32_t kSets = 128;
+  static constexpr uint32_t kWays = 8;
   static constexpr uint32_t kLifetimeMs = 30'000;
 
   /// `seed`: a secret, lest strangers choose which set they fill.

@@ -10,7 +10,8 @@ bool FragmentRelay::take_first(uint32_t port, rte_mbuf* mbuf, const Packet& pack
                                uint32_t asker) noexcept {
   const FlowIndex index = from_client ? finder_.from_client(place, packet) : finder_.from_backend(place, packet);
   // Devices hash fragments by address alone, so under RSS they may have come to the wrong worker.
-  if (index == kNoFlow && setup_.spread == Spread::kRss && handover_.ask_next(port, mbuf, asker)) return false;
+  if (index == kNoFlow && setup_.spread == Spread::kRss && handover_.ask_next(port, mbuf, asker, packet.source.address))
+    return false;
   // Strangers among the clients get no place; the flow of one who comes in mid-stream is known at its next attempt.
   if (index != kNoFlow || setup_.port[port].faces != Faces::kClients) fragments_.remember(packet, clock_.now_ms());
   return true;
@@ -22,7 +23,7 @@ void FragmentRelay::pass(ExceptionFrame& frame) noexcept {
   const Faces faces = setup_.port[frame.port].faces;
   const bool for_vip = state_.is_vip(packet.destination.address);
   if (!fragments_.complete(packet, fragment_offset_bytes(*mbuf, packet), clock_.now_ms())) {
-    if (handover_.ask_next(frame.port, mbuf, frame.asker)) return;
+    if (handover_.ask_next(frame.port, mbuf, frame.asker, packet.source.address)) return;
     // Behind a backends' port even a stranger's may be part of a flow.
     if (for_vip || faces == Faces::kBackends) return egress_.drop(mbuf, Counter::kDropFragment);
     return punt_.punt(frame.port, mbuf);

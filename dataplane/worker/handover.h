@@ -11,7 +11,7 @@
 #include <array>
 #include <cstdint>
 
-#include "dataplane/base/token_bucket.h"
+#include "dataplane/flow/source_budget.h"
 #include "dataplane/worker/counters.h"
 #include "dataplane/worker/poll_clock.h"
 #include "dataplane/worker/setup.h"
@@ -43,7 +43,7 @@ inline HandoverNote note_of(const rte_mbuf& mbuf) noexcept {
 class Handover {
  public:
   /// So many frames a second are handed round by each worker that met them first: nearly all are junk, and each costs
-  /// every worker and its ring.
+  /// every worker and its ring. No source uses it up alone.
   static constexpr uint32_t kAsksPerSecond = 2000;
   static constexpr uint32_t kAskBurst = 256;
 
@@ -53,8 +53,8 @@ class Handover {
   /// Gives away a frame that came through `port`, or is to be sent through it.
   void hand_over(uint32_t worker, uint32_t port, rte_mbuf* mbuf, HandoverNote note) noexcept;
   /// Hands a frame to the next worker that might know its flow. False if all have been asked, or too much has been
-  /// asked lately.
-  bool ask_next(uint32_t port, rte_mbuf* mbuf, uint32_t asker) noexcept;
+  /// asked lately, by others than `source` too.
+  bool ask_next(uint32_t port, rte_mbuf* mbuf, uint32_t asker, const Address& source) noexcept;
 
   /// What the other workers have for this one, worker by worker: takes at most kMaxBurst.
   uint32_t take(uint32_t worker, std::array<void*, kMaxBurst>& mbufs) noexcept;
@@ -75,7 +75,7 @@ class Handover {
   const WorkerSetup& setup_;
   const PollClock& clock_;
   Counters& counters_;
-  TokenBucket asks_;
+  SourceBudget asks_;
   std::array<Queue, channel::kMaxWorkers> queues_;
 };
 

@@ -52,7 +52,12 @@ void IcmpRelay::pass(ExceptionFrame& frame) noexcept {
 
 /// Under RSS, devices do not know whose flow an error is about. False if all workers have been asked.
 bool IcmpRelay::ask_others(const ExceptionFrame& frame) noexcept {
-  return setup_.spread == Spread::kRss && handover_.ask_next(frame.port, frame.mbuf, frame.asker);
+  return setup_.spread == Spread::kRss &&
+         handover_.ask_next(frame.port, frame.mbuf, frame.asker, frame.packet.source.address);
+}
+
+bool IcmpRelay::may_pass_absent(const ExceptionFrame& frame) noexcept {
+  return absent_.take(source_name(frame.packet.source.address, 0, setup_.hash_seed), clock_.now_ms());
 }
 
 /// There are no numbers to hold the quote against: the backend, which has them, believes it or not (RFC 5927 section
@@ -72,7 +77,7 @@ bool IcmpRelay::pass_without_flow(ExceptionFrame& frame, const IcmpError& error)
     told = {.backend = placement_.choose(id, answer, place, false, refusal), .service = id, .client = answer.source};
   }
   if (!told) return false;
-  if (!absent_.take(clock_.now_ms())) return egress_.drop(frame.mbuf, Counter::kDropIcmp), true;
+  if (!may_pass_absent(frame)) return egress_.drop(frame.mbuf, Counter::kDropIcmp), true;
   Flow flow = flow_of(told);
   flow.set_mode(service.forwarding, told.local.index);
   send_to_backend(frame, error, flow, shift_of(told));
@@ -84,7 +89,7 @@ bool IcmpRelay::pass_to_client_without_flow(ExceptionFrame& frame, const IcmpErr
   const Resumption told = told_.of_reply(answering_segment(error));
   const auto path = told ? setup_.routers->towards(told.client.address.is_v4()) : std::nullopt;
   if (!path) return false;
-  if (!absent_.take(clock_.now_ms())) return egress_.drop(frame.mbuf, Counter::kDropIcmp), true;
+  if (!may_pass_absent(frame)) return egress_.drop(frame.mbuf, Counter::kDropIcmp), true;
   Flow flow = flow_of(told);
   flow.client_mac = path->mac;
   flow.vlan_and_port = static_cast<uint16_t>(path->vlan | path->port << 12);
@@ -164,7 +169,8 @@ void IcmpRelay::send_to_client(ExceptionFrame& frame, const IcmpError& error, co
 /// Hands an error about a tunnelled packet of `client` to its flow's owner, or, under RSS, to the next that may know
 /// it.
 bool IcmpRelay::hand_over_of_tunnel(const ExceptionFrame& frame, const Endpoint& client) noexcept {
-  if (setup_.spread != Spread::kHandover) return handover_.ask_next(frame.port, frame.mbuf, frame.asker);
+  if (setup_.spread != Spread::kHandover)
+    return handover_.ask_next(frame.port, frame.mbuf, frame.asker, frame.packet.source.address);
   const uint32_t owner = owner_of(flows_.hash(client), setup_.workers);
   if (owner == setup_.index) return false;
   handover_.hand_over(owner, frame.port, frame.mbuf, {Handed::kProcess, 0});

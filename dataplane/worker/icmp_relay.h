@@ -8,7 +8,7 @@
 // punted.
 #pragma once
 
-#include "dataplane/base/token_bucket.h"
+#include "dataplane/flow/source_budget.h"
 #include "dataplane/packet/icmp.h"
 #include "dataplane/worker/exception_frame.h"
 #include "dataplane/worker/flow_finder.h"
@@ -22,7 +22,8 @@ namespace sluice {
 
 class IcmpRelay {
  public:
-  /// Of errors without a flow so many a second are passed on: a backend would judge each of them.
+  /// Of errors without a flow so many a second are passed on: a backend would judge each of them. No source uses it up
+  /// alone.
   static constexpr uint32_t kAbsentPerSecond = 1000;
 
   IcmpRelay(const Context& context, Handover& handover, FlowFinder& finder, OneWay& one_way, IcmpErrors& icmp_errors,
@@ -53,6 +54,7 @@ class IcmpRelay {
   void send_to_backend(ExceptionFrame& frame, const IcmpError& error, const Flow& flow, uint32_t server_shift) noexcept;
   void send_to_client(ExceptionFrame& frame, const IcmpError& error, const Flow& flow, uint32_t server_shift) noexcept;
   bool ask_others(const ExceptionFrame& frame) noexcept;
+  bool may_pass_absent(const ExceptionFrame& frame) noexcept;
   bool pass_without_flow(ExceptionFrame& frame, const IcmpError& error) noexcept;
   bool pass_to_client_without_flow(ExceptionFrame& frame, const IcmpError& error) noexcept;
 
@@ -69,7 +71,7 @@ class IcmpRelay {
   Punt& punt_;
   Placement& placement_;
   ToldFlows& told_;
-  TokenBucket absent_;
+  SourceBudget absent_;
 };
 
 }  // namespace sluice

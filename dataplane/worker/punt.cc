@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/worker/punt.h"
 
+#include "dataplane/packet/packet.h"
+
 namespace sluice {
 namespace {
 
@@ -26,19 +28,32 @@ Punt::Punt(const Context& context) noexcept
       counters_(context.counters),
       egress_(context.egress),
       classifier_(context) {
-  const auto bucket = [this](Punt::Budget budget) {
-    return TokenBucket(budget.per_second, budget.per_second == 0 ? 0 : budget.burst, clock_.now_ms());
+  const auto bucket = [this](Punt::Budget budget, uint32_t idle_ms = SourceBudget::kUsualIdleMs) {
+    return SourceBudget(budget.per_second, budget.per_second == 0 ? 0 : budget.burst, clock_.now_ms(), idle_ms);
   };
   const Budget strangers = setup_.strangers == Strangers::kKernel ? kStrangers : Budget{0, 0};
-  budgets_.fill({bucket(kNeighbors), bucket(kRoutingProtocols), bucket(kProbeReplies), bucket(kLocal), bucket(kRouted),
-                 bucket({setup_.echo_per_second, kEcho.burst}), bucket(strangers), bucket({0, 0})});
+  budgets_.fill({bucket(kNeighbors), bucket(kRoutingProtocols, kRoutingIdleMs), bucket(kProbeReplies), bucket(kLocal),
+                 bucket(kRouted), bucket({setup_.echo_per_second, kEcho.burst}), bucket(strangers), bucket({0, 0})});
+}
+
+/// Neighbours, and what has no address, are told apart by their stations: what they say of themselves is of any.
+uint64_t Punt::name_of_source(PuntKind kind, const Datagram& datagram, const rte_mbuf& mbuf) const noexcept {
+  if (kind != PuntKind::kNeighbors && datagram.kind == Datagram::Kind::kIp) {
+    return source_name(datagram.source.address, datagram.protocol, setup_.hash_seed);
+  }
+  Address station;
+  if (mbuf.data_len >= kEthernetBytes)
+    std::memcpy(station.bytes.data(), rte_pktmbuf_mtod_offset(&mbuf, const void*, 6), 6);
+  return source_name(station, 0, setup_.hash_seed);
 }
 
 void Punt::punt(uint32_t port, rte_mbuf* mbuf) noexcept {
-  const PuntKind kind = classifier_.classify(port, *mbuf);
+  const Datagram datagram = read_datagram(*mbuf);
+  const PuntKind kind = classifier_.classify(port, datagram);
   rte_ring* ring = setup_.to_main[port][static_cast<size_t>(class_of(kind))];
   mbuf->port = static_cast<uint16_t>(port);
-  const bool may = budgets_[port][static_cast<size_t>(kind)].take(clock_.now_ms());
+  const uint64_t name = name_of_source(kind, datagram, *mbuf);
+  const bool may = budgets_[port][static_cast<size_t>(kind)].take(name, clock_.now_ms());
   if (!may || ring == nullptr || rte_ring_sp_enqueue(ring, mbuf) != 0) {
     return egress_.drop(mbuf, kDrops[static_cast<size_t>(kind)]);
   }

@@ -40,8 +40,7 @@ PuntKind PuntClassifier::for_us(const Datagram& datagram, bool from_backend) con
   return from_backend && may_answer ? PuntKind::kProbeReplies : PuntKind::kLocal;
 }
 
-PuntKind PuntClassifier::classify(uint32_t port, const rte_mbuf& mbuf) const noexcept {
-  const Datagram datagram = read_datagram(mbuf);
+PuntKind PuntClassifier::classify(uint32_t port, const Datagram& datagram) const noexcept {
   if (datagram.kind == Datagram::Kind::kArp) return PuntKind::kNeighbors;
   if (datagram.kind == Datagram::Kind::kLink) return PuntKind::kRoutingProtocols;
   if (datagram.kind != Datagram::Kind::kIp) return PuntKind::kStrangers;

@@ -50,8 +50,8 @@ class PuntClassifier {
  public:
   explicit PuntClassifier(const Context& context) noexcept : setup_(context.setup), state_(context.state) {}
 
-  /// The kind of a frame that came through `port`.
-  PuntKind classify(uint32_t port, const rte_mbuf& mbuf) const noexcept;
+  /// The kind of a frame that came through `port`, and says this of itself.
+  PuntKind classify(uint32_t port, const Datagram& datagram) const noexcept;
 
  private:
   PuntKind for_us(const Datagram& datagram, bool from_backend) const noexcept;

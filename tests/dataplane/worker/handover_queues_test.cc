@@ -86,18 +86,18 @@ TEST_F(HandoverQueues, WhatFindsNoRoomIsDroppedAndWhatWasMadeIsCountedApart) {
 }
 
 TEST_F(HandoverQueues, AsksTheOthersInTurnUntilItIsBackAtTheAsker) {
-  EXPECT_TRUE(handover_.ask_next(kFront, frame(), 1));
+  EXPECT_TRUE(handover_.ask_next(kFront, frame(), 1, client().address));
   handover_.flush();
   EXPECT_EQ(waiting(2), 1u);
   setup_.index = 2;
-  EXPECT_TRUE(handover_.ask_next(kFront, frame(), 1)) << "after the last comes the first";
+  EXPECT_TRUE(handover_.ask_next(kFront, frame(), 1, client().address)) << "after the last comes the first";
   handover_.flush();
   EXPECT_EQ(waiting(0), 1u);
   setup_.index = 0;
   rte_mbuf* mbuf = frame();
-  EXPECT_FALSE(handover_.ask_next(kFront, mbuf, 1)) << "that one asked";
+  EXPECT_FALSE(handover_.ask_next(kFront, mbuf, 1, client().address)) << "that one asked";
   setup_.spread = Spread::kAlone;
-  EXPECT_FALSE(handover_.ask_next(kFront, mbuf, 2));
+  EXPECT_FALSE(handover_.ask_next(kFront, mbuf, 2, client().address));
   rte_pktmbuf_free(mbuf);  // whoever is refused still has it
 }
 
