@@ -1,26 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Junk as fast as the lab makes it, of many kinds at once, beside health checks and open sessions: nothing flaps, nothing is lost."""
-import sys
-
 from lab.glitches import World
-from lab.junk import KINDS
-from lab.mailer import TESTS
+from lab.junk import KINDS, throw
 from lab.network import BALANCER_FRONT, VIP4
-from lab.shell import Service, run, tail
+from lab.shell import run, tail
 
 SECONDS = 12
-FRONT = [kind for kind in KINDS if kind not in ("routed", "behind")]
 BACK = ["routed", "behind"]
-
-
-def mac_of(namespace, device):
-    return run("cat", f"/sys/class/net/{device}/address", namespace=namespace).strip()
-
-
-def throw(lab, namespace, side, kinds):
-    receiver = mac_of(lab.network.balancer, f"lb-{side}")
-    return Service(f"junk at the {side}", [sys.executable, "-m", "lab.junk", "eth0", receiver, str(SECONDS), "0", *kinds],
-                   lab.directory / f"junk-{side}.log", namespace, {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"})
+FRONT = [kind for kind in KINDS if kind not in BACK]
 
 
 def since(lab):
@@ -34,7 +21,7 @@ def test_junk_of_many_kinds_costs_no_session_and_no_health_check():
         held = world.hold()
         before, was = lab.balancer.counters(), since(lab)
         assert {state for state, _ in was.values()} == {"up"}
-        throwers = [throw(lab, lab.network.clients[0], "front", FRONT), throw(lab, lab.network.backends[0], "back", BACK)]
+        throwers = [throw(lab, "front", FRONT, SECONDS), throw(lab, "back", BACK, SECONDS)]
         fresh = lab.mailer(target=VIP4, sessions=60, per_second=6, attempts=3, timeout_s=60)
         for thrower in throwers:
             thrower.process.wait(SECONDS + 60)

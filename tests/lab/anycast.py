@@ -8,7 +8,7 @@ import re
 from .balancer import EXAMPLE, ROOT
 from .bird import Bird
 from .frr import Frr
-from .network import BALANCER_FRONT
+from .network import BALANCER_FRONT, VIP4, VIP6
 from .routers import CLIENT, GATEWAY, Routers
 from .shell import CommandError, Service, run, wait_until
 
@@ -37,9 +37,9 @@ protocol bgp node6 {{
 BFD_SHIPPED, BFD = "interval 100 ms; multiplier 3;", "interval 500 ms; multiplier 20;"
 
 
-def configuration(lab, announce, *replacements):
+def configuration(lab, announce, *replacements, vips=VIPS):
     """The lab's configuration with VIPs that are routed, and these settings of `announce`. Returns its path."""
-    text = EXAMPLE.read_text().replace("192.0.2.25", VIPS[0]).replace("2001:db8:25::25", VIPS[1])
+    text = EXAMPLE.read_text().replace(VIP4, vips[0]).replace(VIP6, vips[1])
     for old, new in (("checks:", f"announce: {{ {announce} }};\n\nchecks:"), *replacements):
         assert old in text, f"{EXAMPLE.name} no longer holds {old!r}"
         text = text.replace(old, new)
@@ -63,8 +63,10 @@ def node_configuration(name, v6=True, own_v6=True):
 class Upstream:
     """The router, its client, and a routing daemon on both sides. `client`: its number, for `lab.mailer`."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, bfd=BFD):
+        """`bfd`: how BIRD speaks it, on both sides."""
         self._lab = lab
+        self._bfd = bfd
         self._routers = Routers(lab)
         self._directory = lab.directory / "bird"
         self.router = f"{lab.network.wires.removesuffix('-wires')}-router0"
@@ -75,7 +77,7 @@ class Upstream:
         """With BIRD on the node. The balancer runs, as its routes are by its twin."""
         node = node_configuration("bird.conf").replace("log syslog all", "log stderr all")
         assert BFD_SHIPPED in node
-        self._build(lambda: self._start("node", self._lab.network.balancer, node.replace(BFD_SHIPPED, BFD)), sessions=2)
+        self._build(lambda: self._start("node", self._lab.network.balancer, node.replace(BFD_SHIPPED, self._bfd)), sessions=2)
 
     def build_with_frr(self):
         """With FRR on the node: IPv4 alone."""
@@ -106,7 +108,7 @@ class Upstream:
         self.client = self._routers.client
         start_node()
         self._start("router", self.router,
-                    ROUTER.format(v4=GATEWAY[0], bfd=BFD, node4=BALANCER_FRONT[0], node6=BALANCER_FRONT[1]))
+                    ROUTER.format(v4=GATEWAY[0], bfd=self._bfd, node4=BALANCER_FRONT[0], node6=BALANCER_FRONT[1]))
         wait_until(lambda: self.say("router", "show protocols").count("Established") == sessions, 60, "BGP sessions")
         wait_until(lambda: self.say("router", "show bfd sessions").count(" Up ") == (sessions if bfd_sessions is None else bfd_sessions),
                    60, "BFD sessions")

@@ -3,7 +3,7 @@
 
     python3 -m lab.junk DEVICE MAC SECONDS PER_SECOND KIND...
 
-MAC is the receiver's. PER_SECOND 0: as fast as it can. Prints how many frames were sent, and how many a second.
+MAC is the receiver's. PER_SECOND 0: as fast as it can. Prints how many frames were sent, and how many a second. `throw()` starts it.
 """
 import ipaddress
 import itertools
@@ -13,7 +13,9 @@ import struct
 import sys
 import time
 
+from .mailer import TESTS
 from .network import BALANCER_BACK, BALANCER_FRONT, VIP4, VIP6, backend_addresses
+from .shell import Service, run
 
 EACH = 500  # frames of a kind, sent over and over
 TCP, UDP, GRE, ICMP, ICMP6 = 6, 17, 47, 1, 58
@@ -110,6 +112,14 @@ KINDS = {
 
 # Junk only where there are so many of them that nobody finishes.
 FLOODS = {"syn": (lambda mac: plain(TCP, VIP4, 25, SYN), False)}
+
+
+def throw(lab, side, kinds, seconds=3600, per_second=0):
+    """Junk at the balancer's port of a side, from a client or a backend, as a service. It is the caller's to stop it."""
+    namespace = lab.network.clients[0] if side == "front" else lab.network.backends[0]
+    receiver = run("cat", f"/sys/class/net/lb-{side}/address", namespace=lab.network.balancer).strip()
+    return Service(f"junk at the {side}", [sys.executable, "-m", "lab.junk", "eth0", receiver, str(seconds), str(per_second), *kinds],
+                   lab.directory / f"junk-{side}.log", namespace, {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def main(device, mac, seconds, per_second, *kinds):

@@ -14,17 +14,16 @@ import os
 import pathlib
 import shutil
 import signal
-import sys
 import time
 
+from . import junk
 from .firewall import firewall
 from .glitches import DAY_S, LIAR_PORT, World
-from .mailer import TESTS
 from .network import BACK4, BACK6, BALANCER_BACK, VIP4, ip
 from .other_node import OtherNode
 from .pager import ALERTMANAGER, Pager
 from .prometheus import Prometheus, fetch, samples
-from .shell import Service, run, wait_until
+from .shell import run, wait_until
 
 MAX_FLOWS = 1024
 NOBODY = (f"{BACK4}.250", f"{BACK6}:250")  # of the back network
@@ -320,9 +319,7 @@ class Outages:
     @contextlib.contextmanager
     def junk(self, kind, per_second=0):
         """So many frames of a kind a second; 0: as many as one client can make."""
-        client, port = self.lab.network.clients[0], run("cat", "/sys/class/net/slf0/address", namespace=self.lab.network.balancer)
-        service = Service("junk", [sys.executable, "-m", "lab.junk", "eth0", port.strip(), "3600", per_second, kind],
-                          self.lab.directory / "junk.log", client, {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"})
+        service = junk.throw(self.lab, "front", [kind], per_second=per_second)
         try:
             yield
         finally:
