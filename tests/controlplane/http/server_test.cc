@@ -337,6 +337,21 @@ TEST_F(HttpServerTest, AnswersAClientThatHasClosedItsHalf) {
   EXPECT_NE(hear(halfway).find("400"), std::string::npos);
 }
 
+TEST_F(HttpServerTest, TakesABodyInChunksHoweverItIsCut) {
+  serve();
+  const std::string head = "POST /hello HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+  const std::pair<std::string, std::string> bodies[] = {{"3\r\nabc\r\n0\r\n\r\n", "3"}, {"0\r\n\r\n", "0"}};
+  for (const auto& [body, bytes] : bodies) {
+    for (size_t cut = 0; cut < body.size(); cut++) {
+      SCOPED_TRACE(body.substr(0, cut));
+      const Descriptor fd = connect();
+      say(fd, head + body.substr(0, cut));
+      for (const char byte : body.substr(cut)) say(fd, std::string(1, byte));
+      EXPECT_NE(hear(fd).find("\r\n\r\n" + bytes + "\n"), std::string::npos);
+    }
+  }
+}
+
 TEST_F(HttpServerTest, CutsClientsThatSendAByteAtATime) {
   serve({.request_timeout = 100ms});
   std::vector<Descriptor> slow;
