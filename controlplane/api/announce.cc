@@ -6,6 +6,7 @@
 #include "config/choices.h"
 #include "controlplane/announce/announcer.h"
 #include "controlplane/api/api.h"
+#include "controlplane/api/node_request.h"
 #include "controlplane/api/status_json.h"
 #include "controlplane/base/times.h"
 
@@ -15,8 +16,6 @@ namespace http = boost::beast::http;
 using nlohmann::json;
 
 namespace {
-
-constexpr int64_t kLongestDeadlineS = 30 * 86400;
 
 json pending_json(const std::optional<Announcement::Change>& pending, SystemTime now) {
   if (!pending) return nullptr;
@@ -49,34 +48,8 @@ json node_json(const NodeDrain& node) {
           {"flows_now", flows ? json(flows->open) : json(nullptr)}};
 }
 
-struct Change {
-  bool drains = false;
-  std::optional<std::chrono::seconds> deadline;
-};
-
-/// The error says what is wrong with the body.
-std::expected<Change, std::string> change_from(const ApiRequest& request) {
-  const json body = json::parse(request.body, nullptr, false);
-  if (!body.is_object()) return std::unexpected("the body is no JSON object");
-  for (const auto& [name, value] : body.items())
-    if (name != "action" && name != "deadline_s") return std::unexpected("unknown member \"" + name + "\"");
-  const auto action = body.contains("action") && body["action"].is_string() ? body["action"].get<std::string>() : "";
-  if (action != "drain" && action != "undrain") return std::unexpected("\"action\": allowed: \"drain\", \"undrain\"");
-  Change out{action == "drain", {}};
-  if (!body.contains("deadline_s") || body["deadline_s"].is_null()) return out;
-  const json& deadline = body["deadline_s"];
-  const bool fits =
-      deadline.is_number_integer() && (!deadline.is_number_unsigned() || deadline.get<uint64_t>() <= INT64_MAX);
-  if (!out.drains || !fits || deadline.get<int64_t>() < 0 || deadline.get<int64_t>() > kLongestDeadlineS) {
-    return std::unexpected(
-        fmt::format("\"deadline_s\": allowed: a whole number from 0 to {}, with \"drain\"", kLongestDeadlineS));
-  }
-  out.deadline = std::chrono::seconds(deadline.get<int64_t>());
-  return out;
-}
-
 ApiResponse change(Announcer& announcer, const ApiRequest& request) {
-  const auto wanted = change_from(request);
+  const auto wanted = node_request_from(request.body);
   if (!wanted) return ApiResponse::error(http::status::bad_request, wanted.error());
   const auto done = wanted->drains ? announcer.drain(wanted->deadline) : announcer.undrain();
   if (!done) return ApiResponse::error(http::status::conflict, done.error());

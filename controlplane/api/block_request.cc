@@ -3,42 +3,31 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
+#include "controlplane/api/request_body.h"
 
 namespace sluice::control {
 
-using nlohmann::json;
-
 std::expected<BlockRequest, std::string> block_request_from(const std::string& text) {
-  const json body = json::parse(text, nullptr, false);
-  if (!body.is_object()) return std::unexpected("the body is no JSON object");
-  for (const auto& [name, value] : body.items()) {
-    if (name != "action" && name != "prefix" && name != "for_s" && name != "fleet") {
-      return std::unexpected("unknown member \"" + name + "\"");
-    }
-  }
-  const auto word = [&](const char* name) {
-    return body.contains(name) && body[name].is_string() ? body[name].get<std::string>() : std::string();
-  };
+  const auto body = RequestBody::parse(text, {"action", "prefix", "for_s", "fleet"});
+  if (!body) return std::unexpected(body.error());
   BlockRequest out;
-  const std::string action = word("action");
-  if (action != "block" && action != "unblock") return std::unexpected("\"action\": allowed: \"block\", \"unblock\"");
-  out.blocks = action == "block";
-  const auto prefix = config::IpPrefix::parse(word("prefix"));
+  const auto action = body->text("action");
+  if (!action || (*action != "block" && *action != "unblock"))
+    return std::unexpected("\"action\": allowed: \"block\", \"unblock\"");
+  out.blocks = *action == "block";
+  const std::string prefix_text = body->text("prefix").value_or("");
+  const auto prefix = config::IpPrefix::parse(prefix_text);
   if (!prefix)
-    return std::unexpected(fmt::format("\"prefix\": \"{}\" {}; {}", word("prefix"), prefix.error(), kPrefixAllowed));
+    return std::unexpected(fmt::format("\"prefix\": \"{}\" {}; {}", prefix_text, prefix.error(), kPrefixAllowed));
   out.prefix = *prefix;
-  if (body.contains("fleet") && !body["fleet"].is_boolean()) return std::unexpected("\"fleet\": allowed: true, false");
-  out.fleet = body.contains("fleet") && body["fleet"].get<bool>();
-  if (!body.contains("for_s") || body["for_s"].is_null()) return out;
-  const json& duration = body["for_s"];
-  const bool fits =
-      duration.is_number_integer() && (!duration.is_number_unsigned() || duration.get<uint64_t>() <= INT64_MAX);
-  if (!out.blocks || !fits || duration.get<int64_t>() < 1 || duration.get<int64_t>() > BlockRequest::kLongestS) {
-    return std::unexpected(
-        fmt::format("\"for_s\": allowed: a whole number from 1 to {}, with \"block\"", BlockRequest::kLongestS));
-  }
-  out.duration = std::chrono::seconds(duration.get<int64_t>());
+  const auto fleet = body->flag("fleet");
+  if (!fleet) return std::unexpected(fleet.error());
+  out.fleet = *fleet;
+  const auto duration = body->number("for_s", 1, BlockRequest::kLongestS);
+  if (!duration) return std::unexpected(duration.error());
+  if (!*duration) return out;
+  if (!out.blocks) return std::unexpected("\"for_s\": allowed: with \"block\" alone");
+  out.duration = std::chrono::seconds(**duration);
   return out;
 }
 

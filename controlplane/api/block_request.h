@@ -17,7 +17,7 @@ inline constexpr std::string_view kPrefixAllowed =
     "allowed: a prefix such as 192.0.2.0/24 or 2001:db8::/32, or an address";
 
 struct BlockRequest {
-  static constexpr int64_t kLongestS = 366 * 86400;
+  static constexpr uint64_t kLongestS = 366 * 86400;
 
   bool blocks = false;
   config::IpPrefix prefix;

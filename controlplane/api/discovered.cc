@@ -7,6 +7,7 @@
 
 #include "config/choices.h"
 #include "controlplane/api/api.h"
+#include "controlplane/api/discovered_request.h"
 #include "controlplane/base/times.h"
 #include "controlplane/discovery/discovery.h"
 
@@ -53,38 +54,26 @@ ApiResponse show(const ApiContext& context) {
   return ApiResponse::json({{"pools", std::move(pools)}});
 }
 
-ApiResponse wrong(std::string_view what) {
-  return ApiResponse::error(http::status::bad_request, std::string(what));
+Discovery::Done apply(Discovery& discovery, const DiscoveredRequest& wanted) {
+  switch (wanted.action) {
+    case DiscoveredRequest::Action::kAdd:
+      return discovery.add(wanted.pool, wanted.backend);
+    case DiscoveredRequest::Action::kRemove:
+      return discovery.remove(wanted.pool, wanted.name);
+    case DiscoveredRequest::Action::kAccept:
+      break;
+  }
+  return discovery.accept(wanted.pool);
 }
 
 ApiResponse change(Discovery& discovery, const ApiRequest& request) {
-  constexpr std::array kNames = {"action", "pool", "name", "backend"};
-  const json body = json::parse(request.body, nullptr, false);
-  if (!body.is_object()) return wrong("the body is no JSON object");
-  for (const auto& [name, value] : body.items()) {
-    if (std::ranges::find(kNames, name) == kNames.end()) return wrong("unknown member \"" + name + "\"");
-  }
-  const auto text = [&](const char* name) {
-    return body.contains(name) && body[name].is_string() ? body[name].get<std::string>() : std::string();
-  };
-  const std::string action = text("action"), pool = text("pool");
-  if (pool.empty()) return wrong("\"pool\": allowed: the name of a pool");
-  if (!discovery.pools().contains(pool))
-    return ApiResponse::error(http::status::not_found, "there is no pool \"" + pool + "\"");
-  Discovery::Done done;
-  if (action == "add") {
-    if (!body.contains("backend") || !body["backend"].is_object())
-      return wrong("\"backend\": allowed: an object as in `backends` of a document of discovered ones");
-    done = discovery.add(pool, body["backend"].dump());
-  } else if (action == "remove") {
-    done = discovery.remove(pool, text("name"));
-  } else if (action == "accept") {
-    done = discovery.accept(pool);
-  } else {
-    return wrong("\"action\": allowed: \"add\", \"remove\", \"accept\"");
-  }
+  const auto wanted = discovered_request_from(request.body);
+  if (!wanted) return ApiResponse::error(http::status::bad_request, wanted.error());
+  if (!discovery.pools().contains(wanted->pool))
+    return ApiResponse::error(http::status::not_found, "there is no pool \"" + wanted->pool + "\"");
+  const Discovery::Done done = apply(discovery, *wanted);
   if (!done) return ApiResponse::error(http::status::conflict, done.error());
-  return ApiResponse::json({{"pool", pool}, {"warning", *done}});
+  return ApiResponse::json({{"pool", wanted->pool}, {"warning", *done}});
 }
 
 }  // namespace

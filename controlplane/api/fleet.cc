@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controlplane/api/api.h"
+#include "controlplane/api/fleet_request.h"
 #include "controlplane/api/status_json.h"
 #include "controlplane/base/times.h"
 #include "controlplane/changes/by_hand_json.h"
@@ -66,9 +67,8 @@ ApiResponse show(const ApiContext& context) {
 }
 
 ApiResponse change(Fleet& fleet, const ApiRequest& request) {
-  const json body = json::parse(request.body, nullptr, false);
-  if (body != json{{"action", "accept"}})
-    return ApiResponse::error(http::status::bad_request, R"(allowed: {"action": "accept"})");
+  const auto wanted = fleet_request_from(request.body);
+  if (!wanted) return ApiResponse::error(http::status::bad_request, wanted.error());
   const auto done = fleet.accept();
   if (!done) return ApiResponse::error(http::status::conflict, done.error());
   return ApiResponse::json({{"warning", *done}});

@@ -10,6 +10,7 @@
 
 #include "controlplane/api/api.h"
 #include "controlplane/api/flow_names.h"
+#include "controlplane/api/inspection_request.h"
 #include "controlplane/channel/published_ports.h"
 #include "controlplane/http/query.h"
 #include "controlplane/inspect/inspection_sessions.h"
@@ -23,10 +24,6 @@ namespace http = boost::beast::http;
 
 namespace {
 
-constexpr uint64_t kMostSeconds = 3600;
-constexpr uint64_t kMostPackets = 10'000'000;
-constexpr uint64_t kMostFileBytes = 1ULL << 30;
-constexpr uint64_t kMostSnapBytes = 65'535;
 constexpr size_t kRecordsAtATime = 2000;
 
 using Refusal = std::unexpected<ApiResponse>;
@@ -35,85 +32,27 @@ Refusal refuse(http::status status, const std::string& text) {
   return Refusal(ApiResponse::error(status, text));
 }
 
-/// Members of a request's body, each checked as it is taken.
-class Body {
- public:
-  static std::expected<Body, ApiResponse> parse(const std::string& text, std::initializer_list<const char*> known) {
-    Body out;
-    out.json_ = json::parse(text.empty() ? "{}" : text, nullptr, false);
-    if (!out.json_.is_object()) return refuse(http::status::bad_request, "the body is to be a JSON object");
-    for (const auto& [name, value] : out.json_.items()) {
-      if (std::find(known.begin(), known.end(), name) == known.end()) {
-        return refuse(http::status::bad_request, fmt::format("unknown member \"{}\"", name));
-      }
-    }
-    return out;
-  }
-  /// "" if it is not there.
-  std::expected<std::string, ApiResponse> text(const char* name) const {
-    const auto found = json_.find(name);
-    if (found == json_.end() || found->is_null()) return "";
-    if (found->is_string()) return found->get<std::string>();
-    return refuse(http::status::bad_request, fmt::format("{}: allowed: a text", name));
-  }
-  std::expected<uint64_t, ApiResponse> number(const char* name, uint64_t otherwise, uint64_t least,
-                                              uint64_t most) const {
-    const auto found = json_.find(name);
-    if (found == json_.end() || found->is_null()) return otherwise;
-    if (found->is_number_unsigned()) {
-      const auto value = found->get<uint64_t>();
-      if (value >= least && value <= most) return value;
-    }
-    return refuse(http::status::bad_request,
-                  fmt::format("{}: allowed: a whole number from {} to {}", name, least, most));
-  }
-
- private:
-  json json_;
-};
-
 /// What a body asks for; the response that refuses it otherwise.
 std::expected<InspectionWish, ApiResponse> wish_of(const ApiContext& context, const std::string& text,
                                                    bool is_capture) {
-  const auto body = is_capture
-                        ? Body::parse(text, {"client", "service", "backend", "seconds", "packets", "bytes", "snaplen"})
-                        : Body::parse(text, {"client", "service", "backend", "seconds", "packets"});
-  if (!body) return std::unexpected(body.error());
-  const auto client_text = body->text("client");
-  const auto service = body->text("service");
-  const auto backend = body->text("backend");
-  const auto seconds = body->number("seconds", 30, 1, kMostSeconds);
-  const auto packets = body->number("packets", is_capture ? 100'000 : 1000, 1, kMostPackets);
-  const auto bytes = body->number("bytes", 64ULL << 20, 4096, kMostFileBytes);
-  const auto snaplen = body->number("snaplen", 0, 0, kMostSnapBytes);
-  for (const auto* part : {&client_text, &service, &backend}) {
-    if (!*part) return std::unexpected(part->error());
-  }
-  for (const auto* part : {&seconds, &packets, &bytes, &snaplen}) {
-    if (!*part) return std::unexpected(part->error());
-  }
-  const auto client = ClientFilter::parse(*client_text);
-  if (!client) return refuse(http::status::bad_request, client.error());
+  const auto wanted = inspection_request_from(text, is_capture);
+  if (!wanted) return refuse(http::status::bad_request, wanted.error());
   InspectionWish out;
-  out.client = *client;
-  out.time = std::chrono::seconds(*seconds);
-  out.packets = static_cast<uint32_t>(*packets);
-  out.file_bytes = *bytes;
-  out.snap_bytes = static_cast<uint32_t>(*snaplen);
-  if (!service->empty()) {
-    const auto id = service_id(context, *service);
+  out.client = wanted->client;
+  out.time = wanted->time;
+  out.packets = wanted->packets;
+  out.file_bytes = wanted->file_bytes;
+  out.snap_bytes = wanted->snap_bytes;
+  if (!wanted->service.empty()) {
+    const auto id = service_id(context, wanted->service);
     if (!id) return refuse(http::status::not_found, id.error());
     out.service = *id;
   }
-  if (!backend->empty()) {
-    const auto ids = backend_ids(context, *backend);
+  if (!wanted->backend.empty()) {
+    const auto ids = backend_ids(context, wanted->backend);
     if (!ids) return refuse(http::status::not_found, ids.error());
     for (const auto& [id, generation] : *ids) out.backends.push_back(id);
   }
-  if (is_capture && client_text->empty() && service->empty() && backend->empty()) {
-    return refuse(http::status::bad_request, "say whose packets: client, service or backend");
-  }
-  if (!is_capture && client_text->empty()) return refuse(http::status::bad_request, "client: missing");
   return out;
 }
 

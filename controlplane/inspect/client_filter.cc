@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "config/model.h"
-#include "controlplane/model/member.h"
 
 namespace sluice::control {
 
@@ -66,7 +65,7 @@ std::expected<ClientFilter, std::string> ClientFilter::parse(const std::string& 
     if (!given) return refuse();
     bits = *given;
   }
-  out.address = to_wire(*address);
+  out.address.bytes = address->bytes;
   out.prefix_bits = 128 - family_bits + bits;
   return out;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#define BOOST_DISABLE_ASSERTS  // as the parser is built for control (healthcheck/boost_beast.cc)
 #include <gtest/gtest.h>
 
 #include <boost/asio/buffer.hpp>
@@ -6,8 +7,13 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "config/load.h"
 #include "controlplane/api/block_request.h"
 #include "controlplane/api/by_hand_request.h"
+#include "controlplane/api/discovered_request.h"
+#include "controlplane/api/fleet_request.h"
+#include "controlplane/api/inspection_request.h"
+#include "controlplane/api/node_request.h"
 #include "controlplane/http/query.h"
 #include "controlplane/http/request.h"
 #include "tests/fuzz/inputs.h"
@@ -97,6 +103,61 @@ ApiResponse change_blocks(const ApiRequest& request) {
   return ApiResponse::json({{"prefix", wanted->prefix.to_string()}});
 }
 
+ApiResponse refuse(const std::string& why) {
+  EXPECT_FALSE(why.empty());
+  return ApiResponse::error(http::status::bad_request, why);
+}
+
+ApiResponse change_node(const ApiRequest& request) {
+  EXPECT_TRUE(request.may_write);
+  const auto wanted = node_request_from(request.body);
+  if (!wanted) return refuse(wanted.error());
+  if (wanted->deadline) {
+    EXPECT_TRUE(wanted->drains);
+    EXPECT_GE(*wanted->deadline, std::chrono::seconds(0));
+    EXPECT_LE(*wanted->deadline, std::chrono::seconds(NodeRequest::kLongestDeadlineS));
+  }
+  return ApiResponse::json({{"drains", wanted->drains}});
+}
+
+/// Whom to add is read as a document of discovered ones, with nobody else in it.
+ApiResponse change_discovered(const ApiRequest& request) {
+  EXPECT_TRUE(request.may_write);
+  const auto wanted = discovered_request_from(request.body);
+  if (!wanted) return refuse(wanted.error());
+  EXPECT_FALSE(wanted->pool.empty());
+  if (wanted->action == DiscoveredRequest::Action::kAdd) {
+    EXPECT_TRUE(json::parse(wanted->backend, nullptr, false).is_object()) << wanted->backend;
+    const auto read = config::read_backends("backend", R"({"backends": [)" + wanted->backend + "]}");
+    if (!read) return refuse(read.error().front());
+    EXPECT_EQ(read->size(), 1u);
+  }
+  return ApiResponse::json({{"pool", wanted->pool}, {"name", wanted->name}});
+}
+
+ApiResponse change_fleet(const ApiRequest& request) {
+  EXPECT_TRUE(request.may_write);
+  const auto wanted = fleet_request_from(request.body);
+  if (!wanted) return refuse(wanted.error());
+  EXPECT_EQ(json::parse(request.body), (json{{"action", "accept"}}));
+  return ApiResponse::json(json::object());
+}
+
+ApiResponse inspect(const ApiRequest& request, bool is_capture) {
+  EXPECT_TRUE(request.may_write);
+  const auto wanted = inspection_request_from(request.body, is_capture);
+  if (!wanted) return refuse(wanted.error());
+  EXPECT_LE(wanted->client.prefix_bits, 128u);
+  EXPECT_TRUE(is_capture || !request.body.empty()) << "a trace is of somebody";
+  EXPECT_GE(wanted->time, std::chrono::seconds(1));
+  EXPECT_LE(wanted->time, std::chrono::seconds(InspectionRequest::kMostSeconds));
+  EXPECT_TRUE(wanted->packets >= 1 && wanted->packets <= InspectionRequest::kMostPackets);
+  EXPECT_TRUE(wanted->file_bytes >= InspectionRequest::kLeastFileBytes &&
+              wanted->file_bytes <= InspectionRequest::kMostFileBytes);
+  EXPECT_LE(wanted->snap_bytes, InspectionRequest::kMostSnapBytes);
+  return ApiResponse::json({{"service", wanted->service}, {"backend", wanted->backend}});
+}
+
 /// What the views take: numbers and prefixes.
 ApiResponse view(const ApiRequest& request) {
   EXPECT_TRUE(request.may_read);
@@ -122,6 +183,11 @@ const Router& router() {
     });
     out.add(http::verb::post, "/api/v1/by-hand", change_by_hand);
     out.add(http::verb::post, "/api/v1/blocked", change_blocks);
+    out.add(http::verb::post, "/api/v1/node", change_node);
+    out.add(http::verb::post, "/api/v1/discovered", change_discovered);
+    out.add(http::verb::post, "/api/v1/fleet", change_fleet);
+    out.add(http::verb::post, "/api/v1/traces", [](const ApiRequest& request) { return inspect(request, false); });
+    out.add(http::verb::post, "/api/v1/captures", [](const ApiRequest& request) { return inspect(request, true); });
     return out;
   }();
   return kRouter;
