@@ -3,14 +3,18 @@
 // Several devices as one, by DPDK's bonding driver (rte_net_bond): one member at a time (active-backup), or all that
 // the switch has taken in by LACP (IEEE 802.1AX), flows spread over them by addresses and ports. The driver learns of a
 // link by interrupts that not every card sends, and of a kernel interface's never; so members are asked here, and the
-// active one is chosen here: it stays as long as it has a link. Main lcore only.
+// active one is chosen here: it stays as long as it has a link. A member whose card is missing when we start, or is
+// taken away, is one without a link. Main lcore only.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "dataplane/device/card_events.h"
 #include "dataplane/device/link.h"
 #include "dataplane/device/open_device.h"
 #include "dataplane/device/options.h"
@@ -21,11 +25,15 @@ class Bond {
  public:
   struct Member {
     OpenedDevice opened;
+    std::unique_ptr<CardEvents> events;  // null = its card is not there
     LinkState link;
     bool carries = false;  // packets go through it
+
+    bool is_there() const { return events != nullptr; }
   };
 
-  /// Opens the members and binds them. Throws SetupError.
+  /// Opens the members and binds them; says which cards are missing, of which one at least has to be there. Throws
+  /// SetupError.
   Bond(const std::string& port, const BondOptions& options);
   /// Closes all of them. The bond has to be stopped.
   ~Bond();
@@ -39,11 +47,18 @@ class Bond {
   /// Asks each member for its link and, with active-backup, goes over to the first that has one if the active one has
   /// lost it. Returns whether others carry than before. For a bond that is started.
   bool watch();
+  /// Closes the cards that the kernel asks back, but for the last one. `wait_a_round` returns when each worker has
+  /// asked the bond for packets once more since it was called. Returns the devices that were closed.
+  std::vector<std::string> let_go(const std::function<void()>& wait_a_round);
+  /// Whether every card that is left is asked back.
+  bool is_asked_back() const;
   /// As of the last watch(): up if any member carries; with the speed of those that do.
   LinkState link() const;
 
  private:
+  void add(const std::string& port, const std::string& device);
   void choose_active();
+  void close(Member& member, const std::function<void()>& wait_a_round);
   bool is_carrying(const Member& member) const;
 
   bool lacp_;

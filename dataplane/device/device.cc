@@ -17,12 +17,6 @@
 namespace sluice {
 namespace {
 
-/// RTE_ETH_EVENT_INTR_RESET and _RMV. `flag`: the std::atomic<bool> to be set.
-int note_event(uint16_t, rte_eth_event_type, void* flag, void*) {
-  static_cast<std::atomic<bool>*>(flag)->store(true, std::memory_order_relaxed);
-  return 0;
-}
-
 rte_eth_fc_mode mode_of(FlowControl wish) {
   switch (wish) {
     case FlowControl::kReceive:
@@ -59,6 +53,7 @@ Device::Device(const PortOptions& options) : options_(options) {
     const OpenedDevice opened = open_device(options.name, options.device);
     id_ = opened.id;
     interface_ = opened.interface;
+    events_ = std::make_unique<CardEvents>(id_);
   }
   const rte_eth_dev_info info = device_info(id_);
   driver_ = info.driver_name == nullptr ? "?" : info.driver_name;
@@ -90,10 +85,7 @@ void Device::choose_mtu(uint16_t most) {
 }
 
 Device::~Device() {
-  for (const uint16_t card : ids_of_cards()) {
-    rte_eth_dev_callback_unregister(card, RTE_ETH_EVENT_INTR_RESET, note_event, &needs_reset_);
-    rte_eth_dev_callback_unregister(card, RTE_ETH_EVENT_INTR_RMV, note_event, &removed_);
-  }
+  events_.reset();
   if (started_) rte_eth_dev_stop(id_);
   if (bond_ == nullptr) rte_eth_dev_close(id_);
 }
@@ -110,25 +102,8 @@ DeviceCapabilities Device::capabilities() const {
 LinkState Device::link() const {
   // Of a bond the others may still carry.
   if (bond_ != nullptr) return bond_->link();
-  if (removed_.load(std::memory_order_relaxed)) return {.trouble = "the card is gone"};
-  if (needs_reset_.load(std::memory_order_relaxed)) {
-    return {.trouble = "the card has to be reset, as its host tells; restart sluice-dataplane"};
-  }
+  if (const std::string trouble = events_->trouble(); !trouble.empty()) return {.trouble = trouble};
   return link_of(id_, interface_);
-}
-
-std::vector<uint16_t> Device::ids_of_cards() const {
-  if (bond_ == nullptr) return {id_};
-  std::vector<uint16_t> out;
-  for (const Bond::Member& member : bond_->members()) out.push_back(member.opened.id);
-  return out;
-}
-
-void Device::listen_for_trouble() {
-  for (const uint16_t card : ids_of_cards()) {
-    rte_eth_dev_callback_register(card, RTE_ETH_EVENT_INTR_RESET, note_event, &needs_reset_);
-    rte_eth_dev_callback_register(card, RTE_ETH_EVENT_INTR_RMV, note_event, &removed_);
-  }
 }
 
 QueueDemand Device::queue_demand() const {
@@ -139,6 +114,7 @@ QueueDemand Device::queue_demand() const {
   }
   QueueDemand out;
   for (const Bond::Member& member : bond_->members()) {
+    if (!member.is_there()) continue;
     out.receive_descriptors += receive_descriptors_;
     out.transmit_descriptors += transmit_descriptors_;
     out.driver_extra += driver_extra_mbufs(member.opened.driver.c_str());
@@ -200,7 +176,6 @@ void Device::start(const PortPlan& plan, std::span<rte_mempool* const> pools) {
   started_ = true;
   accept_multicast();
   set_manners();
-  listen_for_trouble();
 }
 
 void Device::set_up_receive_queue(uint16_t queue, unsigned socket, const PortPlan& plan, rte_mempool* pool) {

@@ -6,7 +6,6 @@
 
 #include <rte_mempool.h>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -15,6 +14,7 @@
 
 #include "dataplane/contract/ports.h"
 #include "dataplane/device/bond.h"
+#include "dataplane/device/card_events.h"
 #include "dataplane/device/link.h"
 #include "dataplane/device/memory_plan.h"
 #include "dataplane/device/options.h"
@@ -44,6 +44,8 @@ class Device {
   /// Whether the driver has frames of its own to send (LACP), which leave when it is asked to transmit, if only
   /// nothing.
   bool has_own_frames() const { return bond_ != nullptr && bond_->is_lacp(); }
+  /// Whether the kernel waits for us to close it, or the last that is left of a bond: the process has to end.
+  bool is_asked_back() const { return bond_ != nullptr ? bond_->is_asked_back() : events_->is_asked_back(); }
   /// What one queue pair draws on a pool.
   QueueDemand queue_demand() const;
 
@@ -62,8 +64,6 @@ class Device {
   /// Whose frames come in, and how the card is to behave, as configured.
   void set_manners();
   void set_flow_control();
-  std::vector<uint16_t> ids_of_cards() const;
-  void listen_for_trouble();
   [[noreturn]] void fail(const std::string& what, int error) const;
 
   PortOptions options_;
@@ -76,9 +76,7 @@ class Device {
   uint16_t transmit_descriptors_ = 0;
   MacAddress mac_;
   bool started_ = false;
-  // Set by the driver's own thread, never cleared: only a restart helps.
-  std::atomic<bool> needs_reset_{false};
-  std::atomic<bool> removed_{false};
+  std::unique_ptr<CardEvents> events_;  // null: a bond's members have their own
 };
 
 /// "02:00:00:00:00:01".

@@ -8,22 +8,14 @@
 #include <sys/resource.h>
 
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 
 #include "dataplane/base/log.h"
 #include "dataplane/base/setup_error.h"
+#include "dataplane/device/huge_pages.h"
 #include "dataplane/device/privileges.h"
 
 namespace sluice {
 namespace {
-
-/// Size in KiB of a directory name such as hugepages-2048kB; 0 if it is none.
-size_t page_kb(const std::string& name) {
-  constexpr std::string_view kPrefix = "hugepages-";
-  if (!name.starts_with(kPrefix)) return 0;
-  return std::strtoull(name.c_str() + kPrefix.size(), nullptr, 10);
-}
 
 /// EAL warns of every size of huge page of which there are none.
 int init_eal(std::vector<char*>& argv) {
@@ -33,18 +25,7 @@ int init_eal(std::vector<char*>& argv) {
 
 }  // namespace
 
-size_t free_hugepages_mb() {
-  size_t total_kb = 0;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator("/sys/kernel/mm/hugepages", ignored)) {
-    std::ifstream file(entry.path() / "free_hugepages");
-    size_t pages = 0;
-    if (file >> pages) total_kb += pages * page_kb(entry.path().filename());
-  }
-  return total_kb / 1024;
-}
-
-void check_environment(const DataplaneOptions& options) {
+void check_environment(const DataplaneOptions& options, const LcorePlan& lcores) {
   const uint64_t needed = needed_capabilities(options.ports);
   if (const uint64_t missing = needed & ~effective_capabilities(); missing != 0) {
     throw SetupError(fmt::format(
@@ -59,6 +40,9 @@ void check_environment(const DataplaneOptions& options) {
         "hugepages = true needs memory_mb = {} MiB of free huge pages, and {} MiB are free; reserve more (`sysctl "
         "vm.nr_hugepages={}` for pages of 2 MiB), lower memory_mb, or set hugepages = false (ordinary pages, for labs)",
         options.memory_mb, free_mb, (options.memory_mb + 1) / 2 + 64));
+  }
+  if (const std::string lacking = lacking_node(lcores.worker_cpus, options.memory_mb); !lacking.empty()) {
+    throw SetupError("hugepages = true: " + lacking);
   }
 }
 

@@ -3,7 +3,6 @@
 // DPDK's environment: memory, lcores, buses. One per process, as EAL cannot be started twice.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -12,11 +11,8 @@
 
 namespace sluice {
 
-/// Free huge pages of all sizes, in MiB.
-size_t free_hugepages_mb();
-
 /// Checks what can be checked before EAL starts: privileges, huge pages. Throws SetupError.
-void check_environment(const DataplaneOptions& options);
+void check_environment(const DataplaneOptions& options, const LcorePlan& lcores);
 
 /// Holds EAL for its life. Threads that EAL starts take no signals: those are main's.
 class Eal {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "dataplane/base/setup_error.h"
+#include "dataplane/device/card_diagnosis.h"
 #include "dataplane/device/device_string.h"
 #include "dataplane/device/kernel_interface.h"
 
@@ -39,13 +40,18 @@ uint16_t find_or_add(const std::string& port, const std::string& device) {
   }
   uint16_t id = 0;
   if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) {
-    throw SetupError(fmt::format("port {}: device \"{}\" was not found; {}; see `dpdk-devbind.py --status`", port,
-                                 device, kAllowed));
+    if (pci) throw SetupError(fmt::format("port {}: device \"{}\" {}", port, device, diagnose_card(name)));
+    throw SetupError(fmt::format("port {}: device \"{}\" was not found; {}", port, device, kAllowed));
   }
   return id;
 }
 
 }  // namespace
+
+bool is_present(const std::string& device) {
+  uint16_t id = 0;
+  return !is_pci_device(device) || rte_eth_dev_get_port_by_name(pci_port_name(device).c_str(), &id) == 0;
+}
 
 OpenedDevice open_device(const std::string& port, const std::string& device) {
   OpenedDevice out{.device = device};

@@ -15,6 +15,10 @@ struct OpenedDevice {
   std::string interface;  // of the kernel, under the device; "" = none
 };
 
+/// Whether DPDK has opened the card that `device` names when EAL started; virtual devices are made when they are
+/// opened.
+bool is_present(const std::string& device);
+
 /// Opens `device` for the port called `port`. EAL has probed PCI devices; virtual ones are added here. Throws
 /// SetupError; warns of what the kernel does beside us.
 OpenedDevice open_device(const std::string& port, const std::string& device);

@@ -30,6 +30,7 @@
 #include "dataplane/flow/adoption.h"
 #include "dataplane/flow/local_ports.h"
 #include "dataplane/packet/vlan_tag.h"
+#include "dataplane/process/worker_rounds.h"
 #include "dataplane/worker/ownership.h"
 
 namespace sluice {
@@ -91,7 +92,7 @@ int run_on_lcore(void* setup) {
 }  // namespace
 
 Dataplane::Dataplane(DataplaneOptions options) : options_(std::move(options)), lcores_(plan_or_throw(options_)) {
-  check_environment(options_);
+  check_environment(options_, lcores_);
   block_stop_signals();
   lock_ = claim_runtime_directory(options_.runtime_directory);
   if (lcores_.main_shares)
@@ -108,7 +109,9 @@ Dataplane::Dataplane(DataplaneOptions options) : options_(std::move(options)), l
   for (const auto& device : devices_) ports.push_back(port_identity(*device));
   statistics_ = std::make_unique<Statistics>(options_.workers, rte_get_tsc_hz(), ports, options_.timers);
   make_exchange();
-  port_watch_ = std::make_unique<PortWatch>(watched_ports(), [this](size_t port) { announce(port); });
+  port_watch_ = std::make_unique<PortWatch>(
+      watched_ports(), [this](size_t port) { announce(port); },
+      [this] { WorkerRounds(*statistics_, options_.workers).wait_for_one(); });
   port_watch_->poll(0);  // before control may ask
   uint16_t mtu = 0;
   for (const auto& device : devices_) mtu = std::max(mtu, device->mtu());
@@ -360,9 +363,8 @@ void Dataplane::stop_workers() {
 }
 
 int Dataplane::run() {
-  ServiceManager service_manager(options_.workers, [this](uint32_t worker) {
-    return channel::read_counter(statistics_->worker(worker).counters[static_cast<size_t>(channel::Counter::kLoops)]);
-  });
+  const WorkerRounds rounds(*statistics_, options_.workers);
+  ServiceManager service_manager(options_.workers, [&](uint32_t worker) { return rounds.of(worker); });
   AddressWatch addresses(own_addresses_);
   MainLoop loop(relay_, *channel_, *capture_, *port_watch_, addresses, service_manager);
   start_workers();
@@ -373,22 +375,17 @@ int Dataplane::run() {
   spdlog::info("{}: {} worker{} running; control connects at {}", options_.instance, options_.workers,
                options_.workers == 1 ? "" : "s", options_.channel_socket);
   service_manager.ready();
-  const int signal = loop.run(lcores);
+  const MainLoop::End end = loop.run(lcores);
   service_manager.stopping();
   stop_workers();
-  if (signal != 0) end_in_order(flow_memory_);
+  if (end != MainLoop::End::kWorkerEnded) end_in_order(flow_memory_);
   for (const auto& twin : relay_.twins) {
     if (twin == nullptr) continue;
     const TwinCounters& counters = twin->counters();
     spdlog::info("twin {}: {} packets to the kernel ({} lost), {} from it ({} lost)", twin->options().interface,
                  counters.to_kernel, counters.lost_to_kernel, counters.from_kernel, counters.lost_from_kernel);
   }
-  if (signal == 0) {
-    spdlog::error("a worker ended by itself");
-    return 1;
-  }
-  spdlog::info("stopped by signal {}", strsignal(signal));
-  return 0;
+  return end == MainLoop::End::kSignal ? 0 : 1;
 }
 
 }  // namespace sluice

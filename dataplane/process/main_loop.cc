@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
+#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -136,7 +137,7 @@ void MainLoop::watch(int descriptor) {
   }
 }
 
-int MainLoop::run(const std::vector<unsigned>& lcores) {
+MainLoop::End MainLoop::run(const std::vector<unsigned>& lcores) {
   uint32_t nap_us = kNapMinUs;
   while (true) {
     const bool to_kernel = relay_to_kernel(relay_);
@@ -146,11 +147,28 @@ int MainLoop::run(const std::vector<unsigned>& lcores) {
     if (ports_.poll(now_ms)) watch_twins();
     service_manager_.poll(now_ms);
     nap_us = to_kernel || from_kernel || captured ? 0 : std::clamp(nap_us * 2, kNapMinUs, kNapMaxUs);
-    const int signal = wait(nap_us);
-    if (signal != 0) return signal;
+    if (const int signal = wait(nap_us); signal != 0) {
+      spdlog::info("stopped by signal {}", strsignal(signal));
+      return End::kSignal;
+    }
     channel_.reap();
-    if (any_ended(lcores)) return 0;
+    if (any_ended(lcores)) {
+      spdlog::error("a worker ended by itself");
+      return End::kWorkerEnded;
+    }
+    if (has_lost_a_card()) return End::kCardAskedBack;
   }
+}
+
+bool MainLoop::has_lost_a_card() const {
+  const Device* device = ports_.asked_back();
+  if (device == nullptr) return false;
+  const PortOptions& port = device->options();
+  spdlog::error(
+      "port {}: the kernel takes {} away, and there is no port without it; put the card back, or change the "
+      "file; open sessions are kept meanwhile",
+      port.name, port.bond ? "the last card of its bond" : port.device);
+  return true;
 }
 
 int MainLoop::wait(uint32_t nap_us) {

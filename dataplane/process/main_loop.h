@@ -49,14 +49,17 @@ class MainLoop {
   MainLoop(Relay& relay, ChannelServer& channel, Capture& capture, PortWatch& ports, AddressWatch& addresses,
            ServiceManager& service_manager);
 
-  /// Runs until SIGINT or SIGTERM, whose number it returns, or until a worker's lcore of `lcores` ends by itself: 0.
-  int run(const std::vector<unsigned>& lcores);
+  enum class End : uint8_t { kSignal, kCardAskedBack, kWorkerEnded };
+  /// Runs until SIGINT or SIGTERM, until the kernel asks for a card without which a port cannot go on, or until a
+  /// worker's lcore of `lcores` ends by itself. Says in the log which it was.
+  End run(const std::vector<unsigned>& lcores);
 
  private:
   void watch(int descriptor);
   void watch_twins();
   /// Waits at most `nap_us` for twins, channel or signal. Returns the signal's number, or 0.
   int wait(uint32_t nap_us);
+  bool has_lost_a_card() const;
 
   Relay& relay_;
   ChannelServer& channel_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 
@@ -59,6 +60,12 @@ void PortWatch::look_at_members(size_t index) {
   Bond* bond = port.device->bond();
   if (bond == nullptr) return;
   const bool moved = bond->watch();
+  for (const std::string& device : bond->let_go(wait_a_round_)) {
+    spdlog::warn(
+        "port {}: {} was taken away by the kernel; the others of its bond carry without it until "
+        "sluice-dataplane is restarted",
+        port.device->options().name, device);
+  }
   channel::BondMember* published = port.status->members;
   std::string carry;
   for (const Bond::Member& member : bond->members()) {
@@ -74,6 +81,11 @@ void PortWatch::look_at_members(size_t index) {
   if (!moved || carry.empty()) return;
   spdlog::info("port {}: packets go through {}", port.device->options().name, carry);
   if (looked_) announce_(index);
+}
+
+const Device* PortWatch::asked_back() const {
+  const auto found = std::ranges::find_if(ports_, [](const Port& port) { return port.device->is_asked_back(); });
+  return found == ports_.end() ? nullptr : found->device;
 }
 
 void PortWatch::look_at_link(Port& port) {

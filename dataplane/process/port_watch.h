@@ -2,9 +2,9 @@
 //
 // Keeps what is published of ports up to date: asks each card for its link every kLinkPeriodMs and for its counters
 // every kCounterPeriodMs, passes the link on to the kernel twin's carrier, and says in the log when it changes. Of a
-// bond it watches the members, and has the switches told when packets go through another. A twin that somebody has
-// deleted is made anew. Links are asked for and not waited for: not every driver's link interrupt arrives. Main lcore
-// only.
+// bond it watches the members, has the switches told when packets go through another, and gives cards back that the
+// kernel asks for. A twin that somebody has deleted is made anew. Links are asked for and not waited for: not every
+// driver's link interrupt arrives. Main lcore only.
 #pragma once
 
 #include <cstddef>
@@ -32,12 +32,15 @@ class PortWatch {
     uint64_t twin_due_ms = 0;               // no attempt to make the twin anew before
   };
 
-  /// `announce` sends a frame by which switches learn where the port of that index is now.
-  PortWatch(std::vector<Port> ports, std::function<void(size_t)> announce)
-      : ports_(std::move(ports)), announce_(std::move(announce)) {}
+  /// `announce` sends a frame by which switches learn where the port of that index is now. `wait_a_round`: see
+  /// Bond::let_go().
+  PortWatch(std::vector<Port> ports, std::function<void(size_t)> announce, std::function<void()> wait_a_round)
+      : ports_(std::move(ports)), announce_(std::move(announce)), wait_a_round_(std::move(wait_a_round)) {}
 
   /// Does what is due at `now_ms`, of a clock that only goes forward. Returns whether a twin was made anew.
   bool poll(uint64_t now_ms);
+  /// The port that cannot go on, as the kernel waits for its card; null = there is none.
+  const Device* asked_back() const;
 
  private:
   void look_at_members(size_t index);
@@ -46,6 +49,7 @@ class PortWatch {
 
   std::vector<Port> ports_;
   std::function<void(size_t)> announce_;
+  std::function<void()> wait_a_round_;
   bool looked_ = false;
   uint64_t links_due_ms_ = 0;
   uint64_t counters_due_ms_ = 0;

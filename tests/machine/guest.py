@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An emulated machine with two network cards, whose other ends are TAPs on a lab's bridges. Everything is computed by QEMU:
-no help of the processor's is needed."""
+"""An emulated machine with network cards, whose other ends are TAPs on a lab's bridges. Everything is computed by QEMU: no help of
+the processor's is needed."""
 import json
 import socket
 import time
+from typing import NamedTuple
 
 from lab.network import ip
 from lab.shell import PATIENCE_S, CommandError, Service, run, tail, wait_until
@@ -16,35 +17,63 @@ MODELS = {
     # Without these two a virtio card goes past the IOMMU, and nothing arrives.
     "virtio": ("virtio-net-pci,disable-legacy=on,iommu_platform=on,mq=on,vectors=6,rss=on", True),
 }
-KERNEL_LINE = "console=ttyS0 quiet panic=-1 root=/dev/vda rw intel_iommu=on iommu=pt tsc=reliable"
+KERNEL_LINE = "console=ttyS0 quiet panic=-1 root=/dev/vda rw tsc=reliable"
+IOMMU_LINE = " intel_iommu=on iommu=pt"
+IOMMU = ["-device", "intel-iommu,intremap=on"]
+MEMORY_MB = 1536
+# A third processor, on a node of its own that has no memory.
+BARE_NODE = ["-object", f"memory-backend-ram,id=memory,size={MEMORY_MB}M", "-numa", "node,nodeid=0,cpus=0-1,memdev=memory",
+             "-numa", "node,nodeid=1,cpus=2"]
 BOOT_S = 300
 
 
-class Guest:
-    """Started at once; `wait()` until its shell answers. `card`: a name of MODELS."""
+class Card(NamedTuple):
+    """A card of the machine."""
+    name: str  # QEMU's; the TAP at its other end is `tap-NAME`
+    model: str  # of MODELS
+    bridge: str  # of the lab
 
-    def __init__(self, lab, directory, disk, kernel, first_root, card):
+    def device(self, number):
+        """QEMU's options of the card itself; `number`: its place, from 0."""
+        device, has_slot = MODELS[self.model]
+        bus = f"bus=slot{number}" if has_slot else f"bus=pcie.0,addr=0x1{number}"
+        return f"{device},netdev={self.name},id={self.name},mac=52:54:00:00:00:0{number + 1},{bus},romfile="
+
+    def options(self, number):
+        """All that QEMU is told of it."""
+        queues = ",queues=2" if self.model == "virtio" else ""
+        out = ["-netdev", f"tap,id={self.name},ifname=tap-{self.name},script=no,downscript=no{queues}"]
+        if MODELS[self.model][1]:
+            out += ["-device", f"pcie-root-port,id=slot{number},chassis={number + 1},slot={number + 1},addr=0x{number + 8:x}"]
+        return [*out, "-device", self.device(number)]
+
+
+def two_cards(model):
+    return [Card("front", model, "front"), Card("back", model, "back")]
+
+
+class Guest:
+    """Started at once; `wait()` until its shell answers. `iommu`: whether it has one; `bare_node`: a third processor, on a node
+    without memory; `mtu`: of the TAPs."""
+
+    def __init__(self, lab, directory, disk, kernel, first_root, cards, iommu=True, bare_node=False, mtu=1500):
         self.directory = directory
         self.console = directory / "console.log"
-        device, slots = MODELS[card]
+        self._cards = cards
         command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot", "-M", "q35", "-accel", "tcg,thread=multi",
-                   "-cpu", "max", "-smp", "2", "-m", "1536", "-kernel", kernel, "-initrd", first_root, "-append", KERNEL_LINE,
+                   "-cpu", "max", "-smp", "3" if bare_node else "2", "-m", str(MEMORY_MB), "-kernel", kernel, "-initrd", first_root,
+                   "-append", KERNEL_LINE + (IOMMU_LINE if iommu else ""),
                    "-serial", f"file:{self.console}", "-serial", f"unix:{directory}/shell,server=on,wait=off",
-                   "-qmp", f"unix:{directory}/monitor,server=on,wait=off", "-device", "intel-iommu,intremap=on",
+                   "-qmp", f"unix:{directory}/monitor,server=on,wait=off",
+                   *(IOMMU if iommu else []), *(BARE_NODE if bare_node else []),
                    "-drive", f"file={disk},if=none,id=disk,format=raw,snapshot=on", "-device", "virtio-blk-pci,drive=disk,disable-legacy=on"]
-        queues = ",queues=2" if card == "virtio" else ""
-        for number, name in enumerate(("front", "back")):
-            command += ["-netdev", f"tap,id={name},ifname=tap-{name},script=no,downscript=no{queues}"]
-            bus = "bus=pcie.0,addr=0x1%d" % number
-            if slots:
-                command += ["-device", f"pcie-root-port,id=slot{number},chassis={number + 1},slot={number + 1},addr=0x{number + 8:x}"]
-                bus = f"bus=slot{number}"
-            command += ["-device", f"{device},netdev={name},id={name},mac=52:54:00:00:00:0{number + 1},{bus},romfile="]
+        for number, card in enumerate(cards):
+            command += card.options(number)
         self.service = Service("qemu", command, directory / "qemu.log", lab.network.wires)
         self._shell = self._monitor = None
         wait_until(lambda: self._alive() and self._has_opened(lab.network.wires), 30, "qemu's sockets and TAPs")
-        for name in ("front", "back"):
-            ip(lab.network.wires, f"link set tap-{name} master {name} up")
+        for card in cards:
+            ip(lab.network.wires, f"link set tap-{card.name} mtu {mtu} master {card.bridge} up")
         self._shell = self._connect("shell")
         self._monitor = self._connect("monitor").makefile("rw")
         self._monitor.readline()  # its greeting
@@ -57,7 +86,7 @@ class Guest:
 
     def _has_opened(self, namespace):
         links = run("ip", "-n", namespace, "-brief", "link")
-        return (self.directory / "monitor").exists() and "tap-front" in links and "tap-back" in links
+        return (self.directory / "monitor").exists() and all(f"tap-{card.name}" in links for card in self._cards)
 
     def _connect(self, name):
         out = socket.socket(socket.AF_UNIX)
@@ -112,8 +141,18 @@ class Guest:
         """Pulls the cable of a card, or puts it back."""
         self.order("set_link", name=name, up=up)
 
+    def unplug(self, name):
+        """Has a card removed, as by the button beside its slot: the system is asked to let go of it."""
+        self.order("device_del", id=name)
+
+    def plug(self, name):
+        """Puts a card back into its slot."""
+        (number,) = [number for number, card in enumerate(self._cards) if card.name == name]
+        driver, *options = self._cards[number].device(number).split(",")
+        self.order("device_add", driver=driver, **dict(option.split("=", 1) for option in options))
+
     def cards(self):
-        """PCI addresses, front first."""
+        """PCI addresses, in the order in which they were given."""
         listed = self.run("for d in /sys/bus/pci/devices/*; do [ $(cat $d/class) = 0x020000 ] && echo ${d##*/}; done; true")
         return sorted(listed.split())
 

@@ -20,7 +20,7 @@ def blocks():
 def bind(cards, pages):
     """Huge pages and binding, for these cards. There is no sudo where everybody is root."""
     (block,) = [block for block in blocks() if "dpdk-devbind" in block]
-    for old, new in (*zip(CARDS, cards), (PAGES, f"echo {pages}")):
+    for old, new in ((" ".join(CARDS), " ".join(cards)), (PAGES, f"echo {pages}")):
         assert old in block, f"{PAGE.name} no longer holds {old!r}"
         block = block.replace(old, new)
     return block.replace("sudo ", "")

@@ -4,6 +4,7 @@
 #include "dataplane/device/device.h"
 
 #include <gtest/gtest.h>
+#include <rte_dev.h>
 #include <rte_ethdev.h>
 
 #include <array>
@@ -54,7 +55,7 @@ TEST(Device, RefusalNamesThePortAndWhatIsAllowed) {
   } cases[] = {
       {"net_nosuch0", "DPDK virtual device"},
       {"eth0", "DPDK virtual device"},
-      {"0000:ff:1f.7", "dpdk-devbind.py"},
+      {"0000:ff:1f.7", "is not there; `dpdk-devbind.py"},
       {"net_af_xdp9,iface=no-such-if", "no interface \"no-such-if\""},
   };
   for (const auto& c : cases) {
@@ -139,6 +140,48 @@ TEST(Device, MemberThatKeepsItsOwnMacIsRefused) {
   EXPECT_NE(said.find("has to take the bond's MAC address"), std::string::npos) << said;
 }
 
+TEST(Device, BondGoesOnWithoutAMemberThatIsMissing) {
+  testing::start_eal();
+  const std::array<rte_mempool*, 1> pools{shared_pool()};
+  Device device(bonded({"0000:ff:1f.7", "net_null26,no-rx=1"}));
+  EXPECT_EQ(device.queue_demand().receive_descriptors, kDescriptors) << "of the one that is there";
+  device.start(plan_port(device.capabilities(), Faces::kBoth, 1, Spread::kAlone), pools);
+  EXPECT_TRUE(device.bond()->watch());
+  EXPECT_FALSE(device.bond()->members()[0].link.up);
+  EXPECT_TRUE(device.bond()->members()[1].carries);
+  EXPECT_TRUE(device.link().up);
+  EXPECT_STREQ(port_identity(device).members[0].device, "0000:ff:1f.7") << "its place stays its own";
+  EXPECT_NE(refusal_of(bonded({"0000:ff:1f.7", "0000:ff:1f.6"})).find("\"0000:ff:1f.7\" is not there"),
+            std::string::npos);
+}
+
+TEST(Device, BondGivesACardBackButNotTheLast) {
+  testing::start_eal();
+  const std::array<rte_mempool*, 1> pools{shared_pool()};
+  Device device(bonded({"net_null27,no-rx=1", "net_null28,no-rx=1"}));
+  device.start(plan_port(device.capabilities(), Faces::kBoth, 1, Spread::kAlone), pools);
+  Bond& bond = *device.bond();
+  bond.watch();
+  int waited = 0;
+  const auto wait = [&] { waited++; };
+  EXPECT_TRUE(bond.let_go(wait).empty());
+
+  rte_dev_event_callback_process("net_null27", RTE_DEV_EVENT_REMOVE);
+  EXPECT_TRUE(bond.watch()) << "the other one carries";
+  EXPECT_EQ(bond.let_go(wait), std::vector<std::string>{"net_null27,no-rx=1"});
+  EXPECT_EQ(waited, 1) << "for workers that may be asking it";
+  uint16_t id = 0;
+  EXPECT_NE(rte_eth_dev_get_port_by_name("net_null27", &id), 0) << "nobody has it open";
+  EXPECT_FALSE(bond.watch());
+  EXPECT_FALSE(bond.members()[0].is_there());
+  EXPECT_TRUE(bond.members()[1].carries);
+  EXPECT_FALSE(device.is_asked_back());
+
+  rte_dev_event_callback_process("net_null28", RTE_DEV_EVENT_REMOVE);
+  EXPECT_TRUE(bond.let_go(wait).empty()) << "there would be no port";
+  EXPECT_TRUE(device.is_asked_back());
+}
+
 TEST(Device, PublishesTheMembersOfABond) {
   testing::start_eal();
   Device device(bonded({"net_null24", "net_null25,no-rx=1"}));
@@ -177,8 +220,8 @@ class PortWatchTest : public ::testing::Test {
     device_ = std::make_unique<Device>(PortOptions{.name = "back", .device = device, .twin = "slb0", .vlan = 7});
     device_->start(plan_port(device_->capabilities(), Faces::kBoth, 1, Spread::kAlone), pools_);
     status_ = port_identity(*device_);
-    watch_ =
-        std::make_unique<PortWatch>(std::vector<PortWatch::Port>{{device_.get(), nullptr, &status_}}, [](size_t) {});
+    watch_ = std::make_unique<PortWatch>(
+        std::vector<PortWatch::Port>{{device_.get(), nullptr, &status_}}, [](size_t) {}, [] {});
   }
   uint64_t counted(channel::PortCounter counter) const { return status_.counters[static_cast<size_t>(counter)]; }
 
@@ -212,6 +255,19 @@ TEST_F(PortWatchTest, FollowsTheLinkInItsPeriod) {
   watch_->poll(2 * PortWatch::kLinkPeriodMs);
   EXPECT_EQ(status_.link_up, 1);
   EXPECT_EQ(status_.link_changes, 2u);
+}
+
+TEST_F(PortWatchTest, TellsOfAPortWhoseCardTheKernelAsksFor) {
+  watch_->poll(0);
+  EXPECT_EQ(watch_->asked_back(), nullptr);
+  rte_eth_dev_info info{};
+  rte_eth_dev_info_get(device_->id(), &info);
+  rte_dev_event_callback_process(rte_dev_name(info.device), RTE_DEV_EVENT_ADD);
+  EXPECT_EQ(watch_->asked_back(), nullptr);
+  rte_dev_event_callback_process(rte_dev_name(info.device), RTE_DEV_EVENT_REMOVE);
+  EXPECT_EQ(watch_->asked_back(), device_.get());
+  watch_->poll(PortWatch::kLinkPeriodMs);
+  EXPECT_EQ(status_.link_up, 0);
 }
 
 TEST_F(PortWatchTest, PublishesWhatTheCardCountsOnceASecond) {
