@@ -83,6 +83,21 @@ def test_apt_refuses_another_key(repository, keys, tmp_path):
     require_refused(Apt(tmp_path / "apt", source(repository)), "NO_PUBKEY")
 
 
+def test_a_suite_has_what_was_given_for_it_alone(repository, keys, tmp_path):
+    """A version is tried by those who follow one suite, and passes to the other by being given again."""
+    def versions(suite):
+        apt = Apt(tmp_path / f"apt-{suite}-{len(list(tmp_path.iterdir()))}", source(repository, suite))
+        assert apt.get("update").returncode == 0
+        return apt.versions("sluice")
+    trial = f"{SUITE}-testing"
+    new = small_package(tmp_path, "sluice", "1.1")
+    assert make_repository(repository, keys[0], new, suite=trial).stdout == f"1 packages in {repository}, suite {trial}\n"
+    assert make_repository(repository, keys[0], small_package(tmp_path, "sluice-doc", "1.0")).returncode == 0
+    assert (versions(SUITE), versions(trial)) == (["1.0"], ["1.1"])
+    assert make_repository(repository, keys[0], new).returncode == 0
+    assert (versions(SUITE), versions(trial)) == (["1.1", "1.0"], ["1.1"])
+
+
 def test_versions_are_added_and_earlier_ones_stay(repository, keys, tmp_path):
     done = make_repository(repository, keys[0], small_package(tmp_path, "sluice", "1.1"), small_package(tmp_path, "sluice-doc", "1.1"))
     assert done.returncode == 0 and done.stdout == f"3 packages in {repository}, suite {SUITE}\n", done.stderr

@@ -31,16 +31,17 @@ class Key:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-def make_repository(directory, key, *packages, name=None, epoch=None):
+def make_repository(directory, key, *packages, name=None, epoch=None, suite=None):
     """Runs the script. Returns what it did."""
     environment = {**key.environment, **({"SOURCE_DATE_EPOCH": str(epoch)} if epoch else {})}
-    return subprocess.run([ROOT / "debian/make-repository", directory, "--key", name or key.address, *packages], text=True, capture_output=True,
+    return subprocess.run([ROOT / "debian/make-repository", directory, "--key", name or key.address, *(["--suite", suite] if suite else []),
+                           *packages], text=True, capture_output=True,
                           timeout=300, env=environment)
 
 
-def source(repository):
+def source(repository, suite=SUITE):
     """What stands in sources.list.d for it."""
-    return (f"Types: deb\nURIs: file:{repository}\nSuites: {SUITE}\nComponents: main\n"
+    return (f"Types: deb\nURIs: file:{repository}\nSuites: {suite}\nComponents: main\n"
             f"Signed-By: {repository}/sluice-archive-keyring.gpg\n")
 
 
