@@ -92,6 +92,18 @@ bool Twin::renew() {
   return true;
 }
 
+bool Twin::restore_mac() {
+  ifreq request{};
+  if (ioctl(tap_.get(), SIOCGIFHWADDR, &request) != 0) return false;
+  const auto ours = std::span(options_.mac.bytes);
+  if (std::ranges::equal(ours, std::span(request.ifr_hwaddr.sa_data).first(ours.size()),
+                         [](uint8_t our, char its) { return our == static_cast<uint8_t>(its); }))
+    return false;
+  request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  std::ranges::copy(ours, request.ifr_hwaddr.sa_data);
+  return ioctl(tap_.get(), SIOCSIFHWADDR, &request) == 0;
+}
+
 void Twin::give(std::span<rte_mbuf*> mbufs) {
   uint64_t given = 0;
   for (rte_mbuf* mbuf : mbufs) {

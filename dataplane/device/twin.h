@@ -48,6 +48,10 @@ class Twin {
   /// is lost.
   bool renew();
 
+  /// Gives the interface the port's MAC address again if it has another: udev (MACAddressPolicy=persistent), which
+  /// looks at each new interface, may change it after us. Returns whether it had one.
+  bool restore_mac();
+
   /// Readable when the kernel has sent something; another one after renew(). Who waits on it says so: take() does not
   /// ask the kernel before.
   int descriptor() const { return tap_.get(); }

@@ -43,9 +43,16 @@ bool PortWatch::poll(uint64_t now_ms) {
 }
 
 bool PortWatch::look_at_twin(Port& port, uint64_t now_ms) {
-  if (port.twin == nullptr || port.twin->is_there() || now_ms < port.twin_due_ms) return false;
+  if (port.twin == nullptr || now_ms < port.twin_due_ms) return false;
   const std::string& name = port.device->options().name;
   const std::string& interface = port.twin->options().interface;
+  if (port.twin->is_there()) {
+    if (!port.twin->restore_mac()) return false;
+    port.twin_due_ms = now_ms + kTwinPauseMs;
+    spdlog::warn("port {}: twin {} had been given another MAC address than its card's; it has that again", name,
+                 interface);
+    return false;
+  }
   port.twin_due_ms = now_ms + kTwinPauseMs;
   spdlog::error("port {}: twin {} was deleted", name, interface);
   if (!port.twin->renew()) return false;

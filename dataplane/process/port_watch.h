@@ -3,8 +3,8 @@
 // Keeps what is published of ports up to date: asks each card for its link every kLinkPeriodMs and for its counters
 // every kCounterPeriodMs, passes the link on to the kernel twin's carrier, and says in the log when it changes. Of a
 // bond it watches the members, has the switches told when packets go through another, and gives cards back that the
-// kernel asks for. A twin that somebody has deleted is made anew. Links are asked for and not waited for: not every
-// driver's link interrupt arrives. Main lcore only.
+// kernel asks for. A twin that somebody has deleted is made anew, and one that was given another MAC address gets its
+// card's again. Links are asked for and not waited for: not every driver's link interrupt arrives. Main lcore only.
 #pragma once
 
 #include <cstddef>
@@ -23,13 +23,13 @@ class PortWatch {
  public:
   static constexpr uint64_t kLinkPeriodMs = 250;
   static constexpr uint64_t kCounterPeriodMs = 1000;
-  static constexpr uint64_t kTwinPauseMs = 5000;  // before another attempt at a twin that could not be made
+  static constexpr uint64_t kTwinPauseMs = 5000;  // before a twin is seen to again
 
   struct Port {
     Device* device = nullptr;
     Twin* twin = nullptr;                   // null = none
     channel::PortStatus* status = nullptr;  // where it is published
-    uint64_t twin_due_ms = 0;               // no attempt to make the twin anew before
+    uint64_t twin_due_ms = 0;               // the twin is not seen to before
   };
 
   /// `announce` sends a frame by which switches learn where the port of that index is now. `wait_a_round`: see

@@ -62,6 +62,19 @@ def test_a_link_that_goes_and_comes_is_seen_everywhere_at_once(lab):
     assert lab.mailer(target=VIP4, sessions=20, messages=0).wait().outcomes == {"delivered": 20}
 
 
+def test_a_twin_that_is_given_another_mac_gets_its_cards_again(lab):
+    """As udev does with MACAddressPolicy=persistent, if it looks at the new interface at the wrong moment."""
+    lab.start_greeters()
+    lab.start_balancer()
+    mac = port(lab, "back")["dataplane"]["mac"]
+    for other in ("02:00:00:00:00:77", "02:00:00:00:00:78"):
+        ip(lab.network.balancer, f"link set slb0 address {other}")
+        wait_until(lambda: mac in run("ip", "-n", lab.network.balancer, "link", "show", "slb0"), WITHIN_S, "the card's MAC on the twin")
+    assert "twin slb0 had been given another MAC address" in log_of(lab, "sluice-dataplane")
+    wait_until(lambda: port(lab, "back")["state"] == "up", WITHIN_S, "control takes the port")
+    assert lab.mailer(target=VIP4, sessions=20, messages=0).wait().outcomes == {"delivered": 20}
+
+
 def test_a_port_put_before_another_takes_no_mail_with_it(lab, config):
     lab.start_greeters()
     path = config()

@@ -2,7 +2,7 @@
 """How long packets of an open session go nowhere: one that means nothing to either end is sent again and again, and seen behind the
 balancer.
 
-    python3 -m lab.ticker send VIP INTERFACE     opens a session, and sends its last acknowledgement every millisecond
+    python3 -m lab.ticker send VIP INTERFACE     opens a session, and sends its last acknowledgement every two milliseconds
     python3 -m lab.ticker see PORT INTERFACE     prints the time at which each segment of that client's port passes the interface
 
 Both print lines that begin with a word: "port 40123", "at 12.345678" (CLOCK_MONOTONIC, seconds). They go on until they are ended.
@@ -15,7 +15,7 @@ from .mailer import TESTS
 from .network import VIP4
 from .shell import Service, wait_until
 
-PERIOD_S = 0.001
+PERIOD_S = 0.002
 ETHER, MIN_IPV4, PROTOCOL, TCP = 14, 20, 9, 6
 
 
@@ -69,18 +69,24 @@ class Ticker:
 
     def __init__(self, lab, interface="lbb", vip=VIP4):
         self._seen = lab.directory / "ticker-seen"
+        self._services = []
         environment = {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
         sent = lab.directory / "ticker-sent"
 
         def start(name, log, namespace, *args):
             service = Service(name, [sys.executable, "-m", "lab.ticker", *args], log, namespace, environment)
             lab.services.append(service)
+            self._services.append(service)
             return service
         sender = start("ticker", sent, lab.network.clients[0], "send", vip, "eth0")
         wait_until(lambda: sender.require_running() or "port" in sent.read_text(), 30, "the ticker's session")
         port = sent.read_text().split()[1]
         start("ticker's other end", self._seen, lab.network.wires, "see", port, interface)
         wait_until(self.times, 30, "ticks that pass")
+
+    def stop(self):
+        for service in self._services:
+            service.stop()
 
     def times(self):
         """When ticks passed, up to now."""

@@ -2,12 +2,14 @@
 """The installed package on cards of an emulated machine, under systemd: set up as docs/installing.md says, with real mail from
 the lab's clients to the lab's Postfix. A case boots a machine of its own, which takes a minute or less."""
 import re
+import time
 
 import pytest
 
 from lab.mail_client import GREETED, HALF_SENT
 from lab.network import VIP4, VIP6
 from lab.shell import run
+from lab.ticker import Ticker
 
 from .guest import two_cards
 
@@ -74,8 +76,15 @@ def check_card(appliance, card, workers, mtu=1500):
 
     held = lab.mailer(target=VIP4, sessions=6, hold=HALF_SENT, timeout_s=300)
     held.wait_held(6)
-    guest.run("systemctl restart sluice-control@edge1 && systemctl restart sluice-dataplane@edge1", timeout_s=300)
+    ticker = Ticker(lab, "tap-back")
+    guest.run("systemctl restart sluice-control@edge1")
+    begun = time.monotonic()
+    guest.run("systemctl restart sluice-dataplane@edge1", timeout_s=300)
     machine.wait_healthy("after the restarts")
+    ticker.wait_passing(time.monotonic())
+    print(f"{card}, {workers} workers: packets of an open session went nowhere for {ticker.longest_gap(begun, time.monotonic()):.2f} s "
+          "as the data plane was restarted")
+    ticker.stop()
     held.go()
     assert len(held.wait().confirmed) == 6, held.summary()
 
