@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Several devices as one, by DPDK's bonding driver (rte_net_bond): one member at a time (active-backup), or all that
-// the switch has taken in by LACP (IEEE 802.1AX), flows spread over them by addresses and ports. The driver learns of a
-// link by interrupts that not every card sends, and of a kernel interface's never; so members are asked here, and the
-// active one is chosen here: it stays as long as it has a link. A member whose card is missing when we start, or is
-// taken away, is one without a link. Main lcore only.
+// the switch has taken in by LACP (IEEE 802.1AX), flows spread over them by addresses and ports. Links are asked for
+// and not waited for, as not every card's interrupt arrives, and a kernel interface has none. The active one is chosen
+// here: it stays as long as it has a link. A member whose card is missing when we start, or is taken away, is one
+// without a link. Main lcore only.
 #pragma once
 
 #include <cstdint>
@@ -64,6 +64,7 @@ class Bond {
   bool lacp_;
   std::string name_;  // DPDK's
   uint16_t id_ = 0;
+  uint16_t chosen_ = 0;  // of the members, with active-backup: the one that the driver was told
   std::vector<Member> members_;
 };
 

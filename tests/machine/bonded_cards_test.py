@@ -48,6 +48,7 @@ def check_bond(appliance, model):
         machine.require_mail(target=VIP4)
         guest.set_link(name, True)
         machine.wait_said(f"{pulled}: link up")
+        assert machine.carry() == [other], "it stays where it is as long as that has a link"
 
     # The card that carries is taken out; the process lets go of it, and of nothing else.
     guest.unplug("front")
