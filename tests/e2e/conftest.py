@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from lab import registered  # noqa: E402
 from lab.balancer import EXAMPLE  # noqa: E402
 from lab.etcd import Etcd  # noqa: E402
+from lab.fleet import Fleet  # noqa: E402
 from lab.lab import Lab  # noqa: E402
 from lab.shell import tail  # noqa: E402
 
@@ -39,6 +40,16 @@ def config(lab):
         path.write_text(text)
         return path
     return changed
+
+
+@pytest.fixture
+def fleet(lab, request):
+    """Nodes behind a router, not started; by the marks `moving` and `three`."""
+    marked = request.node.get_closest_marker
+    made = Fleet(lab, moving=bool(marked("moving")), count=3 if marked("three") else 2)
+    made.build()
+    yield made
+    made.stop()
 
 
 @pytest.fixture

@@ -8,52 +8,26 @@ import struct
 import pytest
 
 from lab.api import within
-from lab.fleet import VIP, VIP6, Fleet
+from lab.fleet import NOTHING_KEPT, VIP, VIP6, client_of
 from lab.fleet_network import PEERS, PORT
 from lab.network import ip
 from lab.routers import CLIENT
 from lab.shell import run, wait_until
 
 SESSIONS = 120
-MANY = 500  # of each kind, where one in a thousand may be lost
 ETH_P_ALL, IP_HEADER, UDP_HEADER = 0x0003, 20, 8  # a bridge takes what is of one protocol before a socket sees it
 FULLNAT = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; forwarding = "fullnat"; scheduler = "least_conn";')
 COOKIES = ('scheduler = "least_conn";', 'scheduler = "least_conn"; syn_proxy = "always";')  # after the first of such a service
-NOTHING_KEPT = ("flow_capacity = 65536;", 'flow_capacity = 65536; flow_store = "";')  # as on a machine that was rebooted
 LEAST_CONN = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler = "least_conn";')
 LEAST_CONN6 = ('port = 25;  pool = "mta6";', 'port = 25;  pool = "mta6"; scheduler = "least_conn";')
 LATE_S = 0.9  # a SYN or its answer that is lost is sent again after a second
 
 
-@pytest.fixture
-def fleet(lab, request):
-    marked = request.node.get_closest_marker
-    made = Fleet(lab, moving=bool(marked("moving")), count=3 if marked("three") else 2)
-    made.build()
-    yield made
-    made.stop()
-
-
-def client_of(target):
-    return CLIENT[1 if ":" in target else 0]
-
-
-def mail(lab, fleet, target=VIP, **plan):
-    plan = {"sessions": SESSIONS, "messages": 1, "timeout_s": 120, **plan}
-    return lab.mailer(client=fleet.client, target=target, sources=[client_of(target)], **plan)
-
-
-def wait_known(fleet, least):
-    """Until each node knows so many flows of the other, beside its own."""
-    for node in fleet.nodes:
-        wait_until(lambda n=node: fleet.exchange(n)["known_now"] >= least, 60, "flows of the other node")
-
-
 def in_mid_message(lab, fleet, target=VIP):
     """Sessions that have sent half of a message and stop there, known to both nodes."""
-    mailer = mail(lab, fleet, target, hold="half_sent")
+    mailer = fleet.mail(target, sessions=SESSIONS, hold="half_sent")
     mailer.wait_held(SESSIONS)
-    wait_known(fleet, SESSIONS // 4)
+    fleet.wait_known(SESSIONS // 4)
     return mailer
 
 
@@ -94,11 +68,11 @@ def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor, target
 def test_servers_answer_by_either_node_and_no_handshake_waits_for_a_retransmission(lab, fleet, target, also):
     lab.start_greeters()
     fleet.start(True, LEAST_CONN, LEAST_CONN6, *also)
-    mail(lab, fleet, target, sessions=40, messages=0, attempts=5).wait()
+    fleet.mail(target, sessions=40, messages=0, attempts=5).wait()
     for node in fleet.nodes:
         assert node.counters()["flows_created"] > 0, "it has clients, and so knows the way to them"
     before = [node.counters() for node in fleet.nodes]
-    mailer = mail(lab, fleet, target, sessions=400, messages=0, per_second=40, first_port=20_000).wait()
+    mailer = fleet.mail(target, sessions=400, messages=0, per_second=40, first_port=20_000).wait()
     assert mailer.outcomes == {"delivered": 400}, mailer.summary()
     times = sorted(event["opened_s"] for event in mailer.opened)
     late = sum(time > LATE_S for time in times)
@@ -117,7 +91,7 @@ def test_what_another_node_began_is_no_new_session_of_one_that_drains(lab, fleet
     lab.start_greeters()
     fleet.start()
     draining = fleet.nodes[0]
-    mailer = mail(lab, fleet, sessions=100_000, per_second=10, messages=0)
+    mailer = fleet.mail(sessions=100_000, per_second=10, messages=0)
     wait_until(lambda: draining.counters()["flows_established"] > 0, 60, "it has clients, too, and knows the way to them")
     fleet.lead_clients(1)
     before = draining.counters()["flows_resumed"]
@@ -137,7 +111,7 @@ def test_nodes_behind_a_router_are_upgraded_under_load_and_no_session_is_lost(la
     lab.start_backends()
     fleet.start(True, LEAST_CONN)
     held = in_mid_message(lab, fleet)
-    stream = mail(lab, fleet, sessions=100_000, per_second=10)
+    stream = fleet.mail(sessions=100_000, per_second=10)
     stream.wait_open(20)
     for index in (0, 1):
         fleet.nodes[index].ctl("node", "drain")
@@ -150,59 +124,6 @@ def test_nodes_behind_a_router_are_upgraded_under_load_and_no_session_is_lost(la
     stream.wait()
     assert set(stream.outcomes) == {"delivered"}, stream.summary()
     require_all_delivered(lab, held)
-
-
-def placed_by(forwarding, scheduler):
-    """A service of that mode and scheduler, and the short case of its kind, where it is not one."""
-    marks = [pytest.mark.moving] if forwarding == "fullnat" else []
-    if (forwarding, scheduler) not in (("nat", "wrr"), ("fullnat", "source"), ("dsr", "least_conn")):
-        marks.append(pytest.mark.long)
-    return pytest.param(forwarding, scheduler, marks=marks, id=f"{forwarding}-{scheduler}")
-
-
-@pytest.mark.parametrize("forwarding, scheduler", [placed_by(forwarding, scheduler)
-                                                   for forwarding in ("nat", "fullnat", "dsr", "ipip", "gue")
-                                                   for scheduler in ("maglev", "wrr", "least_conn", "source")])
-def test_sessions_outlive_their_node_while_weights_move_and_a_server_is_drained(lab, fleet, forwarding, scheduler):
-    if forwarding not in ("nat", "fullnat"):
-        fleet.answer_directly()
-        lab.start_decapsulators()
-    lab.start_backends()
-    mode = f'port = 25;  pool = "mta"; forwarding = "{forwarding}"; scheduler = "{scheduler}";'
-    fleet.start(True, ('port = 25;  pool = "mta";', mode))
-    mailer = in_mid_message(lab, fleet)
-    for node in fleet.nodes:
-        node.ctl("weight", "mta/mta1", "30")
-        node.ctl("drain", "mta/mta2")
-    fleet.kill(1)
-    require_all_delivered(lab, mailer)
-    assert fleet.nodes[0].counters()["flows_resumed"] > 0
-    fleet.nodes[0].require_counter_law()
-
-
-@pytest.mark.long
-@pytest.mark.three
-def test_sessions_of_three_nodes_outlive_one(lab, fleet):
-    lab.start_backends()
-    fleet.start(True, LEAST_CONN)
-    silent = mail(lab, fleet, sessions=MANY, hold="half_sent", run="silent")
-    speaking = mail(lab, fleet, sessions=MANY, hold="half_sent", run="speaking", trickle_s=1)
-    for mailer in (silent, speaking):
-        mailer.wait_held(MANY)
-    wait_known(fleet, MANY)
-    fleet.kill(1)
-    survivors = (fleet.nodes[0], fleet.nodes[2])
-    wait_until(lambda: sum(node.counters()["flows_resumed"] for node in survivors) > 0, 60, "sessions go on")
-    for mailer in (silent, speaking):
-        mailer.go()
-    for mailer in (silent, speaking):
-        mailer.wait()
-    delivered = silent.outcomes["delivered"] + speaking.outcomes["delivered"]
-    assert delivered >= 2 * MANY * 0.999, (silent.summary(), speaking.summary())
-    lab.wait_delivered()
-    assert lab.tally().clean, lab.tally()
-    for node in survivors:
-        node.require_counter_law()
 
 
 @pytest.mark.moving
@@ -234,9 +155,9 @@ def test_fullnat_sessions_go_on_by_another_node_while_theirs_lives(lab, fleet):
 def test_silent_sessions_outlive_a_node_that_comes_back_with_nothing(lab, fleet, mode):
     lab.start_greeters()
     fleet.start(True, mode, NOTHING_KEPT)
-    held = mail(lab, fleet, messages=0, hold="greeted")
+    held = fleet.mail(sessions=SESSIONS, messages=0, hold="greeted")
     held.wait_open(SESSIONS)
-    wait_known(fleet, SESSIONS // 4)
+    fleet.wait_known(SESSIONS // 4)
     fleet.kill(0)
     fleet.revive(0)
     wait_until(lambda: fleet.exchange(fleet.nodes[0])["known_now"] >= SESSIONS * 3 // 4, 60, "it hears of all")
@@ -285,7 +206,7 @@ def test_who_has_no_key_learns_nothing_and_changes_nothing(lab, fleet):
     lab.start_greeters()
     fleet.start(True, LEAST_CONN)
     wire = Wire(lab)
-    held = mail(lab, fleet, sessions=30, messages=0, hold="greeted")
+    held = fleet.mail(sessions=30, messages=0, hold="greeted")
     recorded = wire.record(6)
     held.wait_open(30)
     recorded += wire.record(6)

@@ -157,16 +157,16 @@ class Balancer:
         wait_until(lambda: (self.backend(pool, name, port)["state"] == "up") == up and self.status()["dataplane"]["settled"],
                    timeout_s, f"{pool}/{name}:{port} {'up' if up else 'down'}")
 
-    def wait_healthy(self, timeout_s=30):
-        """Waits until every backend is up and the data plane uses what control published."""
+    def wait_healthy(self, timeout_s=30, well=("up",)):
+        """Waits until every backend is up, or in another of these states, and the data plane uses what control published."""
         def healthy():
             status = self.status()
-            return status["dataplane"]["settled"] and all(entry["state"] == "up" for entry in status["backends"])
+            return status["dataplane"]["settled"] and all(entry["state"] in well for entry in status["backends"])
         try:
             wait_until(healthy, timeout_s, "every backend up")
         except Timeout as error:
             states = {f"{entry['pool']}/{entry['name']}:{entry['port']}": f"{entry['state']} ({entry['reason']})"
-                      for entry in self.status()["backends"] if entry["state"] != "up"}
+                      for entry in self.status()["backends"] if entry["state"] not in well}
             raise CommandError(f"{error}; {states}, data plane {self.status()['dataplane']}") from error
 
     def require_counter_law(self):

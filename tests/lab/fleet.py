@@ -20,6 +20,7 @@ BY_CONNECTION = ("net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.fib_multipath
 # Within one machine a packet brings its socket's own hash along, by which Linux then routes, and which is another one with
 # each retransmission. A router outside knows addresses and ports alone.
 ONE_WAY = "net.core.txrehash=0"
+NOTHING_KEPT = ("flow_capacity = 65536;", 'flow_capacity = 65536; flow_store = "";')  # as on a machine that was rebooted
 
 
 class Fleet:
@@ -114,17 +115,28 @@ class Fleet:
         """What `sluicectl peers` says of a node."""
         return json.loads(node.ctl("peers", "--json"))["peers"]
 
+    def wait_known(self, least, *nodes):
+        """Until these nodes, or all, know so many flows of others each, beside their own."""
+        for node in nodes or self.nodes:
+            wait_until(lambda n=node: self.exchange(n)["known_now"] >= least, 120, "flows of the other nodes")
+
+    def mail(self, target=VIP, **plan):
+        """A mail client behind the router: see `lab.mailer`."""
+        return self._lab.mailer(client=self.client, target=target, sources=[client_of(target)],
+                                **{"messages": 1, "timeout_s": 120, **plan})
+
     def kill(self, index):
         """A node dies, and routers take its routes away."""
         for service in (self.nodes[index].dataplane, self.nodes[index].control):
             service.stop(signal.SIGKILL)
         self.lead(*(other for other in self._all if other != index))
 
-    def revive(self, index):
-        """It comes back, and routers lead to all again."""
+    def revive(self, index, known=0):
+        """It comes back, and once it has been told of so many flows, routers lead to all again. What was drained by hand is."""
         self._start_dataplane(index)
         self.nodes[index].start_control()
-        self.nodes[index].wait_healthy(60)
+        self.nodes[index].wait_healthy(120, well=("up", "draining"))
+        self.wait_known(known, self.nodes[index])
         if self.addresses:
             self.addresses.wait_home()
         self.lead(*self._all)
@@ -158,6 +170,11 @@ class Fleet:
         self.lead_clients(*nodes)
         for namespace in self._lab.network.backends:
             ip(namespace, f"route replace default {_hops(BACK, nodes, 0)}", f"route replace ::/0 {_hops(BACK, nodes, 1)}")
+
+
+def client_of(target):
+    """The address that comes to a VIP, by its family."""
+    return CLIENT[1 if ":" in target else 0]
 
 
 def _hops(addresses, nodes, family):

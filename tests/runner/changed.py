@@ -20,7 +20,7 @@ END_TO_END = {
     "healthcheck/": ["failure_test.py"],
     "config/haproxy/": ["import_test.py"],
     "config/": ["bad_input_test.py"],
-    "dataplane/peers/": ["peers_test.py"],
+    "dataplane/peers/": ["peers_test.py", "peers_crowd_test.py"],
     "dataplane/smtp/": ["looking_test.py"],
     "dataplane/device/": ["twin_test.py"],
     "dataplane/": ["forwarding_test.py"],
