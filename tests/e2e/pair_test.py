@@ -4,9 +4,10 @@ import time
 
 import pytest
 
+from lab.fleet import LEAST_CONN, LEAST_CONN6, Fleet
 from lab.network import VIP4, VIP6
 from lab.pair import VIRTUAL_MACS, Pair
-from lab.shell import run
+from lab.shell import run, wait_until
 
 
 @pytest.fixture
@@ -48,6 +49,21 @@ def test_sessions_outlive_their_node_and_new_ones_find_the_other(lab, pair):
     pair.wait_holder(1)
     require_service(lab)
     require_delivered(lab, *held)
+
+
+def test_sessions_that_were_placed_by_load_outlive_their_node_where_nodes_tell_each_other_of_them(lab):
+    lab.start_backends()
+    pair = Pair(lab, peers=True, changes=(LEAST_CONN, LEAST_CONN6))
+    pair.start()
+    second = pair.nodes[1]
+    held = hold(lab)
+    wait_until(lambda: Fleet.exchange(second)["known_now"] >= 60, 60, "the other node knows of them")
+    pair.pull_plug(0)
+    pair.wait_holder(1)
+    require_service(lab)
+    require_delivered(lab, *held)
+    assert second.counters()["flows_resumed"] >= 60
+    second.require_counter_law()
 
 
 @pytest.mark.quiet

@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from lab.api import within
-from lab.fleet import NOTHING_KEPT, VIP, VIP6, client_of
+from lab.fleet import LEAST_CONN, LEAST_CONN6, NOTHING_KEPT, VIP, VIP6, client_of
 from lab.fleet_network import PEERS, PORT
 from lab.network import ip
 from lab.routers import CLIENT
@@ -18,8 +18,6 @@ SESSIONS = 120
 ETH_P_ALL, IP_HEADER, UDP_HEADER = 0x0003, 20, 8  # a bridge takes what is of one protocol before a socket sees it
 FULLNAT = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; forwarding = "fullnat"; scheduler = "least_conn";')
 COOKIES = ('scheduler = "least_conn";', 'scheduler = "least_conn"; syn_proxy = "always";')  # after the first of such a service
-LEAST_CONN = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler = "least_conn";')
-LEAST_CONN6 = ('port = 25;  pool = "mta6";', 'port = 25;  pool = "mta6"; scheduler = "least_conn";')
 LATE_S = 0.9  # a SYN or its answer that is lost is sent again after a second
 
 

@@ -20,6 +20,9 @@ BY_CONNECTION = ("net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.fib_multipath
 # Within one machine a packet brings its socket's own hash along, by which Linux then routes, and which is another one with
 # each retransmission. A router outside knows addresses and ports alone.
 ONE_WAY = "net.core.txrehash=0"
+# Replacements in the lab's configuration.
+LEAST_CONN = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler = "least_conn";')
+LEAST_CONN6 = ('port = 25;  pool = "mta6";', 'port = 25;  pool = "mta6"; scheduler = "least_conn";')
 NOTHING_KEPT = ("flow_capacity = 65536;", 'flow_capacity = 65536; flow_store = "";')  # as on a machine that was rebooted
 
 

@@ -3,6 +3,7 @@
 servers' gateway between them by VRRP. Node 0 is the lab's balancer, and has them at first."""
 from .anycast import EXAMPLES
 from .balancer import EXAMPLE, Balancer
+from .fleet_network import FleetNetwork
 from .keepalived import Keepalived, shipped
 from .network import BACK4, BACK6, BALANCER_BACK, FRONT4, FRONT6, VIP4, VIP6, ip, kill_processes, sysctl
 from .shell import run, wait_until
@@ -35,11 +36,14 @@ class Node:
 
 
 class Pair:
-    """`nodes`: two Balancers that run. `client`, as for `lab.mailer`, is any of the lab's."""
+    """`nodes`: two Balancers that run. `client`, as for `lab.mailer`, is any of the lab's. `peers`: they exchange sessions, by a
+    network of their own. `changes`: replacements in the lab's configuration."""
 
-    def __init__(self, lab, virtual_macs=False):
+    def __init__(self, lab, virtual_macs=False, peers=False, changes=()):
         self._lab = lab
         self._virtual_macs = virtual_macs
+        self._peers = peers
+        self._changes = changes
         self._directory = lab.directory / "pair"
         self._keepalived = []
         self._off = set()
@@ -48,13 +52,10 @@ class Pair:
     def start(self):
         lab = self._lab
         self._directory.mkdir()
-        config = EXAMPLE
-        if self._virtual_macs:
-            config = self._directory / "lab.cfg"
-            assert FRONT in EXAMPLE.read_text()
-            config.write_text(EXAMPLE.read_text().replace(FRONT, FRONT_WITH_MACS))
-        for number, namespace in enumerate((lab.network.balancer, lab.network.add_balancer())):
-            node = Balancer(Node(namespace, number), self._directory / f"node{number}", config)
+        namespaces = (lab.network.balancer, lab.network.add_balancer())
+        network = FleetNetwork(lab, namespaces) if self._peers else None
+        for number, namespace in enumerate(namespaces):
+            node = Balancer(Node(namespace, number), self._directory / f"node{number}", self._config(number, network))
             self.nodes.append(node)
             if self._virtual_macs:  # else the kernel answers ARP for any of its addresses with any of its MAC addresses
                 sysctl(namespace, "net.ipv4.conf.all.arp_ignore=1")
@@ -65,6 +66,20 @@ class Pair:
         self._start_keepalived(1)
         for node in self.nodes:
             node.wait_healthy()
+
+    def _config(self, number, network):
+        changes = [*self._changes]
+        if self._virtual_macs:
+            changes.append((FRONT, FRONT_WITH_MACS))
+        if network:
+            changes.append(("checks:", f"{network.settings(number)}\nchecks:"))
+        text = EXAMPLE.read_text()
+        for old, new in changes:
+            assert old in text, f"{EXAMPLE.name} no longer holds {old!r}"
+            text = text.replace(old, new, 1)
+        path = self._directory / f"node{number}.cfg"
+        path.write_text(text)
+        return path
 
     def _start_keepalived(self, number):
         text = shipped("keepalived.conf", *SHIPPED, *(SECOND if number else ()))
