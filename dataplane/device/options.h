@@ -49,7 +49,7 @@ struct PeerOptions {
   std::vector<Endpoint> to;  // empty: no exchange
   std::string key_file;
   bool fullnat = false;  // whether flows of the services may be so: more is to be kept of each
-  bool spliced = false;  // likewise such as begin with a SYN that is answered here
+  bool spliced = false;  // likewise such as begin with a SYN answered here or have a PROXY header
 };
 
 struct DataplaneOptions {

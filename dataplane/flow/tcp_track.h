@@ -74,9 +74,15 @@ inline bool believes_lone_client(const Flow& flow, uint32_t sequence, uint32_t a
          (is_within(sequence, flow.client_next, kNear) && is_within(ack, flow.server_next, kNear));
 }
 
-/// Likewise of one whose server is seen. After a handshake of our own (flow/splice.h) that may be so at another node.
+/// Whether a flow's server, once it is established, may be seen at another node alone (worker/answer_passing.h): after
+/// a handshake of our own (flow/splice.h), or with a PROXY header.
+inline bool may_be_half_seen(const Flow& flow) {
+  return flow.spliced || flow.proxy_bytes != 0;
+}
+
+/// Likewise of one whose server is seen, as far as it is here.
 inline bool believes_client(const Flow& flow, uint32_t sequence, uint32_t ack) {
-  if (flow.spliced) return believes_lone_client(flow, sequence, ack);
+  if (may_be_half_seen(flow)) return believes_lone_client(flow, sequence, ack);
   const uint32_t window = flow.largest_window();
   const uint32_t unacknowledged = flow.server_next - ack;
   if (!is_within(sequence, flow.client_next, window) || unacknowledged > window) return false;
@@ -239,7 +245,7 @@ inline void note_syn_ack(Flow& flow, const Packet& packet, bool answered) {
 inline void move_by_client(Flow& flow, const Packet& packet) {
   const bool stranger = flow.state == TcpState::kAdopted && !believes_client(flow, packet.sequence, packet.ack);
   if (stranger) flow.server_next = packet.ack;
-  if (flow.spliced) flow.server_next = sequence_max(flow.server_next, packet.ack);
+  if (may_be_half_seen(flow)) flow.server_next = sequence_max(flow.server_next, packet.ack);
   flow.client_next = stranger ? end_of(packet) : sequence_max(flow.client_next, end_of(packet));
 }
 

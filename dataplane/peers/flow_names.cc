@@ -86,20 +86,22 @@ std::optional<Flow> FlowNames::read(FlowIndex index) const noexcept {
   return flow;
 }
 
-/// What is to be said of a flow that is more than NAT. False if it cannot be said.
-bool FlowNames::name_special(FlowIndex index, const Flow& flow, ToldFlow& out) const noexcept {
+/// What is to be said of a flow that is more than NAT. False if it cannot be said. `has_header`: a PROXY header belongs
+/// to it.
+bool FlowNames::name_special(FlowIndex index, const Flow& flow, bool has_header, ToldFlow& out) const noexcept {
   if (flow.forwarding() == channel::Forwarding::kFullnat) {
     const auto local = read_steady(array_at<Local>(memory_, kLocalsOffset)[flow.local_index()]);
     if (!local || !local->in_use || flow.local_port.raw == 0) return false;
     out.local = {local->address, flow.local_port};
   }
-  if (!flow.spliced) return true;
-  if (out.stage == FlowStage::kPlaced) {
-    // Both handshakes are this node's alone. Of NAT the backend's answer may come to another, which is to pass it on:
-    // by what it acknowledges it is known.
+  const bool nat = flow.forwarding() == channel::Forwarding::kNat;
+  if (out.stage == FlowStage::kPlaced && (flow.spliced || (has_header && nat))) {
+    // Both handshakes are this node's alone, or the header that follows on them is. Of NAT the backend's answer may
+    // come to another, which is to pass it on: by what it acknowledges it is known.
     out.splice = ToldSplice{.sequence = flow.client_next};
-    return flow.forwarding() == channel::Forwarding::kNat;
+    return nat;
   }
+  if (!flow.spliced) return true;
   const auto splice = read_steady(array_at<Splice>(memory_, splices_offset(capacity_))[index]);
   if (!splice) return false;
   out.splice = {.sequence = splice->sequence,
@@ -123,10 +125,8 @@ std::optional<ToldFlow> FlowNames::name(FlowIndex index, const Flow& flow) const
   if (!backend || !backend->in_use || backend->generation != flow.backend_generation) return std::nullopt;
   out.backend = backend->endpoint;
   out.proxy_bytes = flow.proxy_bytes;
-  // A PROXY header needs both halves at one node.
-  if (flow.spliced && out.stage == FlowStage::kPlaced && service->proxy != channel::ProxyHeader::kNone)
-    return std::nullopt;
-  return name_special(index, flow, out) ? std::optional(out) : std::nullopt;
+  const bool has_header = service->proxy != channel::ProxyHeader::kNone;
+  return name_special(index, flow, has_header, out) ? std::optional(out) : std::nullopt;
 }
 
 uint32_t FlowNames::used() const noexcept {

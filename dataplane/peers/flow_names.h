@@ -29,7 +29,7 @@ class FlowNames {
  private:
   std::optional<Flow> read(FlowIndex index) const noexcept;
   std::optional<ToldFlow> name(FlowIndex index, const Flow& flow) const noexcept;
-  bool name_special(FlowIndex index, const Flow& flow, ToldFlow& out) const noexcept;
+  bool name_special(FlowIndex index, const Flow& flow, bool has_header, ToldFlow& out) const noexcept;
 
   const std::byte* memory_;
   uint32_t capacity_;

@@ -41,8 +41,8 @@ struct ToldFlow {
   uint8_t proxy_bytes = 0;  // at most 127, by which the backend counts the client's stream further
   std::optional<ToldSplice> splice;
 
-  /// Whether its client's SYN was answered by its node, which waits for the backend's answer itself. `splice->sequence`
-  /// is then what that acknowledges, and the rest says nothing.
+  /// Whether its node waits for the backend's answer itself: it has answered the client's SYN, or has a PROXY header to
+  /// send after it. `splice->sequence` is then what that acknowledges, and the rest says nothing.
   bool is_asked() const { return stage == FlowStage::kPlaced && splice.has_value(); }
 
   friend bool operator==(const ToldFlow&, const ToldFlow&) = default;

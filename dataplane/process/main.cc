@@ -145,7 +145,8 @@ sluice::DataplaneOptions options_of(const sluice::config::Config& config) {
   for (const sluice::config::Service& service : config.services) {
     options.vips.push_back({sluice::Address{service.vip.bytes}, sluice::Be16::of(service.port)});
     options.peers.fullnat |= service.forwarding == sluice::config::Forwarding::kFullnat;
-    options.peers.spliced |= service.syn_proxy != sluice::config::SynProxy::kOff;
+    options.peers.spliced |=
+        service.syn_proxy != sluice::config::SynProxy::kOff || service.proxy != sluice::config::Proxy::kNone;
   }
   const sluice::config::Peers& peers = config.fleet.peers;
   const auto endpoint_of = [](const sluice::config::SocketAddress& at) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Mail servers' answers to SYNs between nodes. Where a SYN was answered in its server's place (syn_proxy.h), what the
-// client was promised is known at one node alone. With NAT the server's answer may come to another one: that one passes
-// it on as soon as it has been told who waits, and here it is taken if a connection waits for just that. Best effort:
-// what is lost the server sends again. Thread safety: none; one worker owns it.
+// client was promised is known at one node alone; where a PROXY header is due (proxy_injector.h), that node sends it
+// which has the client's packets. With NAT the server's answer may come to another one: that one passes it on as soon
+// as it has been told who waits, and here it is taken if a connection waits for just that. Best effort: what is lost
+// the server sends again. Thread safety: none; one worker owns it.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -85,12 +86,18 @@ class AnswerPassing {
   /// The backend of a connection that waits for an answer.
   const Backend* asked_by(const PassedAnswer& answer) const noexcept {
     const FlowIndex index = flows_.find(flows_.place(flows_.hash(answer.client)), [&](const Flow& flow) {
-      return flow.is_of(answer.client) && flow.spliced && flow.state == TcpState::kSynSent &&
-             flow.forwarding() == channel::Forwarding::kNat && answer.ack == flow.client_next &&
-             state_.backend(flow.backend).endpoint == answer.backend;
+      return flow.is_of(answer.client) && is_waiting(flow) && flow.forwarding() == channel::Forwarding::kNat &&
+             answer.ack == flow.client_next && state_.backend(flow.backend).endpoint == answer.backend;
     });
     if (index == kNoFlow || !state_.is_current(flows_[index])) return nullptr;
     return &state_.backend(flows_[index].backend);
+  }
+
+  /// Whether a flow needs the backend's answer here; where that goes to the client, once more if it was lost.
+  bool is_waiting(const Flow& flow) const noexcept {
+    if (flow.spliced) return flow.state == TcpState::kSynSent;
+    const bool in_handshake = flow.state == TcpState::kSynSent || flow.state == TcpState::kSynReceived;
+    return in_handshake && state_.service(flow.service).proxy != channel::ProxyHeader::kNone;
   }
 
   void write(rte_mbuf& mbuf, const PassedAnswer& answer, const Backend& backend) const noexcept {

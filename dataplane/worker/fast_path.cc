@@ -124,7 +124,7 @@ template <FastWay kWay, bool kV6>
     flow.server_next = sequence_max(flow.server_next, packet.ack);
   } else {
     if (!is_next && !believes_client(flow, packet.sequence, packet.ack)) return false;
-    if (kWay != FastWay::kNat && flow.spliced) flow.server_next = sequence_max(flow.server_next, packet.ack);
+    if (kWay != FastWay::kNat && may_be_half_seen(flow)) flow.server_next = sequence_max(flow.server_next, packet.ack);
   }
   const uint32_t expected = flow.client_next;
   if (!is_next) note_if_sent_again(i, true, expected);

@@ -34,8 +34,12 @@ void ProxyInjector::prepare(Flow& flow, bool opening) const noexcept {
   if (service.proxy == channel::ProxyHeader::kNone) return;
   flow.flags |= kFlowSpecial;
   if (opening) return;  // the header goes out when the handshake is complete
-  // An adopted flow had its header from whoever had the flow before; its length follows from the endpoints.
-  std::array<uint8_t, kMaxProxyHeader> header;
+  announce(flow);       // an adopted flow had its header from whoever had the flow before
+}
+
+void ProxyInjector::announce(Flow& flow) const noexcept {
+  const Service& service = state_.service(flow.service);
+  std::array<uint8_t, kMaxProxyHeader> header;  // its length follows from the endpoints
   flow.proxy_bytes =
       write_proxy_header(service.proxy, flow.client_endpoint(), service.vip, header.data()) & kMostProxyBytes;
 }
@@ -125,14 +129,15 @@ void ProxyInjector::abandon(Flow& flow) noexcept {
   pending_.remove(entry);
 }
 
-void ProxyInjector::put_back(Flow& flow, uint32_t entry, uint32_t payload_bytes) noexcept {
+void ProxyInjector::put_back(Flow& flow, uint32_t entry, const Packet& packet) noexcept {
   if (entry == kNoEntry || (flow.flags & kFlowProxyPending) == 0) return;
   note_pending(flow, entry);
-  pending_[entry].payload_bytes += payload_bytes;
+  pending_[entry].payload_bytes += packet.payload_bytes;
+  if (may_be_heard_elsewhere(flow) && sequence_before(pending_[entry].ack, packet.ack)) abandon(flow);
 }
 
 void ProxyInjector::shift_to_client(rte_mbuf& mbuf, const Packet& packet, Flow& flow) noexcept {
-  if (flow.proxy_bytes == 0) return;
+  if (flow.proxy_bytes == 0 || (packet.tcp_flags & kTcpSyn) != 0) return;
   const bool pending = (flow.flags & kFlowProxyPending) != 0;
   const uint32_t first = pending ? pending_[PendingPlace::of(flow.bytes_up).entry].sequence : 0;
   shift_towards_client(rte_pktmbuf_mtod(&mbuf, uint8_t*) + packet.l4_offset, packet.tcp_header_bytes, flow.proxy_bytes,
@@ -146,12 +151,16 @@ FlowIndex ProxyInjector::resend() noexcept {
     resends_left_--;
     const uint32_t entry = pending_.overdue(clock_.now32_ms());
     if (entry == ProxyPending::kNone) return kNoFlow;
-    const Flow& flow = flows_[pending_[entry].flow];
+    Flow& flow = flows_[pending_[entry].flow];
     if ((flow.flags & kFlowProxyPending) == 0 || PendingPlace::of(flow.bytes_up).entry != entry) {
       pending_.remove(entry);  // of a flow that is none of its own
       continue;
     }
-    if (!pending_.again(entry, clock_.now32_ms())) return pending_[entry].flow;
+    if (!pending_.again(entry, clock_.now32_ms())) {
+      if (!may_be_heard_elsewhere(flow)) return pending_[entry].flow;
+      abandon(flow);
+      continue;
+    }
     send_entry(entry);
     counters_.count(Counter::kProxyHeadersResent);
   }

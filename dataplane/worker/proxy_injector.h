@@ -4,7 +4,9 @@
 // the client's first byte: it goes out as a segment of its own as soon as the client has acknowledged the backend's
 // SYN. From then on the backend counts the client's stream `proxy_bytes` further than the client does, for the flow's
 // whole life. The client knows nothing of these bytes: until they are acknowledged, retransmitting them is ours to do.
-// Meanwhile a flow's `bytes_up` is a PendingPlace. Thread safety: none; one worker owns it.
+// Meanwhile a flow's `bytes_up` is a PendingPlace. With NAT and other nodes the backend's words may go by another of
+// them: what the client acknowledges then says that the backend has spoken, and so has the header; if it is not heard
+// of for long, that is no evidence of anything. Thread safety: none; one worker owns it.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +28,8 @@ class ProxyInjector {
         counters_(context.counters),
         flows_(context.flows),
         state_(context.state),
-        egress_(context.egress) {}
+        egress_(context.egress),
+        has_peers_(context.setup.told != nullptr) {}
 
   void begin_poll() noexcept { resends_left_ = kResendsPerPoll; }
 
@@ -44,6 +47,9 @@ class ProxyInjector {
     std::optional<TcpTimestamps> timestamps;
   };
   static ClientAck client_ack(const rte_mbuf& mbuf, const Packet& packet) noexcept;
+  /// Before the segment that may complete a handshake is tracked: the flow says how long its header will be, as other
+  /// nodes are told with its state. `proxy_bytes` is to be 0 again if it does not complete it.
+  void announce(Flow& flow) const noexcept;
   /// A flow's handshake is complete: its header is due, send_header() follows. False if too many are under way.
   bool start(FlowIndex index, const ClientAck& ack) noexcept;
   void send_header(const Flow& flow) noexcept { send_entry(PendingPlace::of(flow.bytes_up).entry); }
@@ -57,21 +63,26 @@ class ProxyInjector {
     return (flow.flags & kFlowProxyPending) != 0 ? PendingPlace::of(flow.bytes_up).entry : kNoEntry;
   }
   /// And after: the payload that came is counted where it belongs, if the entry is still there.
-  void put_back(Flow& flow, uint32_t entry, uint32_t payload_bytes) noexcept;
+  void put_back(Flow& flow, uint32_t entry, const Packet& packet) noexcept;
 
-  /// Renumbers a segment for the client, who does not know of the header.
+  /// Renumbers a segment for the client, who does not know of the header. Not a SYN-ACK, which is older than it.
   void shift_to_client(rte_mbuf& mbuf, const Packet& packet, Flow& flow) noexcept;
 
   /// The header needs no more care: it has arrived, or its flow is over.
   void abandon(Flow& flow) noexcept;
 
   /// Sends again the headers that are overdue, a few in each poll iteration. Returns a flow whose header was sent in
-  /// vain too often and that is to be cut, which takes its entry away; to be called until it returns kNoFlow.
+  /// vain too often and that is to be cut, which takes its entry away; to be called until it returns kNoFlow. One whose
+  /// backend may have answered another node is left alone.
   FlowIndex resend() noexcept;
 
  private:
   static constexpr uint32_t kResendsPerPoll = 32;
 
+  /// Whether nothing that a flow's backend has said has passed here, and it may pass elsewhere.
+  bool may_be_heard_elsewhere(const Flow& flow) const noexcept {
+    return has_peers_ && flow.forwarding() == channel::Forwarding::kNat && flow.bytes_down == 0;
+  }
   void note_pending(Flow& flow, uint32_t entry) noexcept;
   void send_entry(uint32_t entry) noexcept;
 
@@ -80,6 +91,7 @@ class ProxyInjector {
   FlowTable& flows_;
   const ForwardingState& state_;
   Egress& egress_;
+  bool has_peers_;
   ProxyPending pending_;
   uint32_t resends_left_ = 0;  // in this poll iteration
 };

@@ -148,14 +148,16 @@ void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept 
   rte_mbuf* mbuf = burst.mbuf[i];
   const uint32_t entry = parts_.proxy.entry_of(flow);
   const TcpState before = flow.state;
+  const bool may_complete = parts_.proxy.wants_header(flow) && before == TcpState::kSynReceived;
+  if (may_complete) parts_.proxy.announce(flow);
   const uint32_t expected = flow.client_next;
   if (parts_.tracker.client_segment(flow, packet, *mbuf)) [[likely]] {
     parts_.watch.client_segment(burst, i, flow, expected);
-    parts_.proxy.put_back(flow, entry, packet.payload_bytes);
+    parts_.proxy.put_back(flow, entry, packet);
     learn_return_path(burst, i, flow);
   }
-  const bool completes = parts_.proxy.wants_header(flow) && before == TcpState::kSynReceived && flow.state != before &&
-                         flow.state != TcpState::kReset;
+  const bool completes = may_complete && flow.state != before && flow.state != TcpState::kReset;
+  if (may_complete && !completes) flow.proxy_bytes = 0;
   if (completes && !parts_.proxy.start(index, ProxyInjector::client_ack(*mbuf, packet))) {
     parts_.lifecycle.cut(index, Counter::kFlowsCutProxy);
     return parts_.resets.answer(burst, i, Counter::kDropProxyPending);
@@ -164,14 +166,15 @@ void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept 
 
   // A bare ACK goes before the header and so is not shifted; anything more comes after it.
   const bool header_first = completes && packet.sequence_length() != 0;
+  const bool before_header = completes && !header_first;
   if (header_first) parts_.proxy.send_header(flow);
   const Backend& backend = state_.backend(flow.backend);
   rewrite_to_backend(*mbuf, packet, flow);
-  if ((packet.tcp_flags & kTcpSyn) == 0)
+  if ((packet.tcp_flags & kTcpSyn) == 0 && !before_header)
     renumber(tcp_header(*mbuf, packet), packet.tcp_header_bytes, flows_.numbers_for_backend(index));
   write_ethernet(*mbuf, packet, backend.next_hop, egress_.mac_word(backend.port_index), backend.vlan);
   egress_.send(backend.port_index, mbuf);
-  if (completes && !header_first) parts_.proxy.send_header(flow);
+  if (before_header) parts_.proxy.send_header(flow);
   if (completes) counters_.count(Counter::kProxyHeadersSent);
 }
 
@@ -242,6 +245,7 @@ void SlowPath::complete_splice(Burst& burst, uint32_t i) noexcept {
   parts_.watch.backend_segment(burst, i, flow, server_expected);
   flow.set_window_scale(std::max(scale, flow.window_scale()));
 
+  if (parts_.proxy.wants_header(flow)) parts_.proxy.announce(flow);
   const Packet syn_ack = packet;
   packet = parts_.syn_proxy.acknowledging(flow, syn_ack);
   const uint32_t client_expected = flow.client_next;

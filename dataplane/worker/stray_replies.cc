@@ -90,7 +90,9 @@ bool NewFlows::meet_next_session(Burst& burst, uint32_t i) noexcept {
   }
   // A backend that has said more than that does not repeat it.
   const bool is_of_another = is_closing(flow.state) || (flow.state == TcpState::kEstablished && flow.bytes_down != 0);
-  const bool may_be_asked = state_.service(flow.service).syn_proxy != channel::SynProxy::kOff;
+  const Service& service = state_.service(flow.service);
+  const bool may_be_asked =
+      service.syn_proxy != channel::SynProxy::kOff || service.proxy != channel::ProxyHeader::kNone;
   if (!is_of_another || !may_be_asked || !parts_.held.hold(burst.port[i], burst.mbuf[i])) return false;
   burst.flow[i] = kNoFlow;
   return true;

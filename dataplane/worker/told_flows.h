@@ -27,8 +27,11 @@ struct Resumption {
   /// Whether it can go on here.
   explicit operator bool() const noexcept { return backend != channel::kNoBackend && !asked; }
   /// Whether a backend's packet is of the connection that its node waits for. What acknowledges another number is of
-  /// another connection of the client's.
-  bool waits_for(const Packet& packet) const noexcept { return asked && splice && packet.ack == splice->sequence; }
+  /// another connection of the client's; but a PROXY header may have been sent, and acknowledged, before that is told.
+  bool waits_for(const Packet& packet) const noexcept {
+    const uint32_t header = (packet.tcp_flags & kTcpSyn) != 0 ? 0 : kMostProxyBytes;
+    return asked && splice && packet.ack - splice->sequence <= header;
+  }
 };
 
 class ToldFlows {

@@ -18,6 +18,10 @@ SESSIONS = 120
 ETH_P_ALL, IP_HEADER, UDP_HEADER = 0x0003, 20, 8  # a bridge takes what is of one protocol before a socket sees it
 FULLNAT = ('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; forwarding = "fullnat"; scheduler = "least_conn";')
 COOKIES = ('scheduler = "least_conn";', 'scheduler = "least_conn"; syn_proxy = "always";')  # after the first of such a service
+PROXY = (('port = 25;  pool = "mta";', 'port = 25;  pool = "mta"; scheduler = "least_conn"; proxy = "v2";'),
+         ('port = 25;  pool = "mta6";', 'port = 25;  pool = "mta6"; scheduler = "least_conn"; proxy = "v1";'),
+         ('greeting:  { type = "banner";', 'greeting:  { type = "ehlo"; proxy = "v2";'),
+         ('handshake: { type = "tcp"; ', 'handshake: { type = "smtps"; proxy = "v2";'))
 LATE_S = 0.9  # a SYN or its answer that is lost is sent again after a second
 
 
@@ -60,6 +64,23 @@ def test_sessions_in_mid_message_outlive_their_node(lab, fleet, survivor, target
     taken_over = [record for record in records if record["placed_by"] == "peer"]
     assert taken_over and all(record["adopted"] and record["backend"] for record in taken_over), records
     assert {record["placed_by"] for record in records} == {"load", "peer"}, "the others began here"
+
+
+@pytest.mark.parametrize("target, also", [(VIP, ()), (VIP6, ()), (VIP, (COOKIES,))], ids=["IPv4", "IPv6", "syn-cookies"])
+def test_sessions_with_a_proxy_header_outlive_their_node_though_servers_answer_by_either(lab, fleet, target, also):
+    lab.start_backends(main_extra="smtpd_upstream_proxy_protocol = haproxy")
+    fleet.start(True, *PROXY, *also)
+    mailer = in_mid_message(lab, fleet, target)
+    counters = [node.counters() for node in fleet.nodes]
+    assert sum(node["proxy_headers_sent"] for node in counters) == SESSIONS
+    assert all(node["flows_resumed"] > 0 for node in counters), "each has halves of sessions whose client the other has"
+    passed, taken = (sum(node[name] for node in counters) for name in ("replies_passed", "replies_taken"))
+    assert passed >= taken > SESSIONS // 4, (passed, taken)
+    fleet.kill(1)
+    require_all_delivered(lab, mailer)
+    fleet.nodes[0].require_counter_law()
+    seen = "".join(backend.log.read_text() for backend in lab.backends)
+    assert seen.count(f": connect from unknown[{client_of(target)}]") == SESSIONS
 
 
 @pytest.mark.parametrize("target, also", [(VIP, ()), (VIP6, ()), (VIP, (COOKIES,))], ids=["IPv4", "IPv6", "syn-cookies"])

@@ -3,7 +3,7 @@
 // A SYN that one node answers, in a server's place, and the server's answer at another: two nodes with their exchange
 // between them.
 #include "dataplane/flow/tcp_track.h"
-#include "tests/dataplane/support/exchange_node.h"
+#include "tests/dataplane/support/elsewhere_fixture.h"
 
 namespace sluice::testing {
 namespace {
@@ -11,42 +11,10 @@ namespace {
 using channel::Counter;
 
 constexpr uint8_t kSyn = kTcpSyn, kAck = kTcpAck, kRst = kTcpRst;
-constexpr uint32_t kIsn = 1000, kServerIsn = 5000;
-const Endpoint kSecond = endpoint("10.0.1.11", 2525);
-const Endpoint kNear = endpoint("198.51.100.9", 1);
-const Bytes kServerOptions{2, 4, 5, 0xb4, 1, 3, 3, 9};
 
-void configure(WorkerBench& bench) {
-  bench.put_sole_backend(0, kBackend, 0);
-  bench.put_sole_backend(1, kSecond, 0);
-  channel::PutService service{};
-  service.syn_proxy = channel::SynProxy::kAlways;
-  bench.put_service(0, kVip, {0}, service);
-}
-
-/// Two nodes: `asks` has the clients' packets, `hears` the servers'.
-class AnswersElsewhere : public ::testing::Test {
+class AnswersElsewhere : public Elsewhere {
  protected:
-  void SetUp() override {
-    turn_until(asks_, hears_,
-               [&] { return asks_.status->peer[0].datagrams > 1 && hears_.status->peer[0].datagrams > 1; });
-    // By whom it knows the way to clients.
-    hears_.bench.client_sends(Frame().from(kNear).to(kVip).syn().seq(1));
-    hears_.bench.turn();
-    const auto promised = hears_.bench.to_clients();
-    ASSERT_EQ(promised.size(), 1U);
-    hears_.bench.client_sends(Frame().from(kNear).to(kVip).seq(2).ack(promised[0].seq + 1));
-    hears_.bench.turn();
-    ASSERT_EQ(hears_.bench.back().take().size(), 1U);
-  }
-  void TearDown() override {
-    asks_.bench.expect_counter_law();
-    hears_.bench.expect_counter_law();
-  }
-
-  Frame from_client() const { return Frame().from(client(7)).to(kVip); }
-  Frame from_server() const { return Frame().from(kBackend).to(client(7)); }
-  Frame answer() const { return from_server().syn().seq(kServerIsn).ack(kIsn + 1).tcp_options(kServerOptions); }
+  AnswersElsewhere() : Elsewhere({.syn_proxy = channel::SynProxy::kAlways}) {}
 
   /// Up to where the server has been asked, and the other node knows.
   void ask() { ask(asks_, hears_, kIsn); }
@@ -64,26 +32,7 @@ class AnswersElsewhere : public ::testing::Test {
   }
   void ask(Node& at, Node& other, uint32_t isn) {
     ask_only(at, isn);
-    turn_until(at, other, [&] {
-      const auto told = other.table.from_client(client(7), kVip);
-      return told && told->is_asked();
-    });
-  }
-  void server_says(const Frame& frame) {
-    hears_.bench.backend_sends(frame);
-    hears_.bench.turn();
-  }
-  /// Lets what is passed on arrive. Returns what the asking node sends then.
-  struct Came {
-    std::vector<ReadFrame> to_clients, to_backends;
-  };
-  Came after_exchange() {
-    for (int i = 0; i < 20; i++) {
-      hears_.exchange->turn(1);
-      asks_.exchange->turn(1);
-    }
-    asks_.bench.turn();
-    return {asks_.bench.to_clients(), asks_.bench.to_backends()};
+    wait_told_asked(at, other);
   }
   void expect_opened(const Came& came) const {
     ASSERT_EQ(came.to_backends.size(), 1U);
@@ -94,15 +43,6 @@ class AnswersElsewhere : public ::testing::Test {
     EXPECT_EQ(came.to_clients[0].seq, promised_ + 1);
     EXPECT_EQ(came.to_clients[0].ack, kIsn + 1);
     EXPECT_GT(came.to_clients[0].window, 0);
-  }
-  void expect_nothing_at_hearing_node() {
-    EXPECT_TRUE(hears_.bench.to_clients().empty());
-    EXPECT_TRUE(hears_.bench.to_backends().empty());
-    EXPECT_TRUE(hears_.bench.punted().empty());
-  }
-
-  void wait_told_open() {
-    turn_until(asks_, hears_, [&] { return hears_.table.from_client(client(7), kVip)->stage == FlowStage::kOpen; });
   }
   /// The client closes, and falls silent.
   void leave(uint32_t ack) {
@@ -123,9 +63,6 @@ class AnswersElsewhere : public ::testing::Test {
     leave(promised_ + 10);
   }
 
-  const Pair at_;
-  Node asks_{at_.here, at_.there, kSecret, nullptr, configure};
-  Node hears_{at_.there, at_.here, kSecret, nullptr, configure};
   uint32_t promised_ = 0;
 };
 

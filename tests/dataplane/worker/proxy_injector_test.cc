@@ -71,6 +71,13 @@ class ProxyInjectorTest : public FlowPartsTest {
     EXPECT_TRUE(shifted) << "its checksum is right";
     return shifted ? shifted->ack : 0;
   }
+  /// Eight bytes of the client's.
+  static Packet said_by_client() {
+    Packet out{};
+    out.payload_bytes = 8;
+    out.ack = kServerFirst;
+    return out;
+  }
   bool is_pending(FlowIndex index) const { return proxy_->entry_of(flows_[index]) != ProxyInjector::kNoEntry; }
   uint32_t resent() {
     while (proxy_->resend() != kNoFlow) ADD_FAILURE() << "none is to be cut";
@@ -174,7 +181,7 @@ TEST_F(ProxyInjectorTest, TheClientsBytesMeanwhileAreCountedInTheEnd) {
   const uint32_t entry = proxy_->entry_of(flow);
   flow.client_next = kFirst + 8;
   flow.bytes_up += 8;  // as tracking does, which knows nothing of this
-  proxy_->put_back(flow, entry, 8);
+  proxy_->put_back(flow, entry, said_by_client());
   EXPECT_EQ(proxy_->entry_of(flow), entry);
   EXPECT_EQ(PendingPlace::of(flow.bytes_up).beyond, 8u) << "for a successor of this process";
   acknowledge(index, kFirst + static_cast<uint32_t>(kHeader.size()));
@@ -186,7 +193,7 @@ TEST_F(ProxyInjectorTest, ASuccessorSendsTheHeaderFromWhereItBegan) {
   sent(kBack);
   Flow& flow = flows_[index];
   flow.client_next = kFirst + 8;
-  proxy_->put_back(flow, proxy_->entry_of(flow), 8);
+  proxy_->put_back(flow, proxy_->entry_of(flow), said_by_client());
   const auto successor = std::make_unique<ProxyInjector>(context_);
   ASSERT_TRUE(successor->take_up(index));
   successor->send_header(flow);
