@@ -5,6 +5,7 @@
 
 #include "dataplane/worker/bad_ends.h"
 #include "dataplane/worker/modes.h"
+#include "dataplane/worker/return_path.h"
 
 namespace sluice {
 
@@ -140,6 +141,7 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
                                               : refuse(burst, i, service_id, no_room);
   }
   Flow& flow = flows_[index];
+  if (!opening) learn_return_path(burst, i, flow);  // the server may speak next, if it cannot be reached at the moment
   parts_.proxy.prepare(flow, opening || recalled);
   if (told) resume(index, told);
   const channel::PlacedBy rule = told ? channel::PlacedBy::kPeer : parts_.placement.rule();

@@ -6,11 +6,14 @@
 
 namespace sluice {
 
-bool Placement::is_usable(channel::BackendId id) const noexcept {
+bool Placement::is_alive(channel::BackendId id) const noexcept {
   if (id >= channel::kMaxBackends) return false;
   const Backend& backend = state_.backend(id);
-  const uint8_t flags = backend.flags & (channel::kBackendReachable | channel::kBackendDown | channel::kBackendCut);
-  return backend.in_use && flags == channel::kBackendReachable;
+  return backend.in_use && (backend.flags & (channel::kBackendDown | channel::kBackendCut)) == 0;
+}
+
+bool Placement::is_usable(channel::BackendId id) const noexcept {
+  return is_alive(id) && (state_.backend(id).flags & channel::kBackendReachable) != 0;
 }
 
 uint32_t Placement::less_loaded_of_two(const BackendTable& table) noexcept {

@@ -183,6 +183,27 @@ TEST(DisplacedHandshake, OfABackendThatIsGoneGoesByTheHash) {
   EXPECT_EQ(bench.counter(Counter::kFlowsEstablished), 0u);
 }
 
+TEST(DisplacedHandshake, OfABackendThatCannotBeReachedForAMomentWaitsForIt) {
+  Nat bench({}, 2);
+  const auto syn = bench.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(1000));
+  ASSERT_TRUE(syn);
+  ASSERT_TRUE(bench.backend_to_client(Frame().from(syn->destination).to(kClient).syn().seq(5000).ack(1001)));
+  bench.flood(0, 1100);
+  const uint16_t id = syn->destination == backend(0) ? 0 : 1;
+  bench.put_backend(id, syn->destination, 0);
+  bench.turn_away();
+  const Frame ack = Frame().from(kClient).to(kVip).seq(1001).ack(5001);
+  EXPECT_FALSE(bench.client_to_backend(ack));
+  EXPECT_EQ(bench.counter(Counter::kDropBackendUnreachable), 1u);
+  bench.put_backend(id, syn->destination);
+  bench.turn_away();
+  const auto sent = bench.client_to_backend(ack);
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->destination, syn->destination);
+  EXPECT_EQ(bench.counter(Counter::kFlowsEstablished), 1u);
+  bench.expect_counter_law();
+}
+
 TEST(OneWayFlood, DisplacedHandshakesReachTheBackendThatGotTheSyn) {
   OneWayBench bench(kModes[0]);
   channel::PutService service = of(channel::Scheduler::kWrr);

@@ -56,6 +56,41 @@ TEST(ToldFlows, ABackendThatIsNotHereOrAnotherModeIsNotBelieved) {
   EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u);
 }
 
+TEST(ToldFlows, AServerThatCannotBeReachedForAMomentIsWaitedFor) {
+  Node node;
+  node.tell(node.other);
+  node.put_backend(node.other, kBackends[node.other], 0);
+  node.turn();
+  EXPECT_FALSE(node.client_to_backend(from_client())) << "another would reset it";
+  EXPECT_TRUE(node.to_clients().empty());
+  EXPECT_EQ(node.counter(Counter::kDropBackendUnreachable), 1u);
+  const auto word = node.backend_to_client(from_backend(node.other).ack(700));
+  ASSERT_TRUE(word) << "its way to us is not ours to it";
+  EXPECT_EQ(word->source, kVip);
+  EXPECT_EQ(word->destination_mac, mac(0xc1));
+  node.put_backend(node.other, kBackends[node.other]);
+  node.turn();
+  const auto again = node.client_to_backend(from_client());
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->destination, kBackends[node.other]);
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 1u);
+  EXPECT_EQ(node.counter(Counter::kSegmentsNotBelieved), 0u);
+  node.expect_counter_law();
+}
+
+TEST(ToldFlows, AServerThatIsDownIsNotWaitedFor) {
+  for (const uint8_t down : {channel::kBackendDown, channel::kBackendCut}) {
+    Node node;
+    node.tell(node.other);
+    node.put_backend(node.other, kBackends[node.other], down);
+    node.turn();
+    const auto sent = node.client_to_backend(from_client());
+    ASSERT_TRUE(sent);
+    EXPECT_EQ(sent->destination, kBackends[node.by_hash]);
+    EXPECT_EQ(node.counter(Counter::kFlowsResumed), 0u);
+  }
+}
+
 TEST(ToldFlows, AFlowOfOurOwnIsNotReplaced) {
   Node node;
   ASSERT_TRUE(node.client_to_backend(from_client()));
@@ -231,12 +266,28 @@ TEST(ToldFlows, TheGreetingOfAServerWhoseAnswerWentByAnotherNodeAnswersTheSynToo
 TEST(ToldFlows, AFlowIsKeptWhereTheServerThatIsSaidToHaveAnsweredCannotBeUsed) {
   NodeOfSecondSyn node;
   node.tell(node.of_other);
-  node.put_backend(node.of_other, kBackends[node.of_other], 0);
+  node.put_backend(node.of_other, kBackends[node.of_other], channel::kBackendReachable | channel::kBackendDown);
   node.turn();
   const auto ack = node.client_to_backend(Frame().from(kClient).to(kVip).seq(701).ack(901));
   ASSERT_TRUE(ack);
   EXPECT_EQ(ack->destination, kBackends[node.own]);
   EXPECT_EQ(node.counter(Counter::kFlowsAdopted), 0u) << "it is the same flow";
+}
+
+TEST(ToldFlows, AClientThatAServerHasAnsweredElsewhereWaitsForItWhereItCannotBeReached) {
+  NodeOfSecondSyn node;
+  node.tell(node.of_other);
+  node.put_backend(node.of_other, kBackends[node.of_other], 0);
+  node.turn();
+  const Frame ack = Frame().from(kClient).to(kVip).seq(701).ack(901);
+  EXPECT_FALSE(node.client_to_backend(ack)) << "the server that was asked here would reset it";
+  EXPECT_EQ(node.counter(Counter::kDropBackendUnreachable), 1u);
+  node.put_backend(node.of_other, kBackends[node.of_other]);
+  node.turn();
+  const auto sent = node.client_to_backend(ack);
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->destination, kBackends[node.of_other]);
+  node.expect_counter_law();
 }
 
 TEST(ToldFlows, AClientThatAnotherServerHasAnsweredElsewhereGoesToThatOne) {

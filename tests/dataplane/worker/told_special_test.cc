@@ -46,6 +46,23 @@ TEST(ToldFullnat, AClientsPacketGoesOnFromItsNodesEndpoint) {
   node.expect_counter_law();
 }
 
+TEST(ToldFullnat, AServerThatCannotBeReachedForAMomentIsWaitedFor) {
+  FullnatNode node;
+  node.tell_from(kLocal);
+  node.put_backend(node.other, kBackends[node.other], 0);
+  node.turn();
+  EXPECT_FALSE(node.client_to_backend(from_client()));
+  EXPECT_TRUE(node.to_clients().empty()) << "no reset";
+  EXPECT_EQ(node.counter(Counter::kDropBackendUnreachable), 1u);
+  node.put_backend(node.other, kBackends[node.other]);
+  node.turn();
+  const auto sent = node.client_to_backend(from_client());
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->source, kLocal);
+  EXPECT_EQ(sent->destination, kBackends[node.other]);
+  node.expect_counter_law();
+}
+
 TEST(ToldFullnat, AReplyFindsItsClientWhoeverSpeaksFirst) {
   FullnatNode node;
   node.tell_from(kLocal);
