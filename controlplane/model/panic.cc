@@ -43,6 +43,7 @@ void Panic::follow(const std::vector<Subject>& subjects, std::vector<Group> grou
   std::unordered_map<uint64_t, Member> before;
   for (Member& member : members_) before.emplace(member.key, std::move(member));
   members_.clear();
+  by_host_.clear();
   hurried_.clear();
   quiet_ = false;
   groups_ = std::move(groups);
@@ -51,6 +52,7 @@ void Panic::follow(const std::vector<Subject>& subjects, std::vector<Group> grou
     Member member = known == before.end() ? Member{} : std::move(known->second);
     member.key = subject.key;
     member.address = subject.address;
+    by_host_[member.address].push_back(members_.size());
     members_.push_back(std::move(member));
   }
   for (Member& member : members_) member.group = kNone;
@@ -69,6 +71,7 @@ void Panic::follow(const std::vector<Subject>& subjects, std::vector<Group> grou
 void Panic::trust(size_t index) {
   Member& member = members_[index];
   member.was_good = true;
+  member.checked = false;
   if (!member.interrupted && member.has_way) member.awaiting = false;
 }
 
@@ -92,11 +95,11 @@ bool Panic::is_silent(size_t index) const {
   return members_[index].evidence == Evidence::kUnanswered;
 }
 
+/// The silence of its host's members counts from now on, beside those who are heard from now on.
 void Panic::vouch_for_host(const Member& heard, Time now) {
   if (quiet_) return;
-  for (Member& member : members_)
-    if (member.address == heard.address && member.evidence == Evidence::kUnanswered)
-      member.change_evidence(Evidence::kJudged, now);
+  for (const size_t i : by_host_.at(heard.address))
+    if (is_silent(i)) members_[i].change_evidence(Evidence::kUnanswered, now);
 }
 
 void Panic::bear_witness(const Member& heard, Time now) {
@@ -113,6 +116,7 @@ void Panic::on_result(size_t index, const Result& result, Time now) {
   Member& member = members_[index];
   member.known_at = now;
   member.asked_at = result.began;
+  member.checked = true;
   if (result.evidence != member.evidence) member.change_evidence(result.evidence, now);
   member.bracketed |= member.witnessed_at && result.began >= *member.witnessed_at;
   member.doubtful = result.evidence != Evidence::kNone;
@@ -196,6 +200,9 @@ void Panic::hurry_others(size_t index) {
     hurried_.push_back(i);
     left--;
   }
+  // Those that may speak for its host.
+  for (const size_t i : by_host_.at(failed.address))
+    if (i != index && wants(members_[i])) hurried_.push_back(i);
   // Those that may bear witness: other hosts on the same way, whatever they serve.
   left = kPanel;
   for (size_t i = 0; i < members_.size() && left > 0; i++) {
@@ -263,11 +270,21 @@ bool Panic::is_refusal_proven(const Member& member, const Crowd& crowd) const {
   return static_cast<double>(crowd.refusing) <= crowd.share * all + kPanicRounding;
 }
 
+/// Whether whatever else is checked of its host is silent as well, by probes that began since it is believed to be.
+bool Panic::is_host_silent(const Member& member) const {
+  return std::ranges::all_of(by_host_.at(member.address), [&](size_t i) {
+    const Member& other = members_[i];
+    if (&other == &member || !other.checked) return true;
+    return other.evidence == Evidence::kUnanswered && other.asked_at >= member.believed_since();
+  });
+}
+
 bool Panic::is_proven(const Member& member, const View& view) const {
   const Crowd& crowd = view.crowds[member.group];
   if (!member.down) return false;
   if (member.evidence == Evidence::kRefused) return is_refusal_proven(member, crowd);
   if (member.evidence != Evidence::kUnanswered || !member.place || !member.bracketed) return false;
+  if (!is_host_silent(member)) return false;
   if (view.places.at(*member.place).heard_beside(member.address) < member.believed_since()) return false;
   return count_since(crowd.sound_known, member.believed_since()) >= std::min(crowd.sound_known.size(), kPanel);
 }

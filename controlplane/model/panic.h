@@ -105,7 +105,7 @@ class Panic {
   Standing standing(size_t member) const { return members_[member].standing; }
   /// Of kHeld, and of kOut and kDead where there is more to say than what the probe found; else "".
   const std::string& why(size_t member) const { return members_[member].why; }
-  /// Whether probes that nothing came back of are all that is against it.
+  /// Whether nothing came back of its last probe.
   bool is_silent(size_t member) const;
   /// Whether a verdict is still awaited after an interruption.
   bool is_awaited(size_t member) const { return members_[member].awaiting; }
@@ -138,6 +138,7 @@ class Panic {
 
     bool serving = true;
     bool was_good = false;
+    bool checked = false;   // probes of it come in
     bool doubtful = false;  // its last result was bad
     bool down = false;
     Time down_since;
@@ -199,6 +200,7 @@ class Panic {
   bool place_fails(const Member& member, const View& view) const;
   bool is_proven(const Member& member, const View& view) const;
   bool is_refusal_proven(const Member& member, const Crowd& crowd) const;
+  bool is_host_silent(const Member& member) const;
   Standing judge(Member& member, const View& view, Time now) const;
   Standing judge_after_hold(const Member& member, const View& view) const;
   void note_failing(size_t index, Time now);
@@ -208,6 +210,7 @@ class Panic {
   void hurry_others(size_t index);
 
   std::vector<Member> members_;
+  std::map<config::IpAddress, std::vector<size_t>> by_host_;
   std::vector<Group> groups_;
   std::vector<std::pair<size_t, size_t>> tally_;  // by group: failing, counted
   bool quiet_ = false;

@@ -77,7 +77,7 @@ std::vector<Panic::Group> Verdicts::groups() const {
     Panic::Group group{.members = placement.members, .beside = {}};
     if (pool != nullptr) group.share = pool->panic_share;
     if (pool != nullptr) group.hold = pool->panic_hold;
-    by_pool.emplace(placement.pool, out.size());
+    if (!group.members.empty()) by_pool.emplace(placement.pool, out.size());
     for (const size_t i : group.members) by_port.emplace(std::pair{members[i].pool, members[i].port}, out.size());
     out.push_back(std::move(group));
   }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "tests/support/ip.h"
@@ -375,21 +376,42 @@ TEST_F(PanicTest, SilenceIsNoDeathWhileTheHostIsHeardByAnotherPort) {
   size_ = 4;
   panic_.set_way(3, NextHop{{{2, 0, 0, 0, 0, 0}}, "slb0"}, now_);
   good(3);
-  after(1s);
-  die(0, Evidence::kUnanswered);
+  const auto fall_silent = [&](size_t i) {
+    for (int probe = 0; probe < 3; probe++) {
+      after(500ms);
+      down(i, Evidence::kUnanswered);
+      for (const size_t other : {1, 2}) good(other);
+      evaluate();
+    }
+  };
+  fall_silent(0);
   EXPECT_EQ(standings(), "OGGG") << "its queue may be full, or a firewall is in the way";
-  die(0, Evidence::kUnanswered);
+  const std::vector<size_t> hurried = panic_.take_hurried();
+  EXPECT_NE(std::ranges::find(hurried, size_t{3}), hurried.end());
+  good(3);
+  fall_silent(0);
   EXPECT_EQ(standings(), "OGGG");
   after(1s);
-  panic_.on_result(3, {Evidence::kRefused, now_}, now_);  // by a host that lives
-  EXPECT_FALSE(panic_.is_silent(0));
-  down(0, Evidence::kUnanswered);
-  for (size_t i = 1; i < 3; i++) good(i);
-  after(500ms);
-  down(0, Evidence::kUnanswered);
-  for (size_t i = 1; i < 3; i++) good(i);
-  evaluate();
-  EXPECT_EQ(panic_.standing(0), Standing::kDead) << "since then it was silent altogether";
+  down(3, Evidence::kRefused);  // by a host that lives
+  fall_silent(0);
+  EXPECT_EQ(panic_.standing(0), Standing::kOut);
+  fall_silent(3);
+  fall_silent(0);
+  EXPECT_EQ(panic_.standing(0), Standing::kDead) << "since then all of it was silent";
+  panic_.trust(3);
+  EXPECT_EQ(panic_.standing(0), Standing::kDead);
+}
+
+TEST_F(PanicTest, WhatIsNotCheckedDoesNotSpeakForItsHost) {
+  pool(3);
+  panic_.follow({{1, ip("10.0.1.1")}, {2, ip("10.0.1.2")}, {3, ip("10.0.1.3")}, {4, ip("10.0.1.1")}},
+                {Panic::Group{0.5, 180s, {0, 1, 2}, {}}, Panic::Group{0.5, 180s, {3}, {}}});
+  size_ = 3;
+  good(3);
+  panic_.trust(3);  // its check is gone
+  after(1s);
+  die(0, Evidence::kUnanswered);
+  EXPECT_EQ(standings(), "DGG");
 }
 
 TEST_F(PanicTest, SilenceIsNoDeathWhileSessionsHearTheHost) {
@@ -401,7 +423,7 @@ TEST_F(PanicTest, SilenceIsNoDeathWhileSessionsHearTheHost) {
   hear_all_but(0);
   after(500ms);
   panic_.on_host_heard(0, now_);
-  EXPECT_FALSE(panic_.is_silent(0));
+  EXPECT_TRUE(panic_.is_silent(0)) << "whoever listens goes on listening";
   down(0, Evidence::kUnanswered);
   EXPECT_EQ(standings(), "OGG");
   hear_all_but(0);
@@ -410,6 +432,22 @@ TEST_F(PanicTest, SilenceIsNoDeathWhileSessionsHearTheHost) {
   down(0, Evidence::kUnanswered);
   hear_all_but(0);
   EXPECT_EQ(standings(), "DGG");
+}
+
+TEST_F(PanicTest, WhoIsSilentAndHeardAfterAHoldStaysOut) {
+  pool(3);
+  after(1s);
+  for (size_t i = 0; i < 3; i++) down(i, Evidence::kUnanswered);
+  EXPECT_EQ(standings(), "HHH");
+  after(180s);
+  for (int probe = 0; probe < 3; probe++) {
+    for (size_t i = 0; i < 3; i++) down(i, Evidence::kUnanswered);
+    EXPECT_EQ(standings(), "OOO");
+    after(500ms);
+    for (size_t i = 0; i < 3; i++) panic_.on_host_heard(i, now_);
+    EXPECT_EQ(standings(), "OOO") << "tables are not made anew with every probe";
+    after(500ms);
+  }
 }
 
 TEST_F(PanicTest, ARefusalIsBelievedWhateverElseTheHostSays) {

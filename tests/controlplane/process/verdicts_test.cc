@@ -141,10 +141,18 @@ TEST_F(VerdictsTest, KeepsTheSessionsOfAServerWhoseQueueIsFullWhileItSpeaksInThe
   ASSERT_TRUE(run_until(io_, [&] { return is_cut(1); })) << "when they are silent as well, it is dead";
 }
 
-TEST_F(VerdictsTest, WhatDrainsOfAPoolThatIsGoneIsOneEventToo) {
+class WhatDrains : public VerdictsTest, public testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(OfAPool, WhatDrains, testing::Bool(),
+                         [](const auto& with_pool) { return with_pool.param ? "ThatIsEmpty" : "ThatIsGone"; });
+
+TEST_P(WhatDrains, IsOneEventToo) {
   start();
-  config_.pools.clear();
-  config_.services.clear();
+  if (GetParam()) {
+    config_.pools[0].backends.clear();
+  } else {
+    config_.pools.clear();
+    config_.services.clear();
+  }
   Model next(config_, journal_);
   next.take_over(*model_);
   next.refresh();
