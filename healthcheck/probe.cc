@@ -3,8 +3,6 @@
 
 #include <openssl/err.h>
 
-#include <algorithm>
-#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -31,60 +29,12 @@ Endpoint to_endpoint(const tcp::endpoint& endpoint) {
   return {.address = from_asio(endpoint.address()), .port = endpoint.port()};
 }
 
-struct ConnectError {
-  int number;
-  Evidence evidence;
-};
-
-/// Errors of socket(2) and connect(2), and why each means what it does. An error that is not here is the backend's, and
-/// a judgement: it takes no session down.
-constexpr std::array kConnectErrors{
-    // The host speaks, and says no: a RST, or an ICMP error of its own.
-    ConnectError{ECONNREFUSED, Evidence::kRefused},
-    // Nothing came back. EHOSTUNREACH is how the kernel tells that ARP or ND went unanswered, or a router did; where a
-    // route of ours says "unreachable" it is the same number, and control, which knows the routes, disbelieves it.
-    ConnectError{ETIMEDOUT, Evidence::kUnanswered},
-    ConnectError{EHOSTUNREACH, Evidence::kUnanswered},
-    ConnectError{EHOSTDOWN, Evidence::kUnanswered},
-    // No way there: the route, the address or the twin is gone, or a router on the way has no route.
-    ConnectError{ENETUNREACH, Evidence::kNone},
-    ConnectError{ENETDOWN, Evidence::kNone},
-    ConnectError{ENODEV, Evidence::kNone},
-    ConnectError{ENONET, Evidence::kNone},
-    ConnectError{EINVAL, Evidence::kNone},  // a blackhole route
-    // No address or port of ours to speak from.
-    ConnectError{EADDRNOTAVAIL, Evidence::kNone},
-    ConnectError{EADDRINUSE, Evidence::kNone},
-    ConnectError{EAGAIN, Evidence::kNone},
-    // Out of descriptors or memory.
-    ConnectError{EMFILE, Evidence::kNone},
-    ConnectError{ENFILE, Evidence::kNone},
-    ConnectError{ENOBUFS, Evidence::kNone},
-    ConnectError{ENOMEM, Evidence::kNone},
-    ConnectError{ENOSPC, Evidence::kNone},
-    // Not allowed to, by the firewall or by the system's security rules, or a prohibiting route.
-    ConnectError{EACCES, Evidence::kNone},
-    ConnectError{EPERM, Evidence::kNone},
-    // The kernel has no IPv6, or no TCP.
-    ConnectError{EAFNOSUPPORT, Evidence::kNone},
-    ConnectError{EPFNOSUPPORT, Evidence::kNone},
-    ConnectError{EPROTONOSUPPORT, Evidence::kNone},
-    // Given up by ourselves.
-    ConnectError{ECANCELED, Evidence::kNone},
-    ConnectError{EINTR, Evidence::kNone},
-};
-
 Evidence evidence_of(const error_code& error) {
   if (error.category() != boost::system::system_category()) return Evidence::kNone;  // of Asio itself
   return evidence_of_connect_error(error.value());
 }
 
 }  // namespace
-
-Evidence evidence_of_connect_error(int number) {
-  const auto known = std::ranges::find(kConnectErrors, number, &ConnectError::number);
-  return known == kConnectErrors.end() ? Evidence::kJudged : known->evidence;
-}
 
 Probe::Probe(const asio::any_io_executor& executor, std::shared_ptr<const ProbeSettings> settings,
              Transcript* transcript)
@@ -118,19 +68,43 @@ void Probe::give_up_connecting() {
 
 asio::awaitable<Action> Probe::connect(const OnConnected& on_connected) {
   const tcp::endpoint remote(to_asio(settings_->address), settings_->port);
+  const bool is_v4 = remote.address().is_v4();
   error_code error;
   socket_.open(remote.protocol(), error);
   if (!error) {
+    hold_icmp_errors(socket_.native_handle(), is_v4, true);
     connecting_ = true;
     std::tie(error) = co_await socket_.async_connect(remote, kAwait);
     connecting_ = false;
   }
-  if (error && deadline_passed()) co_return dialogue_.on_deadline(now());
-  if (error) co_return dialogue_.on_connect_failed(evidence_of(error), in_words(error), now());
+  const std::optional<IcmpError> icmp = take_icmp_error(socket_.native_handle());
+  // One that waits to be read wakes who waits for the connection, maybe before the kernel has given it up.
+  if (icmp && !error) socket_.remote_endpoint(error);
+  if (error) co_return not_connected(error, icmp);
+  hold_icmp_errors(socket_.native_handle(), is_v4, false);
   if (on_connected) on_connected();
   socket_.set_option(tcp::no_delay(true), error);  // a PROXY header and a ClientHello follow each other at once
   const tcp::endpoint local = socket_.local_endpoint(error);
   co_return dialogue_.on_connected(to_endpoint(local), to_endpoint(remote), now());
+}
+
+Action Probe::not_connected(const error_code& error, const std::optional<IcmpError>& icmp) {
+  IcmpRefusals* const refusals = settings_->refusals.get();
+  if (icmp) {
+    error_code ignored;
+    const config::IpAddress ours = from_asio(socket_.local_endpoint(ignored).address());
+    const ConnectFailure failure = failure_of(*icmp, settings_->address, ours);
+    if (refusals != nullptr && failure.evidence == Evidence::kJudged)
+      refusals->note(settings_->address, failure.why, now());
+    return dialogue_.on_connect_failed(failure.evidence, failure.why, now());
+  }
+  const bool is_silence = deadline_passed() || error == asio::error::timed_out;
+  if (is_silence && refusals != nullptr) {
+    if (const auto why = refusals->recent(settings_->address, now()))
+      return dialogue_.on_connect_failed(Evidence::kJudged, "no answer; a moment ago " + *why, now());
+  }
+  if (deadline_passed()) return dialogue_.on_deadline(now());
+  return dialogue_.on_connect_failed(evidence_of(error), in_words(error), now());
 }
 
 asio::awaitable<Action> Probe::perform(Action action) {

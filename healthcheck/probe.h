@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 
+#include "healthcheck/connect_error.h"
 #include "healthcheck/dialogue.h"
 #include "healthcheck/tls.h"
 
@@ -27,6 +28,7 @@ struct ProbeSettings {
   Plan plan;
   TlsContext tls;  // set for starttls and smtps
   std::shared_ptr<Matcher> matcher;
+  std::shared_ptr<IcmpRefusals> refusals;  // of all probes by one prober; null: none is remembered
   std::function<std::chrono::system_clock::time_point()> wall_clock;  // dates of certificates are held against it
 };
 
@@ -47,6 +49,7 @@ class Probe : public std::enable_shared_from_this<Probe> {
 
  private:
   boost::asio::awaitable<Action> connect(const OnConnected& on_connected);
+  Action not_connected(const boost::system::error_code& error, const std::optional<IcmpError>& icmp);
   boost::asio::awaitable<Action> perform(Action action);
   boost::asio::awaitable<Action> read();
   boost::asio::awaitable<Action> handshake();
@@ -66,8 +69,5 @@ class Probe : public std::enable_shared_from_this<Probe> {
   bool connecting_ = false;
   std::array<char, 2048> buffer_;
 };
-
-/// What an error of connect(2) proves about the backend: nothing (kNone) where the fault is ours.
-Evidence evidence_of_connect_error(int number);
 
 }  // namespace sluice::health

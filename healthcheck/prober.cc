@@ -64,7 +64,10 @@ struct Prober::Entry {
 };
 
 Prober::Prober(boost::asio::any_io_executor executor, ProberOptions options)
-    : executor_(std::move(executor)), options_(std::move(options)), matcher_(std::make_shared<Matcher>()) {
+    : executor_(std::move(executor)),
+      options_(std::move(options)),
+      matcher_(std::make_shared<Matcher>()),
+      refusals_(std::make_shared<IcmpRefusals>()) {
   if (!options_.random) options_.random = system_random();
   if (!options_.wall_clock) options_.wall_clock = [] { return std::chrono::system_clock::now(); };
 }
@@ -98,6 +101,7 @@ std::expected<Prober::Entries, std::string> Prober::prepare_entries(const std::v
                                                                    .plan = (*compiled)->plan,
                                                                    .tls = (*compiled)->tls,
                                                                    .matcher = matcher_,
+                                                                   .refusals = refusals_,
                                                                    .wall_clock = options_.wall_clock});
   }
   return entries;

@@ -105,6 +105,7 @@ class Prober final : private Listener {
   OnHeard tell_heard_;
   std::chrono::steady_clock::time_point free_from_;  // where many are to be probed at once, the next begins then
   std::shared_ptr<Matcher> matcher_;
+  std::shared_ptr<IcmpRefusals> refusals_;
   std::map<EndpointId, std::shared_ptr<Watch>> watches_;
   std::unordered_map<std::string, std::shared_ptr<Watch>> by_key_;
   std::vector<std::weak_ptr<Watch>> retired_;

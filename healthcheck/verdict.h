@@ -34,9 +34,9 @@ enum class Fact : uint8_t {
 /// What a failed probe proves, the table in DESIGN.md section 7. Only the first two may ever cost an open session.
 enum class Evidence : uint8_t {
   kNone,         // it did not fail, or could not be run
-  kRefused,      // the host itself refused the handshake: nobody listens
+  kRefused,      // the host itself refused the handshake by a RST: nobody listens
   kUnanswered,   // nothing came back, neither to SYN nor to ARP or ND: proof if other hosts on the same way answer
-  kJudged,       // the host completed the handshake, and what followed is not what the check wants
+  kJudged,       // what followed the handshake is not what the check wants, or a firewall refuses it by ICMP
   kCertificate,  // all is well but the certificate
 };
 

@@ -6,13 +6,11 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <string>
 #include <vector>
 
+#include "tests/healthcheck/probe_run.h"
 #include "tests/healthcheck/scripted_server.h"
-#include "tests/support/ip.h"
 
 namespace sluice::health {
 namespace {
@@ -25,6 +23,7 @@ using testing::Left;
 using testing::Peer;
 using testing::Script;
 using testing::ScriptedServer;
+using Outcome = testing::ProbeRun;
 using namespace std::string_literals;
 
 /// Deadlines short enough to be waited for, long enough for a busy machine.
@@ -37,38 +36,10 @@ config::Check check_of(CheckType type) {
           .helo = "probe"};
 }
 
-struct Outcome {
-  Verdict verdict;
-  milliseconds took{};
-  std::string transcript;
-};
-
 class ProbeTest : public ::testing::Test {
  protected:
-  /// Runs one probe to the end of its farewell.
   Outcome probe(const config::Check& check, uint16_t port, const std::string& address = "127.0.0.1") {
-    auto settings = std::make_shared<ProbeSettings>(ProbeSettings{
-        .address = ip(address),
-        .port = port,
-        .plan = Plan::compile(check).value(),
-        .tls = make_tls_context(check).value(),
-        .matcher = std::make_shared<Matcher>(),
-        .wall_clock = [] { return std::chrono::system_clock::now(); },
-    });
-    Transcript transcript;
-    Outcome outcome;
-    bool done = false;
-    const auto one = std::make_shared<Probe>(io_.get_executor(), settings, &transcript);
-    const auto began = std::chrono::steady_clock::now();
-    asio::co_spawn(io_, one->run([&](const Verdict& verdict) { outcome.verdict = verdict; }),
-                   [&](const std::exception_ptr& error) {
-                     EXPECT_FALSE(error);
-                     done = true;
-                   });
-    EXPECT_TRUE(testing::run_until(io_, [&] { return done; }));
-    outcome.took = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - began);
-    for (const auto& line : transcript) outcome.transcript += static_cast<char>(line.speaker) + line.text + "\n";
-    return outcome;
+    return testing::run_probe(io_, check, port, address);
   }
 
   /// Waits until `server` has seen its last client leave.

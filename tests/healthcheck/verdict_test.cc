@@ -3,13 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cerrno>
 #include <set>
 #include <string>
 
 #include "healthcheck/ehlo.h"
 #include "healthcheck/plan.h"
-#include "healthcheck/probe.h"
 #include "healthcheck/proxy_header.h"
 #include "tests/support/ip.h"
 #include "tests/support/page_end.h"
@@ -128,16 +126,6 @@ TEST(Matcher, HoldsAnchorsAtEachLine) {
   EXPECT_TRUE(matcher.matches(at_start, "220-teaser\n220 mx ESMTP"));
   EXPECT_TRUE(matcher.matches(at_end, "220-mx ESMTP Postfix\n220 more"));
   EXPECT_FALSE(matcher.matches(at_end, ""));
-}
-
-TEST(Evidence, OfAnErrorOfConnectIsAgainstTheServerOnlyWhereTheServerIsItsCause) {
-  EXPECT_EQ(evidence_of_connect_error(ECONNREFUSED), Evidence::kRefused);
-  for (const int silence : {ETIMEDOUT, EHOSTUNREACH})
-    EXPECT_EQ(evidence_of_connect_error(silence), Evidence::kUnanswered) << silence;
-  for (const int ours :
-       {ENETUNREACH, ENETDOWN, EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES, EPERM, EAFNOSUPPORT, EINVAL})
-    EXPECT_EQ(evidence_of_connect_error(ours), Evidence::kNone) << ours;
-  EXPECT_EQ(evidence_of_connect_error(ECONNRESET), Evidence::kJudged);
 }
 
 TEST(Evidence, WithoutARefusalOrSilenceIsAJudgement) {
