@@ -24,6 +24,7 @@ Model::Model(const config::Config& config, Journal& journal, uint64_t placement_
     : journal_(&journal),
       placement_secret_(placement_secret),
       own_zone_(config.fleet.zone),
+      has_peers_(config.fleet.peers.listen.has_value()),
       ports_(assume_ports(config.dataplane.ports)) {
   for (const config::Service& service : config.services) {
     const config::Pool* pool = config.find_pool(service.pool);

@@ -136,18 +136,19 @@ class Model {
   void take_over(const Model& before);
 
   /// Of a data plane that has just connected: what it knows by our keys is taken as healthy until its first verdict, so
-  /// that a restart of control does not stop the mail. What was removed and is not there any more is forgotten. Returns
-  /// how many members it knows.
+  /// that a restart of control does not stop the mail. What was removed and is not there any more is forgotten, unless
+  /// peers may tell of flows of it. Returns how many members it knows.
   size_t meet(const KnownKeys& known);
 
   /// Of what was removed: forgets what has had no flow for a while, and what is at its deadline, whose flows are cut by
-  /// that. To be called every second or so, while the data plane has applied everything. Whether anything was
-  /// forgotten: then members after the file's have other indices.
+  /// that. With peers, whose flows may come here, everything stays to its deadline. To be called every second or so,
+  /// while the data plane has applied everything. Whether anything was forgotten: then members after the file's have
+  /// other indices.
   bool end_removals(const FlowCounts& flows);
   /// The clock was set: holds of tiers, slow starts and drains of what was removed go on as before.
   void move_times(SystemTime::duration by);
 
-  /// Forgets what was removed and has no flow now, so that there are ids for others.
+  /// Forgets what was removed and has no flow now, so that there are ids for others; not with peers.
   void forget_idle_removals(const FlowCounts& flows);
   /// Why the data plane has not got enough ids for all of this; "" if it has.
   std::string id_fault() const;
@@ -246,6 +247,7 @@ class Model {
   uint64_t composition_ = new_composition();
   std::string own_zone_;
   bool node_leaving_ = false;
+  bool has_peers_ = false;
   std::vector<Member> members_;
   std::unordered_map<std::string, std::vector<size_t>> members_by_endpoint_;  // pool, name, port: one per check
   std::vector<Placement> placements_;

@@ -17,12 +17,13 @@ using namespace std::chrono_literals;
 
 constexpr auto kQuiet = 5s;  // without a flow, before what was removed is forgotten: the ends of its last ones pass by
 
-/// Whether it is to be forgotten now; notes since when it has had no flow.
-bool is_over(Removal& removal, std::optional<uint64_t> flows, SystemTime now) {
+/// Whether it is to be forgotten now; notes since when it has had no flow. `others`: flows of other nodes may come.
+bool is_over(Removal& removal, std::optional<uint64_t> flows, bool others, SystemTime now) {
   if (!flows) return false;  // while nobody knows, nothing can be cut
   if (*flows != 0) removal.empty_since.reset();
   if (*flows == 0 && !removal.empty_since) removal.empty_since = now;
-  return now >= removal.deadline || (removal.empty_since && now - *removal.empty_since >= kQuiet);
+  const bool is_quiet = !others && removal.empty_since && now - *removal.empty_since >= kQuiet;
+  return is_quiet || now >= removal.deadline;
 }
 
 std::string words_for_end(uint64_t flows) {
@@ -37,10 +38,13 @@ std::string reason_of(const Removal& removal) {
 }
 
 size_t Model::meet(const KnownKeys& known) {
-  std::erase_if(removed_services_,
-                [&](const RemovedService& service) { return !known.services.contains(service.key); });
-  std::erase_if(members_, [&](const Member& member) { return member.removal && !known.backends.contains(member.key); });
-  composition_ = new_composition();
+  if (!has_peers_) {  // which tell a data plane that has begun anew of all flows
+    std::erase_if(removed_services_,
+                  [&](const RemovedService& service) { return !known.services.contains(service.key); });
+    std::erase_if(members_,
+                  [&](const Member& member) { return member.removal && !known.backends.contains(member.key); });
+    composition_ = new_composition();
+  }
   size_t count = 0;
   for (Member& member : members_) {
     if (!known.backends.contains(member.key)) continue;
@@ -53,7 +57,7 @@ size_t Model::meet(const KnownKeys& known) {
 bool Model::end_removals(const FlowCounts& flows) {
   const SystemTime now = journal_->now();
   const auto end = [&](const char* kind, const std::string& name, Removal& removal, auto count) {
-    if (!is_over(removal, count, now)) return false;
+    if (!is_over(removal, count, has_peers_, now)) return false;
     journal_->record(*count == 0 ? Severity::kInfo : Severity::kWarning, kind, name, words_for_end(*count));
     return true;
   };
@@ -93,6 +97,7 @@ void Model::move_times(SystemTime::duration by) {
 }
 
 void Model::forget_idle_removals(const FlowCounts& flows) {
+  if (has_peers_) return;
   std::erase_if(removed_services_, [&](const RemovedService& service) { return flows.of_service(service) == 0; });
   std::erase_if(members_, [&](const Member& member) { return member.removal && flows.of_member(member) == 0; });
   composition_ = new_composition();
@@ -103,9 +108,9 @@ std::string Model::id_fault() const {
       std::ranges::count_if(members_, [](const Member& member) { return member.removal.has_value(); }));
   const auto words = [](size_t wanted, size_t draining, std::string_view what, size_t most) {
     return fmt::format(
-        "{} {}s of the file, and {} that left it and still have open sessions, are more than the data plane has ids "
-        "for "
-        "({}); wait for these to end (\"sluicectl status\" shows them), or set on_removal = \"reset\" in their pool",
+        "{} {}s of the file, and {} that left it and may still have open sessions, are more than the data plane has "
+        "ids for ({}); wait for these to end (\"sluicectl status\" shows them), or set on_removal = \"reset\" in their "
+        "pool",
         wanted, what, draining, most);
   };
   if (members_.size() > channel::kMaxBackends) {

@@ -2,6 +2,7 @@
 //
 // What has left the configuration while flows of it were open: they go on, new ones go elsewhere, and what is left at
 // the deadline is cut. Kept in the model beside what the file says, and over restarts of control (changes/standing.h).
+// Where nodes tell each other of flows, it is kept without any here, too: a router may move one here at any time.
 #pragma once
 
 #include <chrono>
