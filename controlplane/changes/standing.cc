@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "config/choices.h"
 #include "controlplane/base/json_fields.h"
@@ -110,6 +111,18 @@ ServiceState service_from(const json& value) {
   return out;
 }
 
+/// Sorted. Those of other nodes are the file's to say.
+std::vector<LocalAddress> local_addresses_from(const json& list) {
+  std::set<LocalAddress> out;
+  for (const json& each : list) {
+    LocalAddress local{each.at("twin").get<std::string>(), address_from(each.at("address"))};
+    if (local.is_of_peer()) throw std::invalid_argument("an address of ours is on no twin");
+    out.insert(std::move(local));
+  }
+  if (out.size() > channel::kMaxLocals) throw std::invalid_argument("more addresses of ours than there are places");
+  return {out.begin(), out.end()};
+}
+
 Model model_from(const json& whole, Journal& journal) {
   Remembered out;
   for (const json& each : whole.at("backends")) out.members.push_back(member_from(each, journal.now()));
@@ -126,6 +139,7 @@ Model model_from(const json& whole, Journal& journal) {
         pool, RemovalRule{choice_from<config::OnRemoval>(rule.at("on_removal")),
                           std::chrono::milliseconds(whole_in(rule, "removal_deadline_ms", 0, UINT32_MAX))});
   }
+  out.local_addresses = local_addresses_from(whole.value("local_addresses", json::array()));
   return Model(std::move(out), journal);
 }
 
@@ -142,6 +156,11 @@ std::string standing_text(const Model& model) {
   for (const auto& [pool, rule] : model.removal_rules()) {
     out["pools"][pool] = {{"on_removal", config::name_of(rule.on_removal)},
                           {"removal_deadline_ms", rule.deadline.count()}};
+  }
+  out["local_addresses"] = json::array();
+  for (const LocalAddress& local : model.local_addresses()) {
+    if (!local.is_of_peer())
+      out["local_addresses"].push_back({{"twin", local.twin}, {"address", local.address.to_string()}});
   }
   return out.dump(1) + "\n";
 }

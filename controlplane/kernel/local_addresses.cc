@@ -25,6 +25,10 @@ LocalAddresses::LocalAddresses(asio::io_context& io, Changed changed)
       waiter_(io, dup(notifications_.fd())),
       timer_(io) {}
 
+void LocalAddresses::presume(const std::vector<LocalAddress>& earlier) {
+  for (const LocalAddress& address : earlier) known_.emplace(address, Clock::now());
+}
+
 void LocalAddresses::follow(const config::Config& config) {
   twins_.clear();
   vips_.clear();

@@ -42,6 +42,8 @@ class LocalAddresses {
   /// Throws std::system_error if the kernel gives no netlink socket.
   LocalAddresses(boost::asio::io_context& io, Changed changed);
 
+  /// Those that an earlier process knew are missed from now on, if the kernel has not got them. Before `follow()`.
+  void presume(const std::vector<LocalAddress>& earlier);
   /// The ports and VIPs to go by from now on. `start()` comes after the first of these.
   void follow(const config::Config& config);
   void start();

@@ -106,6 +106,7 @@ struct Remembered {
   std::vector<ServiceState> services;
   std::vector<RemovedService> removed_services;
   std::unordered_map<std::string, RemovalRule> removal_rules;  // by pool
+  std::vector<LocalAddress> local_addresses;                   // sorted
 };
 
 class Model {

@@ -85,7 +85,8 @@ Model::Model(Remembered before, Journal& journal)
       members_(std::move(before.members)),
       services_(std::move(before.services)),
       removed_services_(std::move(before.removed_services)),
-      removal_rules_(std::move(before.removal_rules)) {}
+      removal_rules_(std::move(before.removal_rules)),
+      local_addresses_(std::move(before.local_addresses)) {}
 
 void Model::take_over(const Model& before) {
   local_addresses_ = before.local_addresses_;

@@ -180,6 +180,7 @@ void Controller::start() {
   ports_.start();
   router_follower_.follow(config_.dataplane.ports);
   router_follower_.start();
+  local_addresses_.presume(model_.local_addresses());
   local_addresses_.follow(config_);
   local_addresses_.start();
   neighbors_.follow(addresses());
@@ -317,7 +318,9 @@ void Controller::on_local_addresses(const std::vector<LocalAddress>& addresses) 
   const std::vector<LocalAddress> none;
   std::ranges::set_union(addresses, verdicts_.is_awaiting() ? model_.local_addresses() : none,
                          std::back_inserter(believed));
-  if (model_.set_local_addresses(std::move(believed)) || !published_) something_changed();
+  const bool changed = model_.set_local_addresses(std::move(believed));
+  if (changed) remember();
+  if (changed || !published_) something_changed();
 }
 
 void Controller::publish_anew() {

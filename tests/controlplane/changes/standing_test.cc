@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/controlplane/support/model_fixture.h"
 
 namespace sluice::control {
@@ -97,12 +99,29 @@ TEST_F(StandingTest, AServiceThatIsGoneGoesOnRefusingAsItDid) {
   EXPECT_EQ(third.removed_services()[0].config.text_421, "4.7.0 gone");
 }
 
+TEST_F(StandingTest, AnAddressOfOursThatIsNotBackYetIsStillSpokenFrom) {
+  const std::vector<LocalAddress> ours{{"slb0", ip("10.0.1.1")}, {"slb0", ip("fd00:1::1")}};
+  std::vector<LocalAddress> all = ours;
+  all.insert(all.begin(), {"", ip("10.0.1.2")});
+  Model first = model();
+  first.set_local_addresses(all);
+  const std::string text = standing_text(first);
+  EXPECT_EQ(start_from(text).local_addresses(), ours) << "those of other nodes are the file's to say";
+  nlohmann::json without = nlohmann::json::parse(text);
+  without.erase("local_addresses");
+  EXPECT_TRUE(start_from(without.dump()).local_addresses().empty()) << "of an earlier version";
+}
+
 TEST_F(StandingTest, SaysWhatIsWrongWithATextThatMakesNoSense) {
-  const std::string good = standing_text(model());
+  Model known = model();
+  known.set_local_addresses({{"slb0", ip("10.0.1.99")}});
+  const std::string good = standing_text(known);
   EXPECT_TRUE(standing_from(good, journal_).has_value());
   for (const auto& [old, bad] : {std::pair<std::string, std::string>("\"version\": 1", "\"version\": 2"),
                                  {"10.0.1.1", "nowhere"},
                                  {"\"nat\"", "\"carrier pigeon\""},
+                                 {"\"slb0\"", "\"\""},
+                                 {"10.0.1.99", "here"},
                                  {"\"drain\"", "7"},
                                  {"\"port\": 25", "\"port\": 65561"},
                                  {"\"port\": 25", "\"port\": -1"},

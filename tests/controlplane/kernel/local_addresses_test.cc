@@ -102,5 +102,23 @@ TEST_F(LocalAddressesTest, OneThatVanishesForAMomentStays) {
   EXPECT_EQ(last_, std::vector<std::string>{"10.9.1.1"});
 }
 
+TEST_F(LocalAddressesTest, OneThatAnEarlierProcessKnewIsMissedForAsLong) {
+  const LocalAddress there{"slb0", ip("10.9.1.1")}, away{"slb0", ip("10.9.1.7")};
+  std::vector<LocalAddress> now;
+  LocalAddresses anew(io_, [&](const std::vector<LocalAddress>& all) { now = all; });
+  const auto began = std::chrono::steady_clock::now();
+  anew.presume({there, away});
+  anew.follow(config_);
+  EXPECT_EQ(now, (std::vector{there, away})) << "from the first word on";
+  anew.start();
+  while (now != std::vector{there} && std::chrono::steady_clock::now() < began + LocalAddresses::kGrace + 60s) {
+    io_.run_for(5ms);
+    io_.restart();
+  }
+  EXPECT_EQ(now, std::vector{there});
+  EXPECT_GE(std::chrono::steady_clock::now() - began, LocalAddresses::kGrace);
+  anew.stop();
+}
+
 }  // namespace
 }  // namespace sluice::control
