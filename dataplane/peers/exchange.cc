@@ -104,6 +104,7 @@ Exchange::Exchange(ExchangeOptions options, std::vector<TellingWorker> workers, 
   }
   status_.table_capacity = table_.most_flows();
   swept_ms_ = now_in_ms();
+  if (!peers_.empty()) await_words(swept_ms_);
   __atomic_store_n(&status_.peers, peers_.size(), __ATOMIC_RELEASE);
 }
 
@@ -165,7 +166,11 @@ void Exchange::take(uint32_t index, std::span<const uint8_t> datagram, uint64_t 
     std::memcpy(status.node, name.data(), sizeof status.node);
   }
   if (opened.begins) {
-    if (was_known) add(status.forgotten_after_restart);
+    if (was_known) {
+      add(status.forgotten_after_restart);
+    } else {
+      await_words(now_ms);
+    }
     peer.began_ms = now_ms;
     peer.passed_on = 0;
     greet(index, 0, now_ms);
@@ -262,6 +267,11 @@ void Exchange::refresh_some(uint64_t now_ms) {
 
 bool Exchange::is_away(uint32_t peer, uint64_t now_ms) const {
   return peer >= peers_.size() || now_ms - status_.peer[peer].last_heard_ms > kPeerAwayMs;
+}
+
+/// We have begun, or hear of a peer for the first time: what it knows is still to come.
+void Exchange::await_words(uint64_t now_ms) {
+  table_.expect_more_until(now_ms + uint64_t{kAwaitS} * kMsPerS);
 }
 
 void Exchange::expire_some(uint64_t now_ms) {

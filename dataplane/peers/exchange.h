@@ -47,6 +47,7 @@ struct TellingWorker {
 class Exchange {
  public:
   static constexpr uint32_t kRefreshS = 60;       // between two tellings of a flow that stays as it is
+  static constexpr uint32_t kAwaitS = 70;         // by then we know all, what was lost on the way among it
   static constexpr uint32_t kForgetAfterS = 200;  // what a peer that is well has not told again for so long is over
   static constexpr uint32_t kPeerAwayMs = 5000;
   /// Whose a flow is that came by hearsay, or is our own and in the table all the same, so that its worker is found:
@@ -56,6 +57,8 @@ class Exchange {
 
   /// Opens the socket. Throws SetupError. `table` and `status` have to stay.
   Exchange(ExchangeOptions options, std::vector<TellingWorker> workers, ToldTable& table, channel::PeersStatus& status);
+
+  static_assert(kAwaitS > kRefreshS);
 
   /// Waits for a datagram, at most `wait_ms`, and does what there is to do. To be called again and again: workers'
   /// rings wake nobody.
@@ -89,6 +92,7 @@ class Exchange {
   void greet(uint32_t peer, uint64_t echo, uint64_t now_ms);
   void send(uint32_t peer, std::span<const uint8_t> text);
   bool is_away(uint32_t peer, uint64_t now_ms) const;
+  void await_words(uint64_t now_ms);
 
   ExchangeOptions options_;
   std::vector<TellingWorker> workers_;

@@ -66,7 +66,14 @@ class ToldTable {
   /// been told; else kNoWorker.
   uint32_t worker_of(const Endpoint& local, const Endpoint& backend) const noexcept;
 
+  /// Whether peers may have flows of which they have not told yet.
+  bool expects_more(uint64_t now_ms) const noexcept {
+    return now_ms < __atomic_load_n(&expects_more_until_ms_, __ATOMIC_RELAXED);
+  }
+
   // The writer alone.
+  /// That is so until then, in ms of CLOCK_MONOTONIC.
+  void expect_more_until(uint64_t ms) noexcept { __atomic_store_n(&expects_more_until_ms_, ms, __ATOMIC_RELAXED); }
   /// A flow, not ended, that `peer` (below 16) has told at `now_s`. It replaces what was told of it before; but one
   /// that another peer has open is kept (kKept) where this is only placed: a SYN ends nothing. Nor does it end another
   /// client's flow that has its endpoint at the same backend. In a full bucket a flow gives way, with all its entries,
@@ -237,6 +244,7 @@ class ToldTable {
   uint64_t mask_;          // of buckets
   uint64_t seed_;
   size_t size_ = 0;
+  uint64_t expects_more_until_ms_ = 0;
 };
 
 }  // namespace sluice

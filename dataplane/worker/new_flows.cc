@@ -208,6 +208,9 @@ bool NewFlows::may_adopt(Burst& burst, uint32_t i, channel::ServiceId service_id
     if (one_way && (flags & kTcpSyn) == 0) return meet_full_table(burst, i, service_id), false;
     return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow), false;
   }
+  // Its client sends it again; any answer of ours would end it.
+  if (parts_.told.may_yet_come(burst.packet[i], service_id))
+    return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow), false;
   // A fullnat flow had an endpoint at the backend that nobody knows any more.
   if (state_.service(service_id).forwarding == channel::Forwarding::kFullnat) {
     return parts_.resets.answer(burst, i, Counter::kDropNoFlow), false;

@@ -41,6 +41,15 @@ Resumption ToldFlows::of_client(const Packet& packet, channel::ServiceId service
   return found && placement_.may_keep(service, packet, place, found.backend) ? found : Resumption{};
 }
 
+bool ToldFlows::may_yet_come(const Packet& packet, channel::ServiceId id) const noexcept {
+  if (table_ == nullptr || !table_->expects_more(clock_.now_ms())) return false;
+  const Service& service = state_.service(id);
+  const bool by_load =
+      service.scheduler == channel::Scheduler::kWrr || service.scheduler == channel::Scheduler::kLeastConn;
+  if (service.forwarding != channel::Forwarding::kFullnat && !by_load) return false;
+  return !table_->from_client(packet.source, packet.destination);  // else it is known, and cannot go on
+}
+
 Resumption ToldFlows::of_reply(const Packet& packet) const noexcept {
   if (table_ == nullptr) return {};
   const auto told = is_to_nodes(packet) ? table_->from_local(packet.destination, packet.source)

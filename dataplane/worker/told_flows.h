@@ -39,6 +39,7 @@ class ToldFlows {
   ToldFlows(const Context& context, const FlowFinder& finder, const Ownership& ownership, FlowLifecycle& lifecycle,
             Placement& placement) noexcept
       : setup_(context.setup),
+        clock_(context.clock),
         table_(context.setup.told),
         flows_(context.flows),
         state_(context.state),
@@ -49,6 +50,10 @@ class ToldFlows {
 
   /// The flow of a client's packet in mid-stream to `service`. `place`: of the client.
   Resumption of_client(const Packet& packet, channel::ServiceId service, FlowPlace place) noexcept;
+  /// Whether a session may be open at a backend that only another node knows, which has yet to say so: while what
+  /// others know is still to come, where the hash says nothing of it. It is of a client's packet in mid-stream, without
+  /// a flow.
+  bool may_yet_come(const Packet& packet, channel::ServiceId service) const noexcept;
   /// The flow of a backend's packet, to the client itself or to an endpoint of a node's own.
   Resumption of_reply(const Packet& packet) const noexcept;
   /// Whether a packet is to an endpoint of the nodes' own from which fullnat speaks, and there are other nodes: if none
@@ -76,6 +81,7 @@ class ToldFlows {
   bool may_speak_from(const Resumption& flow, const ToldFlow& told) const noexcept;
 
   const WorkerSetup& setup_;
+  const PollClock& clock_;
   const ToldTable* table_;  // null: there are no other nodes
   const FlowTable& flows_;
   const ForwardingState& state_;

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 
+#include "dataplane/base/clock.h"
 #include "dataplane/base/setup_error.h"
 #include "dataplane/flow/local_ports.h"
 #include "tests/dataplane/support/exchange_node.h"
@@ -56,6 +57,32 @@ TEST(Exchange, ANodeThatIsNewIsToldOfAllFlows) {
   Node again(at.there, at.here);
   turn_until(a, again, [&] { return again.table.size() == 20; });
   EXPECT_EQ(a.status->peer[0].forgotten_after_restart, 1u);
+}
+
+uint64_t now_in_ms() {
+  return monotonic_ns() / 1'000'000;
+}
+
+TEST(Exchange, WhoBeginsOrHearsOfANodeForTheFirstTimeExpectsToBeToldMore) {
+  constexpr uint64_t kAwaitMs = Exchange::kAwaitS * 1000;
+  const Pair at;
+  const uint64_t before_ms = now_in_ms();
+  Node a(at.here, at.there);
+  const uint64_t begun_ms = now_in_ms();
+  EXPECT_TRUE(a.table.expects_more(before_ms + kAwaitMs - 1));
+  EXPECT_FALSE(a.table.expects_more(begun_ms + kAwaitMs));
+  while (now_in_ms() == begun_ms) a.exchange->turn(1);
+  uint64_t heard_ms = 0;
+  {
+    Node b(at.there, at.here);
+    turn_until(a, b, [&] { return a.table.expects_more(begun_ms + kAwaitMs); });
+    heard_ms = now_in_ms();
+    EXPECT_FALSE(a.table.expects_more(heard_ms + kAwaitMs));
+  }
+  while (now_in_ms() == heard_ms) a.exchange->turn(1);
+  Node again(at.there, at.here);
+  turn_until(a, again, [&] { return a.status->peer[0].forgotten_after_restart == 1; });
+  EXPECT_FALSE(a.table.expects_more(heard_ms + kAwaitMs)) << "we know what there was";
 }
 
 TEST(Exchange, DropsWhatIsForgedReplayedOrOfStrangers) {

@@ -223,6 +223,68 @@ TEST(ToldFullnat, AFlowInItsHandshakeGoesOnToo) {
   EXPECT_EQ(answer->destination, kClient);
 }
 
+TEST(ToldFullnat, AClientOfWhoseSessionNobodyHasToldYetIsNotAnswered) {
+  FullnatNode node;
+  const uint64_t until_ms = node.now_ms() + 70'000;
+  node.table.expect_more_until(until_ms);
+  EXPECT_FALSE(node.client_to_backend(from_client()));
+  EXPECT_TRUE(node.to_clients().empty()) << "a reset would end the session";
+  EXPECT_EQ(node.counter(Counter::kDropNoFlow), 1u);
+  node.tell_from(kLocal);
+  const auto again = node.client_to_backend(from_client());
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->source, kLocal);
+  EXPECT_EQ(again->destination, kBackends[node.other]);
+
+  const Endpoint unknown = endpoint("198.51.100.8", 40000);
+  node.turn(until_ms - 1 - node.now_ms());
+  EXPECT_FALSE(node.client_to_backend(from_client().from(unknown)));
+  EXPECT_TRUE(node.to_clients().empty());
+  node.turn(1);
+  node.client_sends(from_client().from(unknown));
+  node.turn();
+  const auto answers = node.to_clients();
+  ASSERT_EQ(answers.size(), 1u) << "as nobody knows of it, it is told";
+  EXPECT_NE(answers[0].flags & kTcpRst, 0);
+  node.expect_counter_law();
+}
+
+TEST(ToldFullnat, AClientWhoseServerIsDownIsToldSoWhileOtherWordsAreToCome) {
+  FullnatNode node;
+  node.table.expect_more_until(node.now_ms() + 70'000);
+  node.tell_from(kLocal);
+  node.put_backend(node.other, kBackends[node.other], channel::kBackendDown);
+  node.client_sends(from_client());
+  node.turn();
+  const auto answers = node.to_clients();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_NE(answers[0].flags & kTcpRst, 0);
+}
+
+TEST(ToldWords, AreAwaitedWhereTheHashSaysNothing) {
+  using channel::Forwarding;
+  using channel::Scheduler;
+  for (const Forwarding forwarding : {Forwarding::kNat, Forwarding::kDsr}) {
+    for (const Scheduler scheduler : {Scheduler::kMaglev, Scheduler::kSource, Scheduler::kWrr, Scheduler::kLeastConn}) {
+      SCOPED_TRACE(std::to_string(static_cast<int>(forwarding)) + " " + std::to_string(static_cast<int>(scheduler)));
+      channel::PutService service{};
+      service.forwarding = forwarding;
+      service.scheduler = scheduler;
+      ToldNode node(service);
+      const bool by_load = scheduler == Scheduler::kWrr || scheduler == Scheduler::kLeastConn;
+      node.table.expect_more_until(node.now_ms() + 1000);
+      EXPECT_EQ(node.client_to_backend(from_client()).has_value(), !by_load);
+      EXPECT_EQ(node.counter(Counter::kDropNoFlow), by_load ? 1u : 0u);
+      EXPECT_TRUE(node.client_to_backend(Frame().from(endpoint("198.51.100.8", 1)).to(kVip).syn().seq(1)))
+          << "who begins waits for nothing";
+      node.turn(1000);
+      EXPECT_TRUE(node.client_to_backend(from_client())) << "by the hash";
+      EXPECT_TRUE(node.to_clients().empty());
+      node.expect_counter_law();
+    }
+  }
+}
+
 /// The flow of kClient as a node tells it that has answered the SYN itself.
 ToldFlow spliced(const ToldNode& node) {
   ToldFlow out = ToldNode::flow_with(node.other);
