@@ -34,6 +34,9 @@ class Inheritance {
   size_t flows() const { return flows_.size(); }
   size_t dropped() const { return dropped_; }
   uint64_t hash_seed() const { return header_.hash_seed; }
+  /// Of the memories that flows were taken out of.
+  uint32_t workers() const { return header_.workers; }
+  uint32_t flow_capacity() const { return header_.flow_capacity; }
 
   /// Formats the heirs' memories and fills them. Returns how many flows found a place.
   size_t hand_out(const Heirs& heirs) const;

@@ -250,12 +250,12 @@ void Dataplane::make_flow_memory() {
     rte_eal_remote_launch(populate_on_lcore, const_cast<FlowMemory*>(&memory), worker_lcore(worker));
     return rte_eal_wait_lcore(worker_lcore(worker));
   };
-  const auto owner = [this](const Flow& flow, uint64_t seed) {
-    const uint32_t worker = owner_of(keyed_hash(flow.client_endpoint(), seed), options_.workers);
+  const auto owner = [](const Flow& flow, uint64_t seed, uint32_t workers) {
+    const uint32_t worker = owner_of(keyed_hash(flow.client_endpoint(), seed), workers);
     const bool is_fullnat = flow.forwarding() == channel::Forwarding::kFullnat;
     // Replies to an endpoint of ours go where its port says.
-    const bool reachable = !is_fullnat || local_port_owner(flow.local_port, options_.workers) == worker;
-    return reachable ? worker : options_.workers;
+    const bool reachable = !is_fullnat || local_port_owner(flow.local_port, workers) == worker;
+    return reachable ? worker : workers;
   };
   std::vector<PortIdentity> ports;
   for (size_t i = 0; i < devices_.size(); i++) {

@@ -146,12 +146,45 @@ void hand_out(const FlowMemoryPlan& plan, const Inheritance& inheritance, FlowMe
   memories.reserve(out.of.size());
   for (const FlowMemory& memory : out.of) memories.push_back(memory.mapping.data());
   const uint64_t seed = out.hash_seed = inheritance.hash_seed();
-  const size_t placed = inheritance.hand_out({.memories = memories,
-                                              .flow_capacity = plan.flow_capacity,
-                                              .boot_id = plan.boot_id,
-                                              .owner = [&](const Flow& flow) { return plan.owner(flow, seed); }});
+  const size_t placed =
+      inheritance.hand_out({.memories = memories,
+                            .flow_capacity = plan.flow_capacity,
+                            .boot_id = plan.boot_id,
+                            .owner = [&](const Flow& flow) { return plan.owner(flow, seed, plan.workers); }});
   spdlog::info("flows of the last run: {} moved to the workers that own them now, {} could not be used", placed,
                inheritance.flows() - placed + inheritance.dropped());
+}
+
+/// What was taken out goes back to where it lay, in memories of the same geometry.
+void put_back(const FlowMemoryPlan& plan, const std::vector<Left>& all, const Inheritance& inheritance) {
+  const auto source = std::ranges::find_if(all, [](const Left& left) { return left.usable && !left.fits; });
+  if (inheritance.empty() || source == all.end()) return;
+  FlowMemoryPlan before = plan;
+  before.workers = inheritance.workers();
+  before.flow_capacity = inheritance.flow_capacity();
+  before.populate = [&](uint32_t worker, const FlowMemory& memory) {
+    return plan.populate(std::min(worker, plan.workers - 1), memory);
+  };
+  try {
+    FlowMemories out = make_in(before, source->store, false);
+    hand_out(before, inheritance, out);
+    end_in_order(out);
+    spdlog::warn("the flows of the last run are put back into {}, for a run with {} workers and flow_capacity = {}",
+                 source->store, before.workers, before.flow_capacity);
+  } catch (const SetupError& error) {
+    spdlog::error("the flows of the last run are forgotten: {}", error.what());
+  }
+}
+
+/// Tries the stores in turn. If none will do, the flows of the last run are put back before it throws.
+FlowMemories make_or_put_back(const FlowMemoryPlan& plan, const std::vector<Left>& all,
+                              const Inheritance& inheritance) {
+  try {
+    return make_somewhere(plan, all);
+  } catch (const SetupError&) {
+    put_back(plan, all, inheritance);
+    throw;
+  }
 }
 
 void say_what_became(const std::vector<Left>& all, bool moved, const FlowMemories& out) {
@@ -188,7 +221,7 @@ FlowMemories make_flow_memories(const FlowMemoryPlan& plan) {
     left.memories.resize(0);  // gives up the locks
     if (!left.fits) remove_flow_files(left.store, plan.files, 0);
   }
-  FlowMemories out = make_somewhere(plan, all);
+  FlowMemories out = make_or_put_back(plan, all, inheritance);
   const bool as_it_lies = fits && out.store == all.front().store;
   out.hash_seed = as_it_lies ? seed : plan.fresh_seed;
   if (!inheritance.empty()) hand_out(plan, inheritance, out);

@@ -26,8 +26,8 @@ struct FlowMemoryPlan {
   uint64_t fresh_seed = 0;  // of tables that take up nothing
   /// Touches a worker's memory where it will be used. Returns an errno value.
   std::function<int(uint32_t worker, const FlowMemory&)> populate;
-  /// The worker that a flow is for, where tables are hashed with `seed`.
-  std::function<uint32_t(const Flow&, uint64_t seed)> owner;
+  /// The worker of so many that a flow is for, where tables are hashed with `seed`.
+  std::function<uint32_t(const Flow&, uint64_t seed, uint32_t workers)> owner;
 };
 
 struct FlowMemories {
@@ -39,7 +39,7 @@ struct FlowMemories {
 /// The stores that `flow_store` stands for: "auto", a directory, or "" for none.
 std::vector<std::string> flow_stores(const std::string& flow_store, bool hugepages);
 
-/// Throws SetupError if none of the stores will do.
+/// Throws SetupError if none of the stores will do; then flows lie again as they did, for a run as the last one was.
 FlowMemories make_flow_memories(const FlowMemoryPlan& plan);
 
 /// The process ends in order: what it leaves has not kept it from running.

@@ -2,15 +2,19 @@
 #include "dataplane/process/flow_memories.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "dataplane/base/setup_error.h"
+#include "dataplane/contract/segment.h"
 #include "dataplane/flow/flow_table.h"
 #include "dataplane/worker/ownership.h"
 
@@ -43,8 +47,8 @@ class FlowMemoriesTest : public ::testing::Test {
             .now_ms = now_ms_ += 60'000,
             .fresh_seed = 42,
             .populate = [](uint32_t, const FlowMemory& memory) { return populate(memory); },
-            .owner = [workers](const Flow& flow,
-                               uint64_t seed) { return owner_of(keyed_hash(flow.client_endpoint(), seed), workers); }};
+            .owner = [](const Flow& flow, uint64_t seed,
+                        uint32_t of) { return owner_of(keyed_hash(flow.client_endpoint(), seed), of); }};
   }
 
   /// The tables that workers lay over them.
@@ -191,6 +195,68 @@ TEST_F(FlowMemoriesTest, NextStoreIsTakenWhereTheFirstHasNoRoom) {
   const FlowMemories memories = make_flow_memories(full);
   EXPECT_EQ(memories.store, (directory_ / "b").string());
   EXPECT_TRUE(std::filesystem::is_empty(directory_ / "a"));
+}
+
+TEST_F(FlowMemoriesTest, LieAsTheyDidIfTheChangedOnesFindNoMemory) {
+  for (const auto& [before, now] : {std::pair{2u, 3u}, std::pair{4u, 2u}}) {
+    SCOPED_TRACE(now);
+    fill(make_flow_memories(plan(before)), 500);
+    for (uint32_t i = 0; i < 2 * kMaxShortRuns; i++) {  // a service manager tries again and again
+      FlowMemoryPlan more = plan(now, 4096);
+      more.stores.resize(1);
+      more.now_ms = now_ms_ -= 59'000;
+      bool refused = false;
+      more.populate = [&, last = now - 1](uint32_t worker, const FlowMemory& memory) {
+        EXPECT_LE(worker, last);
+        if (worker != last || refused) return populate(memory);
+        refused = true;
+        return ENOMEM;
+      };
+      EXPECT_THROW(make_flow_memories(more), SetupError);
+    }
+    FlowMemoryPlan reverted = plan(before);
+    reverted.now_ms = now_ms_ -= 59'000;
+    const FlowMemories again = make_flow_memories(reverted);
+    EXPECT_TRUE(again.of[0].kept);
+    EXPECT_EQ(again.store, (directory_ / "a").string());
+    EXPECT_EQ(found(again, 500), 500u);
+  }
+}
+
+/// A file system of its own, seen by this process alone.
+class SmallStore {
+ public:
+  SmallStore(const std::filesystem::path& at, size_t bytes) : at_(at) {
+    const bool alone = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+    mounted_ = alone && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+               mount("tmpfs", at.c_str(), "tmpfs", 0, ("size=" + std::to_string(bytes)).c_str()) == 0;
+  }
+  ~SmallStore() {
+    if (mounted_) umount2(at_.c_str(), MNT_DETACH);
+  }
+  SmallStore(const SmallStore&) = delete;
+  SmallStore& operator=(const SmallStore&) = delete;
+
+  explicit operator bool() const { return mounted_; }
+
+ private:
+  std::filesystem::path at_;
+  bool mounted_ = false;
+};
+
+TEST_F(FlowMemoriesTest, LieAsTheyDidInAStoreWithoutTheRoom) {
+  const size_t bytes = channel::align_up(flow_memory_bytes(1024), size_t{2} << 20);
+  const SmallStore small(directory_ / "a", 2 * bytes + (size_t{1} << 20));
+  if (!small) GTEST_SKIP() << "nothing may be mounted here";
+  const auto here = [](FlowMemoryPlan with) {
+    with.stores.resize(1);
+    return with;
+  };
+  fill(make_flow_memories(here(plan(2))), 500);
+  EXPECT_THROW(make_flow_memories(here(plan(3))), SetupError);
+  EXPECT_THROW(make_flow_memories(here(plan(2, 1 << 20))), SetupError);
+  EXPECT_EQ(found(make_flow_memories(here(plan(2))), 500), 500u) << "reverted";
+  EXPECT_EQ(found(make_flow_memories(here(plan(1))), 500), 500u) << "in the room of those before";
 }
 
 TEST_F(FlowMemoriesTest, StoreThatIsNotThereIsPassedOver) {
