@@ -60,7 +60,7 @@ def appliance(disk, tmp_path):
         yield turn_on
         for machine in made:
             try:
-                if not (machine.directory / "metrics.txt").exists():
+                if machine.cards and not (machine.directory / "metrics.txt").exists():  # one that never came up tells nothing
                     machine.bring_back()
             finally:
                 machine.guest.stop()
