@@ -12,6 +12,7 @@
 #include <array>
 #include <boost/asio/ip/address.hpp>
 #include <boost/system/error_code.hpp>
+#include <cerrno>
 #include <cstring>
 #include <span>
 #include <string_view>
