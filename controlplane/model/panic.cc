@@ -125,7 +125,10 @@ void Panic::on_result(size_t index, const Result& result, Time now) {
   const bool is_telling = member.has_way || (result.evidence == Evidence::kUnanswered && member.bracketed);
   if (result.settled && !member.interrupted && is_telling) member.awaiting = false;
   note_failing(index, now);
-  if (result.evidence == Evidence::kUnanswered) return;
+  // What is judged where no way leads has not been heard.
+  const bool is_heard =
+      result.evidence == Evidence::kJudged ? member.has_way : result.evidence != Evidence::kUnanswered;
+  if (!is_heard) return;
   member.heard_at = now;
   vouch_for_host(member, now);
   if (result.evidence != Evidence::kRefused) bear_witness(member, now);

@@ -450,6 +450,22 @@ TEST_F(PanicTest, WhoIsSilentAndHeardAfterAHoldStaysOut) {
   }
 }
 
+TEST_F(PanicTest, WhoIsJudgedWithoutAWayIsNoWitness) {
+  pool(3);
+  after(1s);
+  panic_.set_way(1, std::nullopt, now_);
+  panic_.set_way(2, std::nullopt, now_);
+  for (int probe = 0; probe < 3; probe++) {
+    down(0, Evidence::kUnanswered);
+    doubt(1, Evidence::kJudged);
+    doubt(2, Evidence::kJudged);
+    after(500ms);
+  }
+  after(180s);
+  down(0, Evidence::kUnanswered);
+  EXPECT_EQ(panic_.standing(0), Standing::kOut);
+}
+
 TEST_F(PanicTest, ARefusalIsBelievedWhateverElseTheHostSays) {
   pool(3);
   after(1s);
