@@ -9,10 +9,24 @@ namespace sluice::control {
 
 using nlohmann::json;
 
+namespace {
+
+constexpr int kMostLevels = 32;  // nlohmann's dump() and copies recurse; bodies of ours have six
+
+}  // namespace
+
 std::expected<RequestBody, std::string> RequestBody::parse(const std::string& text,
                                                            std::initializer_list<std::string_view> known) {
+  using Event = json::parse_event_t;
+  bool is_too_deep = false;
+  const auto watch = [&](int depth, Event event, json&) {
+    is_too_deep |= depth >= kMostLevels && (event == Event::object_start || event == Event::array_start);
+    return !is_too_deep;
+  };
   RequestBody out;
-  out.json_ = json::parse(text, nullptr, false);
+  out.json_ = json::parse(text, watch, false);
+  if (is_too_deep)
+    return std::unexpected(fmt::format("the body has brackets within brackets; allowed: {} levels", kMostLevels));
   if (!out.json_.is_object()) return std::unexpected("the body is no JSON object");
   for (const auto& [name, value] : out.json_.items()) {
     if (std::ranges::find(known, name) == known.end())

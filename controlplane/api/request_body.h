@@ -14,7 +14,7 @@ namespace sluice::control {
 
 class RequestBody {
  public:
-  /// Of an object that has no members but those known.
+  /// Of an object that has no members but those known, and is not nested deeply.
   static std::expected<RequestBody, std::string> parse(const std::string& text,
                                                        std::initializer_list<std::string_view> known);
 

@@ -88,17 +88,36 @@ Position position_of(const json& answer) {
   return {number<uint64_t>(header, "cluster_id"), number<int64_t>(header, "revision")};
 }
 
-/// A stream's messages lie in "result", its faults in "error".
-const json& result_of(const json& message) {
-  const json& error = object_in(message, "error");
-  if (error.empty()) return object_in(message, "result");
-  throw Unreadable(refusal_from(0, message.dump()).words);
-}
-
 /// It is shown on a terminal.
 std::string words_of(std::string text) {
   text.resize(std::min(text.size(), kMostWords));
   return printable(std::move(text));
+}
+
+/// As refusal_from().
+Refusal refusal_of(unsigned status, const json& answer) {
+  constexpr int64_t kDeadlineExceeded = 4, kUnavailable = 14;  // of gRPC
+  constexpr unsigned kServerError = 500;
+  Refusal out{fmt::format("status {}", status), status >= kServerError};
+  if (!answer.is_object()) return out;
+  // A stream wraps its faults once more, and names the code otherwise.
+  const json& fault = answer.contains("error") && answer["error"].is_object() ? answer["error"] : answer;
+  for (const char* name : {"message", "error"}) {
+    if (!fault.contains(name) || !fault[name].is_string() || fault[name] == json("")) continue;
+    out.words = words_of(fault[name].get<std::string>());
+    break;
+  }
+  const auto code = fault.find("code");
+  if (code != fault.end() && code->is_number_integer())
+    out.is_passing = *code == kDeadlineExceeded || *code == kUnavailable;
+  return out;
+}
+
+/// A stream's messages lie in "result", its faults in "error".
+const json& result_of(const json& message) {
+  const json& error = object_in(message, "error");
+  if (error.empty()) return object_in(message, "result");
+  throw Unreadable(refusal_of(0, message).words);
 }
 
 json put_json(const std::string& key, std::string_view value, int64_t lease) {
@@ -224,22 +243,7 @@ Answer<bool> swapped_from(std::string_view text) {
 }
 
 Refusal refusal_from(unsigned status, std::string_view text) {
-  constexpr int64_t kDeadlineExceeded = 4, kUnavailable = 14;  // of gRPC
-  constexpr unsigned kServerError = 500;
-  Refusal out{fmt::format("status {}", status), status >= kServerError};
-  const json answer = json::parse(text, nullptr, false);
-  if (!answer.is_object()) return out;
-  // A stream wraps its faults once more, and names the code otherwise.
-  const json& fault = answer.contains("error") && answer["error"].is_object() ? answer["error"] : answer;
-  for (const char* name : {"message", "error"}) {
-    if (!fault.contains(name) || !fault[name].is_string() || fault[name] == json("")) continue;
-    out.words = words_of(fault[name].get<std::string>());
-    break;
-  }
-  const auto code = fault.find("code");
-  if (code != fault.end() && code->is_number_integer())
-    out.is_passing = *code == kDeadlineExceeded || *code == kUnavailable;
-  return out;
+  return refusal_of(status, json::parse(text, nullptr, false));
 }
 
 Answer<std::vector<WatchMessage>> WatchReader::take(std::string_view more) {

@@ -63,6 +63,20 @@ TEST(DiscoveredRequest, AddsRemovesAndAccepts) {
                  discovered_request_from);
 }
 
+/// What is dumped is not nested deeper than a stack can bear: 4 MiB of brackets are a body.
+TEST(DiscoveredRequest, IsRefusedIfItIsNestedDeeply) {
+  const auto nested = [](size_t levels) {
+    return R"({"action": "add", "pool": "mta", "backend": {"name": )" + std::string(levels, '[') +
+           std::string(levels, ']') + "}}";
+  };
+  EXPECT_TRUE(discovered_request_from(nested(30)).has_value());
+  for (const size_t levels : {size_t{31}, size_t{2'000'000}}) {
+    const auto refused = discovered_request_from(nested(levels));
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error(), "the body has brackets within brackets; allowed: 32 levels");
+  }
+}
+
 TEST(FleetRequest, AcceptsAndNothingElse) {
   EXPECT_TRUE(fleet_request_from(R"({"action": "accept"})").has_value());
   expect_refused({{"", "allowed: {\"action\": \"accept\"}"},

@@ -130,6 +130,15 @@ TEST(WatchReader, CutsMessagesWhereverTheBytesWereCut) {
   }
 }
 
+TEST(WatchReader, ReadsAFaultHoweverDeeplyItIsNested) {
+  constexpr size_t kLevels = 1'000'000;
+  WatchReader reader;
+  const auto messages = reader.take(R"({"error": {"message": "gone", "details": )" + std::string(kLevels, '[') +
+                                    std::string(kLevels, ']') + "}}\n");
+  ASSERT_FALSE(messages);
+  EXPECT_EQ(messages.error(), "a watch: gone");
+}
+
 TEST(WatchReader, RefusesWhatIsNoWatch) {
   EXPECT_FALSE(WatchReader().take("<html>\n"));
   const auto fault = WatchReader().take(R"({"error":{"grpc_code":14,"message":"etcdserver: no leader"}})"
