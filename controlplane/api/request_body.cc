@@ -59,8 +59,8 @@ std::expected<std::optional<uint64_t>, std::string> RequestBody::number(const ch
 }
 
 std::expected<bool, std::string> RequestBody::flag(const char* name) const {
-  const json* const found = find(name);
-  if (found == nullptr) return false;
+  const auto found = json_.find(name);
+  if (found == json_.end()) return false;
   if (found->is_boolean()) return found->get<bool>();
   return std::unexpected(fmt::format("\"{}\": allowed: true, false", name));
 }

@@ -18,6 +18,8 @@ class RequestBody {
   static std::expected<RequestBody, std::string> parse(const std::string& text,
                                                        std::initializer_list<std::string_view> known);
 
+  // But for flag(), null is as if it were not there.
+
   /// "" if it is not there.
   std::expected<std::string, std::string> text(const char* name) const;
   /// Nothing if it is not there.

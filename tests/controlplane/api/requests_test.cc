@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What bodies ask for: the node, discovered backends, the fleet's etcd, traces and captures.
+// What bodies ask for: the node, blocked prefixes, discovered backends, the fleet's etcd, traces and captures.
 #include <gtest/gtest.h>
 
+#include "controlplane/api/block_request.h"
 #include "controlplane/api/discovered_request.h"
 #include "controlplane/api/fleet_request.h"
 #include "controlplane/api/inspection_request.h"
@@ -39,6 +40,16 @@ TEST(NodeRequest, DrainsWithADeadlineOrWithout) {
                   {R"({"action": "undrain", "deadline_s": 1})", "with \"drain\" alone"},
                   {R"({"action": "drain", "deadline_s": "1"})", "a whole number from 0 to 2592000"}},
                  node_request_from);
+}
+
+TEST(BlockRequest, IsForAllNodesOrNot) {
+  EXPECT_FALSE(block_request_from(R"({"action": "block", "prefix": "192.0.2.0/24"})")->fleet);
+  EXPECT_FALSE(block_request_from(R"({"action": "block", "prefix": "192.0.2.0/24", "fleet": false})")->fleet);
+  EXPECT_TRUE(block_request_from(R"({"action": "unblock", "prefix": "192.0.2.0/24", "fleet": true})")->fleet);
+  expect_refused(
+      {{R"({"action": "block", "prefix": "192.0.2.0/24", "fleet": null})", "\"fleet\": allowed: true, false"},
+       {R"({"action": "block", "prefix": "192.0.2.0/24", "fleet": 1})", "\"fleet\": allowed: true, false"}},
+      block_request_from);
 }
 
 TEST(DiscoveredRequest, AddsRemovesAndAccepts) {
