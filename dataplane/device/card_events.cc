@@ -4,6 +4,9 @@
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 
+#include <cerrno>
+#include <thread>
+
 namespace sluice {
 namespace {
 
@@ -22,6 +25,12 @@ void note_of_bus(const char*, rte_dev_event_type event, void* flag) {
   if (event == RTE_DEV_EVENT_REMOVE) note(flag);
 }
 
+/// `unregister` does nothing while EAL's thread runs the callback, which writes to what is about to go.
+template <typename Unregister>
+void until_done(Unregister unregister) {
+  while (unregister() == -EAGAIN) std::this_thread::yield();
+}
+
 }  // namespace
 
 CardEvents::CardEvents(uint16_t id) : id_(id) {
@@ -33,9 +42,12 @@ CardEvents::CardEvents(uint16_t id) : id_(id) {
 }
 
 CardEvents::~CardEvents() {
-  if (!name_.empty()) rte_dev_event_callback_unregister(name_.c_str(), note_of_bus, &asked_back_);
-  rte_eth_dev_callback_unregister(id_, RTE_ETH_EVENT_INTR_RMV, note_of_driver, &removed_);
-  rte_eth_dev_callback_unregister(id_, RTE_ETH_EVENT_INTR_RESET, note_of_driver, &needs_reset_);
+  if (!name_.empty())
+    until_done([this] { return rte_dev_event_callback_unregister(name_.c_str(), note_of_bus, &asked_back_); });
+  until_done(
+      [this] { return rte_eth_dev_callback_unregister(id_, RTE_ETH_EVENT_INTR_RMV, note_of_driver, &removed_); });
+  until_done(
+      [this] { return rte_eth_dev_callback_unregister(id_, RTE_ETH_EVENT_INTR_RESET, note_of_driver, &needs_reset_); });
 }
 
 std::string CardEvents::trouble() const {

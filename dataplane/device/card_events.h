@@ -14,6 +14,7 @@ class CardEvents {
  public:
   /// Of DPDK's device `id`, which has to outlive it.
   explicit CardEvents(uint16_t id);
+  /// Waits for a thread that notes something right now. Not to be called by that.
   ~CardEvents();
   CardEvents(const CardEvents&) = delete;
   CardEvents& operator=(const CardEvents&) = delete;
