@@ -80,11 +80,17 @@ Bond::~Bond() {
   for (const uint16_t id : open) rte_eth_dev_close(id);
 }
 
+void Bond::Member::look(const LinkState& found) {
+  const bool may_be_false = link.up && !found.up && found.trouble.empty() && !is_in_doubt;
+  is_in_doubt = may_be_false;
+  if (!may_be_false) link = found;
+}
+
 bool Bond::watch() {
   for (Member& member : members_) {
     if (!member.is_there()) continue;
     const std::string trouble = member.events->trouble();
-    member.link = trouble.empty() ? link_of(member.opened.id, member.opened.interface) : LinkState{.trouble = trouble};
+    member.look(trouble.empty() ? link_of(member.opened.id, member.opened.interface) : LinkState{.trouble = trouble});
   }
   if (!lacp_) choose_active();
   bool changed = false;
@@ -97,12 +103,14 @@ bool Bond::watch() {
 }
 
 void Bond::choose_active() {
+  const auto is_chosen = [&](const Member& member) { return member.link.up && member.opened.id == chosen_; };
+  if (std::ranges::any_of(members_, is_chosen)) return;
   const int active = rte_eth_bond_primary_get(id_);
   const auto carries = [&](const Member& member) { return member.link.up && member.opened.id == active; };
   auto next = std::ranges::find_if(members_, carries);
   if (next == members_.end())
     next = std::ranges::find_if(members_, [](const Member& member) { return member.link.up; });
-  if (next == members_.end() || next->opened.id == chosen_) return;
+  if (next == members_.end()) return;
   // The driver may have gone over to it already, and would go back: to what it was told last.
   chosen_ = next->opened.id;
   rte_eth_bond_primary_set(id_, chosen_);

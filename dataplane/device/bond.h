@@ -26,10 +26,14 @@ class Bond {
   struct Member {
     OpenedDevice opened;
     std::unique_ptr<CardEvents> events;  // null = its card is not there
-    LinkState link;
-    bool carries = false;  // packets go through it
+    LinkState link;                      // as it is believed to be
+    bool is_in_doubt = false;            // the last look said that it is lost
+    bool carries = false;                // packets go through it
 
     bool is_there() const { return events != nullptr; }
+    /// Its link as it was found. A loss is believed if the next look says so as well, or if it is known why: DPDK's
+    /// bonding driver asks the same card from another thread, and some (igb, em) then say once that there is none.
+    void look(const LinkState& found);
   };
 
   /// Opens the members and binds them; says which cards are missing, of which one at least has to be there. Throws
@@ -44,8 +48,9 @@ class Bond {
   bool is_lacp() const { return lacp_; }
   std::span<const Member> members() const { return members_; }
 
-  /// Asks each member for its link and, with active-backup, goes over to the first that has one if the active one has
-  /// lost it. Returns whether others carry than before. For a bond that is started.
+  /// Asks each member for its link and, with active-backup, goes over to the first that has one if the chosen one has
+  /// lost it. What the driver does meanwhile by itself it takes back when the chosen one has its link again. Returns
+  /// whether others carry than before. For a bond that is started.
   bool watch();
   /// Closes the cards that the kernel asks back, but for the last one. `wait_a_round` returns when each worker has
   /// asked the bond for packets once more since it was called. Returns the devices that were closed.
