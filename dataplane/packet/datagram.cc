@@ -80,7 +80,7 @@ bool Datagram::is_echo_request() const noexcept {
 }
 
 bool Datagram::is_neighbor_discovery() const noexcept {
-  return protocol == kProtocolIcmp6 && !destination.address.is_v4() && hops == 255 &&
+  return protocol == kProtocolIcmp6 && !destination.address.is_v4() && is_unrouted() &&
          icmp_type >= kRouterSolicitation && icmp_type <= kRedirect;
 }
 

@@ -33,6 +33,8 @@ struct Datagram {
   Endpoint destination;
 
   bool is_icmp() const noexcept;
+  /// Of the hop limit that no router leaves as it is (RFC 5082): nobody but a station on the link can have sent it.
+  bool is_unrouted() const noexcept { return hops == 255; }
   bool is_echo_request() const noexcept;
   /// Router and neighbour solicitations and advertisements, and redirects, from a station on the link (RFC 4861
   /// section 7.1: no router has passed it on).

@@ -20,6 +20,11 @@ static_assert(Punt::kNeighbors.burst + Punt::kRoutingProtocols.burst + Punt::kPr
 static_assert(Punt::kLocal.burst <= room(PuntClass::kLocal) && Punt::kRouted.burst <= room(PuntClass::kRouted));
 static_assert(Punt::kEcho.burst + Punt::kStrangers.burst <= room(PuntClass::kStrangers));
 
+/// Of a router that nobody from afar can pass for: LACP, BFD on the link (RFC 5881), BGP with GTSM (RFC 5082).
+bool is_router_on_link(PuntKind kind, const Datagram& datagram) {
+  return kind == PuntKind::kRoutingProtocols && (datagram.kind != Datagram::Kind::kIp || datagram.is_unrouted());
+}
+
 }  // namespace
 
 Punt::Punt(const Context& context) noexcept
@@ -37,9 +42,12 @@ Punt::Punt(const Context& context) noexcept
 }
 
 /// Neighbours, and what has no address, are told apart by their stations: what they say of themselves is of any.
-uint64_t Punt::name_of_source(PuntKind kind, const Datagram& datagram, const rte_mbuf& mbuf) const noexcept {
+uint64_t Punt::name_of_source(PuntKind kind, const Datagram& datagram, const rte_mbuf& mbuf,
+                              bool on_link) const noexcept {
   if (kind != PuntKind::kNeighbors && datagram.kind == Datagram::Kind::kIp) {
-    return source_name(datagram.source.address, datagram.protocol, setup_.hash_seed);
+    constexpr uint16_t kOnLink = 0x100;  // beside protocols
+    const auto kind_of_packet = static_cast<uint16_t>(datagram.protocol | (on_link ? kOnLink : 0));
+    return source_name(datagram.source.address, kind_of_packet, setup_.hash_seed, on_link);
   }
   Address station;
   if (mbuf.data_len >= kEthernetBytes)
@@ -52,8 +60,9 @@ void Punt::punt(uint32_t port, rte_mbuf* mbuf) noexcept {
   const PuntKind kind = classifier_.classify(port, datagram);
   rte_ring* ring = setup_.to_main[port][static_cast<size_t>(class_of(kind))];
   mbuf->port = static_cast<uint16_t>(port);
-  const uint64_t name = name_of_source(kind, datagram, *mbuf);
-  const bool may = budgets_[port][static_cast<size_t>(kind)].take(name, clock_.now_ms());
+  const bool on_link = is_router_on_link(kind, datagram);
+  const uint64_t name = name_of_source(kind, datagram, *mbuf, on_link);
+  const bool may = budgets_[port][static_cast<size_t>(kind)].take(name, clock_.now_ms(), on_link);
   if (!may || ring == nullptr || rte_ring_sp_enqueue(ring, mbuf) != 0) {
     return egress_.drop(mbuf, kDrops[static_cast<size_t>(kind)]);
   }

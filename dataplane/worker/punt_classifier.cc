@@ -10,12 +10,11 @@ namespace {
 
 constexpr Be16 kBgp = Be16::of(179);
 constexpr Be16 kBfd = Be16::of(3784), kBfdEcho = Be16::of(3785), kBfdMultihop = Be16::of(4784);
-constexpr uint8_t kNotRouted = 255;  // hops of what has passed no router (RFC 5082)
 
 /// Routing protocols that are spoken with stations or groups on the link.
 bool is_routing_on_link(const Datagram& datagram) {
   if (datagram.is_group_membership()) return true;
-  if (datagram.protocol == kProtocolVrrp) return datagram.hops == kNotRouted;  // RFC 9568 section 5.1.1.3
+  if (datagram.protocol == kProtocolVrrp) return datagram.is_unrouted();  // RFC 9568 section 5.1.1.3
   return datagram.protocol == kProtocolOspf || datagram.protocol == kProtocolPim;
 }
 
@@ -25,7 +24,7 @@ bool is_routing_session(const Datagram& datagram) {
   if (datagram.protocol == kProtocolTcp) return port == kBgp || datagram.source.port == kBgp;
   if (datagram.protocol != kProtocolUdp) return false;
   if (port == kBfdMultihop) return true;
-  return (port == kBfd || port == kBfdEcho) && datagram.hops == kNotRouted;  // RFC 5881 section 5
+  return (port == kBfd || port == kBfdEcho) && datagram.is_unrouted();  // RFC 5881 section 5
 }
 
 }  // namespace

@@ -75,6 +75,23 @@ TEST_F(SourceBudgetTest, APlaceIsKeptAsLongAsItIsToldToBe) {
   EXPECT_LT(heard_after(12'000), 4u) << "forged ones are in its place";
 }
 
+TEST_F(SourceBudgetTest, WhoIsOnTheLinkTakesAPlaceOfThoseFromAfarAndNotTheOtherWayRound) {
+  budget_ = SourceBudget(kPerSecond, kBurst, kStartMs, 180'000);
+  const auto heard = [&](bool on_link) {  // of those who come while forged ones are in all places
+    uint32_t out = 0;
+    for (int i = 0; i < 10; i++, now_ms_ += 100) {
+      for (int repeat = 0; repeat < 3; repeat++) flood();
+      for (uint32_t source = 1; source <= 4; source++) {
+        out += budget_.take(name_of(on_link ? source : 100 + source), now_ms_, on_link) ? 1 : 0;
+      }
+    }
+    return out;
+  };
+  for (int i = 0; i < 100; i++, now_ms_ += 10) flood();
+  EXPECT_EQ(heard(false), 0u);
+  EXPECT_EQ(heard(true), 40u);
+}
+
 TEST_F(SourceBudgetTest, WithoutARateNothingPasses) {
   budget_ = SourceBudget(0, 0, kStartMs);
   EXPECT_EQ(take(name_of(1), 10), 0u);
@@ -88,6 +105,8 @@ TEST(SourceName, AnIpv6SourceIsItsNetworkButOnTheLinkAnAddress) {
   EXPECT_EQ(name("2001:db8:1:2::7"), name("2001:db8:1:2:ffff::8"));
   EXPECT_NE(name("2001:db8:1:2::7"), name("2001:db8:1:3::7"));
   EXPECT_NE(name("fe80::1"), name("fe80::2"));
+  EXPECT_NE(source_name(address("2001:db8::1"), 17, kSecret, true),
+            source_name(address("2001:db8::2"), 17, kSecret, true));
   EXPECT_NE(name("192.0.2.1"), name("192.0.2.2"));
   EXPECT_NE(name("192.0.2.1", 6), name("192.0.2.1", 17)) << "BGP takes nothing from BFD";
 }

@@ -31,8 +31,8 @@ MacAddress mac_of(uint32_t port) {
   return port == kFront ? WorkerBench::front_mac() : WorkerBench::back_mac();
 }
 
-Bytes tcp(const Endpoint& from, const Endpoint& to, uint32_t port) {
-  return Frame().from(from).to(to).syn().seq(1).to_mac(mac_of(port)).bytes();
+Bytes tcp(const Endpoint& from, const Endpoint& to, uint32_t port, uint8_t hops = 64) {
+  return Frame().from(from).to(to).syn().seq(1).ttl(hops).to_mac(mac_of(port)).bytes();
 }
 
 /// The same of another protocol.
@@ -295,6 +295,38 @@ TEST_F(PuntFloodTest, SessionsOfRoutersOutliveAFloodOfTheirOwnKind) {
       if (i % 30 == 0) bench_.turn(i / 60);
     }
     bench_.punted(kFront, PuntClass::kInfrastructure);
+  }
+  EXPECT_GT(bench_.counter(Counter::kDropPuntInfrastructure), 30'000u);
+}
+
+/// The same from afar in the routers' own names, after strangers had taken all places: hop limits tell them apart.
+TEST_F(PuntFloodTest, SessionsOfRoutersOnTheLinkOutliveAFloodInTheirOwnNames) {
+  const Address router = address("192.0.2.1"), router6 = address("2001:db8:25::1:1");
+  std::vector<Bytes> routers{udp(at(router, 49152), at(kOwn, 3784), kFront, 255),
+                             tcp(at(router, 179), at(kOwn, 33333), kFront, 255),
+                             udp(at(router6, 49152), at(kOwn6, 3784), kFront, 255)};
+  std::ranges::sort(routers);
+  const std::vector<Bytes> forged{udp(at(router, 49152), at(kOwn, 4784), kFront, 254),
+                                  tcp(at(router, 179), at(kOwn, 33333), kFront, 254),
+                                  udp(at(router6, 49152), at(kOwn6, 4784), kFront, 254)};
+  for (uint32_t n = 0; n < 1000; n++) {
+    const Endpoint stranger{Address::v4(Be32::of(0xc6120000 + n)), Be16::of(50000)};
+    bench_.front().arrive(tcp(stranger, at(kOwn, 179), kFront));
+    bench_.turn(1);
+    bench_.punted(kFront, PuntClass::kInfrastructure);
+  }
+  for (uint32_t ms = 0; ms < 1000; ms++) {
+    for (uint32_t i = 1; i <= 60; i++) {
+      bench_.front().arrive(forged[i % forged.size()]);
+      if (i % 30 == 0) bench_.turn(i / 60);
+    }
+    bench_.punted(kFront, PuntClass::kInfrastructure);
+    if (ms % 100 != 99) continue;
+    for (const Bytes& frame : routers) bench_.front().arrive(frame);
+    bench_.turn();
+    std::vector<Bytes> heard = bench_.punted(kFront, PuntClass::kInfrastructure);
+    std::ranges::sort(heard);
+    EXPECT_EQ(heard, routers) << "after " << ms << " ms";
   }
   EXPECT_GT(bench_.counter(Counter::kDropPuntInfrastructure), 30'000u);
 }
