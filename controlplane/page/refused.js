@@ -110,7 +110,7 @@ function showRefused(sourcesAnswer, limitsAnswer, blockedAnswer) {
 function setUpRefused() {
   const card = (id, title, table, ...beside) =>
     el("div", {class: "card", id}, el("div", {class: "heading"}, el("h3", {}, title), ...beside), table.element);
-  byId("refused").append(el("p", {id: "refused-sums"}), card("refused-active", "The most active of the last minute", active, activeNote),
+  byId("refused").append(el("p", {id: "refused-sums"}), card("refused-active", "The most active, of the last minute first", active, activeNote),
                          card("refused-limits", "Limits", limits), card("refused-limited", "Sources at a limit", limited),
                          card("refused-blocked", "Blocked, newest first", blocked), blockNotes);
 }
