@@ -53,12 +53,12 @@ ProxyInjector::ClientAck ProxyInjector::client_ack(const rte_mbuf& mbuf, const P
           .timestamps = find_timestamps(tcp_header, packet.tcp_header_bytes)};
 }
 
-bool ProxyInjector::start(FlowIndex index, const ClientAck& ack) noexcept {
+bool ProxyInjector::start(FlowIndex index, uint32_t first, const ClientAck& ack) noexcept {
   Flow& flow = flows_[index];
   const uint32_t entry = pending_.add(index, clock_.now32_ms());
   if (entry == ProxyPending::kNone) return false;
   PendingHeader& header = pending_[entry];
-  header.sequence = ack.sequence;
+  header.sequence = first;
   header.ack = ack.ack;
   header.payload_bytes = ack.payload_bytes;
   header.window = ack.window.raw;

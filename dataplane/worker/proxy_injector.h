@@ -50,8 +50,10 @@ class ProxyInjector {
   /// Before the segment that may complete a handshake is tracked: the flow says how long its header will be, as other
   /// nodes are told with its state. `proxy_bytes` is to be 0 again if it does not complete it.
   void announce(Flow& flow) const noexcept;
-  /// A flow's handshake is complete: its header is due, send_header() follows. False if too many are under way.
-  bool start(FlowIndex index, const ClientAck& ack) noexcept;
+  /// A flow's handshake is complete by `ack`: its header is due, send_header() follows. `first`: the client's first
+  /// number after its SYN, where the header goes; the segment that completes the handshake need not be the first that
+  /// the client has sent. False if too many are under way.
+  bool start(FlowIndex index, uint32_t first, const ClientAck& ack) noexcept;
   void send_header(const Flow& flow) noexcept { send_entry(PendingPlace::of(flow.bytes_up).entry); }
 
   /// Queues anew the header that an earlier process sent for an adopted flow and had not seen acknowledged. False if

@@ -158,15 +158,15 @@ void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept 
   }
   const bool completes = may_complete && flow.state != before && flow.state != TcpState::kReset;
   if (may_complete && !completes) flow.proxy_bytes = 0;
-  if (completes && !parts_.proxy.start(index, ProxyInjector::client_ack(*mbuf, packet))) {
+  if (completes && !parts_.proxy.start(index, expected, ProxyInjector::client_ack(*mbuf, packet))) {
     parts_.lifecycle.cut(index, Counter::kFlowsCutProxy);
     return parts_.resets.answer(burst, i, Counter::kDropProxyPending);
   }
   counters_.packet_to_backend(flow, packet.ip_bytes);
 
-  // A bare ACK goes before the header and so is not shifted; anything more comes after it.
-  const bool header_first = completes && packet.sequence_length() != 0;
-  const bool before_header = completes && !header_first;
+  // A bare ACK of the client's first number goes before the header and so is not shifted; all else comes after it.
+  const bool before_header = completes && packet.sequence == expected && packet.sequence_length() == 0;
+  const bool header_first = completes && !before_header;
   if (header_first) parts_.proxy.send_header(flow);
   const Backend& backend = state_.backend(flow.backend);
   rewrite_to_backend(*mbuf, packet, flow);
@@ -257,7 +257,7 @@ void SlowPath::complete_splice(Burst& burst, uint32_t i) noexcept {
   const ProxyInjector::ClientAck ack = parts_.syn_proxy.client_ack(index, *mbuf, packet, window);
   if (!parts_.proxy.wants_header(flow)) {
     parts_.syn_proxy.acknowledge(index, ack);
-  } else if (parts_.proxy.start(index, ack)) {
+  } else if (parts_.proxy.start(index, client_expected, ack)) {
     parts_.proxy.send_header(flow);
     counters_.count(Counter::kProxyHeadersSent);
   } else {

@@ -55,7 +55,7 @@ class ProxyInjectorTest : public FlowPartsTest {
     proxy_->prepare(flows_[index], true);
     lifecycle_->set_state(flows_[index], TcpState::kEstablished);
     const Arrived ack(Frame().from(client(n)).to(vip()).seq(kFirst).ack(kServerFirst).tcp_options(options));
-    EXPECT_TRUE(proxy_->start(index, ProxyInjector::client_ack(*ack.mbuf, ack.packet)));
+    EXPECT_TRUE(proxy_->start(index, kFirst, ProxyInjector::client_ack(*ack.mbuf, ack.packet)));
     return index;
   }
   FlowIndex send_header(uint16_t n = 0, const Bytes& options = {}) {

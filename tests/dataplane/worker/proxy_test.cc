@@ -149,6 +149,26 @@ TEST_F(ProxyTest, PutsTheHeaderBeforeDataThatCompletesTheHandshake) {
   EXPECT_EQ(frames[1].seq, 1001 + kV2Bytes);
 }
 
+TEST_F(ProxyTest, PutsTheHeaderAtTheClientsFirstNumberWhicheverSegmentComesFirst) {
+  const Frame out_of_order = client().seq(1009).ack(5001);
+  uint16_t port = 40100;
+  for (const Frame& first : {Frame(out_of_order).payload("hello"), Frame(out_of_order).fin(), out_of_order}) {
+    const Endpoint from = endpoint("198.51.100.7", port++);
+    bench_.client_to_backend(client().from(from).syn().seq(1000));
+    bench_.backend_to_client(backend().to(from).syn().seq(5000).ack(1001));
+    bench_.client_sends(Frame(first).from(from));
+    bench_.turn();
+    const auto frames = bench_.to_backends();
+    ASSERT_EQ(frames.size(), 2u);
+    EXPECT_EQ(frames[0].payload, header_bytes(ProxyHeader::kV2, from, kVip));
+    EXPECT_EQ(frames[0].seq, 1001u);
+    EXPECT_EQ(frames[1].seq, 1009 + kV2Bytes);
+    const auto late = bench_.client_to_backend(client().from(from).seq(1001).ack(5001).payload("\x16\x03\x01 cli"));
+    ASSERT_TRUE(late.has_value());
+    EXPECT_EQ(late->seq, 1001 + kV2Bytes);
+  }
+}
+
 TEST_F(ProxyTest, RetransmitsUntilTheHeaderIsAcknowledged) {
   handshake(client().seq(1001).ack(5001));
   bench_.turn(600);
