@@ -106,6 +106,11 @@ inline bool has_flags(const Packet& packet, uint8_t flags) {
   return (packet.tcp_flags & flags) == flags;
 }
 
+/// Whether a segment has SYN or RST.
+inline bool opens_or_resets(const Packet& packet) {
+  return (packet.tcp_flags & (kTcpSyn | kTcpRst)) != 0;
+}
+
 /// A segment of a believed sender with FIN: whether it ends what that has sent.
 inline bool closes(const Packet& packet, uint32_t next) {
   return has_flags(packet, kTcpFin) && !sequence_before(end_of(packet), next);

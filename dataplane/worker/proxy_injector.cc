@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "dataplane/flow/tcp_track.h"
 #include "dataplane/packet/proxy_header.h"
 #include "dataplane/packet/renumber.h"
 #include "dataplane/packet/reset.h"
@@ -51,6 +52,13 @@ ProxyInjector::ClientAck ProxyInjector::client_ack(const rte_mbuf& mbuf, const P
           .payload_bytes = packet.payload_bytes,
           .window = load<Be16>(tcp_header + tcp::kWindow),
           .timestamps = find_timestamps(tcp_header, packet.tcp_header_bytes)};
+}
+
+bool ProxyInjector::is_before_header(const Flow& flow, const Packet& packet) noexcept {
+  if (opens_or_resets(packet)) return false;
+  const uint32_t entry = entry_of(flow);
+  if (entry != kNoEntry) return sequence_before(packet.sequence, pending_[entry].sequence);
+  return flow.state == TcpState::kSynSent && wants_header(flow);
 }
 
 bool ProxyInjector::start(FlowIndex index, uint32_t first, const ClientAck& ack) noexcept {

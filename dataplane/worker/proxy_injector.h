@@ -50,6 +50,10 @@ class ProxyInjector {
   /// Before the segment that may complete a handshake is tracked: the flow says how long its header will be, as other
   /// nodes are told with its state. `proxy_bytes` is to be 0 again if it does not complete it.
   void announce(Flow& flow) const noexcept;
+  /// Whether a client's segment may bring the backend bytes before the header or in its place: sooner than the backend
+  /// has answered the SYN, or, while the header is not acknowledged, from before the client's first number. A client
+  /// could forge a header by it, and an honest one has nothing there that it does not send again.
+  bool is_before_header(const Flow& flow, const Packet& packet) noexcept;
   /// A flow's handshake is complete by `ack`: its header is due, send_header() follows. `first`: the client's first
   /// number after its SYN, where the header goes; the segment that completes the handshake need not be the first that
   /// the client has sent. False if too many are under way.

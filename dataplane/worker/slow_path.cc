@@ -146,6 +146,7 @@ void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept 
   if (!sees_both_ways(flow)) return forward_one_way(burst, i);
   Packet& packet = burst.packet[i];
   rte_mbuf* mbuf = burst.mbuf[i];
+  if (parts_.proxy.is_before_header(flow, packet)) return egress_.drop(mbuf, Counter::kDropProxyPending);
   const uint32_t entry = parts_.proxy.entry_of(flow);
   const TcpState before = flow.state;
   const bool may_complete = parts_.proxy.wants_header(flow) && before == TcpState::kSynReceived;
@@ -157,7 +158,11 @@ void SlowPath::translate_special_from_client(Burst& burst, uint32_t i) noexcept 
     learn_return_path(burst, i, flow);
   }
   const bool completes = may_complete && flow.state != before && flow.state != TcpState::kReset;
-  if (may_complete && !completes) flow.proxy_bytes = 0;
+  if (may_complete && !completes) {
+    flow.proxy_bytes = 0;
+    // The server may believe what we do not, and would read it before the header.
+    if (!opens_or_resets(packet)) return egress_.drop(mbuf, Counter::kDropProxyPending);
+  }
   if (completes && !parts_.proxy.start(index, expected, ProxyInjector::client_ack(*mbuf, packet))) {
     parts_.lifecycle.cut(index, Counter::kFlowsCutProxy);
     return parts_.resets.answer(burst, i, Counter::kDropProxyPending);
