@@ -83,8 +83,9 @@ bool ToldFlows::gives_way(const Flow& flow, const Packet& packet, const Resumpti
   const bool syn = (packet.tcp_flags & kTcpSyn) != 0;
   if (is_unanswered(flow)) return (syn || told.open) && acknowledges_syn(flow, packet);
   const uint32_t latest_ms = lifecycle_.deadline_ms_of(flow);
-  // Where the other half's node has answered the client's SYN itself, the server's first word here is no SYN.
-  if (told.open && told.splice) return is_left(flow, latest_ms);
+  // Where the other half's node has answered the client's SYN itself, or has had the server's answer passed on to it
+  // (worker/answer_passing.h), the server's first word here is no SYN.
+  if (told.open && (told.splice || told.proxy_bytes != 0)) return is_left(flow, latest_ms);
   if (!syn || told.open) return false;
   // The node that has the other half of a session that is open says so, and a SYN at a third changes nothing of it
   // (ToldTable::put()).

@@ -4,6 +4,7 @@
 // on both sides.
 #include <gtest/gtest.h>
 
+#include "dataplane/flow/tcp_track.h"
 #include "tests/dataplane/support/told_node.h"
 
 namespace sluice::testing {
@@ -321,6 +322,33 @@ TEST(ToldSplice, ABackendsWordMayComeFirst) {
   ASSERT_TRUE(sent);
   EXPECT_EQ(sent->ack, 908u - 5000u);
   EXPECT_EQ(node.counter(Counter::kSegmentsNotBelieved), 0u);
+}
+
+constexpr uint8_t kHeaderBytes = 28;  // PROXY v2 with IPv4
+
+ToldNode with_headers(channel::Forwarding forwarding) {
+  channel::PutService service{};
+  service.forwarding = forwarding;
+  service.proxy = channel::ProxyHeader::kV2;
+  return ToldNode(service);
+}
+
+TEST(ToldProxy, AHalfClosedSessionGivesWayToTheGreetingOfTheNextWhoseAnswerWentByAnotherNode) {
+  ToldNode node = with_headers(channel::Forwarding::kNat);
+  node.tell(node.by_hash, FlowStage::kOpen, kHeaderBytes);
+  const Frame last = from_backend(node.by_hash).ack(706 + kHeaderBytes);
+  ASSERT_TRUE(node.backend_to_client(last));
+  ASSERT_TRUE(node.backend_to_client(Frame(last).seq(908).fin()));
+  node.tell(node.other, FlowStage::kOpen, kHeaderBytes);
+  const Frame greeting =
+      Frame().from(kBackends[node.other]).to(kClient).seq(5001).ack(9001 + kHeaderBytes).psh().payload("220 mx\r\n");
+  EXPECT_FALSE(node.backend_to_client(greeting)) << "it may still be closing";
+  node.turn(kHalfClosedQuietMs);
+  const auto passed = node.backend_to_client(greeting);
+  ASSERT_TRUE(passed);
+  EXPECT_EQ(passed->source, kVip);
+  EXPECT_EQ(passed->ack, 9001u);
+  node.expect_counter_law();
 }
 
 }  // namespace
