@@ -170,6 +170,7 @@ FlowIndex ProxyInjector::resend() noexcept {
       continue;
     }
     send_entry(entry);
+    if (may_be_heard_elsewhere(flow)) teller_.changed(flows_.index_of(flow));
     counters_.count(Counter::kProxyHeadersResent);
   }
   return kNoFlow;

@@ -6,7 +6,9 @@
 // whole life. The client knows nothing of these bytes: until they are acknowledged, retransmitting them is ours to do.
 // Meanwhile a flow's `bytes_up` is a PendingPlace. With NAT and other nodes the backend's words may go by another of
 // them: what the client acknowledges then says that the backend has spoken, and so has the header; if it is not heard
-// of for long, that is no evidence of anything. Thread safety: none; one worker owns it.
+// of for long, that is no evidence of anything. The other node lets the backend's words through once it has been told
+// that the session is open, which is told again with each attempt, as it may be that word that was lost. Thread safety:
+// none; one worker owns it.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +18,7 @@
 #include "dataplane/packet/packet.h"
 #include "dataplane/packet/tcp_options.h"
 #include "dataplane/worker/context.h"
+#include "dataplane/worker/flow_teller.h"
 
 namespace sluice {
 
@@ -29,6 +32,7 @@ class ProxyInjector {
         flows_(context.flows),
         state_(context.state),
         egress_(context.egress),
+        teller_(context.clock, context.counters, context.setup.tells),
         has_peers_(context.setup.told != nullptr) {}
 
   void begin_poll() noexcept { resends_left_ = kResendsPerPoll; }
@@ -97,6 +101,7 @@ class ProxyInjector {
   FlowTable& flows_;
   const ForwardingState& state_;
   Egress& egress_;
+  FlowTeller teller_;
   bool has_peers_;
   ProxyPending pending_;
   uint32_t resends_left_ = 0;  // in this poll iteration

@@ -5,6 +5,7 @@
 #include "dataplane/flow/proxy_pending.h"
 #include "dataplane/packet/proxy_header.h"
 #include "tests/dataplane/support/elsewhere_fixture.h"
+#include "tests/dataplane/support/told_memory.h"
 
 namespace sluice::testing {
 namespace {
@@ -132,6 +133,24 @@ TEST_F(HeadersElsewhere, OfAServerThatIsSlowToSpeakNothingIsCutThoughItsAcknowle
   EXPECT_GT(headers_sent_again(), 2U);
   EXPECT_EQ(asks_.bench.counter(Counter::kFlowsCutProxy), 0U);
   expect_ehlo_goes_on();
+}
+
+TEST_F(HeadersElsewhere, AWordThatIsLostIsSaidAgainWithTheHeader) {
+  answer_syn();
+  acknowledge();
+  ASSERT_FALSE(take_told(asks_.rings.tells).empty());
+  server_says(greeting());
+  hears_.bench.turn(HeldReplies::kHoldMs);
+  expect_nothing_at_hearing_node();
+  asks_.bench.turn(ProxyPending::kWaitMs[0] + 1);
+  const auto again = asks_.bench.to_backends();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].payload, header());
+  wait_told_open();
+  server_says(greeting());
+  const auto passed = hears_.bench.to_clients();
+  ASSERT_EQ(passed.size(), 1U);
+  EXPECT_EQ(passed[0].ack, kIsn + 1);
 }
 
 TEST_F(HeadersElsewhere, ARefusalEndsTheConnection) {
