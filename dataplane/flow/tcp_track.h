@@ -74,15 +74,20 @@ inline bool believes_lone_client(const Flow& flow, uint32_t sequence, uint32_t a
          (is_within(sequence, flow.client_next, kNear) && is_within(ack, flow.server_next, kNear));
 }
 
-/// Whether a flow's server, once it is established, may be seen at another node alone (worker/answer_passing.h): after
-/// a handshake of our own (flow/splice.h), or with a PROXY header.
-inline bool may_be_half_seen(const Flow& flow) {
-  return flow.spliced || flow.proxy_bytes != 0;
+/// How much is seen of what a flow's server says: all, or what comes to this node and not to another.
+enum class ServerSeen : uint8_t { kWhole, kInPart };
+
+/// `has_peers`: there are other nodes. With NAT a server that has been established may be seen at one of them alone
+/// (worker/answer_passing.h): after a handshake of our own (flow/splice.h), or with a PROXY header.
+inline ServerSeen server_seen(const Flow& flow, bool has_peers) {
+  const bool in_part =
+      has_peers && flow.forwarding() == channel::Forwarding::kNat && (flow.spliced || flow.proxy_bytes != 0);
+  return in_part ? ServerSeen::kInPart : ServerSeen::kWhole;
 }
 
 /// Likewise of one whose server is seen, as far as it is here.
-inline bool believes_client(const Flow& flow, uint32_t sequence, uint32_t ack) {
-  if (may_be_half_seen(flow)) return believes_lone_client(flow, sequence, ack);
+inline bool believes_client(const Flow& flow, uint32_t sequence, uint32_t ack, ServerSeen seen) {
+  if (seen == ServerSeen::kInPart) return believes_lone_client(flow, sequence, ack);
   const uint32_t window = flow.largest_window();
   const uint32_t unacknowledged = flow.server_next - ack;
   if (!is_within(sequence, flow.client_next, window) || unacknowledged > window) return false;
@@ -134,7 +139,7 @@ inline bool resets(const Flow& flow, const Packet& packet, uint32_t next, TcpSta
 }
 
 /// A client's segment; the flow's numbers not yet moved.
-inline Judgement judge_client(const Flow& flow, const Packet& packet) {
+inline Judgement judge_client(const Flow& flow, const Packet& packet, ServerSeen seen) {
   const TcpState state = flow.state;
   if (has_flags(packet, kTcpSyn)) return {state == TcpState::kSynSent && !has_flags(packet, kTcpAck), state};
   if (has_flags(packet, kTcpRst)) {
@@ -163,7 +168,7 @@ inline Judgement judge_client(const Flow& flow, const Packet& packet) {
     case TcpState::kReset:
       break;
   }
-  if (!believes_client(flow, packet.sequence, packet.ack)) return {false, state};
+  if (!believes_client(flow, packet.sequence, packet.ack, seen)) return {false, state};
   if (!closes(packet, flow.client_next)) return {true, state};
   if (state == TcpState::kEstablished) return {true, TcpState::kClientFin};
   return {true, state == TcpState::kServerFin ? TcpState::kClosed : state};
@@ -247,10 +252,10 @@ inline void note_syn_ack(Flow& flow, const Packet& packet, bool answered) {
 }
 
 /// Moves the numbers of a flow by a believed segment, no SYN or reset.
-inline void move_by_client(Flow& flow, const Packet& packet) {
-  const bool stranger = flow.state == TcpState::kAdopted && !believes_client(flow, packet.sequence, packet.ack);
+inline void move_by_client(Flow& flow, const Packet& packet, ServerSeen seen) {
+  const bool stranger = flow.state == TcpState::kAdopted && !believes_client(flow, packet.sequence, packet.ack, seen);
   if (stranger) flow.server_next = packet.ack;
-  if (may_be_half_seen(flow)) flow.server_next = sequence_max(flow.server_next, packet.ack);
+  if (seen == ServerSeen::kInPart) flow.server_next = sequence_max(flow.server_next, packet.ack);
   flow.client_next = stranger ? end_of(packet) : sequence_max(flow.client_next, end_of(packet));
 }
 

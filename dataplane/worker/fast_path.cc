@@ -123,8 +123,10 @@ template <FastWay kWay, bool kV6>
     if (!is_next && !believes_lone_client(flow, packet.sequence, packet.ack)) return false;
     flow.server_next = sequence_max(flow.server_next, packet.ack);
   } else {
-    if (!is_next && !believes_client(flow, packet.sequence, packet.ack)) return false;
-    if (kWay != FastWay::kNat && may_be_half_seen(flow)) flow.server_next = sequence_max(flow.server_next, packet.ack);
+    const bool may_be_half_seen = kWay == FastWay::kAnyNat;
+    const ServerSeen seen = may_be_half_seen ? server_seen(flow, setup_.told != nullptr) : ServerSeen::kWhole;
+    if (!is_next && !believes_client(flow, packet.sequence, packet.ack, seen)) return false;
+    if (seen == ServerSeen::kInPart) flow.server_next = sequence_max(flow.server_next, packet.ack);
   }
   const uint32_t expected = flow.client_next;
   if (!is_next) note_if_sent_again(i, true, expected);

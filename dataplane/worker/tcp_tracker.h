@@ -17,15 +17,19 @@ namespace sluice {
 class TcpTracker {
  public:
   TcpTracker(const Context& context, FlowLifecycle& lifecycle) noexcept
-      : counters_(context.counters), flows_(context.flows), lifecycle_(lifecycle) {}
+      : counters_(context.counters),
+        flows_(context.flows),
+        lifecycle_(lifecycle),
+        has_peers_(context.setup.told != nullptr) {}
 
   bool client_segment(Flow& flow, const Packet& packet, const rte_mbuf& mbuf) noexcept {
-    if (!enters(flow, judge_client(flow, packet))) return false;
+    const ServerSeen seen = server_seen(flow, has_peers_);
+    if (!enters(flow, judge_client(flow, packet, seen))) return false;
     count_packet(flow, packet, flow.packets_up, flow.client_next, true);
     if ((packet.tcp_flags & kTcpSyn) != 0) {
       note_syn(flow, packet, window_scale(mbuf, packet).shift);
     } else if ((packet.tcp_flags & kTcpRst) == 0) {
-      move_by_client(flow, packet);
+      move_by_client(flow, packet, seen);
     }
     if (!is_embryonic(flow.state)) add_saturating(flow.bytes_up, packet.payload_bytes);
     return true;
@@ -97,6 +101,7 @@ class TcpTracker {
   Counters& counters_;
   FlowTable& flows_;
   FlowLifecycle& lifecycle_;
+  bool has_peers_;
 };
 
 }  // namespace sluice

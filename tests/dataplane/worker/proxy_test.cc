@@ -169,6 +169,16 @@ TEST_F(ProxyTest, PutsTheHeaderAtTheClientsFirstNumberWhicheverSegmentComesFirst
   }
 }
 
+TEST_F(ProxyTest, AcknowledgementsOfWhatTheServerHasNotSaidAreNotBelieved) {
+  handshake(client().seq(1001).ack(5001));
+  for (const bool in_slow_path : {true, false}) {
+    const uint64_t before = bench_.counter(Counter::kSegmentsNotBelieved);
+    EXPECT_TRUE(bench_.client_to_backend(client().seq(1001).ack(5101)));
+    EXPECT_EQ(bench_.counter(Counter::kSegmentsNotBelieved), before + 1) << in_slow_path;
+    bench_.backend_to_client(backend().seq(5001).ack(1001 + kV2Bytes));  // the header is there
+  }
+}
+
 TEST_F(ProxyTest, RetransmitsUntilTheHeaderIsAcknowledged) {
   handshake(client().seq(1001).ack(5001));
   bench_.turn(600);

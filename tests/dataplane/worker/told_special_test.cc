@@ -351,5 +351,20 @@ TEST(ToldProxy, AHalfClosedSessionGivesWayToTheGreetingOfTheNextWhoseAnswerWentB
   node.expect_counter_law();
 }
 
+TEST(ToldProxy, OnlyWithNatAClientMayAcknowledgeWhatItsServerHasSaidElsewhere) {
+  for (const auto forwarding : {channel::Forwarding::kNat, channel::Forwarding::kFullnat}) {
+    ToldNode node = with_headers(forwarding);
+    const auto syn = node.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(700));
+    ASSERT_TRUE(syn);
+    ASSERT_TRUE(node.backend_to_client(Frame().from(syn->destination).to(syn->source).syn().seq(900).ack(701)));
+    node.client_sends(Frame().from(kClient).to(kVip).seq(701).ack(901));
+    node.turn();
+    EXPECT_EQ(node.to_backends().size(), 2u) << "the header, too";
+    EXPECT_TRUE(node.client_to_backend(Frame().from(kClient).to(kVip).seq(701).ack(909)));
+    const bool believed = forwarding == channel::Forwarding::kNat;
+    EXPECT_EQ(node.counter(Counter::kSegmentsNotBelieved), believed ? 0u : 1u);
+  }
+}
+
 }  // namespace
 }  // namespace sluice::testing
