@@ -59,15 +59,20 @@ class FirstBytes {
 class ForgedHeaders : public ::testing::TestWithParam<Forwarding> {
  protected:
   void SetUp() override {
+    bench_.put_local(0, WorkerBench::own_back());
+    bench_.put_backend(0, kBackend);
+    put_service(channel::SynProxy::kOff);
+  }
+  void TearDown() override { bench_.expect_counter_law(); }
+
+  void put_service(channel::SynProxy syn_proxy) {
     channel::PutService service{};
     service.forwarding = GetParam();
     service.proxy = channel::ProxyHeader::kV2;
-    bench_.put_local(0, WorkerBench::own_back());
-    bench_.put_backend(0, kBackend);
+    service.syn_proxy = syn_proxy;
     bench_.put_service(0, kVip, {0}, service);
     bench_.turn();
   }
-  void TearDown() override { bench_.expect_counter_law(); }
 
   Frame client() const { return Frame().from(client_).to(kVip); }
   /// Mid-stream, with the right acknowledgement.
@@ -144,6 +149,22 @@ TEST_P(ForgedHeaders, AKeepAliveWhileTheHeaderIsUnderWayCostsNothing) {
   expect_header_is_ours();
   acknowledge_header();
   EXPECT_TRUE(bench_.client_to_backend(client().seq(kFirst + 7).ack(kServerFirst))) << "and then it goes on";
+}
+
+TEST_P(ForgedHeaders, NothingGoesBeforeTheHeaderWhereWeHaveAnsweredTheSyn) {
+  put_service(channel::SynProxy::kAlways);
+  send_syn();
+  const auto promised = bench_.to_clients();
+  ASSERT_EQ(promised.size(), 1u);
+  const Frame acknowledging = client().ack(promised[0].seq + 1);
+  client_sends(Frame(acknowledging).seq(kFirst));
+  bench_.backend_sends(Frame().from(kBackend).to(at_backend_).syn().seq(kServerFirst - 1).ack(kFirst));
+  bench_.turn();
+  for (const ReadFrame& sent : bench_.to_backends()) stream_.take(sent);
+  client_sends(Frame(acknowledging).seq(kFirst - kHeaderBytes).payload(forged_));
+  client_sends(Frame(acknowledging).seq(kFirst - 1).payload("x" + forged_));
+  EXPECT_TRUE(stream_.can_only_be(header_of(client_)));
+  EXPECT_EQ(bench_.counter(Counter::kDropProxyPending), 2u);
 }
 
 /// What a client may try, and when.
