@@ -29,7 +29,7 @@ TEST(CardEvents, NothingIsNotedWhereTheyWereWhenTheyAreGone) {
   });
   alignas(CardEvents) std::array<std::atomic<std::byte>, sizeof(CardEvents)> place{};
   bool is_written_to = false;
-  for (int round = 0; round < 300 && !is_written_to; round++) {
+  for (int round = 0; round < 12 && !is_written_to; round++) {
     auto* events = new (place.data()) CardEvents(device.id());
     while (!events->is_asked_back()) std::this_thread::yield();
     std::destroy_at(events);
