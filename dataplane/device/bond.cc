@@ -16,19 +16,6 @@
 #include "dataplane/device/device_string.h"
 
 namespace sluice {
-namespace {
-
-constexpr uint32_t kLinkPeriodMs = 50;
-
-/// Has the bonding driver ask the card for its link rather than wait for its interrupt. Once that is on, nobody can
-/// ask: DPDK tells what the last one said, and where none arrives a dead link stays up for ever. Only the flag decides.
-void ask_for_link(uint16_t id) {
-  rte_eth_dev_info info{};
-  if (rte_eth_dev_info_get(id, &info) != 0 || info.dev_flags == nullptr) return;
-  *const_cast<uint32_t*>(info.dev_flags) &= ~RTE_ETH_DEV_INTR_LSC;
-}
-
-}  // namespace
 
 Bond::Bond(const std::string& port, const BondOptions& options) : lacp_(options.lacp) {
   // Where none is there, what is wrong with the first is probably wrong with all.
@@ -40,7 +27,6 @@ Bond::Bond(const std::string& port, const BondOptions& options) : lacp_(options.
   const int id = rte_eth_bond_create(name_.c_str(), lacp_ ? BONDING_MODE_8023AD : BONDING_MODE_ACTIVE_BACKUP, socket);
   if (id < 0) throw SetupError(fmt::format("port {}: no bond could be made: {}", port, last_dpdk_error()));
   id_ = static_cast<uint16_t>(id);
-  rte_eth_bond_link_monitoring_set(id_, kLinkPeriodMs);
   for (const Member& member : members_) {
     if (!member.is_there() || rte_eth_bond_slave_add(id_, member.opened.id) == 0) continue;
     throw SetupError(fmt::format("port {}: {} ({}) could not become a member of the bond: {}", port,
@@ -65,7 +51,6 @@ void Bond::add(const std::string& port, const std::string& device) {
   }
   member.opened = open_device(port, device);
   member.events = std::make_unique<CardEvents>(member.opened.id);
-  ask_for_link(member.opened.id);
 }
 
 Bond::~Bond() {

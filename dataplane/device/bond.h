@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Several devices as one, by DPDK's bonding driver (rte_net_bond): one member at a time (active-backup), or all that
-// the switch has taken in by LACP (IEEE 802.1AX), flows spread over them by addresses and ports. Links are asked for
-// and not waited for, as not every card's interrupt arrives, and a kernel interface has none. The active one is chosen
-// here: it stays as long as it has a link. A member whose card is missing when we start, or is taken away, is one
-// without a link. Main lcore only.
+// the switch has taken in by LACP (IEEE 802.1AX), flows spread over them by addresses and ports. The link of a kernel
+// interface is asked for; that of a card with an interrupt for it is what the last one said, as DPDK asks such a card
+// no more. The active one is chosen here: it stays as long as it has a link. A member whose card is missing when we
+// start, or is taken away, is one without a link. Main lcore only.
 #pragma once
 
 #include <cstdint>

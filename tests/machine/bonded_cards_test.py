@@ -83,11 +83,5 @@ def check_bond(appliance, model):
 
 @pytest.mark.timeout(1200)
 def test_bond_of_cards_outlives_cables_and_cards(appliance):
-    check_bond(appliance, "e1000e")
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("model", ["virtio", "vmxnet3"])
-def test_bond_of_each_card_outlives_cables_and_cards(appliance, model):
-    check_bond(appliance, model)
+    """Of virtio, as the emulated Intel card and vmxnet3 have an interrupt for the link that does not come."""
+    check_bond(appliance, "virtio")
