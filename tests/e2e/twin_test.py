@@ -134,8 +134,11 @@ def test_twin_has_the_ports_address_and_mtu(wire):
 
 @pytest.mark.parametrize("address", [TWIN4, TWIN6])
 def test_ping_is_answered_once(wire, address):
-    answer = wire.ping(address)
-    assert "10 received" in answer and "duplicates" not in answer, answer
+    answers = []
+    while len(answers) < 3 and not any("10 received" in answer for answer in answers):  # a busy machine may lose one
+        answers.append(wire.ping(address))
+        assert "duplicates" not in answers[-1], answers[-1]
+    assert "10 received" in answers[-1], "\n".join(answers)
 
 
 @pytest.mark.parametrize("address", [TWIN4, TWIN6])
