@@ -6,7 +6,6 @@ import re
 import pytest
 
 from lab.balancer import build_directory
-from lab.mail_client import GREETED
 from lab.network import VIP4, VIP6, ip, plain_packets, sysctl
 from lab.shell import Service, run, wait_until
 
@@ -46,14 +45,6 @@ def sent(lab):
     return {link["ifname"]: link["stats64"]["tx"]["packets"] for link in links if link["ifname"].startswith("lb-front")}
 
 
-def hold(lab):
-    """Sessions that are open, half of them over IPv6; they go on when they are told to."""
-    held = [lab.mailer(target=vip, sessions=HELD // 2, messages=0, hold=GREETED, timeout_s=240) for vip in (VIP4, VIP6)]
-    for mailer in held:
-        mailer.wait_open(HELD // 2, 30)
-    return held
-
-
 def finish(held):
     outcomes = {}
     for mailer in held:
@@ -75,7 +66,7 @@ def test_one_member_carries_and_the_other_takes_over(lab, config):
     second_cable(lab)
     lab.start_balancer(config(bonded("active-backup")))
     assert members(lab) == {"lb-front": (True, True), "lb-front2": (True, False)}
-    held = hold(lab)
+    held = lab.hold_open(HELD)
     for pulled, other, cable in (("lb-front", "lb-front2", "lbf"), ("lb-front2", "lb-front", "lbf2")):
         ip(lab.network.wires, f"link set {cable} down")
         wait_until(lambda other=other: carry(lab) == {other}, 3, f"{other} carries")
@@ -94,7 +85,7 @@ def test_a_bond_without_any_link_is_a_port_without_one(lab, config):
     lab.start_greeters()
     second_cable(lab)
     lab.start_balancer(config(bonded("active-backup")))
-    held = hold(lab)
+    held = lab.hold_open(HELD)
     ip(lab.network.wires, "link set lbf down", "link set lbf2 down")
     wait_until(lambda: "NO-CARRIER" in run("ip", "-n", lab.network.balancer, "link", "show", "slf0"), 3, "the twin's carrier")
     assert "no member has a link" in (lab.balancer.directory / "sluice-dataplane.log").read_text()
@@ -129,7 +120,7 @@ def test_members_that_the_switch_has_taken_in_by_lacp_share_the_load(lab, config
     wait_until(lambda: carry(lab) == both, 30, "both are in the aggregate")
     lab.balancer.wait_healthy()
     before = sent(lab)
-    held = hold(lab)
+    held = lab.hold_open(HELD)
     shares = {member: count - before[member] for member, count in sent(lab).items()}
     assert min(shares.values()) > sum(shares.values()) / 4, shares
     for pulled, other, cable in (("lb-front", "lb-front2", "lbf"), ("lb-front2", "lb-front", "lbf2")):

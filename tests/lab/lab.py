@@ -19,9 +19,10 @@ import tempfile
 
 from .balancer import EXAMPLE, Balancer
 from .certificates import Authority
+from .mail_client import GREETED
 from .mailer import TESTS, Mailer
 from .messages import DOMAIN, tally
-from .network import Network, client_addresses, remove_namespace
+from .network import VIP4, VIP6, Network, client_addresses, remove_namespace
 from .postfix import Postfix
 from .shell import Service, run, wait_until
 
@@ -195,6 +196,14 @@ class Lab:
         mailer = Mailer(self.network.clients[client], self.directory / f"mailer-{number}.log", **plan)
         self._mailers.append(mailer)
         return mailer
+
+    def hold_open(self, sessions, timeout_s=240):
+        """Mail clients of as many sessions in all, half of them over IPv6, that are open and go on when each is told to."""
+        held = [self.mailer(target=vip, sessions=sessions // 2, messages=0, hold=GREETED, timeout_s=timeout_s)
+                for vip in (VIP4, VIP6)]
+        for mailer in held:
+            mailer.wait_open(sessions // 2, 60)
+        return held
 
     def wait_delivered(self, timeout_s=180):
         """Waits until no backend has a message left in its queue."""

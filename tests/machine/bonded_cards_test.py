@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from lab.mail_client import GREETED
 from lab.network import VIP4, VIP6
 
 from .guest import Card
@@ -16,14 +15,6 @@ HELD = 20
 def bonded(machine, mode="active-backup"):
     front, _, second = machine.cards
     return (f'device = "{front}";', f'device = "bond"; bond = {{ mode = "{mode}"; members = ["{front}", "{second}"]; }};')
-
-
-def hold(lab):
-    """Open sessions, half of them over IPv6."""
-    held = [lab.mailer(target=vip, sessions=HELD // 2, messages=0, hold=GREETED, timeout_s=600) for vip in (VIP4, VIP6)]
-    for mailer in held:
-        mailer.wait_open(HELD // 2, 60)
-    return held
 
 
 def require_kept(held):
@@ -41,7 +32,7 @@ def check_bond(appliance, model):
     lab, guest = machine.lab, machine.guest
     front, back, second = machine.cards
     machine.wait_carries(front)
-    held = hold(lab)
+    held = lab.hold_open(HELD, timeout_s=600)
 
     # Each cable once; where packets went last they stay.
     for pulled, other, name in ((front, second, "front"), (second, front, "second")):
@@ -63,7 +54,7 @@ def check_bond(appliance, model):
     require_kept(held)
 
     # The next start goes on with what is there.
-    held = hold(lab)
+    held = lab.hold_open(HELD, timeout_s=600)
     guest.run("systemctl restart sluice-dataplane@edge1", timeout_s=300)
     machine.wait_said(f"port front: {front} of its bond is not there")
     machine.wait_healthy("with one card of the bond")

@@ -3,6 +3,7 @@
 // Floods of forged packets against one worker, and what becomes of everybody else in them.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <random>
 
 #include "tests/dataplane/support/one_way_bench.h"
@@ -95,6 +96,16 @@ channel::PutService of(channel::Scheduler scheduler) {
   return message;
 }
 
+/// A client's handshake that its server has answered, and that a flood displaces. Returns the server, if all went well.
+std::optional<Endpoint> answered_and_displaced(Nat& bench) {
+  const auto syn = bench.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(1000));
+  if (!syn) return std::nullopt;
+  const Frame answer = Frame().from(syn->destination).to(kClient).syn().seq(5000).ack(1001);
+  if (!bench.backend_to_client(answer)) return std::nullopt;
+  bench.flood(0, 1100);
+  return syn->destination;
+}
+
 TEST(DisplacedHandshake, ItsAckReachesTheBackendThatGotTheSyn) {
   for (const auto scheduler : {channel::Scheduler::kMaglev, channel::Scheduler::kWrr, channel::Scheduler::kLeastConn,
                                channel::Scheduler::kSource}) {
@@ -126,9 +137,7 @@ TEST(DisplacedHandshake, ItsSessionGetsItsProxyHeaderOnce) {
   channel::PutService service{};
   service.proxy = channel::ProxyHeader::kV2;
   Nat bench({}, 1, service);
-  ASSERT_TRUE(bench.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(1000)));
-  ASSERT_TRUE(bench.backend_to_client(Frame().from(backend(0)).to(kClient).syn().seq(5000).ack(1001)));
-  bench.flood(0, 1100);
+  ASSERT_TRUE(answered_and_displaced(bench));
   bench.client_sends(Frame().from(kClient).to(kVip).seq(1001).ack(5001));
   bench.turn();
   const auto out = bench.to_backends();
@@ -160,9 +169,7 @@ TEST(DisplacedHandshake, JunkAcksDoNotStarveItsAck) {
 TEST(DisplacedHandshake, OnlyTheAckThatItsServerWouldBelieveEstablishes) {
   for (const auto& [seq, ack] : {std::pair{1001U, 5002U}, {1002U, 5001U}, {1001U, 77U}}) {
     Nat bench;
-    ASSERT_TRUE(bench.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(1000)));
-    ASSERT_TRUE(bench.backend_to_client(Frame().from(backend(0)).to(kClient).syn().seq(5000).ack(1001)));
-    bench.flood(0, 1100);
+    ASSERT_TRUE(answered_and_displaced(bench));
     ASSERT_TRUE(bench.client_to_backend(Frame().from(kClient).to(kVip).seq(seq).ack(ack)));
     EXPECT_EQ(bench.counter(Counter::kFlowsEstablished), 0u);
   }
@@ -170,12 +177,10 @@ TEST(DisplacedHandshake, OnlyTheAckThatItsServerWouldBelieveEstablishes) {
 
 TEST(DisplacedHandshake, OfABackendThatIsGoneGoesByTheHash) {
   Nat bench({}, 2);
-  const auto syn = bench.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(1000));
-  ASSERT_TRUE(syn);
-  ASSERT_TRUE(bench.backend_to_client(Frame().from(syn->destination).to(kClient).syn().seq(5000).ack(1001)));
-  bench.flood(0, 1100);
-  const uint16_t id = syn->destination == backend(0) ? 0 : 1;
-  bench.put_backend(id, syn->destination, channel::kBackendReachable, 2);  // another one by now
+  const auto server = answered_and_displaced(bench);
+  ASSERT_TRUE(server);
+  const uint16_t id = *server == backend(0) ? 0 : 1;
+  bench.put_backend(id, *server, channel::kBackendReachable, 2);  // another one by now
   bench.put_backend(static_cast<uint16_t>(1 - id), backend(static_cast<uint16_t>(1 - id)));
   bench.turn_away();
   bench.client_sends(Frame().from(kClient).to(kVip).seq(1001).ack(5001));
@@ -185,21 +190,19 @@ TEST(DisplacedHandshake, OfABackendThatIsGoneGoesByTheHash) {
 
 TEST(DisplacedHandshake, OfABackendThatCannotBeReachedForAMomentWaitsForIt) {
   Nat bench({}, 2);
-  const auto syn = bench.client_to_backend(Frame().from(kClient).to(kVip).syn().seq(1000));
-  ASSERT_TRUE(syn);
-  ASSERT_TRUE(bench.backend_to_client(Frame().from(syn->destination).to(kClient).syn().seq(5000).ack(1001)));
-  bench.flood(0, 1100);
-  const uint16_t id = syn->destination == backend(0) ? 0 : 1;
-  bench.put_backend(id, syn->destination, 0);
+  const auto server = answered_and_displaced(bench);
+  ASSERT_TRUE(server);
+  const uint16_t id = *server == backend(0) ? 0 : 1;
+  bench.put_backend(id, *server, 0);
   bench.turn_away();
   const Frame ack = Frame().from(kClient).to(kVip).seq(1001).ack(5001);
   EXPECT_FALSE(bench.client_to_backend(ack));
   EXPECT_EQ(bench.counter(Counter::kDropBackendUnreachable), 1u);
-  bench.put_backend(id, syn->destination);
+  bench.put_backend(id, *server);
   bench.turn_away();
   const auto sent = bench.client_to_backend(ack);
   ASSERT_TRUE(sent);
-  EXPECT_EQ(sent->destination, syn->destination);
+  EXPECT_EQ(sent->destination, *server);
   EXPECT_EQ(bench.counter(Counter::kFlowsEstablished), 1u);
   bench.expect_counter_law();
 }
