@@ -95,11 +95,9 @@ std::vector<Panic::Group> Verdicts::groups() const {
 
 /// What a mail server says in open sessions shows that it lives, whatever becomes of new connections.
 void Verdicts::listen_to_sessions(Clock::time_point now) {
+  std::erase_if(packets_from_, [this](const auto& entry) { return !panic_.is_silent(entry.first); });
   for (size_t i = 0; i < applied_.size(); i++) {
-    if (!panic_.is_silent(i)) {
-      packets_from_.erase(i);
-      continue;
-    }
+    if (!panic_.is_silent(i)) continue;
     const auto packets = hooks_.packets_from(model_.members()[i]);
     if (!packets) continue;
     const auto [before, is_first] = packets_from_.try_emplace(i, *packets);

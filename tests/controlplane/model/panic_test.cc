@@ -1,79 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controlplane/model/panic.h"
-
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <string>
-
-#include "tests/support/ip.h"
+#include "tests/controlplane/support/panic_fixture.h"
 
 namespace sluice::control {
 namespace {
-
-using health::Evidence;
-using namespace std::chrono_literals;
-
-/// A pool of hosts behind one port, all up; time goes on by hand.
-class PanicTest : public testing::Test {
- protected:
-  void make(size_t hosts, double share = 0.5, std::chrono::milliseconds hold = 180s) {
-    std::vector<Panic::Subject> subjects;
-    Panic::Group group{share, hold, {}, {}};
-    for (size_t i = 0; i < hosts; i++) {
-      subjects.push_back({i + 1, ip("10.0.1." + std::to_string(i + 1))});
-      group.members.push_back(i);
-    }
-    panic_.follow(subjects, {group});
-    for (size_t i = 0; i < hosts; i++) {
-      panic_.set_way(i, NextHop{{{2, 0, 0, 0, 0, static_cast<uint8_t>(i)}}, "slb0"}, now_);
-      good(i);
-    }
-    evaluate();
-  }
-  void evaluate() { panic_.evaluate(now_); }
-  void after(std::chrono::milliseconds time) { now_ += time; }
-  void good(size_t i) {
-    panic_.on_heard(i, now_);
-    panic_.on_result(i, {Evidence::kNone, now_}, now_);
-    panic_.set_down(i, false, now_);
-  }
-  /// A probe that fails; the next makes it down.
-  void doubt(size_t i, Evidence evidence) { panic_.on_result(i, {evidence, now_, false}, now_); }
-  void down(size_t i, Evidence evidence) {
-    panic_.on_result(i, {evidence, now_}, now_);
-    panic_.set_down(i, true, now_);
-    evaluate();
-  }
-  /// A probe that fails, all others are heard, another that fails and makes it down, and the others are heard again.
-  void die(size_t i, Evidence evidence) {
-    doubt(i, evidence);
-    hear_all_but(i);
-    after(500ms);
-    down(i, evidence);
-    hear_all_but(i);
-    evaluate();
-  }
-  void hear_all_but(size_t dead) {
-    for (size_t i = 0; i < size(); i++)
-      if (i != dead && panic_.standing(i) == Standing::kGood) good(i);
-  }
-  std::string standings() {
-    evaluate();
-    std::string out;
-    for (size_t i = 0; i < size(); i++) out += "GHOD"[static_cast<int>(panic_.standing(i))];
-    return out;
-  }
-  size_t size() const { return size_; }
-  void pool(size_t hosts, double share = 0.5, std::chrono::milliseconds hold = 180s) {
-    size_ = hosts;
-    make(hosts, share, hold);
-  }
-
-  size_t size_ = 0;
-  Panic::Time now_{std::chrono::hours(1000)};
-  Panic panic_;
-};
 
 TEST_F(PanicTest, BelievesARefusalOnceTheOthersWereHeardSince) {
   pool(3);
@@ -105,32 +36,6 @@ TEST_F(PanicTest, CutsNothingForWhatIsAJudgement) {
     EXPECT_EQ(standings(), "OGG");
     panic_ = {};
   }
-}
-
-TEST_F(PanicTest, BelievesSilenceOnlyWhileAnotherHostOnTheSameWayIsHeard) {
-  pool(3);
-  after(1s);
-  doubt(0, Evidence::kUnanswered);
-  good(1);
-  after(1s);
-  down(0, Evidence::kUnanswered);
-  EXPECT_EQ(standings(), "OGG") << "nobody was heard since";
-  good(1);
-  EXPECT_EQ(standings(), "OGG") << "the third may have fallen silent as well";
-  good(2);
-  EXPECT_EQ(standings(), "DGG");
-}
-
-TEST_F(PanicTest, DoesNotTakeAnotherWaysHostForAWitness) {
-  pool(3);
-  NextHop elsewhere{{{2, 0, 0, 0, 9, 9}}, "slf0"};
-  panic_.set_way(1, elsewhere, now_);
-  elsewhere = {{{2, 0, 0, 0, 9, 8}}, "slb0", true};  // the same port, but behind a gateway
-  panic_.set_way(2, elsewhere, now_);
-  after(1s);
-  down(0, Evidence::kUnanswered);
-  for (size_t i = 1; i < 3; i++) good(i);
-  EXPECT_EQ(standings(), "OGG");
 }
 
 TEST_F(PanicTest, HoldsAllWhenMoreThanTheShareFailAtOnceAndGivesUpTheProvenAfterTheHold) {
@@ -367,115 +272,6 @@ TEST_F(PanicTest, WithShareOneOnlyEvidenceCounts) {
   after(1s);
   down(0, Evidence::kRefused);
   EXPECT_EQ(standings(), "D");
-}
-
-TEST_F(PanicTest, SilenceIsNoDeathWhileTheHostIsHeardByAnotherPort) {
-  pool(3);
-  panic_.follow({{1, ip("10.0.1.1")}, {2, ip("10.0.1.2")}, {3, ip("10.0.1.3")}, {4, ip("10.0.1.1")}},
-                {Panic::Group{0.5, 180s, {0, 1, 2}, {}}, Panic::Group{0.5, 180s, {3}, {}}});
-  size_ = 4;
-  panic_.set_way(3, NextHop{{{2, 0, 0, 0, 0, 0}}, "slb0"}, now_);
-  good(3);
-  const auto fall_silent = [&](size_t i) {
-    for (int probe = 0; probe < 3; probe++) {
-      after(500ms);
-      down(i, Evidence::kUnanswered);
-      for (const size_t other : {1, 2}) good(other);
-      evaluate();
-    }
-  };
-  fall_silent(0);
-  EXPECT_EQ(standings(), "OGGG") << "its queue may be full, or a firewall is in the way";
-  const std::vector<size_t> hurried = panic_.take_hurried();
-  EXPECT_NE(std::ranges::find(hurried, size_t{3}), hurried.end());
-  good(3);
-  fall_silent(0);
-  EXPECT_EQ(standings(), "OGGG");
-  after(1s);
-  down(3, Evidence::kRefused);  // by a host that lives
-  fall_silent(0);
-  EXPECT_EQ(panic_.standing(0), Standing::kOut);
-  fall_silent(3);
-  fall_silent(0);
-  EXPECT_EQ(panic_.standing(0), Standing::kDead) << "since then all of it was silent";
-  panic_.trust(3);
-  EXPECT_EQ(panic_.standing(0), Standing::kDead);
-}
-
-TEST_F(PanicTest, WhatIsNotCheckedDoesNotSpeakForItsHost) {
-  pool(3);
-  panic_.follow({{1, ip("10.0.1.1")}, {2, ip("10.0.1.2")}, {3, ip("10.0.1.3")}, {4, ip("10.0.1.1")}},
-                {Panic::Group{0.5, 180s, {0, 1, 2}, {}}, Panic::Group{0.5, 180s, {3}, {}}});
-  size_ = 3;
-  good(3);
-  panic_.trust(3);  // its check is gone
-  after(1s);
-  die(0, Evidence::kUnanswered);
-  EXPECT_EQ(standings(), "DGG");
-}
-
-TEST_F(PanicTest, SilenceIsNoDeathWhileSessionsHearTheHost) {
-  pool(3);
-  after(1s);
-  EXPECT_FALSE(panic_.is_silent(0));
-  doubt(0, Evidence::kUnanswered);
-  EXPECT_TRUE(panic_.is_silent(0));
-  hear_all_but(0);
-  after(500ms);
-  panic_.on_host_heard(0, now_);
-  EXPECT_TRUE(panic_.is_silent(0)) << "whoever listens goes on listening";
-  down(0, Evidence::kUnanswered);
-  EXPECT_EQ(standings(), "OGG");
-  hear_all_but(0);
-  EXPECT_EQ(standings(), "OGG") << "no probe has begun since they were heard";
-  after(500ms);
-  down(0, Evidence::kUnanswered);
-  hear_all_but(0);
-  EXPECT_EQ(standings(), "DGG");
-}
-
-TEST_F(PanicTest, WhoIsSilentAndHeardAfterAHoldStaysOut) {
-  pool(3);
-  after(1s);
-  for (size_t i = 0; i < 3; i++) down(i, Evidence::kUnanswered);
-  EXPECT_EQ(standings(), "HHH");
-  after(180s);
-  for (int probe = 0; probe < 3; probe++) {
-    for (size_t i = 0; i < 3; i++) down(i, Evidence::kUnanswered);
-    EXPECT_EQ(standings(), "OOO");
-    after(500ms);
-    for (size_t i = 0; i < 3; i++) panic_.on_host_heard(i, now_);
-    EXPECT_EQ(standings(), "OOO") << "tables are not made anew with every probe";
-    after(500ms);
-  }
-}
-
-TEST_F(PanicTest, WhoIsJudgedWithoutAWayIsNoWitness) {
-  pool(3);
-  after(1s);
-  panic_.set_way(1, std::nullopt, now_);
-  panic_.set_way(2, std::nullopt, now_);
-  for (int probe = 0; probe < 3; probe++) {
-    down(0, Evidence::kUnanswered);
-    doubt(1, Evidence::kJudged);
-    doubt(2, Evidence::kJudged);
-    after(500ms);
-  }
-  after(180s);
-  down(0, Evidence::kUnanswered);
-  EXPECT_EQ(panic_.standing(0), Standing::kOut);
-}
-
-TEST_F(PanicTest, ARefusalIsBelievedWhateverElseTheHostSays) {
-  pool(3);
-  after(1s);
-  doubt(0, Evidence::kRefused);
-  hear_all_but(0);
-  after(500ms);
-  panic_.on_host_heard(0, now_);
-  down(0, Evidence::kRefused);
-  hear_all_but(0);
-  EXPECT_EQ(standings(), "DGG");
 }
 
 TEST_F(PanicTest, WhoIsInNoGroupIsJudgedAlone) {
