@@ -65,17 +65,11 @@ Bond::~Bond() {
   for (const uint16_t id : open) rte_eth_dev_close(id);
 }
 
-void Bond::Member::look(const LinkState& found) {
-  const bool may_be_false = link.up && !found.up && found.trouble.empty() && !is_in_doubt;
-  is_in_doubt = may_be_false;
-  if (!may_be_false) link = found;
-}
-
 bool Bond::watch() {
   for (Member& member : members_) {
     if (!member.is_there()) continue;
     const std::string trouble = member.events->trouble();
-    member.look(trouble.empty() ? link_of(member.opened.id, member.opened.interface) : LinkState{.trouble = trouble});
+    member.link = trouble.empty() ? link_of(member.opened.id, member.opened.interface) : LinkState{.trouble = trouble};
   }
   if (!lacp_) choose_active();
   bool changed = false;

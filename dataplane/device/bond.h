@@ -26,14 +26,10 @@ class Bond {
   struct Member {
     OpenedDevice opened;
     std::unique_ptr<CardEvents> events;  // null = its card is not there
-    LinkState link;                      // as it is believed to be
-    bool is_in_doubt = false;            // the last look said that it is lost
-    bool carries = false;                // packets go through it
+    LinkState link;
+    bool carries = false;  // packets go through it
 
     bool is_there() const { return events != nullptr; }
-    /// Its link as it was found. A loss is believed if the next look says so as well, or if it is known why: DPDK's
-    /// bonding driver asks the same card from another thread, and some (igb, em) then say once that there is none.
-    void look(const LinkState& found);
   };
 
   /// Opens the members and binds them; says which cards are missing, of which one at least has to be there. Throws

@@ -21,7 +21,7 @@ namespace sluice {
 
 class PortWatch {
  public:
-  static constexpr uint64_t kLinkPeriodMs = 200;  // two looks, for a bond's member, are less than half a second
+  static constexpr uint64_t kLinkPeriodMs = 250;
   static constexpr uint64_t kCounterPeriodMs = 1000;
   static constexpr uint64_t kTwinPauseMs = 5000;  // before a twin is seen to again
 
