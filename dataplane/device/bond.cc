@@ -90,9 +90,12 @@ void Bond::choose_active() {
   if (next == members_.end())
     next = std::ranges::find_if(members_, [](const Member& member) { return member.link.up; });
   if (next == members_.end()) return;
-  // The driver may have gone over to it already, and would go back: to what it was told last.
+  // The driver may have gone over to it already, and would go back: to what it was told last. It gives a member the
+  // bond's MAC address when it goes over by itself, or is told the address, and not when it is told the member.
   chosen_ = next->opened.id;
   rte_eth_bond_primary_set(id_, chosen_);
+  rte_ether_addr mac{};
+  if (rte_eth_macaddr_get(id_, &mac) == 0) rte_eth_bond_mac_address_set(id_, &mac);
 }
 
 bool Bond::is_asked_back() const {
