@@ -16,7 +16,7 @@ from .network import VIP4
 from .shell import Service, wait_until
 
 PERIOD_S = 0.002
-ETHER, MIN_IPV4, PROTOCOL, TCP = 14, 20, 9, 6
+ETHER, PROTOCOL, TCP, SYN = 14, 9, 6, 2
 
 
 def ports_of(frame):
@@ -27,6 +27,12 @@ def ports_of(frame):
     return int.from_bytes(frame[at:at + 2], "big"), int.from_bytes(frame[at + 2:at + 4], "big")
 
 
+def acknowledgement(frame):
+    """Of a TCP segment over IPv4: what it acknowledges; None of a SYN."""
+    at = ETHER + 4 * (frame[ETHER] & 15)
+    return None if frame[at + 13] & SYN else int.from_bytes(frame[at + 8:at + 12], "big")
+
+
 def wire(interface):
     out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))  # ETH_P_ALL
     out.bind((interface, 0))
@@ -35,19 +41,16 @@ def wire(interface):
 
 def send(vip, interface):
     raw = wire(interface)
+    raw.settimeout(30)
     with socket.create_connection((vip, 25), timeout=60) as session:
-        session.recv(1000)
+        greeting = session.recv(1000)
         port = session.getsockname()[1]
-        time.sleep(0.3)  # until the greeting is acknowledged
-        raw.setblocking(False)
-        last = None
-        while True:
-            try:
-                frame, origin = raw.recvfrom(2000)
-            except BlockingIOError:
-                break
+        before, last = None, b""
+        while before is None or acknowledgement(last) != (before + len(greeting)) % 2**32:  # the greeting, then, as the last word
+            frame, origin = raw.recvfrom(2000)
             if origin[2] == socket.PACKET_OUTGOING and (ports_of(frame) or (0,))[0] == port:
                 last = frame
+                before = acknowledgement(frame) if before is None else before
         print("port", port, flush=True)
         due = time.monotonic()
         while True:
