@@ -66,7 +66,8 @@ channel::BackendId Placement::choose(channel::ServiceId service_id, const Packet
   for (uint32_t probe = 0; probe < kPlacementProbes; probe++) {
     const channel::BackendId id = table.entries[entry];
     if (++entry == table.count) entry = 0;
-    if (id == avoid || !is_usable(id)) continue;
+    // A session that has no flow here waits for the one that it was led to: any other would reset it.
+    if (id == avoid || !(opening ? is_usable(id) : is_alive(id))) continue;
     const Backend& backend = state_.backend(id);
     if (opening && !admits(backend, is_bounded ? &service : nullptr, service_flows)) {
       refusal = Counter::kDropBackendLimit;

@@ -101,8 +101,20 @@ TEST_F(StatelessForwardingTest, WhatHasNoHopsLeftEndsHere) {
 }
 
 TEST_F(StatelessForwardingTest, WithoutAUsableBackendNothingIsDone) {
-  for (uint16_t id = 0; id < 3; id++) put_backend(id, 100, 0, 0);
+  for (uint16_t id = 0; id < 3; id++) put_backend(id, 100, 0, channel::kBackendDown);
   EXPECT_FALSE(to_backend(from_client(0)));
+}
+
+TEST_F(StatelessForwardingTest, WhatAServerThatCannotBeReachedForAMomentIsToGetIsDropped) {
+  const auto first = to_backend(from_client(7));
+  ASSERT_TRUE(first);
+  for (uint16_t id = 0; id < 3; id++) put_backend(id, 100, 0, 0);
+  EXPECT_FALSE(to_backend(from_client(7)));
+  EXPECT_EQ(counter(Counter::kDropBackendUnreachable), 1u);
+  for (uint16_t id = 0; id < 3; id++) put_backend(id);
+  const auto again = to_backend(from_client(7));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->destination, first->destination);
 }
 
 }  // namespace

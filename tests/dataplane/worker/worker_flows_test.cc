@@ -192,5 +192,30 @@ TEST_F(WorkerTest, ASuccessorAdoptsFlowMemory) {
   second.expect_counter_law();
 }
 
+TEST_F(WorkerTest, ASessionWithoutAFlowWaitsForTheServerThatTheHashLeadsTo) {
+  WorkerBench all_reachable;
+  for (uint16_t id = 0; id < 3; id++) all_reachable.put_backend(id, backend4(id));
+  all_reachable.put_service(0, kVip, {0, 1, 2, 0, 1, 2, 1});
+  for (uint16_t port = 1000; port < 1020; port++) {
+    SCOPED_TRACE(port);
+    const Frame segment = Frame().from(endpoint("198.51.100.9", port)).to(kVip).seq(1001).ack(5001).payload("NOOP\r\n");
+    const auto led = all_reachable.client_to_backend(segment);
+    ASSERT_TRUE(led.has_value());
+    uint16_t id = 0;
+    while (backend4(id) != led->destination) id++;
+    bench_.put_backend(id, backend4(id), 0);  // for a moment
+    const uint64_t dropped = bench_.counter(Counter::kDropBackendUnreachable);
+    bench_.client_sends(segment);
+    bench_.turn();
+    EXPECT_TRUE(bench_.to_backends().empty()) << "any other server would reset it";
+    EXPECT_TRUE(bench_.to_clients().empty());
+    EXPECT_EQ(bench_.counter(Counter::kDropBackendUnreachable), dropped + 1);
+    bench_.put_backend(id, backend4(id));
+    const auto sent = bench_.client_to_backend(segment);
+    ASSERT_TRUE(sent.has_value());
+    EXPECT_EQ(sent->destination, led->destination);
+  }
+}
+
 }  // namespace
 }  // namespace sluice::testing
