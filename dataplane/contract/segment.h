@@ -29,7 +29,7 @@ namespace sluice::channel {
 
 inline constexpr uint64_t kSegmentMagic = 0x314c484345554c53;  // "SLUECHL1"
 inline constexpr uint64_t kStatsMagic = 0x315441535345554c;
-inline constexpr uint32_t kAbiVersion = 20;     // raise with any change to this directory
+inline constexpr uint32_t kAbiVersion = 21;     // raise with any change to this directory
 inline constexpr uint32_t kRingEntries = 4096;  // usable: one less
 inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint64_t kArenaBytes = 256ULL << 20;  // sparse: costs what is written
