@@ -243,6 +243,11 @@ std::chrono::milliseconds HttpServer::patience(const Listener<Protocol>& listene
                                                         : limits_.request_timeout;
 }
 
+/// How long a client may be about an answer. With thousands of backends one takes many megabytes.
+std::chrono::milliseconds HttpServer::time_to_take(size_t bytes) const {
+  return limits_.response_timeout + std::chrono::milliseconds(1000 * bytes / limits_.response_rate);
+}
+
 /// Waits for the answer, which a handler may give at once or later.
 asio::awaitable<ApiResponse> HttpServer::ask(ApiRequest request) {
   auto begin = [this, request = std::move(request)](auto resume) mutable {
@@ -318,7 +323,7 @@ asio::awaitable<void> HttpServer::converse(Stream& stream, const Peer& peer, con
     auto response = to_http(std::move(answer), parser.get());
     if (error || !parser.is_done()) response.keep_alive(false);
     keep = response.keep_alive();
-    lowest.expires_after(limits_.response_timeout);
+    lowest.expires_after(time_to_take(response.body().size()));
     co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, error));
     if (error) break;
   }

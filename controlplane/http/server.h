@@ -26,9 +26,10 @@ namespace sluice::control {
 struct HttpLimits {
   size_t header_bytes = 16 * 1024;
   size_t body_bytes = 4 * 1024 * 1024;
-  std::chrono::milliseconds request_timeout{10'000};  // until a request is complete, idle time before it included
-  std::chrono::milliseconds response_timeout{10'000};
-  size_t connections = 256;  // of a listener; those beyond wait until one ends
+  std::chrono::milliseconds request_timeout{10'000};   // until a request is complete, idle time before it included
+  std::chrono::milliseconds response_timeout{10'000};  // until an answer is taken, with what its size allows for
+  size_t response_rate = 1'000'000;                    // bytes a second, at which a client has to take a large one
+  size_t connections = 256;                            // of a listener; those beyond wait until one ends
 };
 
 class HttpServer {
@@ -73,6 +74,7 @@ class HttpServer {
   boost::asio::awaitable<void> converse(Stream& stream, const Peer& peer, const Listener<Protocol>& listener);
   template <typename Protocol>
   std::chrono::milliseconds patience(const Listener<Protocol>& listener) const;
+  std::chrono::milliseconds time_to_take(size_t bytes) const;
   boost::asio::awaitable<ApiResponse> ask(ApiRequest request);
 
   boost::asio::io_context& io_;

@@ -2,8 +2,6 @@
 #include "controlplane/tables/source_list.h"
 
 #include <algorithm>
-#include <cstring>
-#include <new>
 
 namespace sluice::control {
 
@@ -91,18 +89,15 @@ std::shared_ptr<const SourceList> SourceList::of(std::span<const config::IpPrefi
   auto out = std::make_shared<SourceList>();
   out->layout_ = channel::SourceListLayout::of(static_cast<uint32_t>(v4.size()), static_cast<uint32_t>(v6.size()));
   out->lines_.resize(out->layout_.bytes() / sizeof(Line));
-  if (out->lines_.empty()) return out;
-  auto* const base = reinterpret_cast<std::byte*>(out->lines_.data());
   const std::vector<uint32_t> borders(v4.begin(), v4.end());
-  out->layout_.v4.build(borders.data(), reinterpret_cast<uint32_t*>(base + out->layout_.v4_offset()));
-  std::vector<uint64_t> halves;
-  halves.reserve(v6.size());
-  for (const Number border : v6) halves.push_back(static_cast<uint64_t>(border >> 64));
-  out->layout_.v6.build(halves.data(), reinterpret_cast<uint64_t*>(base + out->layout_.v6_offset()));
-  auto* const lows = reinterpret_cast<uint64_t*>(base + out->layout_.lows_offset());
-  for (size_t i = 0; i < v6.size(); i++) lows[i] = static_cast<uint64_t>(v6[i]);
-  const bool only_networks = std::all_of(lows, lows + v6.size(), [](uint64_t low) { return low == 0; });
-  new (base) channel::SourceListHeader{.only_networks = static_cast<uint8_t>(only_networks)};
+  std::vector<uint64_t> highs, lows;
+  highs.reserve(v6.size());
+  lows.reserve(v6.size());
+  for (const Number border : v6) {
+    highs.push_back(static_cast<uint64_t>(border >> 64));
+    lows.push_back(static_cast<uint64_t>(border));
+  }
+  out->layout_.write(borders.data(), highs.data(), lows.data(), reinterpret_cast<std::byte*>(out->lines_.data()));
   return out;
 }
 

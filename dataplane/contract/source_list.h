@@ -47,6 +47,17 @@ struct SourceListLayout {
   constexpr size_t v6_offset() const { return v4_offset() + size_t{v4.nodes} * 64; }
   constexpr size_t lows_offset() const { return v6_offset() + size_t{v6.nodes} * 64; }
   constexpr size_t bytes() const { return lows_offset() + (size_t{v6.keys} * sizeof(uint64_t) + 63) / 64 * 64; }
+
+  /// Writes the `bytes` of a list: its borders, each family's in ascending order, those of IPv6 in halves.
+  void write(const uint32_t* v4_borders, const uint64_t* v6_highs, const uint64_t* v6_lows, std::byte* out) const {
+    if (bytes() == 0) return;
+    std::memset(out, 0, sizeof(SourceListHeader));
+    v4.build(v4_borders, reinterpret_cast<uint32_t*>(out + v4_offset()));
+    v6.build(v6_highs, reinterpret_cast<uint64_t*>(out + v6_offset()));
+    std::copy_n(v6_lows, v6.keys, reinterpret_cast<uint64_t*>(out + lows_offset()));
+    const bool only_networks = std::all_of(v6_lows, v6_lows + v6.keys, [](uint64_t low) { return low == 0; });
+    reinterpret_cast<SourceListHeader*>(out)->only_networks = only_networks ? 1 : 0;
+  }
 };
 
 /// A list in memory, to look into.

@@ -101,9 +101,8 @@ uint32_t WorkerBench::write_list(const std::vector<uint32_t>& v4_borders, const 
   const auto layout =
       channel::SourceListLayout::of(static_cast<uint32_t>(v4_borders.size()), static_cast<uint32_t>(v6_borders.size()));
   std::byte* const base = segment_ + attachment_.arena_offset + size_t{arena_used_} * channel::kArenaUnit;
-  layout.v4.build(v4_borders.data(), reinterpret_cast<uint32_t*>(base));
-  layout.v6.build(v6_borders.data(), reinterpret_cast<uint64_t*>(base + layout.v6_offset()));
-  std::memset(base + layout.lows_offset(), 0, layout.bytes() - layout.lows_offset());
+  const std::vector<uint64_t> lows(v6_borders.size());
+  layout.write(v4_borders.data(), v6_borders.data(), lows.data(), base);
   return std::exchange(arena_used_, arena_used_ + static_cast<uint32_t>(layout.bytes() / channel::kArenaUnit + 1));
 }
 
