@@ -103,6 +103,7 @@ enum class Counter : uint16_t {
   kRepliesPassed,
   kRepliesTaken,
   kSegmentsNotBelieved,
+  kRssMisplaced,
   // Gauges.
   kFlowsEmbryonicNow,
   kFlowsEstablishedNow,
@@ -238,6 +239,8 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"replies_taken", "those of other nodes that a connection here has waited for"},
     {"segments_not_believed",
      "segments with numbers that their receiver would not take for real: forwarded, but their flow stays as it was"},
+    {"rss_misplaced",
+     "segments that a card which is to steer brought to another worker than their flow's; handed over"},
     {"flows_embryonic_now", "flows in handshake", true},
     {"flows_established_now", "established flows", true},
     {"flows_closing_now", "flows closing or closed, until their timer ends", true},

@@ -216,7 +216,7 @@ struct alignas(64) FlowMemoryHeader {
   uint32_t version;
   uint32_t flow_capacity;
   uint32_t bucket_count;                  // even
-  uint32_t workers;                       // between whom the flows were spread
+  uint32_t workers;                       // between whom the flows were dealt
   uint64_t hash_seed;                     // secret of this table
   uint64_t boot_id;                       // of the kernel whose CLOCK_MONOTONIC the deadlines count in
   uint64_t flows_offset;                  // of the first of flow_capacity flows
@@ -225,7 +225,7 @@ struct alignas(64) FlowMemoryHeader {
   PortIdentity port[channel::kMaxPorts];  // that the indices in flows, backends and own addresses mean
   uint64_t started_ms;                    // CLOCK_MONOTONIC of the last start with this memory
   uint32_t short_runs;                    // runs in a row, before that one, that ended soon and not in order
-  uint32_t reserved;
+  uint32_t classes;       // of clients, by which they were dealt; 0: in another way (flow/owner_table.h)
   uint64_t notes_offset;  // of the first of flow_capacity channel::SessionNotes
   uint32_t more_reserved[10];
 };

@@ -50,6 +50,34 @@ inline constexpr std::array<PortCounterInfo, kPortCounterCount> kPortCounterInfo
     {"tx_errors", "packets that the card failed to send"},
 }};
 
+/// Whether the card puts clients' packets before the worker that has their flow (RSS by the client's endpoint).
+enum class Steering : uint8_t {
+  kNotMeant,  // it is not asked to, or cannot: workers hand packets over to each other
+  kUnproven,  // it has been told how, and too little has come to know
+  kSteers,
+  kMisplaces,  // packets came to other workers, which hand them over
+};
+
+/// What of it went wrong, as the card's hash of a packet tells.
+enum class SteeringFault : uint8_t {
+  kUnknown,  // the card gives no hash
+  kTable,    // the hash is right, the queue is not: its redirection table is another
+  kKey,      // it hashes by another key
+  kFields,   // it hashes other fields than the client's address and port
+};
+inline constexpr size_t kSteeringFaults = 4;
+
+/// As shown and exported.
+inline constexpr std::array<std::string_view, 4> kSteeringName{"none", "unproven", "steers", "misplaces"};
+inline constexpr std::array<std::string_view, kSteeringFaults> kSteeringFaultName{"unknown", "table", "key", "fields"};
+/// For logs and events.
+inline constexpr std::array<std::string_view, kSteeringFaults> kSteeringFaultText{
+    "it does not say by which hash",
+    "its hash is right, its redirection table is not what was written",
+    "it hashes by another key than it was given",
+    "it hashes other fields than the client's address and port",
+};
+
 enum class Duplex : uint16_t { kUnknown, kHalf, kFull };
 
 inline constexpr size_t kMaxBondMembers = 8;
@@ -73,10 +101,12 @@ struct alignas(64) PortStatus {
   // From here on renewed.
   uint16_t link_up;
   Duplex duplex;
-  uint16_t reserved;
-  uint64_t speed_mbps;    // 0 = unknown
-  uint64_t link_changes;  // since the data plane started
+  Steering steering;
+  SteeringFault steering_fault;  // of kMisplaces: the first that was met
+  uint64_t speed_mbps;           // 0 = unknown
+  uint64_t link_changes;         // since the data plane started
   uint64_t counters[kPortCounterCount];
+  uint64_t rss_misplaced;  // packets that the card was to steer, and put before another worker
   BondMember members[kMaxBondMembers];
 };
 

@@ -94,7 +94,11 @@ DeviceCapabilities Device::capabilities() const {
   const rte_eth_dev_info info = device_info(id_);
   return {.receive_queues_max = info.max_rx_queues,
           .transmit_queues_max = info.max_tx_queues,
-          .rss_types = info.flow_type_rss_offloads,
+          .rss = {.driver = driver_,
+                  .types = info.flow_type_rss_offloads,
+                  .table_entries = info.reta_size,
+                  .key_bytes = info.hash_key_size},
+          .receive_offloads = info.rx_offload_capa,
           .transmit_offloads = info.tx_offload_capa,
           .queues_in_pairs = driver_ == "net_af_xdp" || driver_ == "net_tap"};
 }
@@ -122,13 +126,27 @@ QueueDemand Device::queue_demand() const {
   return out;
 }
 
-void Device::configure(const PortPlan& plan) {
+int Device::try_configure(const PortPlan& plan, bool steers) {
   rte_eth_conf conf{};
-  conf.rxmode.mtu = mtu_;  // no receive offloads: VLAN tags stay in the packet, where the worker reads them
+  conf.rxmode.mtu = mtu_;
+  // No other offloads: VLAN tags stay in the packet, where the worker reads them.
+  conf.rxmode.offloads = steers ? plan.receive_offloads : 0;
   conf.rxmode.mq_mode = plan.rss_types == 0 ? RTE_ETH_MQ_RX_NONE : RTE_ETH_MQ_RX_RSS;
-  conf.rx_adv_conf.rss_conf.rss_hf = plan.rss_types;
+  conf.rx_adv_conf.rss_conf.rss_hf = steers ? plan.rss_types : plan.rss_types & kRssTcp;
+  if (steers) {
+    conf.rx_adv_conf.rss_conf.rss_key = owner_key();
+    conf.rx_adv_conf.rss_conf.rss_key_len = plan.steering.key_bytes;
+  }
   conf.txmode.offloads = plan.transmit_offloads;
-  int error = rte_eth_dev_configure(id_, plan.receive_queues, plan.transmit_queues, &conf);
+  return rte_eth_dev_configure(id_, plan.receive_queues, plan.transmit_queues, &conf);
+}
+
+void Device::configure(const PortPlan& plan) {
+  int error = try_configure(plan, plan.steering.steers);
+  if (error != 0 && plan.steering.steers) {
+    refused_ = fmt::format("RSS by one side under a key of ours: {}", rte_strerror(-error));
+    error = try_configure(plan, false);
+  }
   if (error != 0) fail("could not be configured", error);
   const uint16_t receive = receive_descriptors_;
   const uint16_t transmit = transmit_descriptors_;
@@ -176,6 +194,10 @@ void Device::start(const PortPlan& plan, std::span<rte_mempool* const> pools) {
   started_ = true;
   accept_multicast();
   set_manners();
+}
+
+std::string Device::steer(const SteeringPlan& plan, std::span<const uint16_t> queues) const {
+  return refused_.empty() ? sluice::steer(id_, plan, options_.faces, queues) : refused_;
 }
 
 void Device::set_up_receive_queue(uint16_t queue, unsigned socket, const PortPlan& plan, rte_mempool* pool) {

@@ -51,6 +51,9 @@ class Device {
 
   /// Sets up queues and starts. `pools[w]` is worker w's. Throws SetupError.
   void start(const PortPlan& plan, std::span<rte_mempool* const> pools);
+  /// Tells a device that has been started to put packets before the worker that has their flow. `queues`: of each class
+  /// of flows. Returns what was refused, for the log; empty: nothing.
+  std::string steer(const SteeringPlan& plan, std::span<const uint16_t> queues) const;
   /// Multicast frames have to come in: neighbour discovery depends on them.
   void accept_multicast();
   /// "net_af_xdp0 (net_af_xdp), MAC ..., MTU 1500": for the log.
@@ -58,6 +61,7 @@ class Device {
 
  private:
   void configure(const PortPlan& plan);
+  int try_configure(const PortPlan& plan, bool steers);
   void set_up_receive_queue(uint16_t queue, unsigned socket, const PortPlan& plan, rte_mempool* pool);
   void choose_mtu(uint16_t most);
   void set_mtu();
@@ -76,6 +80,7 @@ class Device {
   uint16_t transmit_descriptors_ = 0;
   MacAddress mac_;
   bool started_ = false;
+  std::string refused_;                 // of what would make it steer, when it was configured
   std::unique_ptr<CardEvents> events_;  // null: a bond's members have their own
 };
 

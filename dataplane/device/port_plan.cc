@@ -8,42 +8,28 @@
 namespace sluice {
 namespace {
 
-constexpr uint64_t kRssTcp = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
-
 const char* rss_name(const PortPlan& plan) {
   if (plan.rss_types == 0) return "no RSS";
-  return plan.by_client ? "RSS by client" : "RSS";
+  return plan.steering.steers ? "RSS by client" : "RSS";
 }
 
 }  // namespace
 
-uint64_t client_rss_types(Faces faces) {
-  switch (faces) {
-    case Faces::kClients:
-      return kRssTcp | RTE_ETH_RSS_L3_SRC_ONLY | RTE_ETH_RSS_L4_SRC_ONLY;
-    case Faces::kBackends:
-      return kRssTcp | RTE_ETH_RSS_L3_DST_ONLY | RTE_ETH_RSS_L4_DST_ONLY;
-    case Faces::kBoth:
-      return 0;
-  }
-  return 0;
-}
-
-bool can_spread(const DeviceCapabilities& device, Faces faces, uint32_t workers) {
-  const uint64_t rss = client_rss_types(faces);
-  return rss != 0 && (device.rss_types & rss) == rss && device.receive_queues_max >= workers &&
-         device.transmit_queues_max >= workers;
-}
-
-PortPlan plan_port(const DeviceCapabilities& device, Faces faces, uint32_t workers, Spread spread) {
+PortPlan plan_port(const DeviceCapabilities& device, Faces faces, uint32_t workers) {
   PortPlan plan;
   const uint32_t pairs = std::min<uint32_t>(device.receive_queues_max, device.transmit_queues_max);
   plan.receive_queues = plan.transmit_queues = static_cast<uint16_t>(std::clamp<uint32_t>(workers, 1, pairs));
-  if (spread == Spread::kRss) {
-    plan.rss_types = client_rss_types(faces);
-    plan.by_client = true;
+  if (workers > 1 && pairs < workers) {
+    plan.why_not = fmt::format("it has {} queue{} for {} workers", pairs, pairs == 1 ? "" : "s", workers);
+  } else if (workers > 1) {
+    plan.steering = plan_steering(device.rss, faces, workers, plan.why_not);
+  }
+  if (plan.steering.steers) {
+    plan.rss_types = plan.steering.types;
+    // Of each packet's hash is seen what the card has made of it.
+    plan.receive_offloads = device.receive_offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH;
   } else if (plan.receive_queues > 1) {
-    plan.rss_types = device.rss_types & kRssTcp;
+    plan.rss_types = device.rss.types & kRssTcp;
   }
   if (!device.queues_in_pairs) {
     plan.transmit_queues = static_cast<uint16_t>(std::clamp<uint32_t>(workers, 1, device.transmit_queues_max));

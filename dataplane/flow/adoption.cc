@@ -111,6 +111,8 @@ const char* describe(KeptFlaw flaw) noexcept {
       return "flow_capacity was another";
     case KeptFlaw::kWorkers:
       return "the number of workers was another";
+    case KeptFlaw::kDealing:
+      return "flows were dealt to the workers in another way";
   }
   return "";
 }
@@ -129,12 +131,14 @@ KeptFlaw flaw_of(const FlowMemoryHeader& header, size_t bytes, uint64_t boot_id)
   return header.short_runs >= kMaxShortRuns ? KeptFlaw::kShortRuns : KeptFlaw::kNone;
 }
 
-KeptFlaw flaw_of(const FlowMemoryHeader& header, uint32_t flow_capacity, uint32_t workers, uint64_t boot_id) noexcept {
+KeptFlaw flaw_of(const FlowMemoryHeader& header, uint32_t flow_capacity, Dealing dealing, uint64_t boot_id) noexcept {
   // A header of another capacity has to speak of a whole memory of that, which cannot be seen from here.
   const KeptFlaw flaw = flaw_of(header, SIZE_MAX, boot_id);
   if (flaw != KeptFlaw::kNone) return flaw;
   if (header.flow_capacity != flow_capacity) return KeptFlaw::kCapacity;
-  return header.workers == workers ? KeptFlaw::kNone : KeptFlaw::kWorkers;
+  if (header.workers != dealing.workers) return KeptFlaw::kWorkers;
+  // A worker that is alone has all of them, whatever the classes.
+  return dealing.workers == 1 || header.classes == dealing.classes ? KeptFlaw::kNone : KeptFlaw::kDealing;
 }
 
 uint64_t hash_port_name(std::string_view name) noexcept {

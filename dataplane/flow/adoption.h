@@ -11,11 +11,12 @@
 #include <string_view>
 
 #include "dataplane/flow/flow_memory.h"
+#include "dataplane/flow/owner_table.h"
 
 namespace sluice {
 
 /// What stands in the way of using a flow memory as it lies.
-enum class KeptFlaw : uint8_t { kNone, kEmpty, kDamaged, kVersion, kBoot, kShortRuns, kCapacity, kWorkers };
+enum class KeptFlaw : uint8_t { kNone, kEmpty, kDamaged, kVersion, kBoot, kShortRuns, kCapacity, kWorkers, kDealing };
 
 /// For the log: "another version of its layout".
 const char* describe(KeptFlaw flaw) noexcept;
@@ -25,10 +26,11 @@ const char* describe(KeptFlaw flaw) noexcept;
 inline constexpr uint32_t kMaxShortRuns = 4;
 inline constexpr uint64_t kShortRunMs = 5000;
 
-/// What its header says against a flow memory of `bytes`: of whatever geometry (kCapacity and kWorkers are not found).
+/// What its header says against a flow memory of `bytes`: of whatever geometry (kCapacity, kWorkers and kDealing are
+/// not found).
 KeptFlaw flaw_of(const FlowMemoryHeader& header, size_t bytes, uint64_t boot_id) noexcept;
-/// Likewise, for use as it lies by one of `workers`.
-KeptFlaw flaw_of(const FlowMemoryHeader& header, uint32_t flow_capacity, uint32_t workers, uint64_t boot_id) noexcept;
+/// Likewise, for use as it lies by one of the workers between whom flows are dealt.
+KeptFlaw flaw_of(const FlowMemoryHeader& header, uint32_t flow_capacity, Dealing dealing, uint64_t boot_id) noexcept;
 
 /// The name's part of a port's identity; never 0.
 uint64_t hash_port_name(std::string_view name) noexcept;

@@ -9,7 +9,7 @@
 namespace sluice {
 
 FlowTable::FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_seed, uint64_t boot_id,
-                     uint32_t workers) noexcept
+                     Dealing dealing) noexcept
     : header_(reinterpret_cast<FlowMemoryHeader*>(memory)),
       services_(reinterpret_cast<Service*>(memory + kServicesOffset)),
       backends_(reinterpret_cast<Backend*>(memory + kBackendsOffset)),
@@ -20,14 +20,14 @@ FlowTable::FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_se
       splices_(reinterpret_cast<Splice*>(memory + splices_offset(flow_capacity))),
       bucket_count_(sluice::bucket_count(flow_capacity)),
       capacity_(flow_capacity) {
-  if (flaw_of(*header_, flow_capacity, workers, boot_id) == KeptFlaw::kNone) {
+  if (flaw_of(*header_, flow_capacity, dealing, boot_id) == KeptFlaw::kNone) {
     adopt(hash_seed);
   } else {
-    format(hash_seed, boot_id, workers);
+    format(hash_seed, boot_id, dealing);
   }
 }
 
-void FlowTable::format(uint64_t hash_seed, uint64_t boot_id, uint32_t workers) noexcept {
+void FlowTable::format(uint64_t hash_seed, uint64_t boot_id, Dealing dealing) noexcept {
   const bool fresh = header_->magic == 0;  // never formatted: the mapping is all zero
   header_->magic = 0;
   if (!fresh) {
@@ -40,7 +40,8 @@ void FlowTable::format(uint64_t hash_seed, uint64_t boot_id, uint32_t workers) n
   header_->version = kFlowMemoryVersion;
   header_->flow_capacity = capacity_;
   header_->bucket_count = bucket_count_;
-  header_->workers = workers;
+  header_->workers = dealing.workers;
+  header_->classes = dealing.classes;
   header_->flows_used = 0;
   header_->short_runs = 0;
   header_->flows_offset = flows_offset(capacity_);

@@ -23,6 +23,7 @@
 
 #include "dataplane/flow/flow_memory.h"
 #include "dataplane/flow/keyed_hash.h"
+#include "dataplane/flow/owner_table.h"
 #include "dataplane/packet/renumber.h"
 
 namespace sluice {
@@ -36,10 +37,13 @@ struct FlowPlace {
 class FlowTable {
  public:
   /// Lays a table of `flow_capacity` flows over flow memory, to be hashed with `hash_seed`. Memory with a valid header
-  /// of the same geometry, and of as many workers, is adopted, entry by entry (see adoption.h): `adopted()` flows of it
+  /// of the same geometry, dealt in the same way, is adopted, entry by entry (see adoption.h): `adopted()` flows of it
   /// could be used. Otherwise it is formatted. What its ports are has been settled before (take_up()).
   FlowTable(std::byte* memory, uint32_t flow_capacity, uint64_t hash_seed, uint64_t boot_id,
-            uint32_t workers = 1) noexcept;
+            Dealing dealing = {}) noexcept;
+
+  /// The secret that tables of all workers share.
+  uint64_t hash_seed() const noexcept { return seed_; }
 
   uint64_t hash(const Endpoint& client) const noexcept { return keyed_hash(client, seed_); }
 
@@ -171,7 +175,7 @@ class FlowTable {
     return place(hash_local(flow.local_index(), flow.local_port));
   }
 
-  void format(uint64_t hash_seed, uint64_t boot_id, uint32_t workers) noexcept;
+  void format(uint64_t hash_seed, uint64_t boot_id, Dealing dealing) noexcept;
   void adopt(uint64_t hash_seed) noexcept;
   bool adopt_flow(FlowIndex index) noexcept;
   bool index_flow(FlowPlace place, FlowIndex index) noexcept;

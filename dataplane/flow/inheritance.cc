@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "dataplane/flow/flow_table.h"
+#include "dataplane/flow/local_ports.h"
 
 namespace sluice {
 namespace {
@@ -19,6 +20,11 @@ std::vector<T> copy_of(const std::byte* from, size_t count) {
 
 bool has_flow(const std::byte* flow) {
   return std::to_integer<uint8_t>(flow[offsetof(Flow, state)]) != static_cast<uint8_t>(TcpState::kFree);
+}
+
+/// Replies to an endpoint of ours go where its port says.
+bool finds_replies(const Flow& flow, uint32_t worker, uint32_t workers) {
+  return flow.forwarding() != channel::Forwarding::kFullnat || local_port_owner(flow.local_port, workers) == worker;
 }
 
 }  // namespace
@@ -73,7 +79,7 @@ size_t Inheritance::hand_out(const Heirs& heirs) const {
     auto* header = reinterpret_cast<FlowMemoryHeader*>(memory);
     header->version = 0;  // whatever it holds, it is formatted
     tables.push_back(std::make_unique<FlowTable>(memory, heirs.flow_capacity, hash_seed(), heirs.boot_id,
-                                                 static_cast<uint32_t>(heirs.memories.size())));
+                                                 Dealing{static_cast<uint32_t>(heirs.memories.size()), heirs.classes}));
     name_ports(*header, ports_of(header_));
     header->short_runs = header_.short_runs;
     header->started_ms = header_.started_ms;
@@ -81,11 +87,12 @@ size_t Inheritance::hand_out(const Heirs& heirs) const {
     std::ranges::copy(backends_, tables.back()->backends());
     std::ranges::copy(locals_, tables.back()->locals());
   }
+  const OwnerTable owners({static_cast<uint32_t>(heirs.memories.size()), heirs.classes}, hash_seed());
   size_t placed = 0;
   const auto place = [&](const Kept& kept) {
     const Flow& flow = kept.flow;
-    const uint32_t owner = heirs.owner(flow);
-    if (owner >= tables.size()) return;
+    const uint32_t owner = owners.of(flow.client_endpoint());
+    if (!finds_replies(flow, owner, owners.workers())) return;
     FlowTable& table = *tables[owner];
     const FlowIndex index = table.insert(table.place(table.hash(flow.client_endpoint())));
     if (index == kNoFlow) return;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Flows that an earlier run of the same boot left in flow memories which do not fit as they lie, because the number of
-// workers or the capacity was another: they are taken out, and handed to the workers that own them now. Main lcore.
+// workers, the way they were dealt or the capacity was another: they are taken out, and handed to the workers that own
+// them now. Main lcore.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -20,8 +20,7 @@ struct Heirs {
   std::span<std::byte* const> memories;
   uint32_t flow_capacity = 0;
   uint64_t boot_id = 0;
-  /// The worker that a flow is for; any number beyond: of none.
-  std::function<uint32_t(const Flow&)> owner;
+  uint32_t classes = kMostClasses;  // by which flows are dealt between them (owner_table.h)
 };
 
 class Inheritance {

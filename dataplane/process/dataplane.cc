@@ -28,10 +28,9 @@
 #include "dataplane/device/port_status.h"
 #include "dataplane/device/privileges.h"
 #include "dataplane/flow/adoption.h"
-#include "dataplane/flow/local_ports.h"
+#include "dataplane/flow/owner_table.h"
 #include "dataplane/packet/vlan_tag.h"
 #include "dataplane/process/worker_rounds.h"
-#include "dataplane/worker/ownership.h"
 
 namespace sluice {
 namespace {
@@ -104,6 +103,7 @@ Dataplane::Dataplane(DataplaneOptions options) : options_(std::move(options)), l
   make_rings();
   make_twins();
   make_flow_memory();
+  steer_devices();
   std::vector<channel::PortStatus> ports;
   ports.reserve(devices_.size());
   for (const auto& device : devices_) ports.push_back(port_identity(*device));
@@ -128,21 +128,45 @@ Dataplane::~Dataplane() {
 }
 
 void Dataplane::open_devices() {
-  spread_ = options_.workers == 1 ? Spread::kAlone : Spread::kRss;
+  std::vector<SteeringPlan> steering;
   for (const PortOptions& port : options_.ports) {
     devices_.push_back(std::make_unique<Device>(port));
-    if (options_.workers == 1 || can_spread(devices_.back()->capabilities(), port.faces, options_.workers)) continue;
-    spdlog::info("port {}: {} cannot hash flows by client over {} queues, so workers hand packets over to each other",
-                 port.name, devices_.back()->driver(), options_.workers);
-    spread_ = Spread::kHandover;
+    const Device& device = *devices_.back();
+    plans_.push_back(plan_port(device.capabilities(), port.faces, options_.workers));
+    steering.push_back(plans_.back().steering);
+    if (plans_.back().why_not.empty()) continue;
+    spdlog::info(
+        "port {}: {} does not put packets before the worker that has their flow, as {}; workers hand them over",
+        port.name, device.driver(), plans_.back().why_not);
   }
-  for (const auto& device : devices_) {
-    plans_.push_back(plan_port(device->capabilities(), device->options().faces, options_.workers, spread_));
-  }
+  classes_ = classes_for(steering);
+  proofs_ = std::make_unique<RssProof[]>(size_t{options_.workers} * devices_.size());
 }
 
 uint32_t Dataplane::first_worker(size_t port) const {
-  return spread_ == Spread::kHandover ? static_cast<uint32_t>(port) % options_.workers : 0;
+  return plans_[port].steering.steers ? 0 : static_cast<uint32_t>(port) % options_.workers;
+}
+
+void Dataplane::steer_devices() {
+  const OwnerTable owners({options_.workers, classes_}, flow_memory_.hash_seed);
+  std::vector<uint16_t> queues;
+  for (uint32_t number = 0; number < owners.classes(); number++)
+    queues.push_back(static_cast<uint16_t>(owners.of_class(number)));  // worker w has the queues w
+  steers_.assign(devices_.size(), false);
+  for (size_t i = 0; i < devices_.size(); i++) {
+    if (!plans_[i].steering.steers) continue;
+    const std::string refused = devices_[i]->steer(plans_[i].steering, queues);
+    steers_[i] = refused.empty();
+    if (steers_[i]) continue;
+    spdlog::warn(
+        "port {}: {} refused {}; it does not put packets before the worker that has their flow, workers hand "
+        "them over",
+        options_.ports[i].name, devices_[i]->driver(), refused);
+  }
+}
+
+std::span<RssProof> Dataplane::proofs_of(size_t port) {
+  return steers_[port] ? std::span(&proofs_[port * options_.workers], options_.workers) : std::span<RssProof>{};
 }
 
 void Dataplane::make_pools() {
@@ -203,7 +227,7 @@ void Dataplane::make_rings() {
     relay_.from_main.push_back(make(fmt::format("from-main-{}", worker), kTwinRingEntries, socket_of(worker)));
   }
   for (size_t i = 0; i < devices_.size(); i++) relay_.sender[i] = first_worker(i);
-  if (spread_ == Spread::kAlone) return;
+  if (options_.workers == 1) return;
   for (uint32_t from = 0; from < options_.workers; from++) {
     for (uint32_t to = 0; to < options_.workers; to++) {
       handover_rings_.push_back(
@@ -229,7 +253,10 @@ void Dataplane::make_twins() {
 std::vector<PortWatch::Port> Dataplane::watched_ports() {
   std::vector<PortWatch::Port> out;
   for (size_t i = 0; i < devices_.size(); i++) {
-    out.push_back({devices_[i].get(), relay_.twins[i].get(), &statistics_->header().port[i]});
+    out.push_back({.device = devices_[i].get(),
+                   .twin = relay_.twins[i].get(),
+                   .status = &statistics_->header().port[i],
+                   .proofs = proofs_of(i)});
   }
   return out;
 }
@@ -250,13 +277,6 @@ void Dataplane::make_flow_memory() {
     rte_eal_remote_launch(populate_on_lcore, const_cast<FlowMemory*>(&memory), worker_lcore(worker));
     return rte_eal_wait_lcore(worker_lcore(worker));
   };
-  const auto owner = [](const Flow& flow, uint64_t seed, uint32_t workers) {
-    const uint32_t worker = owner_of(keyed_hash(flow.client_endpoint(), seed), workers);
-    const bool is_fullnat = flow.forwarding() == channel::Forwarding::kFullnat;
-    // Replies to an endpoint of ours go where its port says.
-    const bool reachable = !is_fullnat || local_port_owner(flow.local_port, workers) == worker;
-    return reachable ? worker : workers;
-  };
   std::vector<PortIdentity> ports;
   for (size_t i = 0; i < devices_.size(); i++) {
     ports.push_back({hash_port_name(options_.ports[i].name), devices_[i]->mac(), 0});
@@ -264,14 +284,14 @@ void Dataplane::make_flow_memory() {
   flow_memory_ = make_flow_memories({.stores = flow_stores(options_.flow_store, options_.hugepages),
                                      .files = flow_file_name(options_),
                                      .workers = options_.workers,
+                                     .classes = classes_,
                                      .flow_capacity = options_.flow_capacity,
                                      .hugepages = options_.hugepages,
                                      .ports = ports,
                                      .boot_id = read_boot_id(),
                                      .now_ms = Clock().ms_at(rte_rdtsc()),
                                      .fresh_seed = draw_hash_seed(),
-                                     .populate = populate_there,
-                                     .owner = owner});
+                                     .populate = populate_there});
   for (uint32_t worker = 0; worker < options_.workers; worker++) {
     const FlowMemory& memory = flow_memory_.of[worker];
     spdlog::info("worker {}: CPU {}, {} flows in {} MiB of {}{}", worker, lcores_.worker_cpus[worker],
@@ -294,9 +314,9 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
   setup.index = worker;
   setup.workers = options_.workers;
   setup.burst = options_.burst;
-  setup.spread = spread_;
+  setup.classes = classes_;
   setup.hash_seed = flow_memory_.hash_seed;
-  for (uint32_t other = 0; other < options_.workers && spread_ != Spread::kAlone; other++) {
+  for (uint32_t other = 0; other < options_.workers && options_.workers != 1; other++) {
     setup.hand_to[other] = handover_rings_[size_t{worker} * options_.workers + other];
     setup.hand_from[other] = handover_rings_[size_t{other} * options_.workers + worker];
   }
@@ -321,7 +341,8 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
                      .sender = static_cast<uint8_t>(first_worker(i)),
                      .has_own_frames = sends && devices_[i]->has_own_frames(),
                      .extra_macs = options_.ports[i].extra_macs,
-                     .receive_descriptors = devices_[i]->queue_demand().receive_descriptors};
+                     .receive_descriptors = devices_[i]->queue_demand().receive_descriptors,
+                     .proof = steers_[i] ? &proofs_of(i)[worker] : nullptr};
   }
   setup.to_main = relay_.to_main[worker];
   setup.from_main = relay_.from_main[worker];

@@ -46,6 +46,10 @@ class Dataplane {
   void make_exchange();
   /// The worker that has a port's first queues.
   uint32_t first_worker(size_t port) const;
+  /// Tells cards which queue each of the classes is for, by which flows are dealt to workers.
+  void steer_devices();
+  /// What workers have found out of a port that is to steer; empty: it is not.
+  std::span<RssProof> proofs_of(size_t port);
   WorkerSetup worker_setup(uint32_t worker);
   void start_workers();
   void stop_workers();
@@ -58,7 +62,9 @@ class Dataplane {
   std::vector<rte_mempool*> pools_;  // one per worker; EAL's memory ends with the process
   std::vector<std::unique_ptr<Device>> devices_;
   std::vector<PortPlan> plans_;
-  Spread spread_ = Spread::kAlone;
+  uint32_t classes_ = kMostClasses;        // of clients, by which flows are dealt to workers
+  std::unique_ptr<RssProof[]> proofs_;     // port by port, of each worker
+  std::vector<bool> steers_;               // by port: its device has been told to put packets before their owner
   std::vector<rte_ring*> handover_rings_;  // of worker a to b at a * workers + b
   Relay relay_;
   FlowMemories flow_memory_;

@@ -58,7 +58,7 @@ Left survey(const FlowMemoryPlan& plan, const std::string& store) {
     const KeptFlaw flaw = flaw_of(header, memory->mapping.bytes(), plan.boot_id);
     left.flaw = worker == 0 || left.flaw == KeptFlaw::kEmpty ? flaw : left.flaw;
     if (flaw != KeptFlaw::kNone) continue;
-    const KeptFlaw misfit = flaw_of(header, plan.flow_capacity, plan.workers, plan.boot_id);
+    const KeptFlaw misfit = flaw_of(header, plan.flow_capacity, {plan.workers, plan.classes}, plan.boot_id);
     fitting += misfit == KeptFlaw::kNone && worker < plan.workers ? 1 : 0;
     if (misfit != KeptFlaw::kNone) left.flaw = misfit;
     left.memories.push_back(std::move(*memory));
@@ -145,12 +145,9 @@ void hand_out(const FlowMemoryPlan& plan, const Inheritance& inheritance, FlowMe
   std::vector<std::byte*> memories;
   memories.reserve(out.of.size());
   for (const FlowMemory& memory : out.of) memories.push_back(memory.mapping.data());
-  const uint64_t seed = out.hash_seed = inheritance.hash_seed();
-  const size_t placed =
-      inheritance.hand_out({.memories = memories,
-                            .flow_capacity = plan.flow_capacity,
-                            .boot_id = plan.boot_id,
-                            .owner = [&](const Flow& flow) { return plan.owner(flow, seed, plan.workers); }});
+  out.hash_seed = inheritance.hash_seed();
+  const size_t placed = inheritance.hand_out(
+      {.memories = memories, .flow_capacity = plan.flow_capacity, .boot_id = plan.boot_id, .classes = plan.classes});
   spdlog::info("flows of the last run: {} moved to the workers that own them now, {} could not be used", placed,
                inheritance.flows() - placed + inheritance.dropped());
 }

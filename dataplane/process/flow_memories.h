@@ -18,6 +18,7 @@ struct FlowMemoryPlan {
   std::vector<std::string> stores;  // directories to try in turn; "" = memory that dies with the process
   std::string files;                // what files are called
   uint32_t workers = 1;
+  uint32_t classes = kMostClasses;  // by which flows are dealt between them (flow/owner_table.h)
   uint32_t flow_capacity = 0;
   bool hugepages = true;
   std::vector<PortIdentity> ports;
@@ -26,8 +27,6 @@ struct FlowMemoryPlan {
   uint64_t fresh_seed = 0;  // of tables that take up nothing
   /// Touches a worker's memory where it will be used. Returns an errno value.
   std::function<int(uint32_t worker, const FlowMemory&)> populate;
-  /// The worker of so many that a flow is for, where tables are hashed with `seed`.
-  std::function<uint32_t(const Flow&, uint64_t seed, uint32_t workers)> owner;
 };
 
 struct FlowMemories {

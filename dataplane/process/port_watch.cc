@@ -9,6 +9,7 @@
 #include <string>
 
 #include "dataplane/device/port_status.h"
+#include "dataplane/process/steering_finding.h"
 
 namespace sluice {
 namespace {
@@ -39,7 +40,27 @@ bool PortWatch::poll(uint64_t now_ms) {
   if (now_ms < counters_due_ms_) return renewed;
   counters_due_ms_ = now_ms + kCounterPeriodMs;
   for (const Port& port : ports_) read_card_counters(port.device->id(), *port.status);
+  for (const Port& port : ports_) look_at_steering(port);
   return renewed;
+}
+
+void PortWatch::look_at_steering(const Port& port) {
+  channel::PortStatus& status = *port.status;
+  const SteeringFinding found = find_steering(port.proofs);
+  store(status.rss_misplaced, found.misplaced);
+  if (found.state == status.steering) return;
+  store(status.steering_fault, found.fault);
+  store(status.steering, found.state);
+  const std::string& name = port.device->options().name;
+  const std::string& driver = port.device->driver();
+  if (found.state == channel::Steering::kSteers) {
+    spdlog::info("port {}: {} is proven to put packets before the worker that has their flow", name, driver);
+  } else if (found.state == channel::Steering::kMisplaces) {
+    spdlog::warn(
+        "port {}: {} puts packets before other workers than the one that has their flow: {}; workers hand "
+        "them over (rss_misplaced)",
+        name, driver, channel::kSteeringFaultText[static_cast<size_t>(found.fault)]);
+  }
 }
 
 bool PortWatch::look_at_twin(Port& port, uint64_t now_ms) {

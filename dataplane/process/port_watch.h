@@ -3,19 +3,22 @@
 // Keeps what is published of ports up to date: asks each card for its link every kLinkPeriodMs and for its counters
 // every kCounterPeriodMs, passes the link on to the kernel twin's carrier, and says in the log when it changes. Of a
 // bond it watches the members, has the switches told when packets go through another, and gives cards back that the
-// kernel asks for. A twin that somebody has deleted is made anew, and one that was given another MAC address gets its
-// card's again. Links are asked for and not waited for: not every driver's link interrupt arrives. Main lcore only.
+// kernel asks for. What workers find of a card that is to put packets before them is told. A twin that somebody has
+// deleted is made anew, and one that was given another MAC address gets its card's again. Links are asked for and not
+// waited for: not every driver's link interrupt arrives. Main lcore only.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "dataplane/contract/ports.h"
 #include "dataplane/device/device.h"
 #include "dataplane/device/twin.h"
+#include "dataplane/worker/rss_proof.h"
 
 namespace sluice {
 
@@ -29,6 +32,7 @@ class PortWatch {
     Device* device = nullptr;
     Twin* twin = nullptr;                   // null = none
     channel::PortStatus* status = nullptr;  // where it is published
+    std::span<const RssProof> proofs = {};  // of each worker; empty: it is not to steer
     uint64_t twin_due_ms = 0;               // the twin is not seen to before
   };
 
@@ -45,6 +49,7 @@ class PortWatch {
  private:
   void look_at_members(size_t index);
   void look_at_link(Port& port);
+  void look_at_steering(const Port& port);
   bool look_at_twin(Port& port, uint64_t now_ms);
 
   std::vector<Port> ports_;

@@ -13,6 +13,7 @@ struct Arrival {
   Faces faces;
   uint64_t mac_word;
   bool mine;       // no other worker is to be considered
+  bool steered;    // the device was to put it before its owner
   uint32_t asker;  // the worker that met it first
 };
 

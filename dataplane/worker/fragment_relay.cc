@@ -6,15 +6,10 @@
 
 namespace sluice {
 
-bool FragmentRelay::take_first(uint32_t port, rte_mbuf* mbuf, const Packet& packet, FlowPlace place, bool from_client,
-                               uint32_t asker) noexcept {
+void FragmentRelay::meet_first(uint32_t port, const Packet& packet, FlowPlace place, bool from_client) noexcept {
   const FlowIndex index = from_client ? finder_.from_client(place, packet) : finder_.from_backend(place, packet);
-  // Devices hash fragments by address alone, so under RSS they may have come to the wrong worker.
-  if (index == kNoFlow && setup_.spread == Spread::kRss && handover_.ask_next(port, mbuf, asker, packet.source.address))
-    return false;
   // Strangers among the clients get no place; the flow of one who comes in mid-stream is known at its next attempt.
   if (index != kNoFlow || setup_.port[port].faces != Faces::kClients) fragments_.remember(packet, clock_.now_ms());
-  return true;
 }
 
 void FragmentRelay::pass(ExceptionFrame& frame) noexcept {

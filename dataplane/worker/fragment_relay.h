@@ -28,9 +28,8 @@ class FragmentRelay {
         punt_(punt),
         fragments_(hash_seed) {}
 
-  /// Whether a first fragment goes on as a segment; if not, it has been handed to the worker that may know its flow.
-  bool take_first(uint32_t port, rte_mbuf* mbuf, const Packet& packet, FlowPlace place, bool from_client,
-                  uint32_t asker) noexcept;
+  /// Notes where the later ones are to go. The first goes on as a segment.
+  void meet_first(uint32_t port, const Packet& packet, FlowPlace place, bool from_client) noexcept;
 
   /// Sends a later one after the first.
   void pass(ExceptionFrame& frame) noexcept;

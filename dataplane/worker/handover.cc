@@ -14,7 +14,7 @@ void Handover::hand_over(uint32_t worker, uint32_t port, rte_mbuf* mbuf, Handove
 
 bool Handover::ask_next(uint32_t port, rte_mbuf* mbuf, uint32_t asker, const Address& source) noexcept {
   const uint32_t next = setup_.index + 1 == setup_.workers ? 0 : setup_.index + 1;
-  if (next == asker || setup_.spread == Spread::kAlone) return false;
+  if (next == asker) return false;
   if (asker == setup_.index && !asks_.take(source_name(source, 0, setup_.hash_seed), clock_.now_ms())) return false;
   hand_over(next, port, mbuf, {Handed::kAsk, static_cast<uint8_t>(asker)});
   return true;

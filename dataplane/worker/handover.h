@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Packets that one worker gives to another. Flows are never shared: where the devices cannot put a packet before the
+// Packets that one worker gives to another. Flows are never shared: where a device has not put a packet before the
 // worker that owns its flow (ownership.h), whoever received it hands it over, through a ring of one producer and one
 // consumer for each pair of workers. A worker without a transmit queue of its own on a port hands what it forwards to
 // the one that has it. Thread safety: none but the rings'; one worker owns it.
@@ -22,7 +22,7 @@ namespace sluice {
 enum class Handed : uint8_t {
   kProcess,   // yours by its client
   kRepeated,  // likewise: a SYN that a worker which was behind has dropped before, and that has come again
-  kAsk,       // a fragment or ICMP error whose flow is not known here; go on if it is not known there either
+  kAsk,       // a later fragment whose first one is not known here; go on if it is not known there either
   kSend,      // forwarded; send it through port mbuf->port
   kSendMade,  // made by a worker; likewise
 };

@@ -50,12 +50,6 @@ void IcmpRelay::pass(ExceptionFrame& frame) noexcept {
   punt_.punt(frame.port, frame.mbuf);
 }
 
-/// Under RSS, devices do not know whose flow an error is about. False if all workers have been asked.
-bool IcmpRelay::ask_others(const ExceptionFrame& frame) noexcept {
-  return setup_.spread == Spread::kRss &&
-         handover_.ask_next(frame.port, frame.mbuf, frame.asker, frame.packet.source.address);
-}
-
 bool IcmpRelay::may_pass_absent(const ExceptionFrame& frame) noexcept {
   return absent_.take(source_name(frame.packet.source.address, 0, setup_.hash_seed), clock_.now_ms());
 }
@@ -101,7 +95,7 @@ void IcmpRelay::pass_to_backend(ExceptionFrame& frame, const IcmpError& error) n
   rte_mbuf* mbuf = frame.mbuf;
   const FlowIndex index = finder_.from_client(answering_segment(error));
   if (index == kNoFlow) {
-    if (!ask_others(frame) && !pass_without_flow(frame, error)) punt_.punt(frame.port, mbuf);
+    if (!pass_without_flow(frame, error)) punt_.punt(frame.port, mbuf);
     return;
   }
   const Flow& flow = flows_[index];
@@ -136,7 +130,7 @@ void IcmpRelay::pass_to_client(ExceptionFrame& frame, const IcmpError& error) no
   rte_mbuf* mbuf = frame.mbuf;
   const FlowIndex index = finder_.from_backend(answering_segment(error));
   if (index == kNoFlow) {
-    if (!ask_others(frame) && !pass_to_client_without_flow(frame, error)) punt_.punt(frame.port, mbuf);
+    if (!pass_to_client_without_flow(frame, error)) punt_.punt(frame.port, mbuf);
     return;
   }
   const Flow& flow = flows_[index];
@@ -166,12 +160,9 @@ void IcmpRelay::send_to_client(ExceptionFrame& frame, const IcmpError& error, co
   egress_.send(out_port, mbuf);
 }
 
-/// Hands an error about a tunnelled packet of `client` to its flow's owner, or, under RSS, to the next that may know
-/// it.
+/// Hands an error about a tunnelled packet of `client` to its flow's owner. False if it is ours.
 bool IcmpRelay::hand_over_of_tunnel(const ExceptionFrame& frame, const Endpoint& client) noexcept {
-  if (setup_.spread != Spread::kHandover)
-    return handover_.ask_next(frame.port, frame.mbuf, frame.asker, frame.packet.source.address);
-  const uint32_t owner = owner_of(flows_.hash(client), setup_.workers);
+  const uint32_t owner = ownership_.of_client(client);
   if (owner == setup_.index) return false;
   handover_.hand_over(owner, frame.port, frame.mbuf, {Handed::kProcess, 0});
   return true;

@@ -27,7 +27,7 @@ class IcmpRelay {
   static constexpr uint32_t kAbsentPerSecond = 1000;
 
   IcmpRelay(const Context& context, Handover& handover, FlowFinder& finder, OneWay& one_way, IcmpErrors& icmp_errors,
-            Punt& punt, Placement& placement, ToldFlows& told) noexcept
+            Punt& punt, Placement& placement, ToldFlows& told, const Ownership& ownership) noexcept
       : setup_(context.setup),
         clock_(context.clock),
         counters_(context.counters),
@@ -41,6 +41,7 @@ class IcmpRelay {
         punt_(punt),
         placement_(placement),
         told_(told),
+        ownership_(ownership),
         absent_(kAbsentPerSecond, kAbsentPerSecond / 10, context.clock.now_ms()) {}
 
   void pass(ExceptionFrame& frame) noexcept;
@@ -53,7 +54,6 @@ class IcmpRelay {
   /// `server_shift`: by how much the client counts the backend's numbers further (FlowTable::server_shift()).
   void send_to_backend(ExceptionFrame& frame, const IcmpError& error, const Flow& flow, uint32_t server_shift) noexcept;
   void send_to_client(ExceptionFrame& frame, const IcmpError& error, const Flow& flow, uint32_t server_shift) noexcept;
-  bool ask_others(const ExceptionFrame& frame) noexcept;
   bool may_pass_absent(const ExceptionFrame& frame) noexcept;
   bool pass_without_flow(ExceptionFrame& frame, const IcmpError& error) noexcept;
   bool pass_to_client_without_flow(ExceptionFrame& frame, const IcmpError& error) noexcept;
@@ -71,6 +71,7 @@ class IcmpRelay {
   Punt& punt_;
   Placement& placement_;
   ToldFlows& told_;
+  const Ownership& ownership_;
   SourceBudget absent_;
 };
 

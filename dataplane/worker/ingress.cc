@@ -46,25 +46,29 @@ bool Worker::receive(uint32_t port) noexcept {
                                              static_cast<uint16_t>(setup_.burst));
   timer_.end_stage(Counter::kStageReceive);
   shedder_.took(port, received, setup_.burst);
+  const bool steered = rss_check_.took(port, received, setup_.burst);
   if (received == 0) return false;
   counters_.count(Counter::kReceived, received);
   if (timer_.sampled()) counters_.count(Counter::kSampledPackets, received);
-  parse(port, received);
+  parse(port, received, steered);
   timer_.end_stage(Counter::kStageParse);
   return true;
 }
 
-void Worker::parse(uint32_t port, uint32_t received) noexcept {
+void Worker::parse(uint32_t port, uint32_t received, bool steered) noexcept {
   rte_mbuf** const mbufs = burst_.mbuf.data() + burst_.count;
   for (uint32_t i = 0; i < std::min(received, kPrefetchAhead); i++) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
-  const Arrival how = arrival(port, setup_.spread == Spread::kAlone, setup_.index);
-  // Which side a port faces is known beforehand, but for one-armed set-ups; under RSS all that comes is ours, but for
-  // what may be to an address of ours.
-  const bool rss = setup_.spread == Spread::kRss;
-  if (how.faces == Faces::kClients && (how.mine || rss) && !shedder_.is_on()) {
-    burst_.count = enter_all<true>(burst_.count, how, mbufs, received);
-  } else if (how.faces == Faces::kBackends && (how.mine || (rss && !state_.has_locals()))) {
-    burst_.count = enter_all<false>(burst_.count, how, mbufs, received);
+  const bool alone = setup_.workers == 1;
+  const Arrival how = arrival(port, alone, setup_.index, steered);
+  // Which side a port faces is known beforehand, but for one-armed set-ups; whose a reply is, but for what may be to an
+  // address of ours.
+  if (how.faces == Faces::kClients && !shedder_.is_on()) {
+    burst_.count = alone ? enter_all<true, true>(burst_.count, how, mbufs, received)
+                         : enter_all<true, false>(burst_.count, how, mbufs, received);
+  } else if (how.faces == Faces::kBackends && alone) {
+    burst_.count = enter_all<false, true>(burst_.count, how, mbufs, received);
+  } else if (how.faces == Faces::kBackends && !state_.has_locals()) {
+    burst_.count = enter_all<false, false>(burst_.count, how, mbufs, received);
   } else {
     uint32_t kept = burst_.count;
     for (uint32_t i = 0; i < received; i++) {
@@ -75,7 +79,7 @@ void Worker::parse(uint32_t port, uint32_t received) noexcept {
   }
 }
 
-template <bool kFromClient>
+template <bool kFromClient, bool kAlone>
 uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept {
   Burst& burst = burst_;
   const FastFrames fast(how.mac_word);
@@ -84,19 +88,29 @@ uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, u
     return to_locals ? finder_.place_of_reply_to(end) : flows_.place(flows_.hash(end));
   };
   const uint32_t before = kept;
+  uint32_t slow = 0;
   for (uint32_t i = 0; i < received; i++) {
     if (i + kPrefetchAhead < received) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], void*));
     rte_mbuf* mbuf = mbufs[i];
     FlowPlace place;
+    const auto is_handed_over = [&](const Endpoint& end) __attribute__((always_inline)) {
+      if constexpr (!kAlone) {
+        if (hand_to_owner(how, mbuf, end)) return true;
+      }
+      place = place_of(end);
+      return false;
+    };
     Endpoint end;
     if (parse_fast(*mbuf, fast, burst.packet[kept])) [[likely]] {
-      place = place_of(end_of_fast(*mbuf, kFromClient));
+      if (is_handed_over(end_of_fast(*mbuf, kFromClient))) continue;
     } else if (parse_fast_v6(*mbuf, fast, burst.packet[kept])) {
-      place = place_of(end_of_fast_v6(*mbuf, kFromClient));
+      if (is_handed_over(end_of_fast_v6(*mbuf, kFromClient))) continue;
     } else if (parse_tagged(how.mac_word, *mbuf, burst.packet[kept], kFromClient, end)) {
-      place = place_of(end);
+      if (is_handed_over(end)) continue;
     } else {
+      const uint32_t place_before = kept;
       kept = enter_slow(kept, how, mbuf);
+      slow += kept - place_before;
       continue;
     }
     flows_.prefetch_bucket(place);
@@ -107,6 +121,7 @@ uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, u
   }
   std::fill_n(burst.port.begin() + before, kept - before, static_cast<uint8_t>(how.port));
   std::fill_n(burst.from_client.begin() + before, kept - before, kFromClient);
+  if (!kAlone && how.steered) rss_check_.right(how.port, kept - before - slow);
   return kept;
 }
 
@@ -135,7 +150,9 @@ template <bool kMayShed>
   if (kMayShed && shedder_.is_on() && from_client && may_be_shed(packet, destination)) [[unlikely]]
     return shedder_.put(how, mbuf, hash, packet.sequence), kept;
   if (!how.mine) {
-    const uint32_t owner = from_client ? ownership_.of_client(hash) : ownership_.of_reply(packet.destination, hash);
+    const uint32_t owner = from_client ? ownership_.of_client(source) : ownership_.of_reply(destination);
+    if (how.steered && RssCheck::is_evidence(packet, verdict)) [[unlikely]]
+      hold_against(how, *mbuf, from_client ? source : destination, owner == setup_.index);
     if (owner != setup_.index) {
       handover_.hand_over(owner, how.port, mbuf, {kMayShed ? Handed::kProcess : Handed::kRepeated, 0});
       return kept;
@@ -145,7 +162,7 @@ template <bool kMayShed>
   if (finder_.has_fullnat() && !from_client) [[unlikely]]
     place = finder_.place_of_reply_to(destination);
   if (verdict == ParseVerdict::kFirstFragment) [[unlikely]] {
-    if (!fragment_relay_.take_first(how.port, mbuf, packet, place, from_client, how.asker)) return kept;
+    fragment_relay_.meet_first(how.port, packet, place, from_client);
   }
   flows_.prefetch_bucket(place);
   burst.mbuf[kept] = mbuf;
@@ -157,6 +174,16 @@ template <bool kMayShed>
 
 [[gnu::noinline]] uint32_t Worker::enter_slow(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept {
   return enter(kept, how, mbuf);
+}
+
+/// What a device has made of a segment that it was to put before its owner.
+void Worker::hold_against(Arrival how, const rte_mbuf& mbuf, const Endpoint& client, bool is_mine) noexcept {
+  if (how.faces == Faces::kBackends && ownership_.is_ours(client)) return;  // no device knows whose it is
+  if (is_mine) {
+    rss_check_.right(how.port, 1);
+  } else {
+    rss_check_.misplaced(how.port, mbuf, client);
+  }
 }
 
 bool Worker::meet_exception(Arrival how, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept {

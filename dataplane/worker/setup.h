@@ -17,8 +17,10 @@
 #include "dataplane/contract/flow.h"
 #include "dataplane/contract/segment.h"
 #include "dataplane/flow/client_routers.h"
+#include "dataplane/flow/owner_table.h"
 #include "dataplane/worker/own_addresses.h"
 #include "dataplane/worker/punt_class.h"
+#include "dataplane/worker/rss_proof.h"
 
 namespace sluice {
 
@@ -36,13 +38,6 @@ enum class OnIdleExpiry : uint8_t { kSilence, kReset };
 
 /// What becomes of packets to a VIP that are for no service, and of those of other people.
 enum class Strangers : uint8_t { kDrop, kKernel };
-
-/// How a packet gets to the worker that owns its flow.
-enum class Spread : uint8_t {
-  kAlone,     // there is only one
-  kRss,       // devices hash by client endpoint; only fragments and ICMP errors may come to another
-  kHandover,  // whoever receives it works out the owner, by the hash of the client endpoint, and hands it over
-};
 
 inline constexpr uint32_t kMostHeldReplies = 256;       // see held_replies.h
 inline constexpr uint32_t kHandoverRingEntries = 2048;  // of each ordered pair of workers; usable: one less
@@ -64,6 +59,7 @@ struct WorkerPort {
   bool has_own_frames = false;
   std::vector<MacAddress> extra_macs;  // to which frames for us may come as well
   uint32_t receive_descriptors = 0;    // packets that the receive queue holds; 0 = not known
+  RssProof* proof = nullptr;           // the device is to put packets before their owner; null = it is not
 };
 
 /// One connection of control: a mapped channel segment. Made by the main lcore, handed to every worker through
@@ -88,7 +84,7 @@ struct CaptureSink {
 struct WorkerSetup {
   uint32_t index = 0;
   uint32_t workers = 1;
-  Spread spread = Spread::kAlone;
+  uint32_t classes = kMostClasses;  // of clients, by which flows are dealt to workers (flow/owner_table.h)
   // Rings to and from each other worker, single producer and single consumer; null for itself.
   std::array<rte_ring*, channel::kMaxWorkers> hand_to{};
   std::array<rte_ring*, channel::kMaxWorkers> hand_from{};

@@ -66,7 +66,7 @@ uint32_t ToldFlows::worker_of(const Packet& reply, const Resumption& told) const
   const bool by_port = told.local.port.raw != 0 && local_port_owner(told.local.port, setup_.workers) == setup_.index;
   if (!by_port) return setup_.index;  // or it has been handed over already
   const uint32_t has_it = table_->worker_of(reply.destination, reply.source);
-  return has_it < setup_.workers ? has_it : ownership_.of_client(flows_.hash(told.client));
+  return has_it < setup_.workers ? has_it : ownership_.of_client(told.client);
 }
 
 bool ToldFlows::meet_unanswered(Flow& flow, const Packet& packet, FlowPlace place) noexcept {

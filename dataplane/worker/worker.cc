@@ -7,7 +7,7 @@ Worker::Worker(const WorkerSetup& setup, uint64_t hash_seed, uint64_t boot_id, u
     : setup_(setup),
       counters_(*setup.stats),
       clock_(setup.timers, now_ms),
-      flows_(setup.flow_memory, setup.flow_capacity, hash_seed, boot_id, setup.workers),
+      flows_(setup.flow_memory, setup.flow_capacity, hash_seed, boot_id, {setup.workers, setup.classes}),
       state_(flows_.services(), flows_.backends(), flows_.locals(), setup.ports, setup.timers.established_ms,
              *setup.stats),
       observer_(*setup.stats, flows_.notes()),
@@ -41,7 +41,7 @@ bool Worker::poll(uint64_t now_ms) noexcept {
     busy |= receive(port);
     if (is_burst_full()) process();
   }
-  if (setup_.spread != Spread::kAlone) busy |= receive_handed();
+  if (setup_.workers != 1) busy |= receive_handed();
   process();
   busy |= egress_.send_for_main();
   for (FlowIndex vain; (vain = proxy_.resend()) != kNoFlow;) lifecycle_.cut(vain, Counter::kFlowsCutProxy);
@@ -53,7 +53,7 @@ bool Worker::poll(uint64_t now_ms) noexcept {
   busy |= router_moves_.sweep();
   timer_.end_stage(Counter::kStageExpireSome);
   for (uint32_t port = 0; port < setup_.ports; port++) egress_.transmit(port);
-  if (setup_.spread != Spread::kAlone) handover_.flush();
+  if (setup_.workers != 1) handover_.flush();
   flows_.end_burst();
   timer_.end_stage(Counter::kStageTransmit);
   timer_.end_poll(busy);

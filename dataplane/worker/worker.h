@@ -41,6 +41,7 @@
 #include "dataplane/worker/inspector.h"
 #include "dataplane/worker/ownership.h"
 #include "dataplane/worker/router_moves.h"
+#include "dataplane/worker/rss_check.h"
 #include "dataplane/worker/setup.h"
 #include "dataplane/worker/slow_path.h"
 #include "dataplane/worker/stage_timer.h"
@@ -68,14 +69,14 @@ class Worker {
 
   // ingress.cc: what fills the burst.
   /// How frames arrive: what a burst of them has in common.
-  Arrival arrival(uint32_t port, bool mine, uint32_t asker) const noexcept {
-    return {port, setup_.port[port].faces, egress_.mac_word(port), mine, asker};
+  Arrival arrival(uint32_t port, bool mine, uint32_t asker, bool steered = false) const noexcept {
+    return {port, setup_.port[port].faces, egress_.mac_word(port), mine, steered, asker};
   }
   bool receive(uint32_t port) noexcept;
   bool receive_handed() noexcept;
   bool take_up_held() noexcept;
   bool take_passed() noexcept;
-  void parse(uint32_t port, uint32_t received) noexcept;
+  void parse(uint32_t port, uint32_t received, bool steered) noexcept;
   /// Parses one frame and enters it into the burst at place `kept`, unless it is dealt with at once, waits for the
   /// exception path, or is handed over. Returns the next place. Not `kMayShed`: a SYN that has come again, and passes.
   template <bool kMayShed = true>
@@ -85,9 +86,20 @@ class Worker {
   /// Drops the SYNs that wait for it, or enters them. Returns the next place.
   uint32_t settle_syns(uint32_t kept) noexcept;
   /// What `received` frames of one burst have become from place `kept` on, where all are from clients, or all from
-  /// backends, and ours.
-  template <bool kFromClient>
+  /// backends. `kAlone`: there is no other worker.
+  template <bool kFromClient, bool kAlone>
   uint32_t enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept;
+  /// Hands a segment of `client`, which the packet at place `kept` is of, to the worker that owns its flow, if that is
+  /// another.
+  bool hand_to_owner(Arrival how, rte_mbuf* mbuf, const Endpoint& client) noexcept {
+    const uint32_t owner = ownership_.of_client(client);
+    if (owner == setup_.index) return false;
+    if (how.steered) [[unlikely]]
+      rss_check_.misplaced(how.port, *mbuf, client);
+    handover_.hand_over(owner, how.port, mbuf, {Handed::kProcess, 0});
+    return true;
+  }
+  void hold_against(Arrival how, const rte_mbuf& mbuf, const Endpoint& client, bool is_mine) noexcept;
   /// For a frame that is no TCP segment; true if it goes on as one.
   bool meet_exception(Arrival how, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept;
   bool may_be_shed(const Packet& packet, const Endpoint& destination) noexcept;
@@ -155,6 +167,7 @@ class Worker {
   SmtpWatch watch_{context_, observer_};
   FlowFinder finder_{flows_, state_};
   Ownership ownership_{setup_, flows_, state_};
+  RssCheck rss_check_{setup_, counters_};
   Punt punt_{context_};
   OneWay one_way_{context_};
   Resets resets_{context_, one_way_};
@@ -185,7 +198,7 @@ class Worker {
   SlowPath slow_path_{context_,
                       {finder_, new_flows_, lifecycle_, tracker_, watch_, proxy_, one_way_, resets_, icmp_errors_,
                        records_, told_, syn_proxy_, proven_, farewell_}};
-  IcmpRelay icmp_relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_, placement_, told_};
+  IcmpRelay icmp_relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_, placement_, told_, ownership_};
   FragmentRelay fragment_relay_;
   ExceptionPath exceptions_{egress_, punt_, icmp_relay_, fragment_relay_};
   Inspector inspector_{context_, placement_};

@@ -20,11 +20,11 @@ constexpr uint32_t kLastTurns = 100;
 /// One or two workers with their flows.
 class Crew {
  public:
-  Crew(const ScalingOptions& options, uint32_t workers, Spread spread, HelperLcore& helper)
+  Crew(const ScalingOptions& options, uint32_t workers, bool handed, HelperLcore& helper)
       : options_(options),
         helper_(helper),
-        handed_(spread == Spread::kHandover),
-        rig_(rig_options(options, workers, spread)),
+        handed_(handed),
+        rig_(rig_options(options, workers, handed)),
         choosers_{FlowChooser(options.flows, options.zipf, 7), FlowChooser(options.flows, options.zipf, 11)} {
     std::array<bool, 2> owns{false, workers == 1};
     for (uint32_t n = 0; n < options.flows; n++) owns[rig_.owner(n)] = true;
@@ -53,10 +53,10 @@ class Crew {
   }
 
  private:
-  static RigOptions rig_options(const ScalingOptions& options, uint32_t workers, Spread spread) {
+  static RigOptions rig_options(const ScalingOptions& options, uint32_t workers, bool handed) {
     RigOptions out;
     out.workers = workers;
-    out.spread = spread;
+    out.steered = !handed && workers > 1;
     out.frame_bytes = options.frame_bytes;
     out.v6 = options.v6;
     out.flow_capacity = std::max(options.flows / workers + options.flows / 16, 1U << 16);
@@ -104,9 +104,9 @@ class Crew {
 ScalingFigures measure_scaling(const ScalingOptions& options) {
   fprintf(stderr, "%u flows: establishing\n", options.flows);
   HelperLcore helper(options.second_lcore);
-  Crew one(options, 1, Spread::kAlone, helper);
-  Crew by_client(options, 2, Spread::kRss, helper);
-  Crew by_chance(options, 2, Spread::kHandover, helper);
+  Crew one(options, 1, false, helper);
+  Crew by_client(options, 2, false, helper);
+  Crew by_chance(options, 2, true, helper);
   std::vector<double> alone, own, own_times, either, either_times;
   for (uint32_t i = 0; i < options.blocks; i++) {
     alone.push_back(one.block());

@@ -51,6 +51,8 @@ uint64_t free_huge_pages() {
   return n;
 }
 
+constexpr uint64_t kHashSeed = 0x5eed;
+
 }  // namespace
 
 Endpoint backend_endpoint(uint32_t n, bool v6) {
@@ -117,6 +119,7 @@ WorkerRig::Port WorkerRig::make_port(const char* name) const {
 
 WorkerRig::WorkerRig(const RigOptions& options)
     : options_(options),
+      owners_({options.workers, kMostClasses}, kHashSeed),
       pool_(must(
           rte_pktmbuf_pool_create(unique_name("pool").c_str(), 8191, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY),
           "rte_pktmbuf_pool_create")),
@@ -130,7 +133,7 @@ WorkerRig::WorkerRig(const RigOptions& options)
   attached_.store(&attachment_);
   for (uint32_t i = 0; i < options.workers; i++) seats_.push_back(make_seat(i));
   connect_seats();
-  for (const auto& seat : seats_) seat->worker = std::make_unique<Worker>(seat->setup, 0x5eed, 1, now_ms_);
+  for (const auto& seat : seats_) seat->worker = std::make_unique<Worker>(seat->setup, kHashSeed, 1, now_ms_);
   name_endpoints();
   if (!options.channel) push_configuration();
   const Endpoint client = client_endpoint(0, options.v6);
@@ -152,12 +155,12 @@ std::unique_ptr<WorkerRig::Seat> WorkerRig::make_seat(uint32_t index) {
   WorkerSetup& setup = seat->setup;
   setup.index = index;
   setup.workers = options_.workers;
-  setup.spread = options_.workers == 1 ? Spread::kAlone : options_.spread;
   setup.ports = 2;
   const auto queue = static_cast<uint16_t>(index);
   setup.port[0] = {front_.device, queue, queue, 1500, 0, Faces::kClients, kFrontMac, false};
   setup.port[1] = {back_.device, queue, queue, 1500, 0, Faces::kBackends, kBackMac, false};
   for (uint32_t port = 0; port < 2; port++) setup.port[port].receive_descriptors = options_.receive_descriptors;
+  for (uint32_t port = 0; port < 2; port++) setup.port[port].proof = options_.steered ? &seat->proofs[port] : nullptr;
   setup.timers = options_.timers;
   for (auto& port : setup.to_main) port.fill(seat->to_main);
   setup.pool = pool_;
@@ -215,7 +218,7 @@ Endpoint WorkerRig::backend_of(const Endpoint& client) const {
 }
 
 uint32_t WorkerRig::owner(uint32_t n) const {
-  return owner_of(worker().flows().hash(client_endpoint(n, options_.v6)), options_.workers);
+  return owners_.of(client_endpoint(n, options_.v6));
 }
 
 uint64_t WorkerRig::counter(channel::Counter counter) const {

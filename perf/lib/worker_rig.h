@@ -52,8 +52,8 @@ enum class FlowKind : uint8_t {
 struct RigOptions {
   FlowKind kind = FlowKind::kPlain;
   uint32_t workers = 1;
-  Spread spread = Spread::kHandover;  // of several workers
-  uint32_t flow_capacity = 1 << 20;   // of each worker
+  bool steered = false;              // ports put packets before their owner
+  uint32_t flow_capacity = 1 << 20;  // of each worker
   uint32_t backends = 16;
   uint32_t frame_bytes = kMinimalFrame;
   bool v6 = false;
@@ -125,6 +125,7 @@ class WorkerRig {
     rte_ring* to_main = nullptr;
     channel::WorkerStats own_stats;
     std::atomic<uint64_t> oldest_epoch{0};
+    std::array<RssProof, 2> proofs;
     WorkerSetup setup;
     std::unique_ptr<Worker> worker;
   };
@@ -144,6 +145,7 @@ class WorkerRig {
               uint32_t sequence, uint32_t ack);
 
   RigOptions options_;
+  OwnerTable owners_;
   rte_mempool* pool_;
   Port front_;
   Port back_;

@@ -115,11 +115,7 @@ Memory move_to(const std::byte* memory, uint32_t workers) {
   }
   Inheritance inheritance;
   inheritance.take(memory);
-  const uint64_t seed = inheritance.hash_seed();
-  const size_t placed = inheritance.hand_out(
-      {.memories = heirs, .flow_capacity = kCapacity, .boot_id = 1, .owner = [&](const Flow& flow) {
-         return owner_of(keyed_hash(flow.client_endpoint(), seed), workers);
-       }});
+  const size_t placed = inheritance.hand_out({.memories = heirs, .flow_capacity = kCapacity, .boot_id = 1});
   EXPECT_LE(placed, inheritance.flows());
   // The bench's worker is alone, and has the bench's ports.
   reinterpret_cast<FlowMemoryHeader*>(heirs[0])->workers = 1;

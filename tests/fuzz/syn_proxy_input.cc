@@ -70,7 +70,6 @@ class Play {
     BenchOptions out;
     out.flow_capacity = (choice & 1) != 0 ? 64 : 4096;
     out.workers = 1U + (choice >> 1 & 1);
-    out.spread = out.workers == 1 ? Spread::kAlone : ((choice & 4) != 0 ? Spread::kRss : Spread::kHandover);
     return out;
   }
 

@@ -13,7 +13,6 @@ BenchOptions options_of(uint8_t choice) {
   BenchOptions options;
   options.flow_capacity = (choice & 1) != 0 ? 64 : 4096;
   options.workers = 1U + (choice >> 1 & 1);
-  options.spread = options.workers == 1 ? Spread::kAlone : ((choice & 4) != 0 ? Spread::kRss : Spread::kHandover);
   options.on_table_full = static_cast<OnTableFull>((choice >> 3 & 3) % 3);
   options.on_idle_expiry = static_cast<OnIdleExpiry>(choice >> 5 & 1);
   const bool one_arm = (choice >> 6 & 1) != 0;

@@ -38,7 +38,7 @@ TEST(Device, OpensPlansAndReceives) {
   const std::array<rte_mempool*, 1> pools{testing::make_pool(8191)};
   Device device({.name = "front", .device = "net_null0,size=64", .faces = Faces::kClients});
   EXPECT_EQ(device.driver(), "net_null");
-  const PortPlan plan = plan_port(device.capabilities(), Faces::kClients, 1, Spread::kAlone);
+  const PortPlan plan = plan_port(device.capabilities(), Faces::kClients, 1);
   EXPECT_EQ(plan.receive_queues, 1);
   device.start(plan, pools);
   std::array<rte_mbuf*, 32> mbufs{};
@@ -76,7 +76,7 @@ TEST(Device, StartsWithSeveralReceiveQueues) {
   testing::start_eal();
   const std::array<rte_mempool*, 2> pools{testing::make_pool(8191), testing::make_pool(8191)};
   Device device({.name = "front", .device = "net_null2"});
-  const PortPlan plan = plan_port(device.capabilities(), Faces::kBoth, 2, Spread::kHandover);
+  const PortPlan plan = plan_port(device.capabilities(), Faces::kBoth, 2);
   ASSERT_TRUE(plan.drop_when_full);
   device.start(plan, pools);
   rte_eth_rxq_info queue{};
@@ -98,7 +98,7 @@ std::string refusal_of(const PortOptions& options, rte_mempool* pool = nullptr) 
   try {
     Device device(options);
     const std::array<rte_mempool*, 1> pools{pool};
-    if (pool != nullptr) device.start(plan_port(device.capabilities(), Faces::kBoth, 1, Spread::kAlone), pools);
+    if (pool != nullptr) device.start(plan_port(device.capabilities(), Faces::kBoth, 1), pools);
     return "";
   } catch (const SetupError& error) {
     return error.what();
@@ -112,7 +112,7 @@ TEST(Device, BondIsOneDeviceOfWhichOneMemberCarries) {
   EXPECT_EQ(device.driver(), "net_bonding");
   EXPECT_FALSE(device.has_own_frames());
   EXPECT_EQ(device.queue_demand().receive_descriptors, 2U * kDescriptors) << "each member has queues of its own";
-  device.start(plan_port(device.capabilities(), Faces::kBoth, 1, Spread::kAlone), pools);
+  device.start(plan_port(device.capabilities(), Faces::kBoth, 1), pools);
   ASSERT_NE(device.bond(), nullptr);
   EXPECT_TRUE(device.bond()->watch()) << "nobody carried before";
   EXPECT_FALSE(device.bond()->watch());
@@ -127,7 +127,7 @@ TEST(Device, LacpBondIsDownUntilASwitchTakesMembersIn) {
   const std::array<rte_mempool*, 1> pools{shared_pool()};
   Device device(bonded({"net_null22,no-rx=1", "net_null23,no-rx=1"}, true));
   EXPECT_TRUE(device.has_own_frames());
-  device.start(plan_port(device.capabilities(), Faces::kBoth, 1, Spread::kAlone), pools);
+  device.start(plan_port(device.capabilities(), Faces::kBoth, 1), pools);
   EXPECT_FALSE(device.bond()->watch());
   EXPECT_FALSE(device.link().up);
   EXPECT_NE(device.link().trouble.find("LACP"), std::string::npos);
@@ -145,7 +145,7 @@ TEST(Device, BondGoesOnWithoutAMemberThatIsMissing) {
   const std::array<rte_mempool*, 1> pools{shared_pool()};
   Device device(bonded({"0000:ff:1f.7", "net_null26,no-rx=1"}));
   EXPECT_EQ(device.queue_demand().receive_descriptors, kDescriptors) << "of the one that is there";
-  device.start(plan_port(device.capabilities(), Faces::kBoth, 1, Spread::kAlone), pools);
+  device.start(plan_port(device.capabilities(), Faces::kBoth, 1), pools);
   EXPECT_TRUE(device.bond()->watch());
   EXPECT_FALSE(device.bond()->members()[0].link.up);
   EXPECT_TRUE(device.bond()->members()[1].carries);
@@ -159,7 +159,7 @@ TEST(Device, BondGivesACardBackButNotTheLast) {
   testing::start_eal();
   const std::array<rte_mempool*, 1> pools{shared_pool()};
   Device device(bonded({"net_null27,no-rx=1", "net_null28,no-rx=1"}));
-  device.start(plan_port(device.capabilities(), Faces::kBoth, 1, Spread::kAlone), pools);
+  device.start(plan_port(device.capabilities(), Faces::kBoth, 1), pools);
   Bond& bond = *device.bond();
   bond.watch();
   int waited = 0;
@@ -218,7 +218,7 @@ class PortWatchTest : public ::testing::Test {
     static int next = 0;  // the driver's rings outlive the device, and their names with them
     const std::string device = "net_ring_watched" + std::to_string(next++);
     device_ = std::make_unique<Device>(PortOptions{.name = "back", .device = device, .twin = "slb0", .vlan = 7});
-    device_->start(plan_port(device_->capabilities(), Faces::kBoth, 1, Spread::kAlone), pools_);
+    device_->start(plan_port(device_->capabilities(), Faces::kBoth, 1), pools_);
     status_ = port_identity(*device_);
     watch_ = std::make_unique<PortWatch>(
         std::vector<PortWatch::Port>{{device_.get(), nullptr, &status_}}, [](size_t) {}, [] {});

@@ -103,22 +103,19 @@ TEST(EalArguments, AllowThePciDevicesNamedAndLimitHugePagesPerNode) {
                                       "-a", "0000:3b:00.1"}));
 }
 
-constexpr uint64_t kSourceOnly =
-    RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_L3_SRC_ONLY | RTE_ETH_RSS_L4_SRC_ONLY;
-constexpr uint64_t kDestinationOnly =
-    RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_L3_DST_ONLY | RTE_ETH_RSS_L4_DST_ONLY;
-constexpr uint64_t kPlainRss = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
+constexpr uint64_t kSourceOnly = kRssTcp | RTE_ETH_RSS_L3_SRC_ONLY | RTE_ETH_RSS_L4_SRC_ONLY;
 constexpr uint64_t kBothChecksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 constexpr uint64_t kFastFree = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+constexpr uint64_t kHash = RTE_ETH_RX_OFFLOAD_RSS_HASH;
 
-TEST(PortPlan, KnowsWhichDevicesLeadFlowsToTheirWorkers) {
-  const DeviceCapabilities able{16, 16, kSourceOnly | kDestinationOnly, 0, false};
-  EXPECT_TRUE(can_spread(able, Faces::kClients, 4));
-  EXPECT_TRUE(can_spread(able, Faces::kBackends, 16));
-  EXPECT_FALSE(can_spread(able, Faces::kBackends, 17)) << "too few queues";
-  EXPECT_FALSE(can_spread(able, Faces::kBoth, 4)) << "either side may be the client";
-  EXPECT_FALSE(can_spread({16, 16, kPlainRss, 0, false}, Faces::kClients, 4)) << "RSS without the side";
-  EXPECT_FALSE(can_spread({16, 16, kSourceOnly, 0, false}, Faces::kBackends, 4)) << "RSS of the other side";
+DeviceCapabilities card(uint16_t receive, uint16_t transmit, uint64_t rss_types, uint64_t transmit_offloads = 0,
+                        bool in_pairs = false) {
+  return {.receive_queues_max = receive,
+          .transmit_queues_max = transmit,
+          .rss = {.driver = "net_card", .types = rss_types, .table_entries = 128, .key_bytes = 40},
+          .receive_offloads = kHash | RTE_ETH_RX_OFFLOAD_VLAN_STRIP,
+          .transmit_offloads = transmit_offloads,
+          .queues_in_pairs = in_pairs};
 }
 
 TEST(PortPlan, GivesQueuesToAsManyWorkersAsItCan) {
@@ -127,75 +124,68 @@ TEST(PortPlan, GivesQueuesToAsManyWorkersAsItCan) {
     DeviceCapabilities device;
     Faces faces;
     uint32_t workers;
-    Spread spread;
     PortPlan plan;
   } cases[] = {
       {"one worker needs no RSS",
-       {16, 16, kSourceOnly, 0, false},
+       card(16, 16, kSourceOnly),
        Faces::kClients,
        1,
-       Spread::kAlone,
        {.receive_queues = 1, .transmit_queues = 1}},
       {"clients are hashed by source",
-       {16, 16, kSourceOnly, 0, false},
+       card(16, 16, kSourceOnly),
        Faces::kClients,
        4,
-       Spread::kRss,
        {.receive_queues = 4,
         .transmit_queues = 4,
         .rss_types = kSourceOnly,
+        .receive_offloads = kHash,
         .drop_when_full = true,
-        .by_client = true}},
-      {"backends by destination",
-       {16, 16, kSourceOnly | kDestinationOnly, 0, false},
+        .steering = {true, kSourceOnly, 40, 128, Rules::kNone}}},
+      {"it cannot: any RSS spreads the receiving",
+       card(16, 16, kSourceOnly),
        Faces::kBackends,
        4,
-       Spread::kRss,
        {.receive_queues = 4,
         .transmit_queues = 4,
-        .rss_types = kDestinationOnly,
+        .rss_types = kRssTcp,
         .drop_when_full = true,
-        .by_client = true}},
-      {"another port cannot: any RSS spreads the receiving",
-       {16, 16, kSourceOnly, 0, false},
-       Faces::kClients,
-       4,
-       Spread::kHandover,
-       {.receive_queues = 4, .transmit_queues = 4, .rss_types = kPlainRss, .drop_when_full = true}},
+        .why_not = "it cannot hash by one side alone"}},
       {"too few queues",
-       {2, 8, kPlainRss, 0, false},
+       card(2, 8, kSourceOnly),
        Faces::kClients,
        4,
-       Spread::kHandover,
-       {.receive_queues = 2, .transmit_queues = 4, .rss_types = kPlainRss, .drop_when_full = true}},
+       {.receive_queues = 2,
+        .transmit_queues = 4,
+        .rss_types = kRssTcp,
+        .drop_when_full = true,
+        .why_not = "it has 2 queues for 4 workers"}},
       {"AF_XDP with one queue pair",
-       {1, 1, 0, 0, true},
+       card(1, 1, 0, 0, true),
        Faces::kClients,
        4,
-       Spread::kHandover,
-       {.receive_queues = 1, .transmit_queues = 1}},
+       {.receive_queues = 1, .transmit_queues = 1, .why_not = "it has 1 queue for 4 workers"}},
       {"AF_XDP with four",
-       {4, 4, 0, 0, true},
+       card(4, 4, 0, 0, true),
        Faces::kClients,
        3,
-       Spread::kHandover,
-       {.receive_queues = 3, .transmit_queues = 3, .drop_when_full = true}},
+       {.receive_queues = 3,
+        .transmit_queues = 3,
+        .drop_when_full = true,
+        .why_not = "it cannot hash by one side alone"}},
       {"checksums are made by workers, so that no driver has to take its slower way",
-       {1, 1, 0, kBothChecksums | kFastFree, false},
+       card(1, 1, 0, kBothChecksums | kFastFree),
        Faces::kClients,
        1,
-       Spread::kAlone,
        {.receive_queues = 1, .transmit_queues = 1, .transmit_offloads = kFastFree}},
       {"fast free is unsafe with more",
-       {1, 1, 0, kBothChecksums | kFastFree, false},
+       card(1, 1, 0, kBothChecksums | kFastFree),
        Faces::kClients,
        2,
-       Spread::kHandover,
-       {.receive_queues = 1, .transmit_queues = 1}},
+       {.receive_queues = 1, .transmit_queues = 1, .why_not = "it has 1 queue for 2 workers"}},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.description);
-    EXPECT_EQ(plan_port(c.device, c.faces, c.workers, c.spread), c.plan);
+    EXPECT_EQ(plan_port(c.device, c.faces, c.workers), c.plan);
   }
 }
 

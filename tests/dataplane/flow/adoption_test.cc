@@ -149,6 +149,7 @@ TEST(FlowMemoryFlaw, IsNamed) {
   sound.flows_offset = flows_offset(kCapacity);
   sound.notes_offset = notes_offset(kCapacity);
   sound.workers = 2;
+  sound.classes = 64;
   sound.boot_id = 5;
   const auto flaw_with = [&](auto change) {
     FlowMemoryHeader header = sound;
@@ -168,8 +169,12 @@ TEST(FlowMemoryFlaw, IsNamed) {
   EXPECT_EQ(flaw_with([](auto& h) { h.boot_id++; }), KeptFlaw::kBoot);
   EXPECT_EQ(flaw_with([](auto& h) { h.short_runs = kMaxShortRuns; }), KeptFlaw::kShortRuns);
   EXPECT_EQ(flaw_of(sound, 100, 5), KeptFlaw::kEmpty);
-  EXPECT_EQ(flaw_of(sound, 2048, 2, 5), KeptFlaw::kCapacity);
-  EXPECT_EQ(flaw_of(sound, kCapacity, 3, 5), KeptFlaw::kWorkers);
+  EXPECT_EQ(flaw_of(sound, 2048, {2, 64}, 5), KeptFlaw::kCapacity);
+  EXPECT_EQ(flaw_of(sound, kCapacity, {3, 64}, 5), KeptFlaw::kWorkers);
+  EXPECT_EQ(flaw_of(sound, kCapacity, {2, 128}, 5), KeptFlaw::kDealing);
+  EXPECT_EQ(flaw_of(sound, kCapacity, {2, 64}, 5), KeptFlaw::kNone);
+  sound.workers = 1;
+  EXPECT_EQ(flaw_of(sound, kCapacity, {1, 128}, 5), KeptFlaw::kNone) << "all are its own";
 }
 
 }  // namespace

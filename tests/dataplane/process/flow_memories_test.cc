@@ -46,19 +46,26 @@ class FlowMemoriesTest : public ::testing::Test {
             .boot_id = 1,
             .now_ms = now_ms_ += 60'000,
             .fresh_seed = 42,
-            .populate = [](uint32_t, const FlowMemory& memory) { return populate(memory); },
-            .owner = [](const Flow& flow, uint64_t seed,
-                        uint32_t of) { return owner_of(keyed_hash(flow.client_endpoint(), seed), of); }};
+            .populate = [](uint32_t, const FlowMemory& memory) { return populate(memory); }};
   }
 
   /// The tables that workers lay over them.
   static std::vector<FlowTable> tables(const FlowMemories& memories, uint32_t capacity = 1024) {
+    const auto workers = static_cast<uint32_t>(memories.of.size());
     std::vector<FlowTable> out;
     for (const FlowMemory& memory : memories.of) {
-      out.emplace_back(memory.mapping.data(), capacity, memories.hash_seed, 1,
-                       static_cast<uint32_t>(memories.of.size()));
+      out.emplace_back(memory.mapping.data(), capacity, memories.hash_seed, 1, Dealing{workers, classes_of(memory)});
     }
     return out;
+  }
+
+  static uint32_t classes_of(const FlowMemory& memory) {
+    const uint32_t classes = reinterpret_cast<const FlowMemoryHeader*>(memory.mapping.data())->classes;
+    return classes == 0 ? kMostClasses : classes;  // not formatted yet
+  }
+  /// Whose they are, by what is written in the memories.
+  static OwnerTable owners(const FlowMemories& memories) {
+    return {{static_cast<uint32_t>(memories.of.size()), classes_of(memories.of[0])}, memories.hash_seed};
   }
 
   /// `flows` flows, each with its owner.
@@ -70,7 +77,7 @@ class FlowMemoriesTest : public ::testing::Test {
       table.backends()[3].generation = 9;
     }
     for (uint32_t n = 0; n < flows; n++) {
-      FlowTable& table = all[owner_of(all[0].hash(client(n)), static_cast<uint32_t>(all.size()))];
+      FlowTable& table = all[owners(memories).of(client(n))];
       const FlowIndex index = table.insert(table.place(table.hash(client(n))));
       ASSERT_NE(index, kNoFlow);
       table[index] = Flow{};
@@ -88,7 +95,7 @@ class FlowMemoriesTest : public ::testing::Test {
     auto all = tables(memories, capacity);
     uint32_t n = 0;
     for (uint32_t i = 0; i < flows; i++) {
-      const FlowTable& table = all[owner_of(all[0].hash(client(i)), static_cast<uint32_t>(all.size()))];
+      const FlowTable& table = all[owners(memories).of(client(i))];
       const FlowIndex index = table.find(table.place(table.hash(client(i))),
                                          [&](const Flow& flow) { return flow.client_endpoint() == client(i); });
       n += index != kNoFlow && table.notes()[index].begun_ms == i ? 1 : 0;
@@ -122,6 +129,36 @@ TEST_F(FlowMemoriesTest, FlowsGoToTheirOwnersAmongOtherWorkers) {
       EXPECT_EQ(std::filesystem::exists(file("a", worker)), worker < now);
     }
   }
+}
+
+TEST_F(FlowMemoriesTest, FlowsThatWereDealtInAnotherWayGoToTheirOwners) {
+  fill(make_flow_memories(plan(3)), 500);
+  FlowMemoryPlan fewer_classes = plan(3);
+  fewer_classes.classes = 64;
+  const FlowMemories second = make_flow_memories(fewer_classes);
+  EXPECT_EQ(second.hash_seed, 42u);
+  EXPECT_EQ(classes_of(second.of[2]), 64u);
+  EXPECT_EQ(found(second, 500), 500u);
+}
+
+TEST_F(FlowMemoriesTest, FlowsOfAVersionThatKnewNoClassesGoToTheirOwners) {
+  {
+    const FlowMemories first = make_flow_memories(plan(2));
+    fill(first, 500);
+    for (const FlowMemory& memory : first.of) reinterpret_cast<FlowMemoryHeader*>(memory.mapping.data())->classes = 0;
+  }
+  const FlowMemories second = make_flow_memories(plan(2));
+  EXPECT_EQ(classes_of(second.of[0]), kMostClasses);
+  EXPECT_EQ(found(second, 500), 500u);
+}
+
+TEST_F(FlowMemoriesTest, AWorkerThatIsAloneCaresForNoClasses) {
+  fill(make_flow_memories(plan(1)), 500);
+  FlowMemoryPlan fewer_classes = plan(1);
+  fewer_classes.classes = 64;
+  const FlowMemories second = make_flow_memories(fewer_classes);
+  EXPECT_EQ(classes_of(second.of[0]), kMostClasses) << "it is not touched";
+  EXPECT_EQ(found(second, 500), 500u);
 }
 
 TEST_F(FlowMemoriesTest, FlowsOutliveAnotherCapacity) {

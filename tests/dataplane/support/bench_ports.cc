@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 namespace sluice::testing {
 namespace {
@@ -50,29 +51,39 @@ rte_mempool* make_pool(unsigned count) {
       "rte_pktmbuf_pool_create");
 }
 
-RingPort::RingPort(rte_mempool* pool)
-    : pool_(pool),
-      receive_(must(rte_ring_create(unique_name("rx").c_str(), kRingEntries, SOCKET_ID_ANY, 0), "rte_ring_create")),
-      transmit_(must(rte_ring_create(unique_name("tx").c_str(), kRingEntries, SOCKET_ID_ANY, 0), "rte_ring_create")) {
-  const int device = rte_eth_from_rings(unique_name("net").c_str(), &receive_, 1, &transmit_, 1, SOCKET_ID_ANY);
+RingPort::RingPort(rte_mempool* pool, uint32_t queues) : pool_(pool) {
+  const auto ring = [](const char* prefix) {
+    return must(rte_ring_create(unique_name(prefix).c_str(), kRingEntries, SOCKET_ID_ANY, 0), "rte_ring_create");
+  };
+  for (uint32_t i = 0; i < queues; i++) {
+    receive_.push_back(ring("rx"));
+    transmit_.push_back(ring("tx"));
+  }
+  const int device =
+      rte_eth_from_rings(unique_name("net").c_str(), receive_.data(), queues, transmit_.data(), queues, SOCKET_ID_ANY);
   if (device < 0) abort();
   device_ = static_cast<uint16_t>(device);
   const rte_eth_conf configuration{};
-  if (rte_eth_dev_configure(device_, 1, 1, &configuration) != 0 ||
-      rte_eth_rx_queue_setup(device_, 0, kRingEntries, SOCKET_ID_ANY, nullptr, pool) != 0 ||
-      rte_eth_tx_queue_setup(device_, 0, kRingEntries, SOCKET_ID_ANY, nullptr) != 0 ||
-      rte_eth_dev_start(device_) != 0) {
-    abort();
+  const auto count = static_cast<uint16_t>(queues);
+  if (rte_eth_dev_configure(device_, count, count, &configuration) != 0) abort();
+  for (uint16_t i = 0; i < count; i++) {
+    if (rte_eth_rx_queue_setup(device_, i, kRingEntries, SOCKET_ID_ANY, nullptr, pool) != 0 ||
+        rte_eth_tx_queue_setup(device_, i, kRingEntries, SOCKET_ID_ANY, nullptr) != 0) {
+      abort();
+    }
   }
+  if (rte_eth_dev_start(device_) != 0) abort();
 }
 
 RingPort::~RingPort() {
-  drain(receive_);
-  drain(transmit_);
+  for (const auto& rings : {receive_, transmit_}) {
+    for (rte_ring* ring : rings) drain(ring);
+  }
   rte_eth_dev_stop(device_);
   rte_eth_dev_close(device_);
-  rte_ring_free(receive_);
-  rte_ring_free(transmit_);
+  for (const auto& rings : {receive_, transmit_}) {
+    for (rte_ring* ring : rings) rte_ring_free(ring);
+  }
 }
 
 rte_mbuf* make_mbuf(rte_mempool* pool, const Bytes& frame) {
@@ -83,12 +94,16 @@ rte_mbuf* make_mbuf(rte_mempool* pool, const Bytes& frame) {
   return mbuf;
 }
 
-void RingPort::arrive(const Bytes& frame) {
-  if (rte_ring_enqueue(receive_, make_mbuf(pool_, frame)) != 0) abort();
+void RingPort::arrive(uint32_t queue, rte_mbuf* mbuf) {
+  if (rte_ring_enqueue(receive_[queue], mbuf) != 0) abort();
 }
 
 std::vector<Bytes> RingPort::take() {
-  return drain(transmit_);
+  std::vector<Bytes> out;
+  for (rte_ring* ring : transmit_) {
+    for (Bytes& frame : drain(ring)) out.push_back(std::move(frame));
+  }
+  return out;
 }
 
 std::vector<Bytes> drain(rte_ring* ring) {

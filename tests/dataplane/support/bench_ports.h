@@ -21,31 +21,33 @@ void start_eal();
 /// A pool of `count` mbufs that lives as long as the process.
 rte_mempool* make_pool(unsigned count);
 
-/// A device whose receive and transmit sides are rings.
+/// A new mbuf with the frame in it.
+rte_mbuf* make_mbuf(rte_mempool* pool, const Bytes& frame);
+
+/// A device whose receive and transmit sides are rings: of each queue one.
 class RingPort {
  public:
-  explicit RingPort(rte_mempool* pool);
+  explicit RingPort(rte_mempool* pool, uint32_t queues = 1);
   ~RingPort();
   RingPort(const RingPort&) = delete;
   RingPort& operator=(const RingPort&) = delete;
 
   uint16_t device() const { return device_; }
   /// Puts a frame before the receiver.
-  void arrive(const Bytes& frame);
+  void arrive(const Bytes& frame) { arrive(0, make_mbuf(pool_, frame)); }
+  void arrive(uint32_t queue, rte_mbuf* mbuf);
+  rte_mempool* pool() const { return pool_; }
   /// Everything transmitted since the last call.
   std::vector<Bytes> take();
 
  private:
   rte_mempool* pool_;
-  rte_ring* receive_;
-  rte_ring* transmit_;
+  std::vector<rte_ring*> receive_;
+  std::vector<rte_ring*> transmit_;
   uint16_t device_;
 };
 
 /// The frames in a ring of mbufs, freed.
 std::vector<Bytes> drain(rte_ring* ring);
-
-/// A new mbuf with the frame in it.
-rte_mbuf* make_mbuf(rte_mempool* pool, const Bytes& frame);
 
 }  // namespace sluice::testing

@@ -47,10 +47,7 @@ struct ToldNode : ToldMemory, WorkerBench {
   ToldNode(rte_ring* ring, const channel::PutService& service, uint64_t flows, uint32_t workers,
            const ToldEnds& between)
       : ToldMemory(flows),
-        WorkerBench({.workers = workers,
-                     .spread = workers == 1 ? Spread::kAlone : Spread::kHandover,
-                     .tells = ring,
-                     .told = &table}),
+        WorkerBench({.workers = workers, .tells = ring, .told = &table}),
         ends(between),
         tells(ring) {
     put_local(0, ends.ours);

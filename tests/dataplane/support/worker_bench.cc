@@ -14,6 +14,8 @@ using channel::Counter;
 
 namespace {
 
+constexpr uint64_t kHashSeed = 0x5eed;
+
 rte_mempool* bench_pool() {
   start_eal();
   static rte_mempool* const kPool = make_pool(8191);
@@ -54,11 +56,12 @@ rte_ring* make_ring(unsigned entries) {
 
 WorkerBench::WorkerBench(const BenchOptions& options)
     : pool_(bench_pool()),
-      front_(pool_),
-      back_(pool_),
+      front_(pool_, options.steered ? options.workers : 1),
+      back_(pool_, options.steered ? options.workers : 1),
       segment_(map_segment(options.workers)),
       attachment_{1, 0, segment_, channel::segment_bytes(options.workers), channel::arena_offset(options.workers)},
-      expected_vips_(options.expected_vips) {
+      expected_vips_(options.expected_vips),
+      owners_({options.workers, options.classes}, kHashSeed) {
   attached_.store(&attachment_);
   for (const uint32_t port : {kFront, kBack}) {
     for (uint32_t c = 0; c < kPuntClasses && options.twins; c++) to_main_[port][c] = make_ring(kPuntRingEntries[c]);
@@ -93,20 +96,27 @@ void WorkerBench::set_up(OfWorker& of, uint32_t index, const BenchOptions& optio
   WorkerSetup& setup = of.setup;
   setup.index = index;
   setup.workers = options.workers;
-  setup.spread = options.spread;
+  setup.classes = options.classes;
   for (uint32_t other = 0; other < options.workers; other++) {
     setup.hand_to[other] = handover_rings_[size_t{index} * options.workers + other];
     setup.hand_from[other] = handover_rings_[size_t{other} * options.workers + index];
   }
   setup.ports = 2;
   const auto back_worker = static_cast<uint8_t>(options.workers == 1 ? 0 : 1);
-  const uint16_t front_queue = index == 0 ? 0 : WorkerPort::kNoQueue;
-  const uint16_t back_queue = index == back_worker ? 0 : WorkerPort::kNoQueue;
+  const auto queue_if = [&](bool has_one) -> uint16_t {
+    if (options.steered) return static_cast<uint16_t>(index);
+    return has_one ? 0 : WorkerPort::kNoQueue;
+  };
+  const uint16_t front_queue = queue_if(index == 0);
+  const uint16_t back_queue = queue_if(index == back_worker);
   setup.port[kFront] = {front_.device(), front_queue, front_queue, options.front_mtu, 0, options.front, front_mac(), 0};
   setup.port[kFront].extra_macs = options.front_extra_macs;
   setup.port[kBack] = {back_.device(), back_queue, back_queue, options.back_mtu, 0,
                        options.back,   back_mac(), back_worker};
-  for (const uint32_t port : {kFront, kBack}) setup.port[port].receive_descriptors = options.receive_descriptors;
+  for (const uint32_t port : {kFront, kBack}) {
+    setup.port[port].receive_descriptors = options.receive_descriptors;
+    setup.port[port].proof = options.steered ? &of.proofs[port] : nullptr;
+  }
   setup.to_main = to_main_;
   setup.pool = pool_;
   setup.stats = of.stats.get();
@@ -124,7 +134,7 @@ void WorkerBench::set_up(OfWorker& of, uint32_t index, const BenchOptions& optio
   setup.strangers = options.strangers;
   setup.echo_per_second = options.echo_per_second;
   setup.own_addresses = own_addresses_.get();
-  of.worker = std::make_unique<Worker>(setup, 0x5eed, 1, now_ms_);
+  of.worker = std::make_unique<Worker>(setup, kHashSeed, 1, now_ms_);
 }
 
 WorkerBench::~WorkerBench() {

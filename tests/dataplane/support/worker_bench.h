@@ -31,7 +31,8 @@ struct BenchOptions {
   Strangers strangers = Strangers::kDrop;
   uint32_t echo_per_second = 1000;
   uint32_t workers = 1;  // more: the front belongs to the first, the back to the second
-  Spread spread = Spread::kAlone;
+  bool steered = false;  // more: each has a queue of both ports, which are to put packets before their owner
+  uint32_t classes = kMostClasses;
   rte_ring* tells = nullptr;        // of flows that have changed
   const ToldTable* told = nullptr;  // what other nodes have told
   rte_ring* answers_out = nullptr;  // of PassedAnswer, for them and from them
@@ -133,6 +134,10 @@ class WorkerBench {
   uint64_t now_ms() const { return now_ms_; }
   const channel::WorkerStats& stats(uint32_t worker = 0) const { return *of_[worker]->stats; }
   Worker& worker(uint32_t worker = 0) { return *of_[worker]->worker; }
+  /// The worker that has the flows of a client.
+  uint32_t owner(const Endpoint& client) const { return owners_.of(client); }
+  /// What a worker has found out of a port, where they are steered.
+  const RssProof& proof(uint32_t worker, uint32_t port) const { return of_[worker]->proofs[port]; }
   uint32_t workers() const { return static_cast<uint32_t>(of_.size()); }
   std::byte* flow_memory() { return of_[0]->setup.flow_memory; }
   rte_ring* events() { return channel::event_ring(attachment_.base, 0); }
@@ -151,6 +156,7 @@ class WorkerBench {
     std::unique_ptr<channel::WorkerStats> stats = std::make_unique<channel::WorkerStats>();
     std::unique_ptr<std::byte, decltype(&free)> flow_memory{nullptr, &free};
     std::atomic<uint64_t> oldest_epoch{0};
+    std::array<RssProof, 2> proofs;
     WorkerSetup setup;
     std::unique_ptr<Worker> worker;
   };
@@ -170,6 +176,7 @@ class WorkerBench {
   std::atomic<const ChannelAttachment*> attached_{nullptr};
   std::atomic<bool> stop_{false};
   const std::vector<Endpoint> expected_vips_;
+  const OwnerTable owners_;
   CaptureSink sink_;
   ClientRouters routers_;
   std::unique_ptr<channel::LimitTable> limit_table_ = std::make_unique<channel::LimitTable>();

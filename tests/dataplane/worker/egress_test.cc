@@ -44,7 +44,6 @@ TEST_F(EgressTest, HandsFramesToThePortsSenderMarkedAsTheyWere) {
   rte_ring* ring = rte_ring_create("egress_sender", 64, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
   ASSERT_NE(ring, nullptr);
   setup_.workers = 2;
-  setup_.spread = Spread::kHandover;
   setup_.hand_to[1] = ring;
   setup_.port[kBack].transmit_queue = WorkerPort::kNoQueue;
   setup_.port[kBack].sender = 1;

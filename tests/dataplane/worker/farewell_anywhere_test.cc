@@ -139,7 +139,7 @@ TEST_F(FarewellTest, InTheNumbersOfEachEnd) {
 
 class FarewellOfManyWorkersTest : public FarewellTest {
  protected:
-  FarewellOfManyWorkersTest() : FarewellTest({.workers = 2, .spread = Spread::kHandover}) {}
+  FarewellOfManyWorkersTest() : FarewellTest({.workers = 2}) {}
 };
 
 TEST_F(FarewellOfManyWorkersTest, TheOwnerOfTheFlowTells) {

@@ -20,16 +20,15 @@ class FragmentRelayTest : public FlowPartsTest {
   static std::vector<Bytes> from_backend(uint32_t id) {
     return cut(segment(backend(0), client()).to_mac(port_mac(kBack)).bytes(), 200, id);
   }
-  /// Whether the first fragment may go on as a segment does.
-  bool take_first(const Bytes& frame, uint32_t port) {
+  /// The first goes on as a segment does.
+  void meet_first(const Bytes& frame, uint32_t port) {
     const Arrival came = arrival(frame, port);
     EXPECT_EQ(came.verdict, ParseVerdict::kFirstFragment);
     const bool is_client = port == kFront;
     const FlowPlace place =
         is_client ? flows_.place(flows_.hash(came.packet.source)) : finder_.place_of_reply_to(came.packet.destination);
-    const bool out = fragments_.take_first(port, came.mbuf, came.packet, place, is_client, 0);
-    if (out) rte_pktmbuf_free(came.mbuf);
-    return out;
+    fragments_.meet_first(port, came.packet, place, is_client);
+    rte_pktmbuf_free(came.mbuf);
   }
   void pass_later(const Bytes& frame, uint32_t port) {
     const Arrival came = arrival(frame, port);
@@ -51,7 +50,7 @@ TEST_F(FragmentRelayTest, LaterOnesFollowTheFirstToTheBackend) {
   begin_flow(*lifecycle_);
   const auto frames = from_client(77);
   ASSERT_GE(frames.size(), 3u);
-  EXPECT_TRUE(take_first(frames[0], kFront));
+  meet_first(frames[0], kFront);
   for (size_t i = 1; i < frames.size(); i++) pass_later(frames[i], kFront);
   const auto out = sent(kBack);
   ASSERT_EQ(out.size(), frames.size() - 1);
@@ -64,7 +63,7 @@ TEST_F(FragmentRelayTest, LaterOnesFollowTheFirstToTheBackend) {
 TEST_F(FragmentRelayTest, AndTheOtherWayToTheClient) {
   begin_flow(*lifecycle_);
   const auto frames = from_backend(78);
-  EXPECT_TRUE(take_first(frames[0], kBack));
+  meet_first(frames[0], kBack);
   pass_later(frames[1], kBack);
   const auto out = sent(kFront);
   ASSERT_EQ(out.size(), 1u);
@@ -81,7 +80,7 @@ TEST_F(FragmentRelayTest, WithoutAFirstOneALaterOneForAVipIsDropped) {
 
 TEST_F(FragmentRelayTest, AStrangersFirstOneTakesNoPlace) {
   const auto frames = from_client(80, 5);
-  EXPECT_TRUE(take_first(frames[0], kFront)) << "as a segment that has no flow";
+  meet_first(frames[0], kFront);
   begin_flow(*lifecycle_, 5);
   pass_later(frames[1], kFront);
   EXPECT_TRUE(sent(kBack).empty()) << "the first was not remembered";
@@ -91,7 +90,7 @@ TEST_F(FragmentRelayTest, AStrangersFirstOneTakesNoPlace) {
 TEST_F(FragmentRelayTest, OfAFlowThatIsCutNothingGoesOn) {
   const FlowIndex index = begin_flow(*lifecycle_);
   const auto frames = from_client(81);
-  EXPECT_TRUE(take_first(frames[0], kFront));
+  meet_first(frames[0], kFront);
   flows_[index].flags |= kFlowCut;
   pass_later(frames[1], kFront);
   EXPECT_TRUE(sent(kBack).empty());
@@ -101,7 +100,7 @@ TEST_F(FragmentRelayTest, OfAFlowThatIsCutNothingGoesOn) {
 TEST_F(FragmentRelayTest, IsRememberedForAWhileOnly) {
   begin_flow(*lifecycle_);
   const auto frames = from_client(82);
-  EXPECT_TRUE(take_first(frames[0], kFront));
+  meet_first(frames[0], kFront);
   pass(61'000);
   pass_later(frames[1], kFront);
   EXPECT_TRUE(sent(kBack).empty());

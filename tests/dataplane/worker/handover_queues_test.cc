@@ -17,7 +17,6 @@ class HandoverQueues : public PartsTest {
     PartsTest::SetUp();
     setup_.index = 1;
     setup_.workers = 3;
-    setup_.spread = Spread::kHandover;
     for (const uint32_t other : {0U, 2U}) {
       setup_.hand_to[other] = make_ring("to", other);
       setup_.hand_from[other] = make_ring("from", other);
@@ -96,8 +95,6 @@ TEST_F(HandoverQueues, AsksTheOthersInTurnUntilItIsBackAtTheAsker) {
   setup_.index = 0;
   rte_mbuf* mbuf = frame();
   EXPECT_FALSE(handover_.ask_next(kFront, mbuf, 1, client().address)) << "that one asked";
-  setup_.spread = Spread::kAlone;
-  EXPECT_FALSE(handover_.ask_next(kFront, mbuf, 2, client().address));
   rte_pktmbuf_free(mbuf);  // whoever is refused still has it
 }
 

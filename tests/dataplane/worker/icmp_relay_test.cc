@@ -52,7 +52,7 @@ class IcmpRelayTest : public FlowPartsTest {
   Placement placement_{context_, *lifecycle_, random_};
   Ownership ownership_{setup_, flows_, state_};
   ToldFlows told_{context_, finder_, ownership_, *lifecycle_, placement_};
-  IcmpRelay relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_, placement_, told_};
+  IcmpRelay relay_{context_, handover_, finder_, one_way_, icmp_errors_, punt_, placement_, told_, ownership_};
 };
 
 TEST_F(IcmpRelayTest, AnErrorAboutAReplyGoesToTheBackendAsAboutItsOwnSegment) {

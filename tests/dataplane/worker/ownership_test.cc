@@ -28,41 +28,31 @@ class OwnershipTest : public PartsTest {
     ASSERT_FALSE(state_.apply(channel::Command(message)));
     setup_.index = 1;
     setup_.workers = kWorkers;
-    setup_.spread = Spread::kHandover;
   }
-  uint32_t of_client(const Endpoint& client) const { return owner_of(flows_.hash(client), kWorkers); }
-  uint32_t of_reply(const Endpoint& to) const { return ownership_.of_reply(to, flows_.hash(to)); }
+  Ownership ownership() const { return {setup_, flows_, state_}; }
+  uint32_t of_client(const Endpoint& client) const {
+    return OwnerTable({kWorkers, kMostClasses}, flows_.hash_seed()).of(client);
+  }
+  uint32_t of_reply(const Endpoint& to) const { return ownership().of_reply(to); }
   uint32_t of_quoted(const Endpoint& source, const Endpoint& destination) const {
     IcmpError error{};
     error.source = source;
     error.destination = destination;
-    return ownership_.of_quoted(error);
+    return ownership().of_quoted(error);
   }
-
-  const Ownership ownership_{setup_, flows_, state_};
 };
 
-TEST_F(OwnershipTest, FollowsTheClientsHashWhereWorkersHandOver) {
+TEST_F(OwnershipTest, FollowsTheClient) {
   for (uint16_t n = 0; n < 50; n++) {
-    EXPECT_EQ(ownership_.of_client(flows_.hash(client(n))), of_client(client(n)));
+    EXPECT_EQ(ownership().of_client(client(n)), of_client(client(n)));
     EXPECT_EQ(of_reply(client(n)), of_client(client(n)));
   }
 }
 
-TEST_F(OwnershipTest, IsTheReceiversWhereTheDevicesSpread) {
-  for (const Spread spread : {Spread::kRss, Spread::kAlone}) {
-    setup_.spread = spread;
-    for (uint16_t n = 0; n < 50; n++) EXPECT_EQ(of_reply(client(n)), setup_.index);
-  }
-}
-
 TEST_F(OwnershipTest, FollowsThePortOfAReplyToAnAddressOfOurs) {
-  for (const Spread spread : {Spread::kHandover, Spread::kRss}) {
-    setup_.spread = spread;
-    for (uint16_t n = 0; n < 50; n++) {
-      for (uint32_t worker = 0; worker < kWorkers; worker++) {
-        EXPECT_EQ(of_reply(local(local_port(n, worker, kWorkers).host())), worker);
-      }
+  for (uint16_t n = 0; n < 50; n++) {
+    for (uint32_t worker = 0; worker < kWorkers; worker++) {
+      EXPECT_EQ(of_reply(local(local_port(n, worker, kWorkers).host())), worker);
     }
   }
 }

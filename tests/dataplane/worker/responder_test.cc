@@ -458,7 +458,7 @@ TEST_F(ResponderTest, RemembersSoManyAndNoMore) {
 /// Frames that come to a worker that does not own their client.
 class ResponderOfSeveral : public ResponderTest {
  protected:
-  ResponderOfSeveral() : ResponderTest({.workers = 2, .spread = Spread::kHandover}) {}
+  ResponderOfSeveral() : ResponderTest({.workers = 2}) {}
 };
 
 TEST_F(ResponderOfSeveral, AnswersAllOfAClientFromItsOwner) {

@@ -371,7 +371,7 @@ TEST_F(SourceLimits, RefusedRulesLeaveTheLastOnes) {
 }
 
 TEST(SourceLimitsOfTwoWorkers, CountTogether) {
-  WorkerBench bench({.workers = 2, .spread = Spread::kHandover});
+  WorkerBench bench({.workers = 2});
   for (uint16_t id = 0; id < 3; id++) bench.put_backend(id, backend4(id));
   bench.put_service(0, kVip, {0, 1, 2, 0, 1, 2, 1});
   bench.put_limits(rules_of(per_address(20)), 1, 1);

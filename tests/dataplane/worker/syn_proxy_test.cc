@@ -357,7 +357,7 @@ TEST_F(SynProxyTest, ASessionOutlivesTheProcess) {
 
 class SynProxyOfManyWorkers : public SynProxyTest {
  protected:
-  SynProxyOfManyWorkers() : SynProxyTest({.workers = 4, .spread = Spread::kHandover}) {}
+  SynProxyOfManyWorkers() : SynProxyTest({.workers = 4}) {}
 };
 
 TEST_F(SynProxyOfManyWorkers, WhoeverGetsTheSegmentsKnowsTheCookie) {

@@ -217,7 +217,7 @@ TEST(DroppedSyns, PassOneThatComesAllTheTimeTwiceASecondAtMost) {
 }
 
 TEST(SynShedderOfSeveralWorkers, AFullRingOfPacketsHandedOverCountsAsAFullQueue) {
-  WorkerBench bench({.flow_capacity = 65536, .workers = 2, .spread = Spread::kHandover});
+  WorkerBench bench({.flow_capacity = 65536, .workers = 2});
   bench.put_backend(0, endpoint("10.0.1.10", 2525));
   bench.put_service(0, kVip, {0});
   bench.turn();
@@ -249,7 +249,7 @@ class BothOfTwoBehind : public ::testing::Test {
     bench_.turn();
     for (uint32_t n = 0; clients_.size() <= kClients; n++) {
       const Endpoint client{Address::v4(Be32::of(0xc6336400 + n)), Be16::of(4000)};
-      if (owner_of(bench_.worker(1).flows().hash(client), 2) == 1) clients_.push_back(client);
+      if (bench_.owner(client) == 1) clients_.push_back(client);
     }
     busy_ = clients_.back();
     clients_.pop_back();
@@ -282,7 +282,7 @@ class BothOfTwoBehind : public ::testing::Test {
     return sheds(0) && sheds(1);
   }
 
-  WorkerBench bench_{{.flow_capacity = 65536, .workers = 2, .spread = Spread::kHandover, .receive_descriptors = kRoom}};
+  WorkerBench bench_{{.flow_capacity = 65536, .workers = 2, .receive_descriptors = kRoom}};
 
  private:
   void segments(uint32_t count) {
