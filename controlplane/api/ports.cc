@@ -29,6 +29,14 @@ json counters_json(const PublishedPort& port) {
   return out;
 }
 
+json steering_json(const PublishedPort& port) {
+  const bool misplaces = port.steering == channel::Steering::kMisplaces;
+  const auto fault = static_cast<size_t>(port.steering_fault);
+  return {{"state", channel::kSteeringName[static_cast<size_t>(port.steering)]},
+          {"fault", misplaces ? json(channel::kSteeringFaultName[fault]) : json()},
+          {"misplaced", port.rss_misplaced}};
+}
+
 json members_json(const PublishedPort& port) {
   json out = json::array();
   for (const PublishedMember& member : port.members)
@@ -46,6 +54,7 @@ json published_json(const PublishedPort& port) {
           {"speed_mbps", port.speed_mbps == 0 ? json() : json(port.speed_mbps)},
           {"duplex", duplex_json(port.duplex)},
           {"link_changes", port.link_changes},
+          {"steering", steering_json(port)},
           {"counters", counters_json(port)},
           {"members", members_json(port)}};
 }

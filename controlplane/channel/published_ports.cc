@@ -21,6 +21,14 @@ T now_in(const T& word) {
   return out;
 }
 
+/// One that we know a name for.
+channel::Steering known(channel::Steering state) {
+  return static_cast<size_t>(state) < channel::kSteeringName.size() ? state : channel::Steering::kNotMeant;
+}
+channel::SteeringFault known(channel::SteeringFault fault) {
+  return static_cast<size_t>(fault) < channel::kSteeringFaults ? fault : channel::SteeringFault::kUnknown;
+}
+
 }  // namespace
 
 std::vector<PublishedPort> published_ports(const ChannelMapping& mapping) {
@@ -37,7 +45,10 @@ std::vector<PublishedPort> published_ports(const ChannelMapping& mapping) {
                        .link_up = now_in(status.link_up) != 0,
                        .speed_mbps = now_in(status.speed_mbps),
                        .duplex = now_in(status.duplex),
-                       .link_changes = now_in(status.link_changes)};
+                       .link_changes = now_in(status.link_changes),
+                       .steering = known(now_in(status.steering)),
+                       .steering_fault = known(now_in(status.steering_fault)),
+                       .rss_misplaced = now_in(status.rss_misplaced)};
     for (size_t i = 0; i < channel::kPortCounterCount; i++)
       port.counters[i] = channel::read_counter(status.counters[i]);
     for (const channel::BondMember& member : status.members) {

@@ -38,22 +38,32 @@ Cell loss_of(const json& counters, const char* name) {
   return {std::to_string(value), value == 0 ? Colour::kNone : Colour::kCaution};
 }
 
+Cell steering_cell(const json& published) {
+  const json& steering = published.at("steering");
+  const std::string state = text_of(steering, "state");
+  if (state == "steers") return {"yes", Colour::kGood};
+  if (state == "unproven") return "unproven";
+  if (state == "none") return "-";
+  return {"no: " + text_of(steering, "fault"), Colour::kCaution};
+}
+
 }  // namespace
 
 std::string ports_table(const json& ports, const Look& look) {
-  TextTable table({"PORT", "TWIN", "STATE", ">SPEED", "MAC", ">VLAN", ">MTU", "DRIVER", ">CHANGES", ">LOST", "REASON"});
+  TextTable table(
+      {"PORT", "TWIN", "STATE", ">SPEED", "MAC", ">VLAN", ">MTU", "DRIVER", "STEERS", ">CHANGES", ">LOST", "REASON"});
   for (const json& port : ports) {
     std::vector<Cell> row{text_of(port, "name"), text_of(port, "twin"), state_cell(port)};
     const json& published = port.at("dataplane");
     if (published.is_null()) {
-      row.insert(row.end(), 7, Cell("-"));
+      row.insert(row.end(), 8, Cell("-"));
     } else {
       const json& counters = published.at("counters");
       const uint64_t lost = counters.at("rx_missed").get<uint64_t>() + counters.at("rx_no_mbuf").get<uint64_t>();
-      row.insert(row.end(),
-                 {speed_of(published), text_of(published, "mac"), number_of(published, "vlan"),
-                  number_of(published, "mtu"), text_of(published, "driver"), number_of(published, "link_changes"),
-                  Cell(std::to_string(lost), lost == 0 ? Colour::kNone : Colour::kCaution)});
+      row.insert(row.end(), {speed_of(published), text_of(published, "mac"), number_of(published, "vlan"),
+                             number_of(published, "mtu"), text_of(published, "driver"), steering_cell(published),
+                             number_of(published, "link_changes"),
+                             Cell(std::to_string(lost), lost == 0 ? Colour::kNone : Colour::kCaution)});
     }
     row.emplace_back(text_of(port, "reason"));
     table.add(std::move(row));

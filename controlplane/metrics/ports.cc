@@ -31,6 +31,25 @@ void write_members(MetricsWriter& writer, std::span<const PublishedPort> publish
   write("sluice_port_member_carries", "1 while packets go through this device of a bond", &PublishedMember::carries);
 }
 
+/// Of the ports that are to steer.
+void write_steering(MetricsWriter& writer, std::span<const PublishedPort> published) {
+  const auto is_meant = [](const PublishedPort& port) { return port.steering != channel::Steering::kNotMeant; };
+  if (std::ranges::none_of(published, is_meant)) return;
+  writer.begin("sluice_port_steering", MetricType::kGauge,
+               "1 for what is known of the card: whether it puts packets before the worker that has their flow");
+  for (const PublishedPort& port : published) {
+    for (size_t i = 1; is_meant(port) && i < channel::kSteeringName.size(); i++) {
+      writer.add(labels_of(port), static_cast<size_t>(port.steering) == i ? 1.0 : 0.0,
+                 label("state", channel::kSteeringName[i]));
+    }
+  }
+  writer.begin("sluice_port_rss_misplaced_total", MetricType::kCounter,
+               "packets that the card was to steer, and put before another worker, which has handed them over");
+  for (const PublishedPort& port : published) {
+    if (is_meant(port)) writer.add(labels_of(port), port.rss_misplaced);
+  }
+}
+
 }  // namespace
 
 void write_ports(MetricsWriter& writer, std::span<const PublishedPort> published, std::span<const BoundPort> ours) {
@@ -54,6 +73,7 @@ void write_ports(MetricsWriter& writer, std::span<const PublishedPort> published
     for (const PublishedPort& port : published) writer.add(labels_of(port), port.counters[i]);
   }
   write_members(writer, published);
+  write_steering(writer, published);
   writer.begin("sluice_port_refused", MetricType::kGauge,
                "1 if nothing is sent through this port of our configuration, as the data plane has it otherwise");
   for (const BoundPort& port : ours) {

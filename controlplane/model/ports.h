@@ -38,6 +38,9 @@ struct PublishedPort {
   channel::Duplex duplex = channel::Duplex::kUnknown;
   uint64_t link_changes = 0;
   std::array<uint64_t, channel::kPortCounterCount> counters{};
+  channel::Steering steering = channel::Steering::kNotMeant;
+  channel::SteeringFault steering_fault = channel::SteeringFault::kUnknown;  // of kMisplaces
+  uint64_t rss_misplaced = 0;
   std::vector<PublishedMember> members;  // of a bond
 };
 

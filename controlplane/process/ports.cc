@@ -55,6 +55,7 @@ void Ports::look() {
   const std::vector<PublishedPort> theirs = published_ports(*mapping);
   tell_moments(theirs);
   tell_members(theirs);
+  tell_steering(theirs);
   auto now = bind_ports(ours_, theirs, [this](const std::string& twin) { return neighbors_.mac_of(twin); });
   if (now == model_.ports()) return;
   const std::vector<BoundPort> before = model_.ports();
@@ -91,6 +92,26 @@ void Ports::tell_moments(const std::vector<PublishedPort>& theirs) {
     }
   }
   link_changes_ = std::move(now);
+}
+
+void Ports::tell_steering(const std::vector<PublishedPort>& theirs) {
+  decltype(steering_) now;
+  for (const PublishedPort& port : theirs) {
+    now.emplace(port.name, port.steering);
+    const auto before = steering_.find(port.name);
+    if (before != steering_.end() && before->second == port.steering) continue;
+    if (port.steering == channel::Steering::kSteers && before != steering_.end()) {
+      journal_.record(Severity::kInfo, "port", port.name,
+                      port.driver + " is proven to put packets before the worker that has their flow");
+    } else if (port.steering == channel::Steering::kMisplaces) {
+      const auto fault = static_cast<size_t>(port.steering_fault);
+      journal_.record(Severity::kWarning, "port", port.name,
+                      fmt::format("{} puts packets before other workers than the one that has their flow: {}; workers "
+                                  "hand them over",
+                                  port.driver, channel::kSteeringFaultText[fault]));
+    }
+  }
+  steering_ = std::move(now);
 }
 
 void Ports::tell_members(const std::vector<PublishedPort>& theirs) {

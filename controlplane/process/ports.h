@@ -43,6 +43,7 @@ class Ports {
   void tell_differences(const std::vector<BoundPort>& before, const std::vector<BoundPort>& now);
   void tell_moments(const std::vector<PublishedPort>& theirs);
   void tell_members(const std::vector<PublishedPort>& theirs);
+  void tell_steering(const std::vector<PublishedPort>& theirs);
 
   Model& model_;
   const ChannelClient& channel_;
@@ -55,6 +56,7 @@ class Ports {
   // When last looked at.
   std::map<std::string, uint64_t> link_changes_;                      // by name
   std::map<std::pair<std::string, std::string>, bool> member_links_;  // of bonds, by the port's name and the device
+  std::map<std::string, channel::Steering> steering_;                 // by name
 };
 
 }  // namespace sluice::control

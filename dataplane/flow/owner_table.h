@@ -46,8 +46,8 @@ inline constexpr std::array<uint16_t, 256> kLow = table_of(8);
 
 }  // namespace owner_hash
 
-/// The hash of a client's endpoint. Both halves of a card's 32-bit hash are this.
-[[gnu::always_inline]] inline uint16_t owner_hash_of(const Endpoint& client) noexcept {
+/// The XOR of the 16-bit words of a client's endpoint, as they are on the wire.
+[[gnu::always_inline]] inline uint16_t owner_fold_of(const Endpoint& client) noexcept {
   uint64_t high, low;
   std::memcpy(&high, &client.address.bytes[0], 8);
   std::memcpy(&low, &client.address.bytes[8], 8);
@@ -56,8 +56,17 @@ inline constexpr std::array<uint16_t, 256> kLow = table_of(8);
   fold ^= fold >> 16;
   // Of IPv4 there are four bytes on the wire; ours carry one word of ones more.
   if (client.address.is_v4()) fold ^= 0xffff;
-  fold ^= client.port.raw;
-  return owner_hash::kHigh[fold & 0xff] ^ owner_hash::kLow[fold >> 8 & 0xff];
+  return static_cast<uint16_t>(fold ^ client.port.raw);
+}
+
+/// The hash of what owner_fold_of() gives. Both halves of a card's 32-bit hash are this.
+constexpr uint16_t owner_hash_of_fold(uint16_t fold) noexcept {
+  return owner_hash::kHigh[fold & 0xff] ^ owner_hash::kLow[fold >> 8];
+}
+
+/// The hash of a client's endpoint.
+inline uint16_t owner_hash_of(const Endpoint& client) noexcept {
+  return owner_hash_of_fold(owner_fold_of(client));
 }
 
 /// Between how many workers flows are dealt, and in how many classes: as many as the smallest of the cards' redirection
@@ -81,9 +90,7 @@ class OwnerTable {
     }
   }
 
-  [[gnu::always_inline]] uint32_t of(const Endpoint& client) const noexcept {
-    return owner_[owner_hash_of(client) & mask_];
-  }
+  uint32_t of(const Endpoint& client) const noexcept { return owner_[owner_hash_of(client) & mask_]; }
   uint32_t of_class(uint32_t number) const noexcept { return owner_[number & mask_]; }
   uint32_t classes() const noexcept { return mask_ + 1; }
   uint32_t workers() const noexcept { return workers_; }

@@ -136,7 +136,7 @@ void Dataplane::open_devices() {
     steering.push_back(plans_.back().steering);
     if (plans_.back().why_not.empty()) continue;
     spdlog::info(
-        "port {}: {} does not put packets before the worker that has their flow, as {}; workers hand them over",
+        "port {}: {} does not put packets before the worker that has their flow, as {}; workers hand packets over",
         port.name, device.driver(), plans_.back().why_not);
   }
   classes_ = classes_for(steering);

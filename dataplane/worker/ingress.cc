@@ -95,7 +95,8 @@ uint32_t Worker::enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, u
     FlowPlace place;
     const auto is_handed_over = [&](const Endpoint& end) __attribute__((always_inline)) {
       if constexpr (!kAlone) {
-        if (hand_to_owner(how, mbuf, end)) return true;
+        if (!ownership_.is_mine(end)) [[unlikely]]
+          return hand_to_owner(how, mbuf, end), true;
       }
       place = place_of(end);
       return false;
@@ -174,6 +175,11 @@ template <bool kMayShed>
 
 [[gnu::noinline]] uint32_t Worker::enter_slow(uint32_t kept, Arrival how, rte_mbuf* mbuf) noexcept {
   return enter(kept, how, mbuf);
+}
+
+[[gnu::noinline]] void Worker::hand_to_owner(const Arrival& how, rte_mbuf* mbuf, const Endpoint& client) noexcept {
+  if (how.steered) rss_check_.misplaced(how.port, *mbuf, client);
+  handover_.hand_over(ownership_.of_client(client), how.port, mbuf, {Handed::kProcess, 0});
 }
 
 /// What a device has made of a segment that it was to put before its owner.

@@ -5,6 +5,7 @@
 // tells the worker. Devices may know the same and put packets before their owner; nobody relies on it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "dataplane/flow/flow_table.h"
@@ -18,10 +19,20 @@ namespace sluice {
 class Ownership {
  public:
   Ownership(const WorkerSetup& setup, const FlowTable& flows, const ForwardingState& state) noexcept
-      : owners_({setup.workers, setup.classes}, flows.hash_seed()), state_(state) {}
+      : owners_({setup.workers, setup.classes}, flows.hash_seed()), state_(state) {
+    for (uint32_t fold = 0; fold < 65536; fold++) {
+      const uint32_t owner = owners_.of_class(owner_hash_of_fold(static_cast<uint16_t>(fold)));
+      mine_[fold / 64] |= uint64_t{owner == setup.index} << fold % 64;
+    }
+  }
 
-  /// The worker that owns the flows of a client.
-  [[gnu::always_inline]] uint32_t of_client(const Endpoint& client) const noexcept { return owners_.of(client); }
+  /// Whether this worker owns the flows of a client: on every packet's way.
+  [[gnu::always_inline]] bool is_mine(const Endpoint& client) const noexcept {
+    const uint32_t fold = owner_fold_of(client);
+    return (mine_[fold / 64] >> fold % 64 & 1) != 0;
+  }
+  /// The worker that does.
+  uint32_t of_client(const Endpoint& client) const noexcept { return owners_.of(client); }
   /// Likewise of a backend's packet to `to`: a client, or fullnat's endpoint of ours.
   uint32_t of_reply(const Endpoint& to) const noexcept;
   /// Likewise of the flow that an ICMP error is about.
@@ -31,6 +42,7 @@ class Ownership {
 
  private:
   const OwnerTable owners_;
+  std::array<uint64_t, 1024> mine_{};  // a bit for each fold: 8 KiB, and one load where owners_ takes three
   const ForwardingState& state_;
 };
 

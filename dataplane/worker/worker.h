@@ -89,16 +89,8 @@ class Worker {
   /// backends. `kAlone`: there is no other worker.
   template <bool kFromClient, bool kAlone>
   uint32_t enter_all(uint32_t kept, Arrival how, rte_mbuf* const* mbufs, uint32_t received) noexcept;
-  /// Hands a segment of `client`, which the packet at place `kept` is of, to the worker that owns its flow, if that is
-  /// another.
-  bool hand_to_owner(Arrival how, rte_mbuf* mbuf, const Endpoint& client) noexcept {
-    const uint32_t owner = ownership_.of_client(client);
-    if (owner == setup_.index) return false;
-    if (how.steered) [[unlikely]]
-      rss_check_.misplaced(how.port, *mbuf, client);
-    handover_.hand_over(owner, how.port, mbuf, {Handed::kProcess, 0});
-    return true;
-  }
+  /// Hands a segment of `client` to the worker that owns its flow.
+  void hand_to_owner(const Arrival& how, rte_mbuf* mbuf, const Endpoint& client) noexcept;
   void hold_against(Arrival how, const rte_mbuf& mbuf, const Endpoint& client, bool is_mine) noexcept;
   /// For a frame that is no TCP segment; true if it goes on as one.
   bool meet_exception(Arrival how, rte_mbuf* mbuf, const Packet& packet, ParseVerdict verdict) noexcept;

@@ -78,10 +78,18 @@ TEST(Tables, ShowAWeightSetByHandBesideTheConfiguredOne) {
 TEST(Tables, ShowPortsWithTheirLinkAndWhatTheirCardsLost) {
   const json counters{{"rx_packets", 1000}, {"rx_bytes", 64000}, {"tx_packets", 7}, {"tx_bytes", 448},
                       {"rx_missed", 40},    {"rx_errors", 0},    {"rx_no_mbuf", 2}, {"tx_errors", 0}};
-  const json published{{"twin", "slb0"},       {"mac", "02:00:00:00:00:02"}, {"vlan", 7},
-                       {"mtu", 1500},          {"driver", "net_ice"},        {"link_up", true},
-                       {"speed_mbps", 25000},  {"duplex", "full"},           {"link_changes", 2},
-                       {"counters", counters}, {"members", json::array()}};
+  const json published{{"twin", "slb0"},
+                       {"mac", "02:00:00:00:00:02"},
+                       {"vlan", 7},
+                       {"mtu", 1500},
+                       {"driver", "net_ice"},
+                       {"link_up", true},
+                       {"speed_mbps", 25000},
+                       {"duplex", "full"},
+                       {"link_changes", 2},
+                       {"counters", counters},
+                       {"members", json::array()},
+                       {"steering", {{"state", "misplaces"}, {"fault", "key"}, {"misplaced", 12}}}};
   const json ports{{{"name", "back"}, {"twin", "slb0"}, {"state", "up"}, {"reason", ""}, {"dataplane", published}},
                    {{"name", "dmz"},
                     {"twin", "sld0"},
@@ -90,7 +98,7 @@ TEST(Tables, ShowPortsWithTheirLinkAndWhatTheirCardsLost) {
                     {"dataplane", nullptr}}};
   const std::vector<std::string> lines = lines_of(ports_table(ports, kPlain));
   ASSERT_EQ(lines.size(), 3u);
-  for (const char* word : {"back", "slb0", "up", "25000M", "02:00:00:00:00:02", "net_ice", "42"})
+  for (const char* word : {"back", "slb0", "up", "25000M", "02:00:00:00:00:02", "net_ice", "no: key", "42"})
     EXPECT_NE(lines[1].find(word), std::string::npos) << word << " in " << lines[1];
   EXPECT_NE(lines[2].find("refused"), std::string::npos) << lines[2];
   EXPECT_TRUE(lines[2].ends_with("no port of that name")) << lines[2];

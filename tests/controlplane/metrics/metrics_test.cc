@@ -220,6 +220,22 @@ TEST_F(Metrics, TellOfPortsWhatTheDataPlanePublishes) {
   EXPECT_EQ(page.types.at("sluice_port_rx_no_mbuf_total"), "counter");
 }
 
+TEST_F(Metrics, TellWhetherCardsSteer) {
+  start();
+  connect();
+  EXPECT_EQ(page().count("sluice_port_steering"), 0u) << "none is to";
+  EXPECT_EQ(page().count("sluice_port_rss_misplaced"), 0u);
+  fake_->port(1).steering = channel::Steering::kMisplaces;
+  fake_->port(1).rss_misplaced = 7;
+  const Page page = this->page();
+  const auto of = [](const char* state) { return fmt::format(R"({{port="back",twin="slb0",state="{}"}})", state); };
+  EXPECT_EQ(page["sluice_port_steering" + of("unproven")], 0);
+  EXPECT_EQ(page["sluice_port_steering" + of("steers")], 0);
+  EXPECT_EQ(page["sluice_port_steering" + of("misplaces")], 1);
+  EXPECT_EQ(page[R"(sluice_port_rss_misplaced_total{port="back",twin="slb0"})"], 7);
+  EXPECT_EQ(page.count("sluice_port_steering"), 3u) << "nothing of a card that is not to";
+}
+
 TEST_F(Metrics, TellOfTheMembersOfABond) {
   start();
   connect();

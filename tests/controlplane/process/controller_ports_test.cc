@@ -98,6 +98,20 @@ TEST_F(ControllerTest, ALinkThatGoesAndComesIsToldAndChangesNoBackend) {
   run_until([&] { return journal_says("its link went and came back between two looks at it"); });
 }
 
+TEST_F(ControllerTest, ACardThatSteersAndOneThatDoesNotAreTold) {
+  write({.backends = 1});
+  start();
+  channel::PortStatus& port = dataplane_->port(0);
+  port.steering = channel::Steering::kUnproven;
+  const auto seen_by = std::chrono::steady_clock::now() + 2 * Ports::kPeriod;
+  run_until([&] { return std::chrono::steady_clock::now() > seen_by; });
+  port.steering = channel::Steering::kSteers;
+  run_until([&] { return journal_says("is proven to put packets before the worker that has their flow"); });
+  port.steering_fault = channel::SteeringFault::kTable;
+  port.steering = channel::Steering::kMisplaces;
+  run_until([&] { return journal_says("its hash is right, its redirection table is not what was written"); });
+}
+
 TEST_F(ControllerTest, AMemberOfABondThatLosesItsLinkIsTold) {
   write({.backends = 1});
   start();
