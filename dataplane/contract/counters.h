@@ -58,6 +58,11 @@ enum class Counter : uint16_t {
   kDropLimited,
   kDropSynProxyPending,
   kDropSynShed,
+  // Of those forwarded: what mail servers say and hear for themselves.
+  kRoutedOut,
+  kRoutedOutBytes,
+  kRoutedIn,
+  kRoutedInBytes,
   // Packets we made.
   kFromTwin,
   kDropFromTwin,
@@ -194,6 +199,10 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo{{
     {"drop_limited", "new connections of a source that is at a limit, unless they are answered"},
     {"drop_syn_proxy_pending", "from clients whose SYN was answered in a backend's place, which has not answered yet"},
     {"drop_syn_shed", "SYNs of new connections, as the worker was behind with its packets"},
+    {"routed_out", "packets that mail servers sent for themselves, routed past the kernel"},
+    {"routed_out_bytes", "bytes of IP of these"},
+    {"routed_in", "packets to mail servers' own addresses, routed past the kernel"},
+    {"routed_in_bytes", "bytes of IP of these"},
     {"from_twin", "packets sent for the kernel twin"},
     {"drop_from_twin", "packets of the kernel twin that found no room"},
     {"drop_made", "packets made by the balancer that found no room"},

@@ -38,14 +38,15 @@ enum class CommandType : uint8_t {
   kDropLocal,
   kStartInspection,  // see contract/trace.h
   kStopInspection,
-  kStartCapture,  // to the main lcore, which is to open the file before inspections with kInspectForCapture are put
-  kStopCapture,   // the file goes
-  kMoveRouter,    // what went to one station of a port goes to another
-  kPutSources,    // who may not begin sessions, in place of what was said before
-  kPutRefusal,    // what a service's clients are told with 421, until the service is put again
-  kPutLimits,     // how many sessions a source may have, in place of what was said before
-  kPutRoute,      // clients that have a table of their own in a service, by place
-  kPutSecret,     // by which clients are placed; a snapshot begins without one
+  kStartCapture,     // to the main lcore, which is to open the file before inspections with kInspectForCapture are put
+  kStopCapture,      // the file goes
+  kMoveRouter,       // what went to one station of a port goes to another
+  kPutSources,       // who may not begin sessions, in place of what was said before
+  kPutRefusal,       // what a service's clients are told with 421, until the service is put again
+  kPutLimits,        // how many sessions a source may have, in place of what was said before
+  kPutRoute,         // clients that have a table of their own in a service, by place
+  kPutSecret,        // by which clients are placed; a snapshot begins without one
+  kPutServerRoutes,  // where the mail servers' own traffic goes, in place of what was said before
 };
 
 enum class Forwarding : uint8_t { kNat = 0, kFullnat, kDsr, kIpip, kGue };
@@ -238,6 +239,16 @@ struct PutRefusal {
 
 inline constexpr char kDefaultRefusal[] = "4.3.2 try again later";
 
+/// Where the mail servers' own traffic goes: a table in the arena (contract/server_routes.h). Of no borders at all, all
+/// of it is the kernel's. Part of a snapshot, as PutSources is.
+struct PutServerRoutes {
+  CommandHeader header;
+  uint32_t offset;  // in units of kArenaUnit bytes from the arena's start
+  uint32_t v4_borders;
+  uint32_t v6_borders;
+  uint32_t hops;
+};
+
 /// The site's secret of contract/placement.h.
 struct PutSecret {
   CommandHeader header;
@@ -259,6 +270,7 @@ union alignas(64) Command {
   PutLimits put_limits;
   PutRoute put_route;
   PutSecret put_secret;
+  PutServerRoutes put_server_routes;
 
   Command() : bytes{} {}
   explicit Command(const CommandHeader& message) : Command() { header = message; }
@@ -273,6 +285,7 @@ union alignas(64) Command {
   explicit Command(const PutLimits& message) : Command() { put_limits = message; }
   explicit Command(const PutRoute& message) : Command() { put_route = message; }
   explicit Command(const PutSecret& message) : Command() { put_secret = message; }
+  explicit Command(const PutServerRoutes& message) : Command() { put_server_routes = message; }
 };
 
 enum class EventType : uint8_t {
@@ -293,6 +306,7 @@ enum class RejectReason : uint32_t {
   kBadRefusal,
   kBadLimits,
   kBadTimeout,
+  kBadServerRoutes,
 };
 
 /// An event as it lies in a ring.

@@ -65,17 +65,16 @@ struct SourceListView {
   SourceListLayout layout;
   const std::byte* base = nullptr;  // null: it is empty
 
-  bool contains(const Address& source) const noexcept {
-    if (base == nullptr) return false;
-    if (source.is_v4()) {
-      return (layout.v4.count_to(borders_v4(), source.v4_part().host()) & 1) != 0;
-    }
-    if (layout.v6.keys == 0) return false;
-    const V6 of = halves(source);
-    if (only_networks()) return (layout.v6.count_to(highs(), of.high) & 1) != 0;
-    const uint32_t below = of.high == 0 ? 0 : layout.v6.count_to(highs(), of.high - 1);
-    return (count_from(below, of) & 1) != 0;
+  /// How many borders of its family are not above an address.
+  uint32_t count_to(const Address& address) const noexcept {
+    if (address.is_v4()) return layout.v4.count_to(borders_v4(), address.v4_part().host());
+    if (layout.v6.keys == 0) return 0;
+    const V6 of = halves(address);
+    if (only_networks()) return layout.v6.count_to(highs(), of.high);
+    return count_from(of.high == 0 ? 0 : layout.v6.count_to(highs(), of.high - 1), of);
   }
+
+  bool contains(const Address& source) const noexcept { return base != nullptr && (count_to(source) & 1) != 0; }
 
   /// The same of several sources at once, all of one family and at most kAtOnce: in `found`.
   void contains(std::span<const Address* const> sources, std::span<bool> found) const noexcept {

@@ -12,6 +12,7 @@
 #include <expected>
 
 #include "dataplane/contract/segment.h"
+#include "dataplane/contract/server_routes.h"
 #include "dataplane/contract/source_list.h"
 #include "dataplane/worker/setup.h"
 
@@ -28,6 +29,12 @@ struct BackendTable {
 /// A list of sources.
 struct ListedSources {
   channel::SourceListView list;
+  uint64_t epoch = 0;  // of the segment it lies in
+};
+
+/// Where the mail servers' own traffic goes.
+struct ListedServerRoutes {
+  channel::ServerRoutesView table;
   uint64_t epoch = 0;  // of the segment it lies in
 };
 
@@ -55,6 +62,17 @@ class ChannelArena {
     if (!holds(offset, layout.bytes())) return out_of_arena();
     if (layout.bytes() == 0) return ListedSources{};
     return ListedSources{{layout, at(offset)}, epoch()};
+  }
+
+  /// Of no borders at all, it leads nowhere.
+  Found<ListedServerRoutes> server_routes(const channel::PutServerRoutes& message) const noexcept {
+    constexpr uint32_t kMost = channel::kMaxServerRouteBorders;
+    if (message.v4_borders > kMost || message.v6_borders > kMost || message.hops > channel::kMaxServerHops)
+      return std::unexpected(channel::RejectReason::kBadServerRoutes);
+    if (message.v4_borders + message.v6_borders == 0) return ListedServerRoutes{};
+    const auto layout = channel::ServerRoutesLayout::of(message.v4_borders, message.v6_borders, message.hops);
+    if (!holds(message.offset, layout.bytes())) return out_of_arena();
+    return ListedServerRoutes{{layout, at(message.offset)}, epoch()};
   }
 
   template <typename T>

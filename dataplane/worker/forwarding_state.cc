@@ -76,6 +76,7 @@ void ForwardingState::attach(const ChannelAttachment& attachment) noexcept {
     if (table.entries != nullptr && table.epoch < attachment.forget_before) table = BackendTable{};
   }
   sources_.forget_before(attachment.forget_before);
+  server_routes_.forget_before(attachment.forget_before);
 }
 
 uint64_t ForwardingState::oldest_epoch_in_use() const noexcept {
@@ -83,7 +84,7 @@ uint64_t ForwardingState::oldest_epoch_in_use() const noexcept {
   for (const BackendTable& table : tables_) {
     if (table.entries != nullptr && table.epoch < oldest) oldest = table.epoch;
   }
-  return sources_.oldest_epoch(oldest);
+  return server_routes_.oldest_epoch(sources_.oldest_epoch(oldest));
 }
 
 uint32_t ForwardingState::slot_of(const Endpoint& vip) noexcept {
@@ -158,6 +159,8 @@ std::optional<RejectReason> ForwardingState::apply(const channel::Command& comma
       return sources_.put_limits(arena_, command.put_limits);
     case CommandType::kPutRoute:
       return sources_.put_route(arena_, command.put_route);
+    case CommandType::kPutServerRoutes:
+      return server_routes_.put(arena_, command.put_server_routes);
     case CommandType::kPutRefusal:
       return put_refusal(command.put_refusal);
     case CommandType::kPutSecret:
@@ -321,6 +324,7 @@ void ForwardingState::begin_snapshot() noexcept {
   backend_named_.fill(false);
   local_named_.fill(false);
   sources_.begin_snapshot();
+  server_routes_.begin_snapshot();
   placement_secret_ = 0;
   in_snapshot_ = true;
 }
@@ -339,6 +343,7 @@ void ForwardingState::end_snapshot() noexcept {
     if (!local_named_[id]) drop_local(id);
   }
   sources_.end_snapshot();
+  server_routes_.end_snapshot();
 }
 
 }  // namespace sluice

@@ -16,6 +16,7 @@
 #include "dataplane/contract/segment.h"
 #include "dataplane/flow/backend_index.h"
 #include "dataplane/flow/flow_memory.h"
+#include "dataplane/worker/server_routes.h"
 #include "dataplane/worker/setup.h"
 #include "dataplane/worker/source_rules.h"
 
@@ -79,6 +80,7 @@ class ForwardingState {
   bool has_snapshot() const noexcept { return has_snapshot_; }
 
   const SourceRules& sources() const noexcept { return sources_; }
+  const ServerRoutes& server_routes() const noexcept { return server_routes_; }
   /// By which clients are placed (contract/placement.h); 0 = none.
   uint64_t placement_secret() const noexcept { return placement_secret_; }
 
@@ -92,11 +94,14 @@ class ForwardingState {
   }
 
   /// Whether some backend is at this address, on whatever port.
-  bool is_backend(const Address& address) const noexcept {
+  bool is_backend(const Address& address) const noexcept { return find_backend_at(address) != channel::kNoBackend; }
+
+  /// One of them, or kNoBackend.
+  channel::BackendId find_backend_at(const Address& address) const noexcept {
     for (uint32_t id = by_address_.first({address, Be16{}}); id != BackendIndex::kEnd; id = by_address_.next(id)) {
-      if (backends_[id].endpoint.address == address) return true;
+      if (backends_[id].endpoint.address == address) return static_cast<channel::BackendId>(id);
     }
-    return false;
+    return channel::kNoBackend;
   }
 
   const Service& service(channel::ServiceId id) const noexcept { return services_[id]; }
@@ -205,6 +210,7 @@ class ForwardingState {
   channel::WorkerStats& stats_;
   ChannelArena arena_;
   SourceRules sources_;
+  ServerRoutes server_routes_;
   uint64_t placement_secret_ = 0;
   bool backends_lost_ = false;
   bool in_snapshot_ = false;

@@ -32,13 +32,19 @@ Punt::Punt(const Context& context) noexcept
       clock_(context.clock),
       counters_(context.counters),
       egress_(context.egress),
-      classifier_(context) {
+      classifier_(context),
+      router_(context) {
   const auto bucket = [this](Punt::Budget budget, uint32_t idle_ms = SourceBudget::kUsualIdleMs) {
     return SourceBudget(budget.per_second, budget.per_second == 0 ? 0 : budget.burst, clock_.now_ms(), idle_ms);
   };
   const Budget strangers = setup_.strangers == Strangers::kKernel ? kStrangers : Budget{0, 0};
   budgets_.fill({bucket(kNeighbors), bucket(kRoutingProtocols, kRoutingIdleMs), bucket(kProbeReplies), bucket(kLocal),
                  bucket(kRouted), bucket({setup_.echo_per_second, kEcho.burst}), bucket(strangers), bucket({0, 0})});
+}
+
+/// What the kernel gets, if it gets it, only to pass it on.
+bool Punt::may_be_routed(PuntKind kind) const noexcept {
+  return kind == PuntKind::kRouted || (kind == PuntKind::kStrangers && setup_.strangers == Strangers::kKernel);
 }
 
 /// Neighbours, and what has no address, are told apart by their stations: what they say of themselves is of any.
@@ -58,6 +64,7 @@ uint64_t Punt::name_of_source(PuntKind kind, const Datagram& datagram, const rte
 void Punt::punt(uint32_t port, rte_mbuf* mbuf) noexcept {
   const Datagram datagram = read_datagram(*mbuf);
   const PuntKind kind = classifier_.classify(port, datagram);
+  if (may_be_routed(kind) && router_.pass(port, mbuf, datagram)) return;
   rte_ring* ring = setup_.to_main[port][static_cast<size_t>(class_of(kind))];
   mbuf->port = static_cast<uint16_t>(port);
   const bool on_link = is_router_on_link(kind, datagram);

@@ -3,8 +3,8 @@
 // Frames for the kernel: to the main lcore, which writes them to the twin of the port they came through. Each kind has
 // a budget at each port, each class a ring: what is beyond either is dropped, and costs no other class. Within a kind
 // no source uses up the budget alone, and those that were heard before a flood of forged ones are heard on
-// (flow/source_budget.h). Routers on the link are told apart from those who say so from afar. Thread safety: none; one
-// worker owns it.
+// (flow/source_budget.h). Routers on the link are told apart from those who say so from afar. What the kernel would
+// only pass on is routed here where control has said how (server_router.h). Thread safety: none; one worker owns it.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -14,6 +14,7 @@
 
 #include "dataplane/flow/source_budget.h"
 #include "dataplane/worker/punt_classifier.h"
+#include "dataplane/worker/server_router.h"
 
 namespace sluice {
 
@@ -43,6 +44,7 @@ class Punt {
  private:
   using Budgets = std::array<SourceBudget, kPuntKinds>;  // by kind
 
+  bool may_be_routed(PuntKind kind) const noexcept;
   uint64_t name_of_source(PuntKind kind, const Datagram& datagram, const rte_mbuf& mbuf, bool on_link) const noexcept;
 
   const WorkerSetup& setup_;
@@ -50,6 +52,7 @@ class Punt {
   Counters& counters_;
   Egress& egress_;
   const PuntClassifier classifier_;
+  ServerRouter router_;
   std::array<Budgets, channel::kMaxPorts> budgets_;
 };
 
