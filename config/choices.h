@@ -167,6 +167,13 @@ inline constexpr std::array kChoices<Strangers>{
 };
 
 template <>
+inline constexpr std::array kChoices<ServerRouting>{
+    Choice{"auto", ServerRouting::kAuto},
+    Choice{"worker", ServerRouting::kWorker},
+    Choice{"kernel", ServerRouting::kKernel},
+};
+
+template <>
 inline constexpr std::array kChoices<CheckType>{
     Choice{"tcp", CheckType::kTcp},           Choice{"banner", CheckType::kBanner}, Choice{"ehlo", CheckType::kEhlo},
     Choice{"starttls", CheckType::kStarttls}, Choice{"smtps", CheckType::kSmtps},

@@ -16,6 +16,7 @@ enum class Idle : uint8_t { kPoll, kPause, kSleep };
 enum class OnTableFull : uint8_t { kStateless, kReset, kSilence };
 enum class OnIdleExpiry : uint8_t { kSilence, kReset };
 enum class Strangers : uint8_t { kDrop, kKernel };
+enum class ServerRouting : uint8_t { kAuto, kWorker, kKernel };
 enum class FlowControl : uint8_t { kLeave, kOff, kReceive, kSend, kBoth };
 enum class BondMode : uint8_t { kActiveBackup, kLacp };
 
@@ -66,6 +67,7 @@ struct Dataplane {
   OnTableFull on_table_full = OnTableFull::kStateless;
   OnIdleExpiry on_idle_expiry = OnIdleExpiry::kSilence;
   Strangers strangers = Strangers::kDrop;
+  ServerRouting server_routing = ServerRouting::kAuto;
   uint32_t echo_per_second = 1000;  // echo requests to VIPs that are answered, of each worker and port
   uint32_t burst = 32;
   uint32_t memory_mb = 1024;

@@ -72,6 +72,11 @@ Group<Dataplane> dataplane_settings() {
       choice("strangers", &Dataplane::strangers,
              "what becomes of packets to a VIP that are for no service, and of those that are neither for us nor for a "
              "mail server: dropped, or some of them left to the kernel"),
+      choice(
+          "server_routing", &Dataplane::server_routing,
+          "who passes on what mail servers say and hear for themselves, where the kernel forwards: the workers unless "
+          "it has policy rules or a firewall on the way; the workers whatever it has; or the kernel, through the "
+          "twins"),
       integer("echo_per_second", &Dataplane::echo_per_second, {0, 1000000},
               "echo requests to VIPs that are answered, of each worker and port"),
       integer("burst", &Dataplane::burst, {1, kMaxBurst}, "packets a worker takes at a time"),

@@ -32,6 +32,7 @@ class FlowLister;
 class InspectionSessions;
 class SessionRecords;
 class SourceTally;
+struct RoutingFacts;
 class Discovery;
 class Fleet;
 class MailSecurity;
@@ -81,6 +82,7 @@ struct ApiContext {
   Announcer* announcer = nullptr;
   SessionRecords* records = nullptr;
   const SourceTally* tally = nullptr;
+  const RoutingFacts* routing = nullptr;
   const Turns* turns = nullptr;  // null: answers are made at once
 
   /// For answers about all backends or services there are.

@@ -14,6 +14,7 @@
 #include "controlplane/changes/sources.h"
 #include "controlplane/figures/figures_json.h"
 #include "controlplane/figures/sampler.h"
+#include "controlplane/kernel/route_watch.h"
 #include "healthcheck/prober.h"
 
 namespace sluice::control {
@@ -246,6 +247,22 @@ json blocked_json(const Sources* sources) {
   return {{"by_hand", sources->by_hand().size()}, {"file", block_file_json(*sources)}};
 }
 
+/// Who routes the mail servers' own traffic.
+json routing_json(const ApiContext& context) {
+  if (context.routing == nullptr) return nullptr;
+  const RoutingFacts& facts = *context.routing;
+  const auto of = [](const std::string& why_not) {
+    return json{{"by", why_not.empty() ? "workers" : "kernel"}, {"reason", why_not}};
+  };
+  return {{"setting", config::name_of(context.config.dataplane.server_routing)},
+          {"ipv4", of(facts.why_not_v4)},
+          {"ipv6", of(facts.why_not_v6)},
+          {"routes", facts.routes.prefixes},
+          {"hosts", facts.routes.hosts},
+          {"left", facts.routes.left},
+          {"left_first", facts.routes.why_left}};
+}
+
 }  // namespace
 
 void add_services(JsonRows& out, const ApiContext& context) {
@@ -277,6 +294,7 @@ LongAnswer status_answer(const ApiContext& context) {
             {"announce", announce_json(context)},
             {"fleet", fleet_self_json(context.fleet)},
             {"ports", ports_json(context)},
+            {"server_routing", routing_json(context)},
             {"removed_services", json::array()}};
   for (const RemovedService& service : context.model.removed_services())
     head["removed_services"].push_back(service_json(context, service));

@@ -195,6 +195,11 @@ void compare_announce(const config::Announce& before, const config::Announce& af
   if (!text.empty()) out.push_back({What::kChanged, "announce", "announce", std::move(text)});
 }
 
+void compare_routing(config::ServerRouting before, config::ServerRouting after, std::vector<ReloadPlan::Change>& out) {
+  std::string text = Differences().compare("server_routing", before, after).text(before == after);
+  if (!text.empty()) out.push_back({What::kChanged, "dataplane", "dataplane", std::move(text)});
+}
+
 void compare_records(const config::Records& before, const config::Records& after,
                      std::vector<ReloadPlan::Change>& out) {
   std::string text = Differences()
@@ -211,6 +216,7 @@ void compare_records(const config::Records& before, const config::Records& after
 std::vector<ReloadPlan::Change> config_changes(const config::Config& running, const config::Config& wanted) {
   std::vector<ReloadPlan::Change> out;
   compare_log(running.control, wanted.control, out);
+  compare_routing(running.dataplane.server_routing, wanted.dataplane.server_routing, out);
   compare_lists("check", "", running.checks, wanted.checks, out);
   compare_pools(running, wanted, out);
   compare_lists("service", "", running.services, wanted.services, out);
@@ -228,8 +234,9 @@ std::vector<ReloadPlan::Change> config_changes(const config::Config& running, co
 }
 
 std::vector<std::string> dataplane_differences(const config::Config& running, const config::Config& wanted) {
-  const config::Dataplane& before = running.dataplane;
+  config::Dataplane before = running.dataplane;
   const config::Dataplane& after = wanted.dataplane;
+  before.server_routing = after.server_routing;  // goes by a reload
   std::vector<std::string> out;
   const auto note = [&](std::string_view name, bool differs) {
     if (differs) out.push_back(fmt::format("dataplane.{}", name));
@@ -267,7 +274,9 @@ std::vector<std::string> control_differences(const config::Config& before, const
 
 config::Config without_restart(const config::Config& running, config::Config wanted) {
   wanted.instance = running.instance;
+  const config::ServerRouting server_routing = wanted.dataplane.server_routing;  // control's own part
   wanted.dataplane = running.dataplane;
+  wanted.dataplane.server_routing = server_routing;
   wanted.fleet.node = running.fleet.node;
   wanted.fleet.peers = running.fleet.peers;
   wanted.control.api = running.control.api;

@@ -111,6 +111,8 @@ std::string_view words_for(uint32_t reason) {
       return "limits that are not as they should be";
     case channel::RejectReason::kBadTimeout:
       return "timeout that is too long";
+    case channel::RejectReason::kBadServerRoutes:
+      return "table of routes that is not as it should be";
   }
   return "unknown reason";
 }

@@ -109,7 +109,8 @@ bool Publisher::say_once(std::vector<Command>& out) {
   put_backends(out);
   put_services(out);
   put_routes(out);
-  put_limits(out);  // after them: it names them by their ids
+  put_limits(out);         // after them: it names them by their ids
+  put_server_routes(out);  // after backends, which tell whose traffic it is
   if (snapshot) out.emplace_back(header(CommandType::kSnapshotEnd));
   snapshot_ = true;
   // Invariant 3: as long as an old table may be in use, the ids in it stay taken.

@@ -87,10 +87,12 @@ class Publisher {
   bool say_once(std::vector<channel::Command>& out);
   void put_secret(std::vector<channel::Command>& out);
   void put_locals(std::vector<channel::Command>& out);
-  /// Writes it. Nothing if there is no room, or it names nobody.
+  /// Writes it. Nothing if there is no room, or it is empty. `what`: "a list of sources".
+  std::optional<ArenaSlot> place_image(std::span<const std::byte> image, std::string_view what);
   std::optional<ArenaSlot> place_list(const SourceList* list);
   void put_sources(channel::SourceListId id, const std::shared_ptr<const SourceList>& list,
                    std::vector<channel::Command>& out);
+  void put_server_routes(std::vector<channel::Command>& out);
   void put_limits(std::vector<channel::Command>& out);
   /// The rules of `desired_`, with the ids of services.
   channel::LimitRules limit_rules() const;
@@ -141,6 +143,11 @@ class Publisher {
     std::optional<ArenaSlot> sources;
   };
   std::array<PublishedRoute, channel::kMaxRoutes> routes_;
+  struct PublishedServerRoutes {
+    std::shared_ptr<const ServerRouteTable> table;
+    std::optional<ArenaSlot> slot;
+  };
+  PublishedServerRoutes server_routes_;
   channel::LimitRules limit_rules_{};
   size_t limits_ = 0;  // how many of them there are
   uint32_t limits_layout_ = 0;

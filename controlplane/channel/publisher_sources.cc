@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is published of sources: lists of them, limits, and the tables that some have of their own.
+// What is published of sources: lists of them, limits, and the tables that some have of their own; and where the mail
+// servers' own traffic goes.
 #include <algorithm>
 #include <cstring>
 
@@ -23,16 +24,19 @@ bool counts_alike(const channel::LimitRules& one, const channel::LimitRules& oth
 
 }  // namespace
 
-std::optional<ArenaSlot> Publisher::place_list(const SourceList* list) {
-  if (list == nullptr || list->image().empty()) return std::nullopt;
-  const auto image = list->image();
+std::optional<ArenaSlot> Publisher::place_image(std::span<const std::byte> image, std::string_view what) {
+  if (image.empty()) return std::nullopt;
   const auto slot = allocator_.allocate(image.size());
   if (slot) {
     std::ranges::copy(image, arena_.begin() + static_cast<ptrdiff_t>(size_t{slot->offset} * channel::kArenaUnit));
   } else if (allocator_.lent() == 0) {
-    fault_ = "the channel's memory has no room for a list of sources";
+    fault_ = "the channel's memory has no room for " + std::string(what);
   }
   return slot;
+}
+
+std::optional<ArenaSlot> Publisher::place_list(const SourceList* list) {
+  return place_image(list == nullptr ? std::span<const std::byte>() : list->image(), "a list of sources");
 }
 
 void Publisher::put_sources(channel::SourceListId id, const std::shared_ptr<const SourceList>& list,
@@ -139,6 +143,27 @@ bool Publisher::put_route(uint16_t place, const DesiredRoute& route, std::vector
   if (published.route.table != nullptr) let_go(published.route.table.get());
   published = std::move(next);
   return true;
+}
+
+void Publisher::put_server_routes(std::vector<Command>& out) {
+  const std::shared_ptr<const ServerRouteTable>& table = desired_.server_routes;
+  if (table == server_routes_.table) return;
+  const auto image = table == nullptr ? std::span<const std::byte>() : table->image();
+  const std::optional<ArenaSlot> slot = place_image(image, "the routes of mail servers' own traffic");
+  channel::PutServerRoutes message{};
+  if (slot) {
+    message.offset = slot->offset;
+    message.v4_borders = table->layout().borders.v4.keys;
+    message.v6_borders = table->layout().borders.v6.keys;
+    message.hops = table->layout().hops;
+  } else if (!image.empty()) {  // the kernel routes meanwhile: the table of before may be wrong
+    waiting_ |= allocator_.lent() != 0;
+    if (!server_routes_.slot) return;
+  }
+  message.header = header(CommandType::kPutServerRoutes);
+  out.emplace_back(message);
+  if (server_routes_.slot) allocator_.release(*server_routes_.slot, sequence_);
+  server_routes_ = {slot || image.empty() ? table : nullptr, slot};
 }
 
 }  // namespace sluice::control

@@ -38,6 +38,25 @@ std::string block_file_fault(const json& status) {
   return fault.empty() ? "" : "block file: REFUSED, the last good one stays: " + printable(fault) + "\n";
 }
 
+/// Who routes the mail servers' own traffic; "" of a control that does not say.
+std::string server_routing(const json& status) {
+  const json routing = status.value("server_routing", json(nullptr));
+  if (routing.is_null()) return "";
+  const auto who = [&](const char* family) {
+    const auto reason = routing.at(family).at("reason").get<std::string>();
+    return reason.empty() ? std::string("by the workers") : "by the kernel, as " + printable(reason);
+  };
+  const std::string v4 = who("ipv4"), v6 = who("ipv6");
+  std::string out = "mail servers' own traffic: " + (v4 == v6 ? v4 : "IPv4 " + v4 + "; IPv6 " + v6);
+  const auto number = [&](const char* name) { return routing.at(name).get<uint64_t>(); };
+  if (number("routes") + number("hosts") != 0)
+    out += fmt::format(" ({} routes, {} hosts)", number("routes"), number("hosts"));
+  if (number("left") != 0)
+    out +=
+        fmt::format("; {} routes stay with the kernel, {}", number("left"), printable(text_of(routing, "left_first")));
+  return out + "\n";
+}
+
 /// One line per counter that is not 0, a column per worker if there are several.
 std::string counters(const json& status, const Look& look) {
   if (status.at("counters").is_null()) return "";
@@ -68,9 +87,10 @@ std::string removed_services(const json& services, const Look& look) {
 std::string view_of_status(const json& status, bool colours) {
   const Look look{text_of(status, "time"), colours, true};
   return heading(status, look.now) + block_file_fault(status) + self_faults(status.value("fleet", json(nullptr))) +
-         "\n" + ports_table(status.at("ports"), look) + "\n" + services_table(status.at("services"), look) + "\n" +
-         removed_services(status.at("removed_services"), look) + pools_table(status.at("pools"), look) + "\n" +
-         backends_table(status.at("backends"), look) + counters(status, look);
+         server_routing(status) + "\n" + ports_table(status.at("ports"), look) + "\n" +
+         services_table(status.at("services"), look) + "\n" + removed_services(status.at("removed_services"), look) +
+         pools_table(status.at("pools"), look) + "\n" + backends_table(status.at("backends"), look) +
+         counters(status, look);
 }
 
 }  // namespace sluice::ctl

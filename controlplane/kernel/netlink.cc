@@ -2,6 +2,7 @@
 #include "controlplane/kernel/netlink.h"
 
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
@@ -153,6 +154,19 @@ void parse_hops(const nlattr* multipath, Route& out) {
   }
 }
 
+/// Whether a route's metrics (RTA_METRICS) say how long its packets may be.
+bool says_mtu(const nlattr* metrics) {
+  std::span<const uint8_t> left{static_cast<const uint8_t*>(mnl_attr_get_payload(metrics)),
+                                mnl_attr_get_payload_len(metrics)};
+  const auto* attribute = reinterpret_cast<const nlattr*>(left.data());
+  const uint8_t* end = left.data() + left.size();
+  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const uint8_t*>(attribute)))) {
+    if (mnl_attr_get_type(attribute) == RTAX_MTU) return true;
+    attribute = mnl_attr_next(attribute);
+  }
+  return false;
+}
+
 std::optional<Route> parse_route(const nlmsghdr* header) {
   const auto* info = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));
   if (info->rtm_family != AF_INET && info->rtm_family != AF_INET6) return std::nullopt;
@@ -162,18 +176,42 @@ std::optional<Route> parse_route(const nlmsghdr* header) {
   out.is_v4 = info->rtm_family == AF_INET;
   out.table = info->rtm_table;
   out.protocol = info->rtm_protocol;
+  out.dead = (info->rtm_flags & RTNH_F_DEAD) != 0;
+  out.special = info->rtm_tos != 0 || info->rtm_src_len != 0;
   each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
     if (type == RTA_DST) out.destination = address_in(attribute).value_or(config::IpAddress{});
     if (type == RTA_OIF) out.link = index_in(attribute);
     if (type == RTA_GATEWAY) out.gateway = address_in(attribute);
     if (type == RTA_VIA) out.gateway = via_in(attribute);
     if (type == RTA_MULTIPATH) parse_hops(attribute, out);
+    if (type == RTA_ENCAP || (type == RTA_METRICS && says_mtu(attribute))) out.special = true;
     if (type == RTA_TABLE && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) out.table = mnl_attr_get_u32(attribute);
     if (type == RTA_PRIORITY && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) {
       out.metric = mnl_attr_get_u32(attribute);
     }
   });
   if (!out.hops.empty()) out.link = out.hops.front().link;
+  return out;
+}
+
+std::optional<Rule> parse_rule(const nlmsghdr* header) {
+  const auto* info = static_cast<const fib_rule_hdr*>(mnl_nlmsg_get_payload(header));
+  if (info->family != AF_INET && info->family != AF_INET6) return std::nullopt;
+  Rule out{.is_v4 = info->family == AF_INET, .priority = 0, .table = info->table};
+  bool plain = info->action == FR_ACT_TO_TBL && info->src_len == 0 && info->dst_len == 0 && info->tos == 0 &&
+               (info->flags & FIB_RULE_INVERT) == 0;
+  each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
+    if (type == FRA_TABLE && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) out.table = mnl_attr_get_u32(attribute);
+    if (type == FRA_PRIORITY && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) {
+      out.priority = mnl_attr_get_u32(attribute);
+    }
+    if (type == FRA_IIFNAME || type == FRA_OIFNAME || type == FRA_FWMARK || type == FRA_IP_PROTO) plain = false;
+  });
+  // As fib_default_rules_init() and fib6_rules_net_init() of Linux make them.
+  const bool from_the_start = (out.priority == 0 && out.table == RT_TABLE_LOCAL) ||
+                              (out.priority == 32766 && out.table == RT_TABLE_MAIN) ||
+                              (out.priority == 32767 && out.table == RT_TABLE_DEFAULT);
+  out.ordinary = plain && from_the_start;
   return out;
 }
 
@@ -231,6 +269,10 @@ void parse_one(const nlmsghdr* header, std::vector<Message>& out) {
       if (!holds<rtmsg>(header)) return;
       if (auto route = parse_route(header)) out.emplace_back(std::move(*route));
       return;
+    case RTM_NEWRULE:
+      if (!holds<fib_rule_hdr>(header)) return;
+      if (auto rule = parse_rule(header)) out.emplace_back(*rule);
+      return;
     case RTM_NEWADDR:
     case RTM_DELADDR:
       if (!holds<ifaddrmsg>(header)) return;
@@ -273,6 +315,12 @@ Bytes dump_routes(uint8_t family, uint32_t table, uint32_t sequence) {
   Bytes out = request(RTM_GETROUTE, NLM_F_DUMP, sequence, payload);
   put_u32(out, RTA_TABLE, table);
   return out;
+}
+
+Bytes dump_rules(uint8_t family, uint32_t sequence) {
+  fib_rule_hdr payload{};
+  payload.family = family;
+  return request(RTM_GETRULE, NLM_F_DUMP, sequence, payload);
 }
 
 Bytes get_route(const config::IpAddress& destination, uint32_t sequence) {

@@ -54,6 +54,16 @@ struct Route {
   uint32_t table = 0;
   uint8_t protocol = 0;  // RTPROT_*: who made it
   uint32_t metric = 0;
+  bool dead = false;     // its interface is down: it is not gone by
+  bool special = false;  // not for every packet to its destination, or more is done with them than to hand them on
+};
+
+/// A rule of policy routing.
+struct Rule {
+  bool is_v4 = false;
+  uint32_t priority = 0;
+  uint32_t table = 0;
+  bool ordinary = false;  // one of those that are there from the start
 };
 
 /// An address of an interface, new or changed; or gone.
@@ -77,7 +87,7 @@ struct Done {};
 /// What was dumped changed meanwhile: the dump may lack something (NLM_F_DUMP_INTR).
 struct Interrupted {};
 
-using Message = std::variant<Link, Neighbor, Route, InterfaceAddress, Status, Done, Interrupted>;
+using Message = std::variant<Link, Neighbor, Route, Rule, InterfaceAddress, Status, Done, Interrupted>;
 
 Bytes dump_links(uint32_t sequence);
 Bytes dump_neighbors(uint32_t sequence);
@@ -85,6 +95,8 @@ Bytes dump_addresses(uint32_t sequence);
 Bytes dump_routes(uint32_t sequence);
 /// Of one table and family (AF_*). All tables' routes come from a socket that is not strict.
 Bytes dump_routes(uint8_t family, uint32_t table, uint32_t sequence);
+/// Of one family (AF_*).
+Bytes dump_rules(uint8_t family, uint32_t sequence);
 Bytes get_route(const config::IpAddress& destination, uint32_t sequence);
 /// Asks the kernel to resolve `address` now, as a packet to it would (NTF_USE).
 Bytes use_neighbor(int link, const config::IpAddress& address, uint32_t sequence);

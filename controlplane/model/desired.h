@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "controlplane/tables/server_route_table.h"
 #include "controlplane/tables/source_list.h"
 #include "dataplane/contract/limits.h"
 #include "dataplane/contract/messages.h"
@@ -104,8 +105,9 @@ struct Desired {
   std::shared_ptr<const SourceList> sources;  // that may not begin sessions; null: every one may
   std::shared_ptr<const SourceList> refused;  // likewise, and that hear so; null: nobody
   DesiredLimits limits;
-  uint64_t placement_secret = 0;     // the site's, by which clients are placed; 0 = none
-  std::vector<DesiredRoute> routes;  // of those that name a client, the first holds
+  uint64_t placement_secret = 0;                          // the site's, by which clients are placed; 0 = none
+  std::vector<DesiredRoute> routes;                       // of those that name a client, the first holds
+  std::shared_ptr<const ServerRouteTable> server_routes;  // null: mail servers' own traffic is the kernel's
 };
 
 /// What the data plane knows.

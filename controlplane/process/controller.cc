@@ -92,6 +92,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       steering_(io, model_, channel_, journal_, [this] { something_changed(); }),
       ports_(io, model_, channel_, neighbors_, journal_, [this] { something_changed(); }),
       router_follower_(io, model_, channel_, journal_),
+      server_routing_(io, model_, journal_, [this] { something_changed(); }),
       step_(io),
       patience_(io),
       verdicts_(io, model_, prober_, journal_,
@@ -139,6 +140,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
   api_.records = &records_;
   api_.tally = &tally_;
   api_.turns = &turns_;
+  api_.routing = &server_routing_.facts();
   neighbors_.set_on_twin([this](const std::string& twin, bool up) {
     const auto port = std::ranges::find(config_.dataplane.ports, twin, &config::Port::twin);
     if (port == config_.dataplane.ports.end()) return;
@@ -180,6 +182,8 @@ void Controller::start() {
   ports_.start();
   router_follower_.follow(config_.dataplane.ports);
   router_follower_.start();
+  server_routing_.follow(config_.dataplane.server_routing);
+  server_routing_.start();
   local_addresses_.presume(model_.local_addresses());
   local_addresses_.follow(config_);
   local_addresses_.start();
@@ -225,6 +229,7 @@ void Controller::stop() {
   steering_.stop();
   ports_.stop();
   router_follower_.stop();
+  server_routing_.stop();
   announcer_.stop();
   fleet_.stop();
   security_.stop();
@@ -339,6 +344,8 @@ void Controller::publish(Clock::time_point cause) {
   desired.refused = sources_.refused();
   desired.limits = limits_of(config_);
   desired.limits.exempt = sources_.exempt();
+  server_routing_.follow(config_.dataplane.server_routing);  // ports may be bound otherwise now
+  desired.server_routes = server_routing_.table();
   channel_.publish(std::move(desired), cause);
 }
 

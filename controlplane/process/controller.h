@@ -42,6 +42,7 @@
 #include "controlplane/process/node_facts.h"
 #include "controlplane/process/ports.h"
 #include "controlplane/process/router_follower.h"
+#include "controlplane/process/server_routing.h"
 #include "controlplane/process/steering.h"
 #include "controlplane/process/verdicts.h"
 #include "controlplane/records/session_records.h"
@@ -154,6 +155,7 @@ class Controller {
   Steering steering_;
   Ports ports_;
   RouterFollower router_follower_;
+  ServerRouting server_routing_;
   // What the file last read says of the data plane and differs from what it runs with: taken up when it has restarted.
   std::optional<StartSettings> waiting_dataplane_;
   uint64_t dataplane_start_ms_ = 0;     // of the process that was connected last

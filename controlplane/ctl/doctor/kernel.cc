@@ -36,6 +36,19 @@ void examine_forwarding(const Patient& patient, Report& report) {
   examine_one(false, "net.ipv6.conf.all.forwarding", "/proc/sys/net/ipv6/conf/all/forwarding");
 }
 
+/// Where the workers do not route as they do by default.
+void examine_server_routing(const Patient& patient, Report& report) {
+  const std::string topic = "dataplane.server_routing";
+  if (!is_gateway(patient.config)) return;
+  if (patient.config.dataplane.server_routing == config::ServerRouting::kKernel)
+    report.ok(
+        topic,
+        "\"kernel\": what mail servers send of their own goes through the twins, up to some 50,000 packets a second "
+        "of each port");
+  if (patient.config.dataplane.server_routing == config::ServerRouting::kWorker)
+    report.ok(topic, "\"worker\": no firewall of this machine sees what mail servers send of their own");
+}
+
 void examine_rp_filter(const Patient& patient, Report& report) {
   const auto value_of = [&](const std::string& interface) {
     return patient.machine.number(fmt::format("/proc/sys/net/ipv4/conf/{}/rp_filter", interface));
@@ -98,6 +111,7 @@ void examine_neighbours(const Patient& patient, Report& report) {
 
 void examine_kernel(const Patient& patient, Report& report) {
   examine_forwarding(patient, report);
+  examine_server_routing(patient, report);
   examine_rp_filter(patient, report);
   examine_neighbours(patient, report);
 }

@@ -242,6 +242,11 @@ TEST_F(Doctor, WantsTheKernelToPassOnWhatServersSend) {
                   "passed on"});
   put("/proc/sys/net/ipv4/ip_forward", "1");
   EXPECT_EQ(look(examine_kernel), Lines{"ok net.ipv4.ip_forward: 1"});
+  config_.dataplane.server_routing = config::ServerRouting::kWorker;
+  EXPECT_EQ(
+      look(examine_kernel).at(1),
+      "ok dataplane.server_routing: \"worker\": no firewall of this machine sees what mail servers send of their own");
+  config_.dataplane.server_routing = config::ServerRouting::kAuto;
   config_.services[0].forwarding = config::Forwarding::kDsr;
   EXPECT_EQ(look(examine_kernel), Lines{});
   config_.services[0].forwarding = config::Forwarding::kNat;

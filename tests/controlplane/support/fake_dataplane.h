@@ -56,6 +56,7 @@ class FakeDataplane {
     std::map<uint16_t, channel::StartInspection> inspections;
     channel::PutSources sources{};
     std::map<uint16_t, channel::PutRoute> routes;  // by place
+    channel::PutServerRoutes server_routes{};
     bool sources_named = false;
     channel::PutSources exempt{};
     uint64_t placement_secret = 0;
@@ -319,6 +320,9 @@ class FakeDataplane {
       case channel::CommandType::kPutRoute:
         EXPECT_LE(size_t{command.put_route.table_offset} * 64 + command.put_route.table_entries * 2, arena_bytes);
         worker.routes[id] = command.put_route;
+        break;
+      case channel::CommandType::kPutServerRoutes:
+        worker.server_routes = command.put_server_routes;
         break;
       case channel::CommandType::kPutSecret:
         worker.placement_secret = command.put_secret.secret;

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Against the kernel, in a network namespace of the test's own. Needs root, iproute2 and nftables; skipped without.
+#include "controlplane/kernel/route_watch.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <cstdlib>
+#include <memory>
+
+#include "tests/support/ip.h"
+
+namespace sluice::control {
+namespace {
+
+using namespace std::chrono_literals;
+using config::ServerRouting;
+
+constexpr const char* kSetUp =
+    "ip link set lo up && ip link add slf0 type veth peer name far0 && ip link add slb0 type veth peer name far1 && "
+    "ip addr add 10.9.1.1/24 dev slf0 && ip -6 addr add fd00:1::1/64 dev slf0 nodad && "
+    "ip addr add 10.9.2.1/24 dev slb0 && for i in slf0 far0 slb0 far1; do ip link set $i up || exit 1; done && "
+    "ip route add default via 10.9.1.2 && nft list ruleset";
+constexpr const char* kForwards =
+    "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 && ip neigh replace 10.9.1.2 lladdr "
+    "02:00:00:00:00:02 dev slf0 nud permanent && ip neigh replace 10.9.2.7 lladdr 02:00:00:00:00:07 dev slb0 nud "
+    "permanent";
+constexpr const char* kCleanUp =
+    "nft flush ruleset; ip rule del pref 100; ip route flush root 10.20.0.0/16; ip route replace default via 10.9.1.2; "
+    "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; for i in slf0 slb0; do ip neigh flush dev $i nud "
+    "all; done";
+
+class RouteWatchTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { ready_ = geteuid() == 0 && unshare(CLONE_NEWNET) == 0 && run(kSetUp); }
+  void SetUp() override {
+    if (!ready_ || !run(kForwards)) GTEST_SKIP() << "needs root, iproute2 and nftables";
+  }
+  void TearDown() override {
+    if (watch_) watch_->stop();
+    if (ready_) run(kCleanUp);
+  }
+  static bool run(const std::string& command) {
+    return std::system(("{ " + command + "; } >/dev/null 2>&1").c_str()) == 0;
+  }
+  void start(ServerRouting rule = ServerRouting::kAuto) {
+    watch_ = std::make_unique<RouteWatch>(io_, [this](const RoutingFacts&) { changes_++; });
+    watch_->follow(rule, {{"slf0", {0, 0}}, {"slb0", {1, 0}}});
+    watch_->start();
+  }
+  const RoutingFacts& facts() const { return watch_->facts(); }
+  int hop(const std::string& address) const {
+    if (facts().routes.table == nullptr) return 0;
+    const channel::RouteHop* found = facts().routes.table->find(ip(address));
+    return found == nullptr ? 0 : found->mac.bytes[5];
+  }
+  template <typename Condition>
+  bool wait_for(Condition condition) {
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
+    while (!condition() && std::chrono::steady_clock::now() < deadline) {
+      io_.run_for(5ms);
+      io_.restart();
+    }
+    return condition();
+  }
+
+  static inline bool ready_ = false;
+  boost::asio::io_context io_;
+  int changes_ = 0;
+  std::unique_ptr<RouteWatch> watch_;
+};
+
+TEST_F(RouteWatchTest, WhereTheKernelForwardsFreelyTheWorkersDo) {
+  start();
+  EXPECT_EQ(facts().why_not_v4, "");
+  EXPECT_EQ(facts().why_not_v6, "");
+  EXPECT_EQ(changes_, 1);
+  EXPECT_EQ(hop("203.0.113.9"), 2);
+  EXPECT_EQ(hop("10.9.2.7"), 7);
+  EXPECT_EQ(hop("10.9.2.8"), 0);
+}
+
+TEST_F(RouteWatchTest, RoutesAndNeighboursAreFollowed) {
+  start();
+  ASSERT_TRUE(
+      run("ip route add 10.20.0.0/16 via 10.9.1.3 && "
+          "ip neigh replace 10.9.1.3 lladdr 02:00:00:00:00:03 dev slf0 nud permanent"));
+  EXPECT_TRUE(wait_for([&] { return hop("10.20.1.1") == 3; }));
+  ASSERT_TRUE(run("ip neigh replace 10.9.1.3 lladdr 02:00:00:00:00:13 dev slf0 nud permanent"));
+  EXPECT_TRUE(wait_for([&] { return hop("10.20.1.1") == 0x13; }));
+  ASSERT_TRUE(run("ip route del 10.20.0.0/16"));
+  EXPECT_TRUE(wait_for([&] { return hop("10.20.1.1") == 2; }));
+  ASSERT_TRUE(run("ip neigh del 10.9.2.7 dev slb0"));
+  EXPECT_TRUE(wait_for([&] { return hop("10.9.2.7") == 0; }));
+}
+
+TEST_F(RouteWatchTest, WhereItDoesNotForwardNobodyDoes) {
+  ASSERT_TRUE(run("sysctl -qw net.ipv4.conf.slb0.forwarding=0"));
+  start();
+  EXPECT_EQ(facts().why_not_v4, "net.ipv4.conf.slb0.forwarding is not 1");
+  EXPECT_EQ(facts().why_not_v6, "");
+  EXPECT_EQ(hop("203.0.113.9"), 0);
+  ASSERT_TRUE(run("sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.slb0.forwarding=1 net.ipv6.conf.all.forwarding=0"));
+  EXPECT_TRUE(wait_for([&] { return facts().why_not_v4.empty() && !facts().why_not_v6.empty(); }));
+  EXPECT_EQ(facts().why_not_v6, "net.ipv6.conf.all.forwarding is not 1");
+  EXPECT_EQ(hop("203.0.113.9"), 2);
+}
+
+TEST_F(RouteWatchTest, AFirewallKeepsTheWorkWithTheKernelUnlessItIsNotAsked) {
+  constexpr const char* kFirewall = "nft 'table inet filter { chain pass { type filter hook forward priority 0; }; }'";
+  start();
+  ASSERT_TRUE(run(kFirewall));
+  EXPECT_TRUE(wait_for([&] { return !facts().why_not_v4.empty(); }));
+  EXPECT_EQ(facts().why_not_v4, "nftables: chain pass of table inet filter (hook forward)");
+  EXPECT_EQ(facts().why_not_v6, facts().why_not_v4);
+  EXPECT_EQ(facts().routes.table, nullptr);
+  watch_->follow(ServerRouting::kWorker, {{"slf0", {0, 0}}, {"slb0", {1, 0}}});
+  EXPECT_EQ(hop("203.0.113.9"), 2);
+  watch_->follow(ServerRouting::kKernel, {{"slf0", {0, 0}}, {"slb0", {1, 0}}});
+  EXPECT_EQ(facts().why_not_v4, "dataplane.server_routing is \"kernel\"");
+  EXPECT_EQ(facts().routes.table, nullptr);
+  watch_->follow(ServerRouting::kAuto, {{"slf0", {0, 0}}, {"slb0", {1, 0}}});
+  ASSERT_TRUE(run("nft flush ruleset"));
+  EXPECT_TRUE(wait_for([&] { return hop("203.0.113.9") == 2; }));
+}
+
+TEST_F(RouteWatchTest, AChainThatSeesNoForwardedPacketIsNoReason) {
+  ASSERT_TRUE(
+      run("nft 'table inet filter { chain arrivals { type filter hook input priority 0; }; }' && "
+          "nft 'table netdev early { chain first { type filter hook ingress device far0 priority 0; }; }'"));
+  start();
+  EXPECT_EQ(facts().why_not_v4, "");
+}
+
+TEST_F(RouteWatchTest, ARuleOfPolicyRoutingKeepsTheWorkWithTheKernel) {
+  ASSERT_TRUE(run("ip rule add pref 100 from 10.9.2.7 lookup 77"));
+  start();
+  EXPECT_EQ(facts().why_not_v4, "policy routing: rule 100 of IPv4");
+}
+
+TEST_F(RouteWatchTest, WithoutPortsNothingIsRouted) {
+  watch_ = std::make_unique<RouteWatch>(io_, [this](const RoutingFacts&) { changes_++; });
+  watch_->start();
+  EXPECT_EQ(facts().why_not_v4, "no port is bound to one of the data plane's");
+  EXPECT_EQ(facts().routes.table, nullptr);
+  watch_->follow(ServerRouting::kAuto, {{"slb0", {1, 12}}});
+  EXPECT_EQ(hop("10.9.2.7"), 7);
+  EXPECT_EQ(hop("203.0.113.9"), 0) << "it leaves by an interface that is no port's";
+}
+
+}  // namespace
+}  // namespace sluice::control
