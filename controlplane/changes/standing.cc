@@ -98,6 +98,8 @@ ServiceState service_from(const json& value) {
   out.config.name = value.at("name").get<std::string>();
   out.config.vip = address_from(value.at("vip"));
   out.config.port = port_in(value);
+  if (out.key != service_key({to_wire(out.config.vip), Be16::of(out.config.port)}))
+    throw std::invalid_argument("a service has another's key");
   out.config.pool = value.at("pool").get<std::string>();
   out.config.forwarding = choice_from<config::Forwarding>(value.at("forwarding"));
   out.config.proxy = choice_from<config::Proxy>(value.at("proxy"));

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "controlplane/base/journal.h"
 #include "controlplane/kernel/local_addresses.h"
 #include "controlplane/model/desired.h"
+#include "controlplane/model/in_use.h"
 #include "controlplane/model/member.h"
 #include "controlplane/model/removal.h"
 #include "controlplane/weights/tier.h"
@@ -136,6 +138,12 @@ class Model {
   /// (take_over.cc); what nothing goes on with is removed, as its pool's `on_removal` says.
   void take_over(const Model& before);
 
+  /// Of the first data plane that connects, before `meet()`: goes on with what it has `there` and no file names, nor
+  /// anybody has `given_up` (keys that an earlier model had). A member takes the key that its address and port have
+  /// there; what is nobody's is removed, and drains. Whether anything has changed; then members after the file's have
+  /// come.
+  bool recognise(const InUse& there, const std::unordered_set<uint64_t>& given_up);
+
   /// Of a data plane that has just connected: what it knows by our keys is taken as healthy until its first verdict, so
   /// that a restart of control does not stop the mail. What was removed and is not there any more is forgotten, unless
   /// peers may tell of flows of it. Returns how many members it knows.
@@ -214,6 +222,13 @@ class Model {
   const Placement* earlier_of(size_t placement, const Model& before) const;
   void take_over_services(const Model& before);
   void remove(const Member& member, const Model& before);
+  bool take_keys(const InUse& there, std::unordered_set<uint64_t>& known);
+  /// How what the data plane has of an earlier process is removed; `pool`: where it probably was.
+  Removal removal_of_unknown(const std::string& pool) const;
+  /// `number`: of those at its address and port that were removed.
+  void leave_over(const InUse::Backend& backend, size_t number);
+  void leave_over(const InUse::Service& service);
+  bool speak_from(const std::vector<LocalAddress>& addresses);
   /// How what `pool` loses is removed: as the file says, or else as `before` did. Nothing: at once.
   std::optional<Removal> removal_of(const std::string& pool, std::optional<Removal> earlier, const Model& before,
                                     SystemTime now) const;

@@ -255,8 +255,11 @@ void Controller::keep_journal() {
 void Controller::recall() {
   const auto before = kept_state(
       journal_, standing_path(), [this](std::string_view text) { return standing_from(text, journal_); },
-      "what drains and what was renamed is not known any more");
-  if (before) model_.take_over(*before);
+      "what drains and what was renamed is known from the data plane alone");
+  if (before) {
+    give_up(*before);
+    model_.take_over(*before);
+  }
   remember();
 }
 

@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "config/model.h"
@@ -115,6 +116,10 @@ class Controller {
   void follow_clock();
   void on_local_addresses(const std::vector<LocalAddress>& addresses);
   void on_connected(uint32_t workers);
+  /// Of the first data plane that we meet: goes on with what it has and we know nothing of.
+  void recognise();
+  /// What `before` had, and the model that follows it has not, is meant to be gone: it is not recognised.
+  void give_up(const Model& before);
   bool runs_our_dataplane(const std::vector<config::Port>& ports) const;
   void take_up_waiting_dataplane();
   void publish_anew();
@@ -158,10 +163,12 @@ class Controller {
   ServerRouting server_routing_;
   // What the file last read says of the data plane and differs from what it runs with: taken up when it has restarted.
   std::optional<StartSettings> waiting_dataplane_;
-  uint64_t dataplane_start_ms_ = 0;     // of the process that was connected last
-  bool heard_of_dataplane_ = false;     // whether it is there
-  boost::asio::steady_timer step_;      // when the model has something to do by itself
-  boost::asio::steady_timer patience_;  // how long to wait for the first verdicts before the first publication
+  uint64_t dataplane_start_ms_ = 0;        // of the process that was connected last
+  bool heard_of_dataplane_ = false;        // whether it is there
+  bool has_met_ = false;                   // we have been connected to one
+  std::unordered_set<uint64_t> given_up_;  // until then
+  boost::asio::steady_timer step_;         // when the model has something to do by itself
+  boost::asio::steady_timer patience_;     // how long to wait for the first verdicts before the first publication
   Verdicts verdicts_;
   std::vector<LocalAddress> latest_addresses_;
   DataplaneState dataplane_;

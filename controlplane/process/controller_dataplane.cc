@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "controlplane/channel/in_use.h"
 #include "controlplane/channel/published_ports.h"
 #include "controlplane/process/controller.h"
 
@@ -15,6 +16,7 @@ void Controller::on_connected(uint32_t workers) {
   heard_of_dataplane_ = true;
   take_up_waiting_dataplane();
   ports_.look();
+  recognise();
   const KnownKeys there = channel_.known();
   const size_t members = model_.members().size();
   const size_t known = model_.meet(there);
@@ -26,6 +28,23 @@ void Controller::on_connected(uint32_t workers) {
                               known, model_.members().size()));
   verdicts_.on_channel(true, "");
   publish_anew();
+}
+
+void Controller::recognise() {
+  if (std::exchange(has_met_, true)) return;  // from then on, it knows what we have told it
+  const bool changed = model_.recognise(in_use(*channel_.mapping()), given_up_);
+  given_up_.clear();
+  if (!changed) return;
+  local_addresses_.presume(model_.local_addresses());
+  local_addresses_.follow(config_);
+  members_have_changed();
+}
+
+void Controller::give_up(const Model& before) {
+  if (has_met_) return;
+  for (const Member& member : before.members()) given_up_.insert(member.key);
+  for (const ServiceState& service : before.services()) given_up_.insert(service.key);
+  for (const RemovedService& service : before.removed_services()) given_up_.insert(service.key);
 }
 
 bool Controller::runs_our_dataplane(const std::vector<config::Port>& ports) const {

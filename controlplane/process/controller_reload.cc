@@ -150,6 +150,7 @@ void Controller::adopt(config::Config config, Model model) {
   if (config.control.log_level != config_.control.log_level || config.control.log_format != config_.control.log_format)
     set_up_log(config.control.log_level, config.control.log_format);
   config_ = std::move(config);
+  give_up(model_);
   model_ = std::move(model);
   verdicts_.follow(config_);
   remember();

@@ -82,6 +82,13 @@ struct Endpoint {
   }
 };
 
+/// Folded sums of an endpoint as they enter checksums. Each in half a 64-bit word, so that two can be worked on at
+/// once.
+struct alignas(8) EndpointSums {
+  uint32_t endpoint;  // address and port: TCP
+  uint32_t address;   // the address alone: IPv4
+};
+
 /// An Ethernet address.
 struct MacAddress {
   std::array<uint8_t, 6> bytes{};

@@ -5,7 +5,7 @@
 //   1. the channel segment, fresh for every connection, read and written by both: rings and arena;
 //   2. the statistics, one for the life of the data plane, read-only to control: counters must not
 //      start again when control does;
-//   3. and following: the flow memory of each worker, read-only to control (contract/flow.h).
+//   3. and following: the flow memory of each worker, read-only to control (contract/flow.h, contract/targets.h).
 // Everything is at offsets; both sides check every offset against the mapped size.
 #pragma once
 

@@ -79,13 +79,6 @@ constexpr uint16_t apply_change(uint16_t checksum, uint64_t change) {
   return static_cast<uint16_t>(~fold(static_cast<uint16_t>(~checksum) + change));
 }
 
-/// Folded sums of an endpoint as they enter checksums. Each in half a 64-bit word, so that two can be worked on at
-/// once.
-struct alignas(8) EndpointSums {
-  uint32_t endpoint;  // address and port: TCP
-  uint32_t address;   // the address alone: IPv4
-};
-
 inline EndpointSums endpoint_sums(const Endpoint& endpoint) {
   const uint16_t address = address_sum(endpoint.address);
   return {.endpoint = fold(uint64_t{address} + endpoint.port.raw), .address = address};

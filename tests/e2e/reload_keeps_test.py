@@ -7,6 +7,7 @@ stored once. What `sluicectl diff` foretells is held against what comes.
 """
 import collections
 import json
+import shutil
 
 import pytest
 
@@ -173,3 +174,28 @@ def test_a_deadline_cuts_what_is_left_and_reset_cuts_at_once(world):
     held.go()
     held.wait()
     assert held.outcomes["delivered"] == share["mta2"], held.summary()
+
+
+@pytest.mark.parametrize("state", ["gone", "corrupt"])
+def test_what_drains_and_what_was_renamed_outlives_control_and_its_state(world, state):
+    """All that a new control process knows of the old one is what the data plane has."""
+    held = world.hold()
+    of_victim = held.backends()["mta3"]
+    world.reload((f",\n      {MTA3}", ""), ('name = "mta1"; address = "10.0.1.10"', 'name = "first"; address = "10.0.1.10"'),
+                 ('name  = "mta";', 'name  = "servers";'), ('pool = "mta";', 'pool = "servers";'))
+    assert world.removed() == {"mta3": of_victim}
+    balancer = world.lab.balancer
+    balancer.kill_control()
+    if state == "gone":
+        shutil.rmtree(balancer.state)
+    else:
+        (standing,) = balancer.state.rglob("standing.json")
+        standing.write_text(standing.read_text()[:100])
+    balancer.start_control()
+    wait_until(lambda: balancer.status()["dataplane"]["settled"], 30, "in use")
+    wait_until(lambda: world.removed() == {"10.0.1.12": of_victim}, 30, f"recognised, now {world.removed()}")
+    assert not held.ended
+    assert set(world.new_sessions()) == {"mta1", "mta2"}
+    world.require_all_delivered(held)
+    wait_until(lambda: not world.removed(), 60, "forgotten when its last session has ended")
+    balancer.require_counter_law()

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The header of a worker's flow memory as tests lay it out: of one worker, the flows right behind it and their notes
-// behind those, none of them used.
+// The header of a worker's flow memory as tests lay it out: of one worker, the flows right behind what they refer to
+// and their notes behind those, none of them used.
 #pragma once
 
 #include "dataplane/contract/flow.h"
 #include "dataplane/contract/session.h"
+#include "dataplane/contract/targets.h"
 
 namespace sluice::control {
 
 /// `version`: one that control knows, or 0 for one that is still being laid out.
 inline FlowMemoryHeader flow_memory_header(uint32_t capacity, uint32_t version) {
-  constexpr uint64_t kFlowsOffset = (sizeof(FlowMemoryHeader) + alignof(Flow) - 1) / alignof(Flow) * alignof(Flow);
+  constexpr uint64_t kFlowsOffset = (kTargetsEnd + alignof(Flow) - 1) / alignof(Flow) * alignof(Flow);
   return {.magic = kFlowMemoryMagic,
           .version = version,
           .flow_capacity = capacity,
