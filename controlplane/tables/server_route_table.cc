@@ -94,14 +94,12 @@ std::shared_ptr<const ServerRouteTable> ServerRouteTable::of(std::span<const Rou
   auto* const base = reinterpret_cast<std::byte*>(out->lines_.data());
   std::vector<uint32_t> keys;
   for (const RouteRange& range : v4) keys.push_back(v4_number(range.first));
-  borders.v4.build(keys.data(), reinterpret_cast<uint32_t*>(base));
-  std::vector<uint64_t> highs;
-  auto* const lows = reinterpret_cast<uint64_t*>(base + borders.lows_offset());
+  std::vector<uint64_t> highs, lows;
   for (const RouteRange& range : v6) {
-    lows[highs.size()] = half(range.first, 8);
     highs.push_back(half(range.first, 0));
+    lows.push_back(half(range.first, 8));
   }
-  borders.v6.build(highs.data(), reinterpret_cast<uint64_t*>(base + borders.v6_offset()));
+  borders.write(keys.data(), highs.data(), lows.data(), base);
   write_hops(v4, base + out->layout_.v4_offset());
   write_hops(v6, base + out->layout_.v6_offset());
   std::ranges::copy(std::as_bytes(hops), base + out->layout_.hops_offset());

@@ -104,7 +104,8 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
       return parts_.syn_proxy.answer_syn(burst, i, service_id);
   }
   if (flows_.available() == 0) {
-    if (opening) parts_.room.keep();  // for those that come after this burst
+    if (!opening) return go_on_in_full_table(burst, i, service_id);
+    parts_.room.keep();  // for those that come after this burst
     return meet_full_table(burst, i, service_id);
   }
   Counter refusal = Counter::kDropNoBackend;
@@ -119,7 +120,11 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
   }
   if (backend_id == channel::kNoBackend)
     backend_id = parts_.placement.choose(service_id, packet, burst.place[i], opening, refusal);
-  if (backend_id == channel::kNoBackend) return refuse(burst, i, service_id, refusal);
+  if (backend_id == channel::kNoBackend) {
+    // Its own server may be well, and only out of reach for a moment: any answer of ours would end the session.
+    if (!opening && refusal != Counter::kDropBackendDown) return egress_.drop(burst.mbuf[i], refusal);
+    return refuse(burst, i, service_id, opening ? refusal : Counter::kDropNoBackend);
+  }
   Flow filled{};
   filled.client = packet.source.address;
   filled.client_port = packet.source.port;
@@ -137,6 +142,7 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
   Counter no_room = Counter::kDropTableFull;
   const FlowIndex index = parts_.maker.make(burst.place[i], filled, no_room, told.local);
   if (index == kNoFlow) {
+    if (told) return egress_.drop(burst.mbuf[i], no_room);
     return no_room == Counter::kDropTableFull ? meet_full_table(burst, i, service_id)
                                               : refuse(burst, i, service_id, no_room);
   }
@@ -257,11 +263,29 @@ void NewFlows::refuse_over_limit(Burst& burst, uint32_t i, channel::ServiceId se
   }
 }
 
+/// A packet in mid-session, of a session that may be open. If another node has told of it, it has a right to a place,
+/// and else as far as it may be adopted: one is made, for when the client, which hears nothing, sends again.
+void NewFlows::go_on_in_full_table(Burst& burst, uint32_t i, channel::ServiceId service_id) noexcept {
+  const channel::Forwarding forwarding = state_.service(service_id).forwarding;
+  const Resumption told = parts_.told.of_client(burst.packet[i], service_id, burst.place[i]);
+  if (!told) {
+    if (parts_.told.may_yet_come(burst.packet[i], service_id)) return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
+    if (forwarding != channel::Forwarding::kNat) return meet_full_table(burst, i, service_id);
+  }
+  if (told || take_adoption()) parts_.room.keep();
+  const bool may_pass = !sees_both_ways(forwarding) || setup_.on_table_full == OnTableFull::kStateless;
+  const bool as_it_is = !told.splice && told.proxy_bytes == 0;
+  const channel::BackendId known = told ? told.backend : channel::kNoBackend;
+  if (may_pass && as_it_is && parts_.stateless.to_backend(burst, i, service_id, known)) return;
+  egress_.drop(burst.mbuf[i], Counter::kDropTableFull);
+}
+
 void NewFlows::meet_full_table(Burst& burst, uint32_t i, channel::ServiceId service_id) noexcept {
   const bool opening = is_opening(burst.packet[i]);
   if (!sees_both_ways(state_.service(service_id).forwarding)) {  // these need no entry, whatever the setting
-    if (!parts_.stateless.to_backend(burst, i, service_id)) refuse(burst, i, service_id, Counter::kDropNoBackend);
-    return;
+    if (parts_.stateless.to_backend(burst, i, service_id)) return;
+    return opening ? refuse(burst, i, service_id, Counter::kDropNoBackend)
+                   : egress_.drop(burst.mbuf[i], Counter::kDropNoBackend);
   }
   const auto tell = [&] {
     if (opening) parts_.records.refuse(burst.packet[i], service_id, Counter::kDropTableFull);

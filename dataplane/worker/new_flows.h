@@ -93,6 +93,7 @@ class NewFlows {
   void tell_of_router(const Burst& burst, uint32_t i) noexcept;
   void refuse(Burst& burst, uint32_t i, channel::ServiceId service, Counter reason) noexcept;
   void refuse_over_limit(Burst& burst, uint32_t i, channel::ServiceId service, channel::LimitAction action) noexcept;
+  void go_on_in_full_table(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
   void meet_full_table(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
 
   const WorkerSetup& setup_;

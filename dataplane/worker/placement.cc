@@ -63,9 +63,11 @@ channel::BackendId Placement::choose(channel::ServiceId service_id, const Packet
   const bool is_bounded = service.scheduler == channel::Scheduler::kSource && table_id == service_id;
   const uint64_t service_flows = counters_.service(service_id).flows_now;
   uint32_t entry = first_entry(service_id, table_id, packet, opening);
+  bool all_down = !opening;
   for (uint32_t probe = 0; probe < kPlacementProbes; probe++) {
     const channel::BackendId id = table.entries[entry];
     if (++entry == table.count) entry = 0;
+    all_down = all_down && !is_alive(id);
     // A session that has no flow here waits for the one that it was led to: any other would reset it.
     if (id == avoid || !(opening ? is_usable(id) : is_alive(id))) continue;
     const Backend& backend = state_.backend(id);
@@ -80,6 +82,7 @@ channel::BackendId Placement::choose(channel::ServiceId service_id, const Packet
     rule_ = rule_of(service, opening, probe);
     return id;
   }
+  if (all_down) refusal = Counter::kDropBackendDown;
   return channel::kNoBackend;
 }
 

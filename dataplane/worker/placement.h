@@ -26,7 +26,7 @@ class Placement {
 
   /// `place`: of the client. `opening`: else there may have been an earlier choice, here or elsewhere, and the hash
   /// decides alone. kNoBackend if there is none; `refusal` then says why, and otherwise what stood in the way of
-  /// another, if anything did. It is not `avoid`.
+  /// another, if anything did: not `opening`, kDropBackendDown if all of them are known to be down. It is not `avoid`.
   channel::BackendId choose(channel::ServiceId service, const Packet& packet, FlowPlace place, bool opening,
                             Counter& refusal, channel::BackendId avoid = channel::kNoBackend) noexcept;
 

@@ -45,11 +45,13 @@ void StatelessForwarding::one_way_to_backend(Burst& burst, uint32_t i, channel::
   one_way_.send(burst.mbuf[i], packet, flow);
 }
 
-bool StatelessForwarding::to_backend(Burst& burst, uint32_t i, channel::ServiceId service_id) noexcept {
+bool StatelessForwarding::to_backend(Burst& burst, uint32_t i, channel::ServiceId service_id,
+                                     channel::BackendId known) noexcept {
   Packet& packet = burst.packet[i];
   rte_mbuf* mbuf = burst.mbuf[i];
   Counter refusal = Counter::kDropNoBackend;
-  const channel::BackendId id = placement_.choose(service_id, packet, burst.place[i], false, refusal);
+  const channel::BackendId id =
+      known != channel::kNoBackend ? known : placement_.choose(service_id, packet, burst.place[i], false, refusal);
   if (id == channel::kNoBackend) return false;
   const Backend& backend = state_.backend(id);
   if ((backend.flags & channel::kBackendReachable) == 0)

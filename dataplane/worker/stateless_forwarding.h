@@ -29,8 +29,9 @@ class StatelessForwarding {
         one_way_(one_way),
         return_paths_(hash_seed) {}
 
-  /// False if it cannot be: nothing has been done to the packet then.
-  bool to_backend(Burst& burst, uint32_t i, channel::ServiceId service) noexcept;
+  /// False if it cannot be: nothing has been done to the packet then. `known`: where its session is, if that is known.
+  bool to_backend(Burst& burst, uint32_t i, channel::ServiceId service,
+                  channel::BackendId known = channel::kNoBackend) noexcept;
   bool to_client(Burst& burst, uint32_t i) noexcept;
 
  private:

@@ -139,7 +139,10 @@ void NewFlows::adopt_from_backend(Burst& burst, uint32_t i, const Resumption& as
   filled.vlan_and_port = static_cast<uint16_t>(path->vlan | path->port << 12);
   Counter refusal = Counter::kDropTableFull;
   const FlowIndex index = parts_.maker.make(place, filled, refusal, as.local);
-  if (index == kNoFlow) return egress_.drop(burst.mbuf[i], refusal);
+  if (index == kNoFlow) {
+    if (told && flows_.available() == 0) parts_.room.keep();  // for when the server sends it again
+    return egress_.drop(burst.mbuf[i], refusal);
+  }
   Flow& flow = flows_[index];
   parts_.proxy.prepare(flow, false);
   if (told) resume(index, as);

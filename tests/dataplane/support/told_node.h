@@ -40,14 +40,16 @@ inline const ToldEnds kEnds6{endpoint("2001:db8:25::25", 25),
 /// A worker with three backends, of which the hash leads the client to `by_hash`, and with addresses towards them: one
 /// of its own, and one of another node's.
 struct ToldNode : ToldMemory, WorkerBench {
+  static constexpr uint32_t kFlowCapacity = 4096;
+
   /// `flows`: of other nodes that it has room for.
   explicit ToldNode(const channel::PutService& service = {}, uint64_t flows = 64, uint32_t workers = 1,
-                    const ToldEnds& between = kEnds4)
-      : ToldNode(tell_ring(), service, flows, workers, between) {}
+                    const ToldEnds& between = kEnds4, uint32_t flow_capacity = kFlowCapacity)
+      : ToldNode(tell_ring(), service, flows, workers, between, flow_capacity) {}
   ToldNode(rte_ring* ring, const channel::PutService& service, uint64_t flows, uint32_t workers,
-           const ToldEnds& between)
+           const ToldEnds& between, uint32_t flow_capacity)
       : ToldMemory(flows),
-        WorkerBench({.workers = workers, .tells = ring, .told = &table}),
+        WorkerBench({.flow_capacity = flow_capacity, .workers = workers, .tells = ring, .told = &table}),
         ends(between),
         tells(ring) {
     put_local(0, ends.ours);
