@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "dataplane/flow/inheritance.h"
-#include "dataplane/worker/ownership.h"
 #include "tests/dataplane/support/traffic.h"
 
 namespace sluice::testing {

@@ -16,7 +16,8 @@
 #include "dataplane/base/setup_error.h"
 #include "dataplane/contract/segment.h"
 #include "dataplane/flow/flow_table.h"
-#include "dataplane/worker/ownership.h"
+#include "dataplane/flow/local_ports.h"
+#include "dataplane/flow/owner_table.h"
 
 namespace sluice {
 namespace {
@@ -150,6 +151,32 @@ TEST_F(FlowMemoriesTest, FlowsOfAVersionThatKnewNoClassesGoToTheirOwners) {
   const FlowMemories second = make_flow_memories(plan(2));
   EXPECT_EQ(classes_of(second.of[0]), kMostClasses);
   EXPECT_EQ(found(second, 500), 500u);
+}
+
+TEST_F(FlowMemoriesTest, OfFullnatAFlowStaysWithTheWorkerThatItsRepliesReach) {
+  constexpr uint32_t kFlows = 200;
+  {
+    const FlowMemories first = make_flow_memories(plan(1));
+    fill(first, kFlows);
+    auto* flows = reinterpret_cast<Flow*>(first.of[0].mapping.data() + flows_offset(1024));
+    for (uint32_t i = 0; i < kFlows; i++) {
+      flows[i].set_mode(channel::Forwarding::kFullnat, 0);
+      flows[i].local_port = local_port(i, 0, 1);
+    }
+  }
+  const FlowMemories second = make_flow_memories(plan(2));
+  uint32_t reached = 0;
+  for (uint32_t worker = 0; worker < 2; worker++) {
+    const auto* flows = reinterpret_cast<const Flow*>(second.of[worker].mapping.data() + flows_offset(1024));
+    for (uint32_t i = 0; i < 1024; i++) {
+      if (flows[i].state == TcpState::kFree) continue;
+      EXPECT_EQ(local_port_owner(flows[i].local_port, 2), worker);
+      EXPECT_EQ(owners(second).of(flows[i].client_endpoint()), worker);
+      reached++;
+    }
+  }
+  EXPECT_GT(reached, kFlows / 4);
+  EXPECT_LT(reached, kFlows * 3 / 4);
 }
 
 TEST_F(FlowMemoriesTest, AWorkerThatIsAloneCaresForNoClasses) {

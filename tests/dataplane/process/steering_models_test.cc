@@ -6,10 +6,11 @@
 #include <rte_thash.h>
 
 #include <array>
-#include <set>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "dataplane/flow/local_ports.h"
 #include "dataplane/process/steering_finding.h"
 #include "tests/dataplane/support/fragmented.h"
 #include "tests/dataplane/support/icmp_frame.h"
@@ -184,7 +185,6 @@ Frame to_client(uint32_t n) {
 
 /// Sends a frame of each client, or to each, and expects as many at the other side.
 void play(Site& site, bool up, const std::function<Frame(uint32_t)>& frame_of) {
-  std::set<std::pair<std::string, uint16_t>> seen;
   size_t came = 0;
   for (uint32_t n = 0; n < kClients; n++) {
     up ? site.from_client(frame_of(n).bytes()) : site.from_backend(frame_of(n).bytes());
@@ -276,6 +276,43 @@ TEST(SteeringModels, WhatCameBeforeTheCardWasToldIsNotHeldAgainstIt) {
   put(n);
   site.bench().turn();
   EXPECT_EQ(site.bench().counter(Counter::kRssMisplaced), 1u);
+}
+
+TEST(SteeringModels, RepliesToAnAddressOfOursAreNotHeldAgainstACard) {
+  // Of fullnat: the port tells the worker, which no card knows.
+  Site site(kCards[0], 2);
+  WorkerBench& bench = site.bench();
+  bench.put_local(0, WorkerBench::own_back());
+  bench.turn();
+  const auto reply = [&](const Endpoint& to, uint32_t queue) {
+    const Frame frame = to_client(0).to(to).seq(1).ack(1);
+    bench.back().arrive(queue, make_mbuf(bench.back().pool(), frame.bytes()));
+    bench.turn();
+  };
+  const Endpoint ours{WorkerBench::own_back(), local_port(0, 1, 2)};  // of worker 1
+  reply(ours, 0);
+  reply(ours, 1);
+  EXPECT_EQ(bench.counter(Counter::kHandedOut), 1u);
+  EXPECT_EQ(site.found(WorkerBench::kBack), (SteeringFinding{Steering::kUnproven, SteeringFault::kUnknown, 0}));
+  const Endpoint client = Site::client(0);
+  reply(client, bench.owner(client));
+  EXPECT_EQ(bench.proof(bench.owner(client), WorkerBench::kBack).right.load(), 1u);
+  reply(client, 1 - bench.owner(client));
+  EXPECT_EQ(site.found(WorkerBench::kBack).misplaced, 1u);
+  EXPECT_EQ(bench.counter(Counter::kRssMisplaced), 1u);
+}
+
+TEST(SteeringModels, WhatCardsSeeNoPortsOfIsNotHeldAgainstThem) {
+  Site site(kCards[0], 2);
+  WorkerBench& bench = site.bench();
+  const uint32_t n = 2;
+  const uint32_t wrong = 1 - bench.owner(Site::client(n));
+  for (const Bytes& piece : cut(to_vip(n).seq(1).ack(1).payload(std::string(900, 'z')).bytes(), 400, 7)) {
+    bench.front().arrive(wrong, make_mbuf(bench.front().pool(), piece));
+    bench.turn();
+  }
+  EXPECT_GT(bench.counter(Counter::kHandedOut), 0u) << "the first piece is its owner's";
+  EXPECT_EQ(bench.counter(Counter::kRssMisplaced), 0u);
 }
 
 TEST(SteeringModels, EveryQueueHasToBeProven) {

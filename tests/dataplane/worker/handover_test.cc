@@ -9,7 +9,6 @@
 
 #include "dataplane/worker/handover.h"
 #include "tests/dataplane/support/fragmented.h"
-#include "tests/dataplane/support/icmp_frame.h"
 #include "tests/dataplane/support/traffic.h"
 
 namespace sluice::testing {
