@@ -74,6 +74,21 @@ double new_block(WorkerRig& rig, uint32_t& next_client, uint32_t iterations) {
   return static_cast<double>(cycles) / (1.0 * iterations * WorkerRig::kBurst);
 }
 
+/// What backends say for themselves, and the answers to it.
+double routed_block(WorkerRig& rig, FlowChooser& chooser, const WorkerOptions& options) {
+  uint64_t cycles = 0;
+  for (uint32_t done = 0; done < options.iterations; done++) {
+    for (uint32_t i = 0; i < WorkerRig::kBurst; i++) {
+      const uint32_t n = chooser.next();
+      rig.server_speaks(n, outside_endpoint(n, options.v6));
+      rig.server_hears(n, outside_endpoint(chooser.next(), options.v6));
+    }
+    cycles += rig.poll();
+    rig.clear();
+  }
+  return static_cast<double>(cycles) / (2.0 * options.iterations * WorkerRig::kBurst);
+}
+
 /// Until the worker is behind, and drops as many SYNs as it ever does.
 void fall_behind(WorkerRig& rig, uint32_t& next_client) {
   constexpr uint32_t kRounds = 2 * SynShedder::kMost / SynShedder::kStep;
@@ -129,6 +144,7 @@ Figures measure(const WorkerOptions& options, uint32_t flows) {
     establish(rig, flows);
   }
   if (options.mix == "shed") fall_behind(rig, next_client);
+  if (options.mix == "routed") rig.route_servers(options.routes);
   const Stages stages(rig);
   MemoryBound memory(rig.flow_memory(), kLinesAhead);
   std::vector<double> floor, worker, bound;
@@ -137,6 +153,8 @@ Figures measure(const WorkerOptions& options, uint32_t flows) {
     bound.push_back(2 * memory.cycles_per_line(options.iterations * WorkerRig::kBurst));
     if (options.mix == "established") {
       worker.push_back(established_block(rig, chooser, options.iterations));
+    } else if (options.mix == "routed") {
+      worker.push_back(routed_block(rig, chooser, options));
     } else if (options.mix == "new" || options.mix == "cookies" || options.mix == "shed") {
       worker.push_back(new_block(rig, next_client, options.iterations));
     } else {
@@ -153,6 +171,11 @@ Figures measure(const WorkerOptions& options, uint32_t flows) {
   }
   if (options.mix == "shed" && rig.counter(channel::Counter::kDropSynShed) == 0) {
     fprintf(stderr, "error: no SYN was dropped, the figures mean nothing\n");
+    exit(1);
+  }
+  if (options.mix == "routed" && rig.counter(channel::Counter::kRoutedOut) + rig.counter(channel::Counter::kRoutedIn) !=
+                                     2ULL * options.blocks * options.iterations * WorkerRig::kBurst) {
+    fprintf(stderr, "error: not every packet was routed, the figures mean nothing\n");
     exit(1);
   }
   if (options.mix == "established" && drops != 0) {
@@ -265,7 +288,9 @@ int main(int argc, char** argv) try {
   CLI::App app{"Measures a Sluice worker on synthetic traffic, without a NIC."};
   app.add_option("--flows", options.flows, "flow counts to measure at");
   app.add_option("--mix", options.mix, "traffic")
-      ->check(CLI::IsMember({"established", "new", "cookies", "shed", "lifecycle"}));
+      ->check(CLI::IsMember({"established", "new", "cookies", "shed", "lifecycle", "routed"}));
+  app.add_option("--routes", options.routes, "with --mix routed: prefixes that the outside is reached by")
+      ->check(CLI::Range(0, 65000));
   app.add_option("--frame-bytes", options.frame_bytes, "frame without its check sequence")->check(CLI::Range(60, 1514));
   app.add_flag("--v6", options.v6, "IPv6");
   app.add_flag("--zipf", options.zipf, "popularity of flows by Zipf's law instead of uniform");

@@ -52,8 +52,8 @@ std::string server_routing(const json& status) {
   if (number("routes") + number("hosts") != 0)
     out += fmt::format(" ({} routes, {} hosts)", number("routes"), number("hosts"));
   if (number("left") != 0)
-    out +=
-        fmt::format("; {} routes stay with the kernel, {}", number("left"), printable(text_of(routing, "left_first")));
+    out += fmt::format("; {} {} with the kernel, {}", number("left"),
+                       number("left") == 1 ? "route stays" : "routes stay", printable(text_of(routing, "left_first")));
   return out + "\n";
 }
 

@@ -45,6 +45,7 @@ std::map<config::IpPrefix, Best> best_of(const std::vector<netlink::Route>& rout
   for (const netlink::Route& route : routes) {
     if (route.is_v4 != v4 || route.dead || route.table != RT_TABLE_MAIN) continue;
     if (route.prefix_bits > (v4 ? 32 : 128)) continue;
+    if (is_link_local(route.destination)) continue;  // each link has it, and no router passes it on
     const auto [known, is_new] = out.try_emplace(prefix_of(route), Best{&route});
     Best& best = known->second;
     best.special |= route.special;

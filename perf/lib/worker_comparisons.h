@@ -28,6 +28,7 @@ struct WorkerOptions {
   bool records = false;
   bool kinds = false;
   std::string kind;
+  uint32_t routes = 1'000;  // of the mix "routed"
   std::optional<uint32_t> second_lcore;
   bool json = false;
 };

@@ -227,13 +227,14 @@ uint64_t WorkerRig::counter(channel::Counter counter) const {
   return sum;
 }
 
-void WorkerRig::arrive(rte_ring* queue, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to,
-                       uint8_t flags, uint32_t sequence, uint32_t ack) {
+uint8_t* WorkerRig::arrive(rte_ring* queue, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to,
+                           uint8_t flags, uint32_t sequence, uint32_t ack) {
   rte_mbuf* mbuf = must(rte_pktmbuf_alloc(pool_), "rte_pktmbuf_alloc");
   frame.write(rte_pktmbuf_mtod(mbuf, uint8_t*), from, to, flags, sequence, ack);
   mbuf->data_len = static_cast<uint16_t>(frame.frame_bytes());
   mbuf->pkt_len = frame.frame_bytes();
   if (rte_ring_enqueue(queue, mbuf) != 0) fail("receive ring");
+  return rte_pktmbuf_mtod(mbuf, uint8_t*);
 }
 
 void WorkerRig::client_sends(uint32_t n, uint8_t flags, uint32_t sequence, uint32_t ack, uint32_t receiver) {

@@ -81,6 +81,13 @@ class WorkerRig {
   /// A frame of client `n`'s backend to an end that it takes for the client's.
   void backend_sends_to(uint32_t n, const Endpoint& client, uint8_t flags, uint32_t sequence, uint32_t ack);
 
+  /// A frame of backend `n` for itself, to somebody outside, or the other way round: such frames are routed from
+  /// `route_servers()` on.
+  void server_speaks(uint32_t n, const Endpoint& outside);
+  void server_hears(uint32_t n, const Endpoint& outside);
+  /// The outside is reached by `prefixes` routes besides the default one; backends are on the link.
+  void route_servers(uint32_t prefixes);
+
   /// What the first worker has sent to clients or backends, if there is one frame and TCP in it; takes it away.
   struct Sent {
     Endpoint source;
@@ -141,8 +148,9 @@ class WorkerRig {
   void push_service();
   void clear_records(uint32_t worker);
   Endpoint backend_of(const Endpoint& client) const;
-  void arrive(rte_ring* queue, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to, uint8_t flags,
-              uint32_t sequence, uint32_t ack);
+  /// Returns the frame.
+  uint8_t* arrive(rte_ring* queue, const FrameTemplate& frame, const Endpoint& from, const Endpoint& to, uint8_t flags,
+                  uint32_t sequence, uint32_t ack);
 
   RigOptions options_;
   OwnerTable owners_;
@@ -164,7 +172,12 @@ class WorkerRig {
   std::vector<uint16_t> table_;
   std::unique_ptr<FrameTemplate> up_;
   std::unique_ptr<FrameTemplate> down_;
+  std::unique_ptr<FrameTemplate> out_;  // of backends for themselves
+  std::unique_ptr<FrameTemplate> in_;
 };
+
+/// Somebody outside, of whom each number is another, scattered over all networks.
+Endpoint outside_endpoint(uint32_t n, bool v6);
 
 /// Handshakes for clients 0 to n - 1, a burst at a time.
 void establish(WorkerRig& rig, uint32_t n);

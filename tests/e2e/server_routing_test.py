@@ -158,6 +158,7 @@ def test_a_firewall_keeps_the_work_with_the_kernel(lab, talk):
 
 
 def test_the_status_tells_who_routes(lab, talk):
+    talk.settle(talk.there[0])
     assert re.search(r"^mail servers' own traffic: by the workers \(\d+ routes, \d+ hosts\)$", lab.balancer.ctl("status"), re.M)
 
 

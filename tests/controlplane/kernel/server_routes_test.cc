@@ -141,12 +141,14 @@ TEST_F(ServerRoutesTest, NeighboursThatAreNoStationsOfTheLinkDoNotCount) {
   neighbor(kBack, "203.0.113.5", 29);  // behind the gateway
   neighbor(kBack, "fe80::5", 30);
   route("fe80::/64", kBack);
+  route("fe80::/64", kFront);
   neighbor(kBack, "10.0.1.31", 31, NUD_PERMANENT);
   neighbor(kBack, "10.0.1.32", 32, NUD_STALE);
   const ServerRoutes routes = build();
   for (int last = 20; last <= 28; last++) EXPECT_EQ(hop(routes, "10.0.1." + std::to_string(last)), 0) << last;
   EXPECT_EQ(hop(routes, "203.0.113.5"), 1);
   EXPECT_EQ(hop(routes, "fe80::5"), 0);
+  EXPECT_EQ(routes.left, 0u);
   EXPECT_EQ(hop(routes, "10.0.1.31"), 31);
   EXPECT_EQ(hop(routes, "10.0.1.32"), 32);
 }
