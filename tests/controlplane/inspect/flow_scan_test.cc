@@ -77,7 +77,7 @@ TEST(FlowsIn, TrustsNoHeader) {
       {"not laid out yet", [](FlowMemoryHeader& header) { header.magic = 0; }, false},
       {"more flows than memory", [](FlowMemoryHeader& header) { header.flows_used = 11; }, false},
       {"so many that the product overflows", [](FlowMemoryHeader& header) { header.flows_used = UINT32_MAX; }, false},
-      {"flows beyond the end", [](FlowMemoryHeader& header) { header.flows_offset = 1 << 20; }, false},
+      {"flows beyond the end", [](FlowMemoryHeader& header) { header.flows_offset = 1 << 24; }, false},
       {"flows at no cache line", [](FlowMemoryHeader& header) { header.flows_offset = 65; }, false},
       {"an offset that wraps", [](FlowMemoryHeader& header) { header.flows_offset = UINT64_MAX - 63; }, false},
       {"notes beyond the end", [](FlowMemoryHeader& header) { header.flows_used = 10, header.notes_offset += 32; },
