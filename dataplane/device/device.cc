@@ -7,10 +7,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "dataplane/base/log.h"
 #include "dataplane/base/setup_error.h"
+#include "dataplane/device/busy_queue.h"
 #include "dataplane/device/device_string.h"
 #include "dataplane/device/kernel_interface.h"
 
@@ -31,6 +33,8 @@ rte_eth_fc_mode mode_of(FlowControl wish) {
   }
   return RTE_ETH_FC_NONE;
 }
+
+constexpr std::chrono::milliseconds kUntilFree{300};
 
 rte_eth_dev_info device_info(uint16_t id) {
   rte_eth_dev_info info{};
@@ -204,7 +208,7 @@ void Device::set_up_receive_queue(uint16_t queue, unsigned socket, const PortPla
   rte_eth_rxconf receive = device_info(id_).default_rxconf;
   const auto set_up = [&] { return rte_eth_rx_queue_setup(id_, queue, receive_descriptors_, socket, &receive, pool); };
   receive.rx_drop_en |= plan.drop_when_full ? 1 : 0;
-  int error = set_up();
+  int error = driver_ == "net_af_xdp" ? set_up_once_free(set_up, kUntilFree) : set_up();
   if (error == -EINVAL && plan.drop_when_full) {  // some drivers take no such wish
     receive.rx_drop_en = 0;
     error = set_up();

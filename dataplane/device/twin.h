@@ -44,6 +44,8 @@ class Twin {
 
   /// Whether the interface is there, by whatever name.
   bool is_there() const;
+  /// It is gone from the kernel, which takes some tens of milliseconds.
+  void close();
   /// Makes it anew; its addresses and routes are lost. False if that cannot be done now; what is given to it meanwhile
   /// is lost.
   bool renew();
@@ -69,7 +71,6 @@ class Twin {
 
  private:
   void open();
-  void close();
   /// Null: there is none, or no buffer for it.
   rte_mbuf* read_frame();
   [[noreturn]] void fail(const std::string& what, int error) const;

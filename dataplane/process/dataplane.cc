@@ -398,6 +398,10 @@ int Dataplane::run() {
   service_manager.ready();
   const MainLoop::End end = loop.run(lcores);
   service_manager.stopping();
+  // It takes the kernel a while to undo an interface, and until then packets pass.
+  for (const auto& twin : relay_.twins) {
+    if (twin != nullptr) twin->close();
+  }
   stop_workers();
   if (end != MainLoop::End::kWorkerEnded) end_in_order(flow_memory_);
   for (const auto& twin : relay_.twins) {
