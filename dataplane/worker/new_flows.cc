@@ -125,6 +125,9 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
     if (!opening && refusal != Counter::kDropBackendDown) return egress_.drop(burst.mbuf[i], refusal);
     return refuse(burst, i, service_id, opening ? refusal : Counter::kDropNoBackend);
   }
+  // What is only led there gets no entry, which would hold it to a server that it may not be with.
+  if (!opening && !told && !recalled && (state_.backend(backend_id).flags & channel::kBackendReachable) == 0)
+    return egress_.drop(burst.mbuf[i], Counter::kDropBackendUnreachable);
   Flow filled{};
   filled.client = packet.source.address;
   filled.client_port = packet.source.port;

@@ -54,8 +54,10 @@ bool StatelessForwarding::to_backend(Burst& burst, uint32_t i, channel::ServiceI
       known != channel::kNoBackend ? known : placement_.choose(service_id, packet, burst.place[i], false, refusal);
   if (id == channel::kNoBackend) return false;
   const Backend& backend = state_.backend(id);
-  if ((backend.flags & channel::kBackendReachable) == 0)
+  if ((backend.flags & channel::kBackendReachable) == 0) {
+    if (is_opening(packet)) return false;  // whoever comes anew is told; a session that may be open waits
     return egress_.drop(mbuf, Counter::kDropBackendUnreachable), true;
+  }
   const Service& service = state_.service(service_id);
   if (!sees_both_ways(service.forwarding)) return one_way_to_backend(burst, i, service_id, id), true;
   if (!is_possible(service_id, backend)) return false;

@@ -109,6 +109,8 @@ TEST_F(StatelessForwardingTest, WhatAServerThatCannotBeReachedForAMomentIsToGetI
   const auto first = to_backend(from_client(7));
   ASSERT_TRUE(first);
   for (uint16_t id = 0; id < 3; id++) put_backend(id, 100, 0, 0);
+  EXPECT_FALSE(to_backend(Frame().from(client(7)).to(vip()).syn().seq(1000)));
+  EXPECT_EQ(counter(Counter::kDropBackendUnreachable), 0u) << "a session that begins is not kept waiting";
   EXPECT_FALSE(to_backend(from_client(7)));
   EXPECT_EQ(counter(Counter::kDropBackendUnreachable), 1u);
   for (uint16_t id = 0; id < 3; id++) put_backend(id);

@@ -210,6 +210,7 @@ TEST_F(WorkerTest, ASessionWithoutAFlowWaitsForTheServerThatTheHashLeadsTo) {
     EXPECT_TRUE(bench_.to_backends().empty()) << "any other server would reset it";
     EXPECT_TRUE(bench_.to_clients().empty());
     EXPECT_EQ(bench_.counter(Counter::kDropBackendUnreachable), dropped + 1);
+    EXPECT_EQ(bench_.worker().flows().size(), port - 1000U) << "no entry holds it to a server that it may not be with";
     bench_.put_backend(id, backend4(id));
     const auto sent = bench_.client_to_backend(segment);
     ASSERT_TRUE(sent.has_value());
