@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/worker/server_router.h"
 
+#include <cstring>
+
 #include "dataplane/flow/translate.h"
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/encapsulate.h"
@@ -23,6 +25,10 @@ uint16_t tag_of(const rte_mbuf& mbuf) noexcept {
   return Be16{load<uint16_t>(data + 14)}.host() & 0x0fff;
 }
 
+bool came_from(const rte_mbuf& mbuf, const MacAddress& station) noexcept {
+  return std::memcmp(rte_pktmbuf_mtod_offset(&mbuf, const void*, 6), station.bytes.data(), station.bytes.size()) == 0;
+}
+
 }  // namespace
 
 /// Whether a packet that is routed may have the address at one of its ends.
@@ -42,6 +48,14 @@ ServerRouter::From ServerRouter::whence(uint32_t port, const rte_mbuf& mbuf, con
   if (datagram.protocol != kProtocolTcp) return From::kServer;
   const bool may_be_reply = datagram.fragment || state_.find_backend(datagram.source) != channel::kNoBackend;
   return may_be_reply ? From::kNowhere : From::kServer;
+}
+
+/// Whether a packet may be for what a mail server serves, past the VIP. Sessions of clients end there as well: whoever
+/// forges their segments is to get no further than the kernel's budget.
+bool ServerRouter::may_be_for_service(const Datagram& datagram) const noexcept {
+  if (datagram.protocol != kProtocolTcp) return false;
+  if (datagram.fragment) return state_.is_backend(datagram.destination.address);
+  return state_.find_backend(datagram.destination) != channel::kNoBackend;
 }
 
 /// Fills in what is needed of `packet`, if there is nothing out of the ordinary about it.
@@ -76,7 +90,8 @@ bool ServerRouter::pass(uint32_t port, rte_mbuf* mbuf, const Datagram& datagram)
   if (setup_.port[port].faces == Faces::kClients && setup_.port[out].faces == Faces::kClients) return false;
   if (!is_end(datagram.source.address) || !is_end(to)) return false;
   const From from = whence(port, *mbuf, datagram);
-  if (from == From::kNowhere) return false;
+  if (from == From::kNowhere || may_be_for_service(datagram)) return false;
+  if (out == port && came_from(*mbuf, hop->mac)) return false;  // the station may send it here again, for ever
   // Of strangers, only those that are on a network of the mail servers' alone, or speak with it.
   const bool is_of_server = from == From::kServer || state_.is_backend(to);
   const bool is_behind = setup_.port[port].faces == Faces::kBackends || setup_.port[out].faces == Faces::kBackends;

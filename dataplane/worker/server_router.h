@@ -7,7 +7,8 @@
 //
 // What is never routed: packets to or from VIPs, addresses of ours, groups, and where nobody is; between two ports that
 // face clients; from a backend's service, which without a flow would reach the client from an address that it does not
-// know.
+// know; to a backend's service, which is to be reached by way of the VIP and its limits; back to the station that a
+// packet comes from.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -35,6 +36,7 @@ class ServerRouter {
 
   From whence(uint32_t port, const rte_mbuf& mbuf, const Datagram& datagram) const noexcept;
   bool is_end(const Address& address) const noexcept;
+  bool may_be_for_service(const Datagram& datagram) const noexcept;
   bool read_plain(uint32_t port, const rte_mbuf& mbuf, Packet& packet) const noexcept;
 
   const WorkerSetup& setup_;

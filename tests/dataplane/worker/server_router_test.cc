@@ -104,8 +104,8 @@ TEST_F(ServerRouterTest, RoutesBothWaysWithOneHopLess) {
        front, kRouter},
       {"mail over IPv6", kBack, kFront, [](uint8_t hops) { return tcp(kServerOwn6, kFar6, kBack, hops); }, front,
        kRouter6},
-      {"to the server's service, past the VIP", kFront, kBack,
-       [](uint8_t hops) { return tcp(kFar, backend4(0), kFront, hops); }, back, kServer},
+      {"to another port of the server's", kFront, kBack,
+       [](uint8_t hops) { return tcp(kFar, at(backend4(0).address, 587), kFront, hops); }, back, kServer},
       {"between servers, by the port it came through", kBack, kBack,
        [](uint8_t hops) { return sound_udp(at(backend4(1).address, 9), kServerOwn, kBack, hops); }, back, kServer},
   };
@@ -193,6 +193,41 @@ TEST_F(ServerRouterTest, PassesNobodyOffAsAServerNorStrangersThrough) {
     SCOPED_TRACE(each.what);
     expect_kernels(bench_, each.port, each.frame);
   }
+}
+
+TEST_F(ServerRouterTest, WhatMayBeForAServersServicePastTheVipHasTheKernelsBudget) {
+  ASSERT_NE(backend4(0).port.host(), 587);
+  expect_kernels(bench_, kFront, tcp(kFar, backend4(0), kFront));
+  expect_kernels(bench_, kFront, tcp(kFar6, backend6(3), kFront));
+  expect_kernels(bench_, kBack, tcp(at(backend4(1).address, 33333), backend4(0), kBack));
+  expect_kernels(
+      bench_, kFront,
+      Frame().from(kFar).to(kServerOwn).fragment(0x00b9).ack(1).payload("12345678").to_mac(mac_of(kFront)).bytes());
+  // That port of a protocol that is not served there is as any other.
+  EXPECT_EQ(routed(bench_, kFront, sound_udp(kFar, backend4(0), kFront), kBack).size(), 1u);
+}
+
+TEST_F(ServerRouterTest, NothingIsLedBackToTheStationThatItComesFrom) {
+  WorkerBench bench({.front = Faces::kBoth, .back = Faces::kBoth});
+  put_backends(bench);
+  put_routes(bench);
+  bench.turn();
+  const auto from_station = [](const MacAddress& station) {
+    Bytes out = sound_udp(at(backend4(1).address, 33333), kServerOwn, kBack);
+    std::copy(station.bytes.begin(), station.bytes.end(), out.begin() + 6);
+    return out;
+  };
+  bench.put_server_routes({{address("10.0.1.10"), 1}, {address("10.0.1.11"), 0}}, {},
+                          {{WorkerBench::backend_mac(1), 0, kBack, {}}});
+  bench.turn();
+  expect_kernels(bench, kBack, from_station(WorkerBench::backend_mac(1)));
+  // By another station, or another port, it is.
+  bench.put_server_routes({{address("10.0.1.10"), 1}, {address("10.0.1.11"), 0}}, {}, {{kServer, 0, kBack, {}}});
+  EXPECT_EQ(routed(bench, kBack, from_station(WorkerBench::backend_mac(1)), kBack).size(), 1u);
+  bench.put_server_routes({{address("10.0.1.10"), 1}, {address("10.0.1.11"), 0}}, {},
+                          {{WorkerBench::backend_mac(1), 0, kFront, {}}});
+  EXPECT_EQ(routed(bench, kBack, from_station(WorkerBench::backend_mac(1)), kFront).size(), 1u);
+  bench.expect_counter_law();
 }
 
 TEST_F(ServerRouterTest, StrangersAreDroppedAsEver) {
