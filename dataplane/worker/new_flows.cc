@@ -266,8 +266,9 @@ void NewFlows::refuse_over_limit(Burst& burst, uint32_t i, channel::ServiceId se
   }
 }
 
-/// A packet in mid-session, of a session that may be open. If another node has told of it, it has a right to a place,
-/// and else as far as it may be adopted: one is made, for when the client, which hears nothing, sends again.
+/// A packet in mid-session, of a session that may be open. If another node has told of it, it has a right to a place:
+/// one is made, for when the client, which hears nothing, sends again. Else, if it needs one and may be adopted then,
+/// only what is over gives way. What it may cost of the quota, it costs then.
 void NewFlows::go_on_in_full_table(Burst& burst, uint32_t i, channel::ServiceId service_id) noexcept {
   const channel::Forwarding forwarding = state_.service(service_id).forwarding;
   const Resumption told = parts_.told.of_client(burst.packet[i], service_id, burst.place[i]);
@@ -275,11 +276,13 @@ void NewFlows::go_on_in_full_table(Burst& burst, uint32_t i, channel::ServiceId 
     if (parts_.told.may_yet_come(burst.packet[i], service_id)) return egress_.drop(burst.mbuf[i], Counter::kDropNoFlow);
     if (forwarding != channel::Forwarding::kNat) return meet_full_table(burst, i, service_id);
   }
-  if (told || take_adoption()) parts_.room.keep();
+  if (told) parts_.room.keep();
   const bool may_pass = !sees_both_ways(forwarding) || setup_.on_table_full == OnTableFull::kStateless;
   const bool as_it_is = !told.splice && told.proxy_bytes == 0;
   const channel::BackendId known = told ? told.backend : channel::kNoBackend;
   if (may_pass && as_it_is && parts_.stateless.to_backend(burst, i, service_id, known)) return;
+  const bool may_begin = (burst.packet[i].tcp_flags & (kTcpSyn | kTcpRst)) == 0;
+  if (!told && may_begin && !is_blocked(burst, i)) parts_.room.keep_of_what_is_over();
   egress_.drop(burst.mbuf[i], Counter::kDropTableFull);
 }
 

@@ -6,9 +6,13 @@
 namespace sluice {
 
 void TableRoom::make() noexcept {
-  if (lifecycle_.displace_handshake(kHandshakeMs) || recycle_closed()) return;
+  if (make_of_what_is_over()) return;
   // One that may yet be finished goes only for want of anything else.
   if (flows_.available() < kMaxBurst && !displace_idle()) lifecycle_.displace_handshake(0);
+}
+
+bool TableRoom::make_of_what_is_over() noexcept {
+  return lifecycle_.displace_handshake(kHandshakeMs) || recycle_closed();
 }
 
 /// Looks at many flows, so in vain only once in a millisecond: a flood must not make it a burden.

@@ -39,8 +39,14 @@ class TableRoom {
       make();
   }
 
+  /// Likewise for a packet on whose word alone nothing that may go on is to give way: anybody can forge one.
+  void keep_of_what_is_over() noexcept {
+    if (flows_.available() < Burst::kSize) (void)make_of_what_is_over();
+  }
+
  private:
   void make() noexcept;
+  bool make_of_what_is_over() noexcept;
   bool recycle_closed() noexcept;
   bool displace_idle() noexcept;
   bool loses_nothing(const Flow& flow) const noexcept;

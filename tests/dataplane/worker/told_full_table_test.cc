@@ -107,7 +107,7 @@ TEST(ToldFullTable, WithNatItPassesWithoutAnEntryToItsOwnServer) {
   EXPECT_EQ(node.counter(Counter::kFlowsStateless), 1u);
   node.put_backend(node.other, kBackends[node.other], 0);
   node.turn();
-  node.expect_silence(from_client(), Counter::kDropTableFull);
+  node.expect_silence(from_client(), Counter::kDropBackendUnreachable);
   node.expect_counter_law();
 }
 
@@ -142,6 +142,71 @@ TEST(InMidSession, AFullTableIsNoReasonForAReset) {
   node.expect_counter_law();
 }
 
+/// Besides, a service whose sessions need a place: others lead to its server, too.
+struct FullNodeWithShared : FullNode {
+  FullNodeWithShared() {
+    put_backend(4, endpoint("10.0.1.21", 2525));
+    put_service(2, kSharedVip, {4});
+    turn();
+  }
+  static Frame stranger() { return from_client().to(kSharedVip); }
+  static inline const Endpoint kSharedVip = endpoint("192.0.2.30", 25);
+};
+
+TEST(InMidSession, NothingGivesWayToWhatCannotBeAdopted) {
+  FullNodeWithShared node;
+  node.close_one();
+  const Frame packets[] = {FullNodeWithShared::stranger().rst(), FullNodeWithShared::stranger().syn()};
+  for (const Frame& packet : packets) node.expect_silence(packet, Counter::kDropTableFull);
+  node.put_sources({0, 0xffff'ffff});
+  node.turn();
+  node.expect_silence(FullNodeWithShared::stranger(), Counter::kDropTableFull);
+  EXPECT_EQ(node.worker().flows().available(), 0u);
+  EXPECT_EQ(node.counter(Counter::kFlowsRecycledClosing), 0u);
+  node.expect_counter_law();
+}
+
+TEST(InMidSession, AYoungHandshakeGivesWayOnlyToWhatIsToldOf) {
+  FullNodeWithShared node;
+  node.close_one();
+  node.turn(1);
+  for (const uint16_t port : {2000, 2001}) {  // the first one is refused, and has made room for the next
+    node.client_sends(Frame().from(FullNode::filler(port)).to(kFillersVip).syn().seq(1));
+    node.turn();
+  }
+  ASSERT_EQ(node.worker().flows().available(), 0u);
+  ASSERT_EQ(node.counter(Counter::kFlowsEmbryonicNow), 1u);
+  (void)node.to_clients();
+  (void)node.to_backends();
+  const uint64_t before = node.counter(Counter::kFlowsRecycledEmbryonic);
+  for (int i = 0; i < 3; i++) node.expect_silence(FullNodeWithShared::stranger(), Counter::kDropTableFull);
+  EXPECT_EQ(node.counter(Counter::kFlowsRecycledEmbryonic), before);
+  node.turn(TableRoom::kHandshakeMs);
+  node.expect_silence(FullNodeWithShared::stranger(), Counter::kDropTableFull);
+  EXPECT_EQ(node.counter(Counter::kFlowsRecycledEmbryonic), before + 1) << "its client is not there";
+  EXPECT_TRUE(node.client_to_backend(FullNodeWithShared::stranger()));
+  node.expect_counter_law();
+}
+
+TEST(InMidSession, WhatWaitsForAPlaceOrNeedsNoneUsesUpNoQuota) {
+  FullNodeWithShared node;
+  for (int i = 0; i < 20'001; i++) {
+    node.client_sends(from_client());
+    node.client_sends(FullNodeWithShared::stranger());
+    node.turn();
+    ASSERT_EQ(node.to_backends().size(), 1u);
+  }
+  EXPECT_TRUE(node.to_clients().empty());
+  node.close_one();
+  node.turn(1);
+  for (int i = 0; i < 40; i++) {  // more than that time has earned
+    ASSERT_TRUE(node.client_to_backend(from_client()));
+  }
+  node.expect_silence(FullNodeWithShared::stranger(), Counter::kDropTableFull);
+  EXPECT_TRUE(node.client_to_backend(FullNodeWithShared::stranger()));
+  EXPECT_EQ(node.counter(Counter::kDropAdoptQuota), 0u);
+}
+
 TEST(InMidSession, BackendsThatCannotBeReachedForAMomentAreNoReasonForAReset) {
   ToldNode node;
   for (uint16_t id = 0; id < 3; id++) node.put_backend(id, kBackends[id], 0);
@@ -151,7 +216,7 @@ TEST(InMidSession, BackendsThatCannotBeReachedForAMomentAreNoReasonForAReset) {
   node.turn();
   EXPECT_FALSE(node.client_to_backend(from_client()));
   EXPECT_TRUE(node.to_clients().empty());
-  EXPECT_EQ(node.counter(Counter::kDropNoBackend), 2u);
+  EXPECT_EQ(node.counter(Counter::kDropBackendUnreachable) + node.counter(Counter::kDropNoBackend), 2u);
   for (uint16_t id = 0; id < 3; id++) node.put_sole_backend(id, kBackends[id], 0);
   node.put_service(0, kVip, {0, 1, 2});
   node.turn();
