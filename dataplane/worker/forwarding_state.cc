@@ -133,7 +133,15 @@ void ForwardingState::list_locals() noexcept {
   }
 }
 
+bool ForwardingState::may_be_served(channel::ServiceId service) const noexcept {
+  return std::any_of(backends_, backends_ + channel::kMaxBackends, [&](const Backend& backend) {
+    const bool may_serve = backend.sole_service == service || backend.sole_service == channel::kNoService;
+    return backend.in_use && may_serve && (backend.flags & (channel::kBackendDown | channel::kBackendCut)) == 0;
+  });
+}
+
 std::optional<RejectReason> ForwardingState::apply(const channel::Command& command) noexcept {
+  changes_++;
   switch (command.header.type) {
     case CommandType::kSnapshotBegin:
       begin_snapshot();

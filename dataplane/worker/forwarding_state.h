@@ -50,6 +50,9 @@ class ForwardingState {
   /// Applies a command, or says why not.
   std::optional<channel::RejectReason> apply(const channel::Command& command) noexcept;
 
+  /// Counts commands: what was found out from services and backends holds until it differs. Never 0 at first.
+  uint32_t changes() const noexcept { return changes_; }
+
   /// The service at `vip`, or kNoService.
   channel::ServiceId find_service(const Endpoint& vip) const noexcept {
     for (uint32_t i = slot_of(vip);; i = (i + 1) & kSlotMask) {
@@ -75,6 +78,10 @@ class ForwardingState {
     }
     return channel::kNoBackend;
   }
+
+  /// Whether some backend that may be of `service` is not known to be down, be it in its table or not: one that drains
+  /// is in none.
+  bool may_be_served(channel::ServiceId service) const noexcept;
 
   /// Whether control has told all it knows since this process started. Before that, what is missing may yet come.
   bool has_snapshot() const noexcept { return has_snapshot_; }
@@ -212,6 +219,7 @@ class ForwardingState {
   SourceRules sources_;
   ServerRoutes server_routes_;
   uint64_t placement_secret_ = 0;
+  uint32_t changes_ = 1;
   bool backends_lost_ = false;
   bool in_snapshot_ = false;
   bool has_snapshot_ = false;

@@ -82,8 +82,15 @@ channel::BackendId Placement::choose(channel::ServiceId service_id, const Packet
     rule_ = rule_of(service, opening, probe);
     return id;
   }
-  if (all_down) refusal = Counter::kDropBackendDown;
+  if (all_down && !may_be_served(service_id)) refusal = Counter::kDropBackendDown;
   return channel::kNoBackend;
+}
+
+/// All backends are looked at only once after each change: any packet in mid-session may ask.
+bool Placement::may_be_served(channel::ServiceId service) noexcept {
+  Served& served = served_[service];
+  if (served.changes != state_.changes()) served = {state_.changes(), state_.may_be_served(service)};
+  return served.maybe;
 }
 
 channel::PlacedBy Placement::rule_of(const Service& service, bool opening, uint32_t probe) noexcept {

@@ -26,7 +26,8 @@ class Placement {
 
   /// `place`: of the client. `opening`: else there may have been an earlier choice, here or elsewhere, and the hash
   /// decides alone. kNoBackend if there is none; `refusal` then says why, and otherwise what stood in the way of
-  /// another, if anything did: not `opening`, kDropBackendDown if all of them are known to be down. It is not `avoid`.
+  /// another, if anything did: not `opening`, kDropBackendDown if all that may be its own are known to be down. It is
+  /// not `avoid`.
   channel::BackendId choose(channel::ServiceId service, const Packet& packet, FlowPlace place, bool opening,
                             Counter& refusal, channel::BackendId avoid = channel::kNoBackend) noexcept;
 
@@ -47,6 +48,8 @@ class Placement {
   channel::PlacedBy explain(const Flow& flow, const Packet& packet) const noexcept;
 
  private:
+  /// Whether a session's own server may be well, though none of the table is.
+  bool may_be_served(channel::ServiceId service) noexcept;
   static channel::PlacedBy rule_of(const Service& service, bool opening, uint32_t probe) noexcept;
   /// Whether nothing is known of it that cuts sessions.
   bool is_alive(channel::BackendId id) const noexcept;
@@ -64,6 +67,11 @@ class Placement {
   Random& random_;
   channel::PlacedBy rule_ = channel::PlacedBy::kTable;
   std::array<uint32_t, kTables> turn_of_{};  // wrr: entry of the last flow
+  struct Served {
+    uint32_t changes = 0;  // ForwardingState::changes(), when it was looked at
+    bool maybe = false;
+  };
+  std::array<Served, channel::kMaxServices> served_{};
 };
 
 }  // namespace sluice

@@ -237,5 +237,29 @@ TEST(InMidSession, WhereAllBackendsAreDownItIsReset) {
   node.expect_counter_law();
 }
 
+TEST(InMidSession, WhereOneOutsideTheTableMayBeItsOwnItIsNotReset) {
+  ToldNode node;
+  constexpr uint8_t kDown = channel::kBackendReachable | channel::kBackendDown;
+  for (uint16_t id = 0; id < 3; id++) node.put_backend(id, kBackends[id], kDown);
+  const Endpoint leaving = endpoint("10.0.1.30", 2525);
+  const auto is_reset = [&] {
+    node.turn();
+    EXPECT_FALSE(node.client_to_backend(from_client()));
+    return !node.to_clients().empty();
+  };
+  node.put_backend(5, leaving);
+  EXPECT_FALSE(is_reset()) << "it drains, and may be of several services";
+  node.put_sole_backend(5, leaving, 0);
+  EXPECT_FALSE(is_reset()) << "of this one";
+  node.put_backend(5, leaving, 0);
+  EXPECT_FALSE(is_reset()) << "not reached for a moment";
+  EXPECT_EQ(node.counter(Counter::kDropNoBackend), 3u);
+  node.put_sole_backend(5, leaving, 1);
+  EXPECT_TRUE(is_reset()) << "of another one";
+  node.put_backend(5, leaving, kDown);
+  EXPECT_TRUE(is_reset());
+  node.expect_counter_law();
+}
+
 }  // namespace
 }  // namespace sluice::testing
