@@ -146,8 +146,8 @@ int Device::try_configure(const PortPlan& plan, bool steers) {
 }
 
 void Device::configure(const PortPlan& plan) {
-  int error = try_configure(plan, plan.steering.steers);
-  if (error != 0 && plan.steering.steers) {
+  int error = try_configure(plan, is_to_steer(plan));
+  if (error != 0 && is_to_steer(plan)) {
     refused_ = fmt::format("RSS by one side under a key of ours: {}", rte_strerror(-error));
     error = try_configure(plan, false);
   }
@@ -169,7 +169,7 @@ void Device::set_mtu() {
   if (error != 0 && error != -ENOTSUP) fail(fmt::format("refused mtu = {}", mtu_), error);
 }
 
-void Device::start(const PortPlan& plan, std::span<rte_mempool* const> pools) {
+void Device::prepare(const PortPlan& plan, std::span<rte_mempool* const> pools) {
   configure(plan);
   set_mtu();
   const rte_eth_dev_info info = device_info(id_);
@@ -188,7 +188,16 @@ void Device::start(const PortPlan& plan, std::span<rte_mempool* const> pools) {
     const int error = rte_eth_tx_queue_setup(id_, queue, transmit_descriptors_, socket, &transmit);
     if (error != 0) fail(fmt::format("transmit queue {} could not be set up", queue), error);
   }
-  const int error = rte_eth_dev_start(id_);
+}
+
+void Device::start_or_fail(const PortPlan& plan, std::span<rte_mempool* const> pools) {
+  int error = rte_eth_dev_start(id_);
+  if (error != 0 && plan.steering.steers) {
+    // Some drivers look at RSS only now.
+    if (refused_.empty()) refused_ = fmt::format("to start with RSS by one side: {}", rte_strerror(-error));
+    prepare(plan, pools);
+    error = rte_eth_dev_start(id_);
+  }
   if (error != 0) {
     fail(bond_ == nullptr ? "could not be started"
                           : "could not be started; each member has to take the bond's MAC address, which net_af_xdp, "
@@ -196,12 +205,21 @@ void Device::start(const PortPlan& plan, std::span<rte_mempool* const> pools) {
          error);
   }
   started_ = true;
+}
+
+void Device::start(const PortPlan& plan, std::span<rte_mempool* const> pools) {
+  prepare(plan, pools);
+  start_or_fail(plan, pools);
   accept_multicast();
   set_manners();
 }
 
-std::string Device::steer(const SteeringPlan& plan, std::span<const uint16_t> queues) const {
-  return refused_.empty() ? sluice::steer(id_, plan, options_.faces, queues) : refused_;
+std::string Device::steer(const PortPlan& plan, std::span<rte_mempool* const> pools, std::span<const uint16_t> queues) {
+  if (!refused_.empty()) return refused_;
+  refused_ = sluice::steer(id_, plan.steering, options_.faces, queues);
+  // Some drivers stop a device to write its table, and leave it so if they cannot. Of one that runs nothing is changed.
+  if (!refused_.empty()) start_or_fail(plan, pools);
+  return refused_;
 }
 
 void Device::set_up_receive_queue(uint16_t queue, unsigned socket, const PortPlan& plan, rte_mempool* pool) {

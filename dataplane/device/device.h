@@ -49,17 +49,21 @@ class Device {
   /// What one queue pair draws on a pool.
   QueueDemand queue_demand() const;
 
-  /// Sets up queues and starts. `pools[w]` is worker w's. Throws SetupError.
+  /// Sets up queues and starts: not to steer, if that is what keeps it from starting. `pools`: by queue. Throws
+  /// SetupError.
   void start(const PortPlan& plan, std::span<rte_mempool* const> pools);
   /// Tells a device that has been started to put packets before the worker that has their flow. `queues`: of each class
-  /// of flows. Returns what was refused, for the log; empty: nothing.
-  std::string steer(const SteeringPlan& plan, std::span<const uint16_t> queues) const;
+  /// of flows. Returns what was refused, for the log; empty: nothing. Throws SetupError if it does not run after that.
+  std::string steer(const PortPlan& plan, std::span<rte_mempool* const> pools, std::span<const uint16_t> queues);
   /// Multicast frames have to come in: neighbour discovery depends on them.
   void accept_multicast();
   /// "net_af_xdp0 (net_af_xdp), MAC ..., MTU 1500": for the log.
   std::string describe() const;
 
  private:
+  bool is_to_steer(const PortPlan& plan) const { return plan.steering.steers && refused_.empty(); }
+  void start_or_fail(const PortPlan& plan, std::span<rte_mempool* const> pools);
+  void prepare(const PortPlan& plan, std::span<rte_mempool* const> pools);
   void configure(const PortPlan& plan);
   int try_configure(const PortPlan& plan, bool steers);
   void set_up_receive_queue(uint16_t queue, unsigned socket, const PortPlan& plan, rte_mempool* pool);
@@ -80,7 +84,7 @@ class Device {
   uint16_t transmit_descriptors_ = 0;
   MacAddress mac_;
   bool started_ = false;
-  std::string refused_;                 // of what would make it steer, when it was configured
+  std::string refused_;                 // of what would make it steer; it is configured without, then
   std::unique_ptr<CardEvents> events_;  // null: a bond's members have their own
 };
 

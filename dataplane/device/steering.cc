@@ -83,9 +83,10 @@ SteeringPlan plan_steering(const RssCapabilities& device, Faces faces, uint32_t 
                     .table_entries = device.table_entries,
                     .rules = rules};
   if (rules == Rules::kWhole) {
-    // Its table has the size that it is written with. And IPv6 it hashes by ports only if asked for this type, too.
-    plan.table_entries = kMostClasses;
-    plan.types |= device.types & RTE_ETH_RSS_IPV6_TCP_EX;
+    // Its table has the size that it is written with, up to what it says. One side of addresses it takes for an order
+    // only where addresses are among what it is to hash, and IPv6 it hashes by ports only if asked for a type more.
+    plan.table_entries = static_cast<uint16_t>(std::min<uint32_t>(kMostClasses, std::bit_floor(device.table_entries)));
+    plan.types |= device.types & (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_IPV6_TCP_EX);
   }
   if (!std::has_single_bit(plan.table_entries) || plan.table_entries < workers)
     return cannot(fmt::format("its redirection table has {} entries", plan.table_entries));
@@ -114,7 +115,8 @@ std::string steer(uint16_t device, const SteeringPlan& plan, Faces faces, std::s
   const int error = rte_eth_dev_rss_reta_update(device, table.data(), plan.table_entries);
   if (error != 0) return fmt::format("its redirection table: {}", rte_strerror(-error));
   if (plan.rules == Rules::kNone) return "";
-  return make_rules(device, steering_rules(plan.rules, client_rss_types(faces), {owner_key(), plan.key_bytes}, queues));
+  const uint64_t types = client_rss_types(faces) | plan.types;
+  return make_rules(device, steering_rules(plan.rules, types, {owner_key(), plan.key_bytes}, queues));
 }
 
 }  // namespace sluice

@@ -25,12 +25,12 @@ bool is_v6(const SteeringRule& rule) {
 
 std::array<SteeringRule, 2> steering_rules(Rules rules, uint64_t types, std::span<const uint8_t> key,
                                            std::span<const uint16_t> queues) {
-  const auto of_family = [&](rte_flow_item_type ip, uint64_t tcp) {
+  const auto of_family = [&](rte_flow_item_type ip, uint64_t addresses, uint64_t tcp) {
     SteeringRule out{{any(RTE_FLOW_ITEM_TYPE_ETH), any(ip), any(RTE_FLOW_ITEM_TYPE_TCP), any(RTE_FLOW_ITEM_TYPE_END)},
                      {}};
     out.rss.func = RTE_ETH_HASH_FUNCTION_DEFAULT;
     out.rss.level = 0;  // the outer packet
-    out.rss.types = tcp | (types & kSides);
+    out.rss.types = tcp | (types & (kSides | addresses));
     if (rules != Rules::kWhole) return out;
     out.rss.key = key.data();
     out.rss.key_len = static_cast<uint32_t>(key.size());
@@ -38,8 +38,8 @@ std::array<SteeringRule, 2> steering_rules(Rules rules, uint64_t types, std::spa
     out.rss.queue_num = static_cast<uint32_t>(queues.size());
     return out;
   };
-  return {of_family(RTE_FLOW_ITEM_TYPE_IPV4, RTE_ETH_RSS_NONFRAG_IPV4_TCP),
-          of_family(RTE_FLOW_ITEM_TYPE_IPV6, RTE_ETH_RSS_NONFRAG_IPV6_TCP)};
+  return {of_family(RTE_FLOW_ITEM_TYPE_IPV4, RTE_ETH_RSS_IPV4, RTE_ETH_RSS_NONFRAG_IPV4_TCP),
+          of_family(RTE_FLOW_ITEM_TYPE_IPV6, RTE_ETH_RSS_IPV6, RTE_ETH_RSS_NONFRAG_IPV6_TCP)};
 }
 
 std::string make_rules(uint16_t device, std::span<const SteeringRule> rules) {

@@ -24,7 +24,8 @@ struct SteeringRule {
   rte_flow_action_rss rss;
 };
 
-/// A rule for each family. `types`: as client_rss_types(). `queues`: of each class; laid out as a redirection table.
+/// A rule for each family. `types`: client_rss_types(), and RTE_ETH_RSS_IPV4 and RTE_ETH_RSS_IPV6 where rules are to
+/// say so. `queues`: of each class; laid out as a redirection table.
 std::array<SteeringRule, 2> steering_rules(Rules rules, uint64_t types, std::span<const uint8_t> key,
                                            std::span<const uint16_t> queues);
 

@@ -155,7 +155,7 @@ void Dataplane::steer_devices() {
   steers_.assign(devices_.size(), false);
   for (size_t i = 0; i < devices_.size(); i++) {
     if (!plans_[i].steering.steers) continue;
-    const std::string refused = devices_[i]->steer(plans_[i].steering, queues);
+    const std::string refused = devices_[i]->steer(plans_[i], pools_of(i), queues);
     steers_[i] = refused.empty();
     if (steers_[i]) continue;
     spdlog::warn(
@@ -196,13 +196,17 @@ void Dataplane::make_pools() {
   spdlog::info("packet buffers: {} for worker 0, {} MiB in all", pools_[0]->size, needed >> 20);
 }
 
+std::vector<rte_mempool*> Dataplane::pools_of(size_t port) const {
+  std::vector<rte_mempool*> pools;
+  for (uint32_t queue = 0; queue < options_.workers; queue++) {
+    pools.push_back(pools_[(first_worker(port) + queue) % options_.workers]);
+  }
+  return pools;
+}
+
 void Dataplane::start_devices() {
   for (size_t i = 0; i < devices_.size(); i++) {
-    std::vector<rte_mempool*> pools;  // by queue
-    for (uint32_t queue = 0; queue < options_.workers; queue++) {
-      pools.push_back(pools_[(first_worker(i) + queue) % options_.workers]);
-    }
-    devices_[i]->start(plans_[i], pools);
+    devices_[i]->start(plans_[i], pools_of(i));
     const PortOptions& port = options_.ports[i];
     spdlog::info("port {}: {}, {}, twin {}", port.name, devices_[i]->describe(), describe(plans_[i]),
                  port.twin.empty() ? "none" : port.twin);

@@ -36,6 +36,8 @@ class Dataplane {
  private:
   void open_devices();
   void make_pools();
+  /// Of a port's receive queues.
+  std::vector<rte_mempool*> pools_of(size_t port) const;
   void start_devices();
   void make_rings();
   void make_twins();

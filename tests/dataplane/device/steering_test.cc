@@ -18,6 +18,7 @@ namespace {
 constexpr uint64_t kSource = RTE_ETH_RSS_L3_SRC_ONLY | RTE_ETH_RSS_L4_SRC_ONLY;
 constexpr uint64_t kDestination = RTE_ETH_RSS_L3_DST_ONLY | RTE_ETH_RSS_L4_DST_ONLY;
 constexpr uint64_t kSides = kSource | kDestination;
+constexpr uint64_t kAddresses = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6;
 
 TEST(Steering, IsPlannedByWhatADriverTakes) {
   const struct {
@@ -40,12 +41,30 @@ TEST(Steering, IsPlannedByWhatADriverTakes) {
        3,
        {true, kRssTcp | kDestination, 40, 512, Rules::kNone},
        ""},
-      {"mlx5 is told by rules too, for IPv6 by one type more, and takes a table of any size",
-       {"mlx5_pci", kRssTcp | kSides | RTE_ETH_RSS_IPV6_TCP_EX, 4, 40},
+      {"mlx5 is told by rules too, takes one side only beside addresses, and for IPv6 one type more",
+       {"mlx5_pci", kRssTcp | kSides | kAddresses | RTE_ETH_RSS_IPV6_TCP_EX, 1024, 40},
        Faces::kClients,
        8,
-       {true, kRssTcp | kSource | RTE_ETH_RSS_IPV6_TCP_EX, 40, 512, Rules::kWhole},
+       {true, kRssTcp | kSource | kAddresses | RTE_ETH_RSS_IPV6_TCP_EX, 40, 512, Rules::kWhole},
        ""},
+      {"and takes a table of any size, up to what it says",
+       {"mlx5_pci", kRssTcp | kSides | RTE_ETH_RSS_IPV4, 300, 40},
+       Faces::kBackends,
+       8,
+       {true, kRssTcp | kDestination | RTE_ETH_RSS_IPV4, 40, 256, Rules::kWhole},
+       ""},
+      {"so that it may be too small",
+       {"mlx5_pci", kRssTcp | kSides | kAddresses, 4, 40},
+       Faces::kClients,
+       8,
+       {},
+       "its redirection table has 4 entries"},
+      {"or none",
+       {"mlx5_pci", kRssTcp | kSides | kAddresses, 0, 40},
+       Faces::kClients,
+       8,
+       {},
+       "its redirection table has 0 entries"},
       {"ice knows the sides by rules alone",
        {"net_ice", kRssTcp, 512, 52},
        Faces::kClients,
@@ -162,6 +181,12 @@ TEST_F(SteeringRulesTest, ThatAreWholeNameBoth) {
     EXPECT_EQ(rule.rss.queue, queues_.data());
     EXPECT_EQ(rule.rss.queue_num, 4u);
   }
+}
+
+TEST_F(SteeringRulesTest, AskForAddressesOfTheirFamilyWhereTheyAreTo) {
+  const auto rules = steering_rules(Rules::kWhole, client_rss_types(Faces::kClients) | kAddresses, key_, queues_);
+  EXPECT_EQ(rules[0].rss.types, RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | kSource);
+  EXPECT_EQ(rules[1].rss.types, RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_TCP | kSource);
 }
 
 }  // namespace
