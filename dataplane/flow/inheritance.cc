@@ -3,13 +3,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 
-#include "dataplane/flow/flow_table.h"
 #include "dataplane/flow/local_ports.h"
+#include "dataplane/flow/owner_table.h"
 
 namespace sluice {
 namespace {
+
+constexpr size_t kNobody = SIZE_MAX;
 
 template <typename T>
 std::vector<T> copy_of(const std::byte* from, size_t count) {
@@ -40,7 +41,7 @@ bool Inheritance::means_the_same(const Flow& flow, const Service* services, cons
   return locals[flow.local_index()].address == locals_[flow.local_index()].address;
 }
 
-void Inheritance::take(const std::byte* memory) {
+void Inheritance::take(const std::byte* memory, uint32_t worker) {
   FlowMemoryHeader header;
   std::memcpy(&header, memory, sizeof header);
   auto services = copy_of<Service>(memory + kServicesOffset, channel::kMaxServices);
@@ -60,6 +61,7 @@ void Inheritance::take(const std::byte* memory) {
   for (uint32_t i = 0; i < header.flow_capacity; i++, at += sizeof(Flow)) {
     if (!has_flow(at)) continue;
     Kept kept;
+    kept.worker = worker;
     Flow& flow = kept.flow;
     std::memcpy(&flow, at, sizeof flow);
     std::memcpy(&kept.splice, memory + splices_offset(header.flow_capacity) + i * sizeof kept.splice,
@@ -73,13 +75,13 @@ void Inheritance::take(const std::byte* memory) {
   }
 }
 
-size_t Inheritance::hand_out(const Heirs& heirs) const {
-  std::vector<std::unique_ptr<FlowTable>> tables;
+Inheritance::Tables Inheritance::format(const Heirs& heirs) const {
+  const Dealing dealing{static_cast<uint32_t>(heirs.memories.size()), heirs.classes};
+  Tables tables;
   for (std::byte* memory : heirs.memories) {
     auto* header = reinterpret_cast<FlowMemoryHeader*>(memory);
     header->version = 0;  // whatever it holds, it is formatted
-    tables.push_back(std::make_unique<FlowTable>(memory, heirs.flow_capacity, hash_seed(), heirs.boot_id,
-                                                 Dealing{static_cast<uint32_t>(heirs.memories.size()), heirs.classes}));
+    tables.push_back(std::make_unique<FlowTable>(memory, heirs.flow_capacity, hash_seed(), heirs.boot_id, dealing));
     name_ports(*header, ports_of(header_));
     header->short_runs = header_.short_runs;
     header->started_ms = header_.started_ms;
@@ -87,16 +89,18 @@ size_t Inheritance::hand_out(const Heirs& heirs) const {
     std::ranges::copy(backends_, tables.back()->backends());
     std::ranges::copy(locals_, tables.back()->locals());
   }
-  const OwnerTable owners({static_cast<uint32_t>(heirs.memories.size()), heirs.classes}, hash_seed());
+  return tables;
+}
+
+size_t Inheritance::fill(Tables& tables, const std::function<size_t(const Kept&)>& owner_of) const {
   size_t placed = 0;
   const auto place = [&](const Kept& kept) {
-    const Flow& flow = kept.flow;
-    const uint32_t owner = owners.of(flow.client_endpoint());
-    if (!finds_replies(flow, owner, owners.workers())) return;
+    const size_t owner = owner_of(kept);
+    if (owner >= tables.size()) return;
     FlowTable& table = *tables[owner];
-    const FlowIndex index = table.insert(table.place(table.hash(flow.client_endpoint())));
+    const FlowIndex index = table.insert(table.place(table.hash(kept.flow.client_endpoint())));
     if (index == kNoFlow) return;
-    table[index] = flow;
+    table[index] = kept.flow;
     table.notes()[index] = kept.notes;
     table.splice(index) = kept.splice;
     placed++;
@@ -109,6 +113,25 @@ size_t Inheritance::hand_out(const Heirs& heirs) const {
     if (kept.flow.state != TcpState::kEstablished) place(kept);
   }
   return placed;
+}
+
+size_t Inheritance::hand_out(const Heirs& heirs) const {
+  Tables tables = format(heirs);
+  const OwnerTable owners({static_cast<uint32_t>(heirs.memories.size()), heirs.classes}, hash_seed());
+  return fill(tables, [&](const Kept& kept) -> size_t {
+    const uint32_t owner = owners.of(kept.flow.client_endpoint());
+    return finds_replies(kept.flow, owner, owners.workers()) ? owner : kNobody;
+  });
+}
+
+size_t Inheritance::put_back(std::span<std::byte* const> memories, uint64_t boot_id) const {
+  Tables tables = format({.memories = memories, .flow_capacity = flow_capacity(), .boot_id = boot_id});
+  for (std::byte* memory : memories) {
+    auto* header = reinterpret_cast<FlowMemoryHeader*>(memory);
+    header->version = header_.version;
+    header->classes = header_.classes;
+  }
+  return fill(tables, [](const Kept& kept) -> size_t { return kept.worker; });
 }
 
 }  // namespace sluice

@@ -7,11 +7,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "dataplane/flow/adoption.h"
 #include "dataplane/flow/flow_memory.h"
+#include "dataplane/flow/flow_table.h"
 
 namespace sluice {
 
@@ -27,7 +30,7 @@ class Inheritance {
  public:
   /// Takes what can be used out of a worker's memory, whose header has no flaw. Services, backends and own addresses
   /// are those of the first memory; flows of another that knows them otherwise are dropped.
-  void take(const std::byte* memory);
+  void take(const std::byte* memory, uint32_t worker);
 
   bool empty() const { return header_.magic == 0; }
   size_t flows() const { return flows_.size(); }
@@ -39,8 +42,17 @@ class Inheritance {
 
   /// Formats the heirs' memories and fills them. Returns how many flows found a place.
   size_t hand_out(const Heirs& heirs) const;
+  /// Likewise, with memories of workers() workers and of flow_capacity(): each flow goes back to the worker that it was
+  /// taken from, whose it was by whatever dealing. The headers speak of that as they did.
+  size_t put_back(std::span<std::byte* const> memories, uint64_t boot_id) const;
 
  private:
+  using Tables = std::vector<std::unique_ptr<FlowTable>>;
+  struct Kept;
+
+  Tables format(const Heirs& heirs) const;
+  /// `owner_of` says whose a flow is; a number beyond the tables: nobody's.
+  size_t fill(Tables& tables, const std::function<size_t(const Kept&)>& owner_of) const;
   bool means_the_same(const Flow& flow, const Service* services, const Backend* backends, const Local* locals) const;
 
   FlowMemoryHeader header_{};  // of the first memory: its ports are what indices mean
@@ -51,6 +63,7 @@ class Inheritance {
     Flow flow;
     channel::SessionNotes notes;
     Splice splice;
+    uint32_t worker;  // that had it
   };
   std::vector<Kept> flows_;
   size_t dropped_ = 0;

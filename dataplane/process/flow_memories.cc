@@ -35,10 +35,15 @@ void note_start(const FlowMemory& memory, uint64_t now_ms) {
   header.started_ms = now_ms;
 }
 
+struct LeftMemory {
+  FlowMemory memory;
+  uint32_t worker = 0;
+};
+
 /// What lies in one store.
 struct Left {
   std::string store;
-  std::vector<FlowMemory> memories;  // that can be taken up
+  std::vector<LeftMemory> memories;  // that can be taken up
   uint32_t files = 0;
   bool usable = false;  // some of it
   bool fits = false;    // as it lies
@@ -61,7 +66,7 @@ Left survey(const FlowMemoryPlan& plan, const std::string& store) {
     const KeptFlaw misfit = flaw_of(header, plan.flow_capacity, {plan.workers, plan.classes}, plan.boot_id);
     fitting += misfit == KeptFlaw::kNone && worker < plan.workers ? 1 : 0;
     if (misfit != KeptFlaw::kNone) left.flaw = misfit;
-    left.memories.push_back(std::move(*memory));
+    left.memories.push_back({std::move(*memory), worker});
     left.usable = true;
   }
   left.fits = fitting == plan.workers && left.files == plan.workers;
@@ -74,7 +79,7 @@ Inheritance gather(std::vector<Left>& all) {
   for (Left& left : all) {
     if (left.fits || !out.empty()) continue;
     try {
-      for (const FlowMemory& memory : left.memories) out.take(memory.mapping.data());
+      for (const LeftMemory& from : left.memories) out.take(from.memory.mapping.data(), from.worker);
     } catch (const std::bad_alloc&) {
       spdlog::warn("flow memory in {}: no memory to move its flows; they are forgotten", left.store);
       return {};
@@ -141,10 +146,15 @@ std::vector<Left> survey_all(const FlowMemoryPlan& plan) {
   return all;
 }
 
+std::vector<std::byte*> addresses_of(const FlowMemories& memories) {
+  std::vector<std::byte*> out;
+  out.reserve(memories.of.size());
+  for (const FlowMemory& memory : memories.of) out.push_back(memory.mapping.data());
+  return out;
+}
+
 void hand_out(const FlowMemoryPlan& plan, const Inheritance& inheritance, FlowMemories& out) {
-  std::vector<std::byte*> memories;
-  memories.reserve(out.of.size());
-  for (const FlowMemory& memory : out.of) memories.push_back(memory.mapping.data());
+  const std::vector<std::byte*> memories = addresses_of(out);
   out.hash_seed = inheritance.hash_seed();
   const size_t placed = inheritance.hand_out(
       {.memories = memories, .flow_capacity = plan.flow_capacity, .boot_id = plan.boot_id, .classes = plan.classes});
@@ -152,7 +162,7 @@ void hand_out(const FlowMemoryPlan& plan, const Inheritance& inheritance, FlowMe
                inheritance.flows() - placed + inheritance.dropped());
 }
 
-/// What was taken out goes back to where it lay, in memories of the same geometry.
+/// What was taken out goes back to where it lay, in memories of the same geometry and dealt as it was.
 void put_back(const FlowMemoryPlan& plan, const std::vector<Left>& all, const Inheritance& inheritance) {
   const auto source = std::ranges::find_if(all, [](const Left& left) { return left.usable && !left.fits; });
   if (inheritance.empty() || source == all.end()) return;
@@ -164,10 +174,10 @@ void put_back(const FlowMemoryPlan& plan, const std::vector<Left>& all, const In
   };
   try {
     FlowMemories out = make_in(before, source->store, false);
-    hand_out(before, inheritance, out);
+    const size_t placed = inheritance.put_back(addresses_of(out), plan.boot_id);
     end_in_order(out);
-    spdlog::warn("the flows of the last run are put back into {}, for a run with {} workers and flow_capacity = {}",
-                 source->store, before.workers, before.flow_capacity);
+    spdlog::warn("{} flows of the last run are put back into {}, for a run with {} workers and flow_capacity = {}",
+                 placed, source->store, before.workers, before.flow_capacity);
   } catch (const SetupError& error) {
     spdlog::error("the flows of the last run are forgotten: {}", error.what());
   }
@@ -213,7 +223,7 @@ FlowMemories make_flow_memories(const FlowMemoryPlan& plan) {
   const bool fits = all.front().fits;
   const Inheritance inheritance = fits ? Inheritance{} : gather(all);
   uint64_t seed = plan.fresh_seed;
-  if (fits) seed = header_of(all.front().memories.front()).hash_seed;
+  if (fits) seed = header_of(all.front().memories.front().memory).hash_seed;
   for (Left& left : all) {
     left.memories.resize(0);  // gives up the locks
     if (!left.fits) remove_flow_files(left.store, plan.files, 0);

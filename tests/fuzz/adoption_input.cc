@@ -113,7 +113,7 @@ Memory move_to(const std::byte* memory, uint32_t workers) {
     heirs.push_back(memories.back().get());
   }
   Inheritance inheritance;
-  inheritance.take(memory);
+  inheritance.take(memory, 0);
   const size_t placed = inheritance.hand_out({.memories = heirs, .flow_capacity = kCapacity, .boot_id = 1});
   EXPECT_LE(placed, inheritance.flows());
   // The bench's worker is alone, and has the bench's ports.

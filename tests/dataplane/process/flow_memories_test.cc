@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataplane/base/setup_error.h"
@@ -284,6 +285,64 @@ TEST_F(FlowMemoriesTest, LieAsTheyDidIfTheChangedOnesFindNoMemory) {
     EXPECT_TRUE(again.of[0].kept);
     EXPECT_EQ(again.store, (directory_ / "a").string());
     EXPECT_EQ(found(again, 500), 500u);
+  }
+}
+
+TEST_F(FlowMemoriesTest, LieAsTheyWereDealtIfThoseDealtAnewFindNoMemory) {
+  // By 64 classes, by none that are known, and with fullnat, whose ports say which worker it was: nothing changes.
+  for (const uint32_t classes : {64U, 0U}) {
+    SCOPED_TRACE(classes);
+    FlowMemoryPlan before = plan(2);
+    before.classes = 64;
+    const auto clients_of = [](const FlowMemories& memories) {
+      std::vector<std::vector<Endpoint>> out;
+      for (const FlowMemory& memory : memories.of) {
+        out.emplace_back();
+        const auto* flows = reinterpret_cast<const Flow*>(memory.mapping.data() + flows_offset(1024));
+        for (uint32_t i = 0; i < 1024; i++) {
+          if (flows[i].state != TcpState::kFree) out.back().push_back(flows[i].client_endpoint());
+        }
+        std::ranges::sort(out.back(), {}, [](const Endpoint& one) { return one.address.bytes; });
+      }
+      return out;
+    };
+    std::vector<std::vector<Endpoint>> lay;
+    {
+      const FlowMemories first = make_flow_memories(before);
+      fill(first, 500);
+      for (uint32_t worker = 0; worker < 2; worker++) {
+        std::byte* memory = first.of[worker].mapping.data();
+        auto* flows = reinterpret_cast<Flow*>(memory + flows_offset(1024));
+        for (uint32_t i = 0; i < 100; i++) {
+          flows[i].set_mode(channel::Forwarding::kFullnat, 0);
+          flows[i].local_port = local_port(i, worker, 2);
+        }
+        reinterpret_cast<FlowMemoryHeader*>(memory)->classes = classes;
+      }
+      lay = clients_of(first);
+    }
+    FlowMemoryPlan more = plan(2);
+    more.stores.resize(1);
+    bool refused = false;
+    more.flow_capacity = 4096;
+    more.populate = [&](uint32_t, const FlowMemory& memory) {
+      return std::exchange(refused, true) ? populate(memory) : ENOMEM;
+    };
+    EXPECT_THROW(make_flow_memories(more), SetupError);
+    for (uint32_t worker = 0; worker < 2; worker++) {
+      auto memory = open_kept({.directory = before.stores[0],
+                               .instance = "edge1",
+                               .worker = worker,
+                               .bytes = flow_memory_bytes(1024),
+                               .hugepages = false});
+      ASSERT_TRUE(memory);
+      EXPECT_EQ(reinterpret_cast<const FlowMemoryHeader*>(memory->mapping.data())->classes, classes);
+      FlowMemories one;
+      one.of.push_back(std::move(*memory));
+      EXPECT_EQ(clients_of(one)[0], lay[worker]) << worker;
+    }
+    std::filesystem::remove_all(directory_ / "a");
+    std::filesystem::create_directory(directory_ / "a");
   }
 }
 
