@@ -120,7 +120,8 @@ const char* describe(KeptFlaw flaw) noexcept {
 KeptFlaw flaw_of(const FlowMemoryHeader& header, size_t bytes, uint64_t boot_id) noexcept {
   if (bytes < sizeof header || header.magic == 0) return KeptFlaw::kEmpty;
   if (header.magic != kFlowMemoryMagic) return KeptFlaw::kDamaged;
-  if (header.version != kFlowMemoryVersion) return KeptFlaw::kVersion;
+  if (header.version != kFlowMemoryVersion && header.version != kFlowMemoryVersionWithoutClasses)
+    return KeptFlaw::kVersion;
   const uint32_t capacity = header.flow_capacity;
   const bool whole = capacity != 0 && capacity < (1U << 31) && flow_memory_bytes(capacity) <= bytes &&
                      header.bucket_count == bucket_count(capacity) && header.flows_offset == flows_offset(capacity) &&
@@ -138,7 +139,8 @@ KeptFlaw flaw_of(const FlowMemoryHeader& header, uint32_t flow_capacity, Dealing
   if (header.flow_capacity != flow_capacity) return KeptFlaw::kCapacity;
   if (header.workers != dealing.workers) return KeptFlaw::kWorkers;
   // A worker that is alone has all of them, whatever the classes.
-  return dealing.workers == 1 || header.classes == dealing.classes ? KeptFlaw::kNone : KeptFlaw::kDealing;
+  const bool same = header.version == kFlowMemoryVersion && header.classes == dealing.classes;
+  return dealing.workers == 1 || same ? KeptFlaw::kNone : KeptFlaw::kDealing;
 }
 
 uint64_t hash_port_name(std::string_view name) noexcept {

@@ -16,7 +16,10 @@
 
 namespace sluice {
 
-inline constexpr uint32_t kFlowMemoryVersion = 13;  // raise with any change of layout or meaning
+inline constexpr uint32_t kFlowMemoryVersion = 14;  // raise with any change of layout or meaning
+/// Of the same layout, which knew no classes: flows were dealt to workers in another way. A worker that is alone may
+/// use it as it lies.
+inline constexpr uint32_t kFlowMemoryVersionWithoutClasses = 13;
 
 /// Ten flows' places in the index, in one cache line. A tag of 0 marks a free place.
 struct alignas(64) FlowBucket {

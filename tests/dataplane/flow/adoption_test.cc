@@ -173,6 +173,10 @@ TEST(FlowMemoryFlaw, IsNamed) {
   EXPECT_EQ(flaw_of(sound, kCapacity, {3, 64}, 5), KeptFlaw::kWorkers);
   EXPECT_EQ(flaw_of(sound, kCapacity, {2, 128}, 5), KeptFlaw::kDealing);
   EXPECT_EQ(flaw_of(sound, kCapacity, {2, 64}, 5), KeptFlaw::kNone);
+  EXPECT_EQ(flaw_with([](auto& h) { h.version = 13; }), KeptFlaw::kNone) << "its flows can be used";
+  EXPECT_EQ(flaw_with([](auto& h) { h.version = 12; }), KeptFlaw::kVersion);
+  sound.version = 13;
+  EXPECT_EQ(flaw_of(sound, kCapacity, {2, 64}, 5), KeptFlaw::kDealing) << "it knew no classes";
   sound.workers = 1;
   EXPECT_EQ(flaw_of(sound, kCapacity, {1, 128}, 5), KeptFlaw::kNone) << "all are its own";
 }

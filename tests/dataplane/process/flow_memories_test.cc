@@ -147,10 +147,15 @@ TEST_F(FlowMemoriesTest, FlowsOfAVersionThatKnewNoClassesGoToTheirOwners) {
   {
     const FlowMemories first = make_flow_memories(plan(2));
     fill(first, 500);
-    for (const FlowMemory& memory : first.of) reinterpret_cast<FlowMemoryHeader*>(memory.mapping.data())->classes = 0;
+    for (const FlowMemory& memory : first.of) {
+      auto* header = reinterpret_cast<FlowMemoryHeader*>(memory.mapping.data());
+      header->version = 13;  // what its classes say is nothing
+    }
   }
   const FlowMemories second = make_flow_memories(plan(2));
   EXPECT_EQ(classes_of(second.of[0]), kMostClasses);
+  EXPECT_EQ(reinterpret_cast<const FlowMemoryHeader*>(second.of[0].mapping.data())->version, kFlowMemoryVersion)
+      << "the version before shall not take it as it lies";
   EXPECT_EQ(found(second, 500), 500u);
 }
 
@@ -318,6 +323,7 @@ TEST_F(FlowMemoriesTest, LieAsTheyWereDealtIfThoseDealtAnewFindNoMemory) {
           flows[i].local_port = local_port(i, worker, 2);
         }
         reinterpret_cast<FlowMemoryHeader*>(memory)->classes = classes;
+        reinterpret_cast<FlowMemoryHeader*>(memory)->version = classes == 0 ? 13 : 14;
       }
       lay = clients_of(first);
     }
@@ -336,7 +342,9 @@ TEST_F(FlowMemoriesTest, LieAsTheyWereDealtIfThoseDealtAnewFindNoMemory) {
                                .bytes = flow_memory_bytes(1024),
                                .hugepages = false});
       ASSERT_TRUE(memory);
-      EXPECT_EQ(reinterpret_cast<const FlowMemoryHeader*>(memory->mapping.data())->classes, classes);
+      const auto* header = reinterpret_cast<const FlowMemoryHeader*>(memory->mapping.data());
+      EXPECT_EQ(header->classes, classes);
+      EXPECT_EQ(header->version, classes == 0 ? 13u : 14u);
       FlowMemories one;
       one.of.push_back(std::move(*memory));
       EXPECT_EQ(clients_of(one)[0], lay[worker]) << worker;
