@@ -17,6 +17,7 @@ constexpr size_t kBufferBytes = 64 * 1024;            // the kernel fills at mos
 constexpr int kReceiveBufferBytes = 4 * 1024 * 1024;  // a burst of route changes
 constexpr timeval kTimeout{1, 0};
 constexpr int kDumpAttempts = 5;
+constexpr int kDiscarded = 64;  // messages at a time
 
 }  // namespace
 
@@ -40,13 +41,13 @@ void NetlinkSocket::be_strict() {
   setsockopt(fd_.get(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &kOn, sizeof kOn);
 }
 
-std::expected<std::vector<netlink::Message>, int> NetlinkSocket::ask(const netlink::Bytes& request) {
-  auto out = ask_once(request);
-  for (int i = 1; i < kDumpAttempts && !out && out.error() == EINTR; i++) out = ask_once(request);
+std::expected<std::vector<netlink::Message>, int> NetlinkSocket::ask(const netlink::Bytes& request, size_t limit) {
+  auto out = ask_once(request, limit);
+  for (int i = 1; i < kDumpAttempts && !out && out.error() == EINTR; i++) out = ask_once(request, limit);
   return out;
 }
 
-std::expected<std::vector<netlink::Message>, int> NetlinkSocket::ask_once(const netlink::Bytes& request) {
+std::expected<std::vector<netlink::Message>, int> NetlinkSocket::ask_once(const netlink::Bytes& request, size_t limit) {
   while (receive(MSG_DONTWAIT)) {  // what an earlier request left behind
   }
   if (send(fd_.get(), request.data(), request.size(), 0) < 0) return std::unexpected(errno);
@@ -68,6 +69,7 @@ std::expected<std::vector<netlink::Message>, int> NetlinkSocket::ask_once(const 
       }
       out.push_back(std::move(message));
     }
+    if (out.size() > limit) return std::unexpected(E2BIG);
     if (!is_dump) return out;
   }
 }
@@ -96,6 +98,11 @@ std::expected<std::vector<netlink::Message>, int> NetlinkSocket::poll() {
     if (!part) return std::unexpected(part.error());
     out.insert(out.end(), std::make_move_iterator(part->begin()), std::make_move_iterator(part->end()));
   }
+}
+
+void NetlinkSocket::discard() {
+  for (int i = 0; i < kDiscarded; i++)
+    if (recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT) < 0 && errno != EINTR && errno != ENOBUFS) return;
 }
 
 std::expected<std::vector<netlink::Message>, int> NetlinkSocket::receive(int flags) {

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "controlplane/kernel/packet_rules.h"
@@ -32,6 +33,10 @@ bool is_on(const std::string& path) {
   return (file >> value) && value != 0;
 }
 
+bool any(RoutedFamilies families) {
+  return families.v4 || families.v6;
+}
+
 }  // namespace
 
 RouteWatch::RouteWatch(asio::io_context& io, Changed changed, std::string proc)
@@ -50,7 +55,7 @@ void RouteWatch::follow(config::ServerRouting rule, RouteWays ways) {
   ways_ = std::move(ways);
   if (!started_) return;
   look();
-  survey();
+  survey();  // at once, as the last table leads to ports as they were
 }
 
 void RouteWatch::start() {
@@ -71,7 +76,7 @@ void RouteWatch::stop() {
 void RouteWatch::wait_for_notifications() {
   waiter_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code error) {
     if (error) return;
-    (void)notifications_.poll();  // what changed does not matter: all is read again
+    notifications_.discard();  // what changed does not matter: all is read again
     if (!due_) {
       due_ = true;
       not_before_ = std::max(not_before_, Clock::now() + kDelay);
@@ -92,13 +97,15 @@ void RouteWatch::tick() {
   const auto now = Clock::now();
   if (now >= next_look_) {
     next_look_ = now + kLook;
-    if (look()) due_ = true, not_before_ = now;
+    if (look()) due_ = true;
+    if (due_ && too_much_.empty() && !any(allowed())) not_before_ = now;  // it reads nothing
   }
-  if (due_ && now >= not_before_) survey();
   if (now >= next_refresh_) {
     next_refresh_ = now + kRefresh;
     refresh();
+    due_ = true;
   }
+  if (due_ && now >= not_before_) survey();
   wait();
 }
 
@@ -125,6 +132,10 @@ bool RouteWatch::look() {
   return v4 != facts_.why_not_v4 || v6 != facts_.why_not_v6;
 }
 
+RoutedFamilies RouteWatch::allowed() const {
+  return {why_not(true).empty(), why_not(false).empty()};
+}
+
 /// Why the workers do not route a family, as far as settings and others' say go; "" if they do.
 std::string RouteWatch::why_not(bool v4) const {
   if (rule_ == config::ServerRouting::kKernel) return "dataplane.server_routing is \"kernel\"";
@@ -141,44 +152,65 @@ std::string RouteWatch::why_not(bool v4) const {
   return interference_;
 }
 
-bool RouteWatch::read(KernelRoutes& out) {
-  const auto gather = [&](const netlink::Bytes& request, auto& into) {
+std::expected<std::optional<KernelRoutes>, std::string> RouteWatch::read(RoutedFamilies families) const try {
+  // Of its own, as what is given up halfway goes with the socket.
+  NetlinkSocket queries(0);
+  queries.be_strict();
+  constexpr size_t kMost = channel::kMaxServerRoutes;
+  KernelRoutes out;
+  int error = 0;
+  const auto gather = [&](const netlink::Bytes& request, size_t limit, auto& into) {
     using T = typename std::remove_reference_t<decltype(into)>::value_type;
-    auto answer = queries_.ask(request);
-    if (!answer) return answer.error() == ENOENT;  // that table is empty
-    for (netlink::Message& message : *answer) {
+    auto answer = queries.ask(request, limit);
+    if (!answer) error = answer.error();
+    if (!answer) return false;
+    for (netlink::Message& message : *answer)
       if (auto* found = std::get_if<T>(&message)) into.push_back(std::move(*found));
-    }
     return true;
   };
-  return gather(netlink::dump_links(queries_.next_sequence()), out.links) &&
-         gather(netlink::dump_neighbors(queries_.next_sequence()), out.neighbors) &&
-         gather(netlink::dump_routes(AF_INET, RT_TABLE_MAIN, queries_.next_sequence()), out.routes) &&
-         gather(netlink::dump_routes(AF_INET6, RT_TABLE_MAIN, queries_.next_sequence()), out.routes);
+  if (!gather(netlink::dump_links(queries.next_sequence()), SIZE_MAX, out.links)) return std::nullopt;
+  if (!gather(netlink::dump_neighbors(queries.next_sequence()), 2 * kMost, out.neighbors)) {
+    if (error == E2BIG) return std::unexpected(fmt::format("the kernel has more than {} neighbours", 2 * kMost));
+    return std::nullopt;
+  }
+  for (const bool v4 : {true, false}) {
+    if (!(v4 ? families.v4 : families.v6)) continue;
+    const uint8_t family = v4 ? AF_INET : AF_INET6;
+    for (const uint32_t table : {RT_TABLE_LOCAL, RT_TABLE_MAIN}) {
+      if (gather(netlink::dump_routes(family, table, queries.next_sequence()), kMost, out.routes)) continue;
+      if (error == E2BIG)
+        return std::unexpected(fmt::format("the kernel has more than {} {} routes", kMost, v4 ? "IPv4" : "IPv6"));
+      if (error != ENOENT) return std::nullopt;  // that table is empty
+    }
+  }
+  return out;
+} catch (const std::system_error&) {
+  return std::nullopt;
 }
 
 void RouteWatch::survey() {
   const auto began = Clock::now();
   due_ = false;
   too_much_.clear();
-  RoutedFamilies families{why_not(true).empty(), why_not(false).empty()};
+  const RoutedFamilies families = allowed();
   ServerRoutes routes;
-  if (families.v4 || families.v6) {
-    KernelRoutes kernel;
-    if (!read(kernel)) {  // what is known stays, and all is asked again
+  if (any(families)) {
+    const auto kernel = read(families);
+    if (kernel && !*kernel) {  // what is known stays, and all is asked again
       due_ = true;
       not_before_ = Clock::now() + kLook;
       return;
     }
-    auto built = server_routes(kernel, ways_, families);
+    auto built = kernel ? server_routes(**kernel, ways_, families) : std::unexpected(kernel.error());
     if (built) {
       routes = std::move(*built);
     } else {
       too_much_ = built.error();
     }
   }
-  const auto took = Clock::now() - began;
-  not_before_ = Clock::now() + std::max<Clock::duration>(kDelay, took * kShare);
+  const auto now = Clock::now();
+  not_before_ = now + std::max<Clock::duration>(kDelay, (now - began) * kShare);
+  if (!too_much_.empty()) due_ = true, not_before_ = now + kRest;
   settle(std::move(routes));
 }
 
@@ -201,12 +233,8 @@ void RouteWatch::settle(ServerRoutes routes) {
 }
 
 void RouteWatch::refresh() {
-  const auto& entries = facts_.routes.in_use;
-  for (size_t n = 0; n < std::min(kRefreshed, entries.size()); n++) {
-    const netlink::Neighbor& entry = entries[refreshed_++ % entries.size()];
-    if ((entry.state & NUD_STALE) != 0)
-      (void)queries_.ask(netlink::use_neighbor(entry.link, entry.address, queries_.next_sequence()));
-  }
+  for (const netlink::Neighbor& entry : stale_ones(facts_.routes.in_use, kRefreshed, refreshed_))
+    (void)queries_.ask(netlink::use_neighbor(entry.link, entry.address, queries_.next_sequence()));
 }
 
 }  // namespace sluice::control

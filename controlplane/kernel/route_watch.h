@@ -6,14 +6,19 @@
 // have gone stale are used on purpose every now and then. Runs on one io_context; not thread-safe.
 //
 // All is read anew after a change, which is waited out for a moment; where there is so much that it takes long, reading
-// takes no more than a twentieth of the time. Settings and firewalls tell of no change: they are looked at each kLook.
+// takes no more than a twentieth of the time. Where there are more routes than the workers have room for, as with a
+// full table of BGP, reading ends as soon as that is known, and begins again after kRest. Settings and firewalls tell
+// of no change: they are looked at each kLook. Some routes go without a word (their nexthop object was removed): all is
+// read each kRefresh.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "config/model.h"
@@ -40,6 +45,7 @@ class RouteWatch {
   static constexpr std::chrono::seconds kLook{1};
   static constexpr std::chrono::milliseconds kDelay{50};
   static constexpr std::chrono::seconds kRefresh{10};
+  static constexpr std::chrono::seconds kRest{60};
   static constexpr size_t kRefreshed = 256;  // entries that are used on purpose at a time
 
   /// `proc`: where /proc is. Throws std::system_error if the kernel gives no netlink socket.
@@ -60,8 +66,10 @@ class RouteWatch {
   /// Looks at the settings and at who has a say; true if something changed.
   bool look();
   std::string why_not(bool v4) const;
+  RoutedFamilies allowed() const;
   void survey();
-  bool read(KernelRoutes& out);
+  /// What the kernel has of families; empty: it does not say. The error says what there is too much of.
+  std::expected<std::optional<KernelRoutes>, std::string> read(RoutedFamilies families) const;
   void settle(ServerRoutes routes);
   void refresh();
 

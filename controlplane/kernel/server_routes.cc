@@ -55,6 +55,11 @@ std::map<config::IpPrefix, Best> best_of(const std::vector<netlink::Route>& rout
   return out;
 }
 
+struct Station {
+  const netlink::Neighbor* entry;
+  bool in_use = false;  // something is led to it
+};
+
 class Builder {
  public:
   Builder(const KernelRoutes& kernel, const RouteWays& ways) : kernel_(kernel) {
@@ -63,7 +68,7 @@ class Builder {
       if (!link.gone && way != ways.end()) ways_.emplace(link.index, way->second);
     }
     for (const netlink::Neighbor& neighbor : kernel.neighbors) {
-      if (is_station(neighbor)) stations_.insert_or_assign({neighbor.link, neighbor.address}, &neighbor);
+      if (is_station(neighbor)) stations_.insert_or_assign({neighbor.link, neighbor.address}, Station{&neighbor});
     }
   }
 
@@ -79,12 +84,13 @@ class Builder {
       by_route.push_back({prefix, has_hosts ? static_cast<uint32_t>(on_link.size()) : 0});
     }
     const std::vector<RouteRange> networks = ranges_of(std::move(by_route));
-    for (const auto& [key, neighbor] : stations_) {
+    for (auto& [key, station] : stations_) {
+      const netlink::Neighbor* const neighbor = station.entry;
       if (neighbor->address.is_v4() != v4 || is_link_local(neighbor->address) || !ways_.contains(neighbor->link))
         continue;
       const uint32_t network = look_up(networks, neighbor->address);
       if (network == 0 || on_link[network - 1]->link != neighbor->link) continue;
-      prefixes.push_back({{neighbor->address, 128}, hop(*neighbor)});
+      prefixes.push_back({{neighbor->address, 128}, hop(station)});
       out_.hosts++;
     }
     if (prefixes.size() > channel::kMaxServerRoutes)
@@ -111,7 +117,7 @@ class Builder {
     if (station == stations_.end())
       return leave(prefix, fmt::format("its gateway {} has no neighbour entry", route.gateway->to_string()));
     out_.prefixes++;
-    return hop(*station->second);
+    return hop(station->second);
   }
 
   uint32_t leave(const config::IpPrefix& prefix, const std::string& why) {
@@ -119,18 +125,19 @@ class Builder {
     return 0;
   }
 
-  uint32_t hop(const netlink::Neighbor& station) {
+  uint32_t hop(Station& of) {
+    const netlink::Neighbor& station = *of.entry;
     const RouteWay& way = ways_.at(station.link);
     const auto [known, is_new] =
         numbers_.try_emplace({station.link, station.mac->bytes}, static_cast<uint32_t>(hops_.size() + 1));
     if (is_new) hops_.push_back({*station.mac, way.vlan, way.port_index, {}});
-    out_.in_use.push_back(station);
+    if (!std::exchange(of.in_use, true)) out_.in_use.push_back(station);
     return known->second;
   }
 
   const KernelRoutes& kernel_;
   std::map<int, RouteWay> ways_;  // by the twin's index
-  std::map<std::pair<int, config::IpAddress>, const netlink::Neighbor*> stations_;
+  std::map<std::pair<int, config::IpAddress>, Station> stations_;
   std::map<std::pair<int, decltype(MacAddress::bytes)>, uint32_t> numbers_;  // of hops_, from 1
   std::vector<channel::RouteHop> hops_;
   ServerRoutes out_;
@@ -151,6 +158,15 @@ std::expected<ServerRoutes, std::string> server_routes(const KernelRoutes& kerne
   if (builder.hops() > channel::kMaxServerHops)
     return std::unexpected(fmt::format("{} stations, more than {}", builder.hops(), channel::kMaxServerHops));
   return builder.finish(ranges[0], ranges[1]);
+}
+
+std::vector<netlink::Neighbor> stale_ones(const std::vector<netlink::Neighbor>& in_use, size_t limit, size_t& next) {
+  std::vector<netlink::Neighbor> out;
+  for (size_t n = 0; n < in_use.size() && out.size() < limit; n++) {
+    const netlink::Neighbor& entry = in_use[next++ % in_use.size()];
+    if ((entry.state & NUD_STALE) != 0) out.push_back(entry);
+  }
+  return out;
 }
 
 }  // namespace sluice::control

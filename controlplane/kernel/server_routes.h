@@ -50,11 +50,15 @@ struct ServerRoutes {
   size_t hosts = 0;     // on the links, likewise
   size_t left = 0;      // prefixes that stay with the kernel though they leave by one of our ports, in words `why_left`
   std::string why_left;                   // of the first of them
-  std::vector<netlink::Neighbor> in_use;  // the entries that it was made of
+  std::vector<netlink::Neighbor> in_use;  // the entries that it was made of, each once
 };
 
 /// The error says what there is too much of.
 std::expected<ServerRoutes, std::string> server_routes(const KernelRoutes& kernel, const RouteWays& ways,
                                                        RoutedFamilies families);
+
+/// Stale ones of `in_use`, at most `limit`: those that are to be used, so that the kernel asks for them again. `next`:
+/// where the next round goes on.
+std::vector<netlink::Neighbor> stale_ones(const std::vector<netlink::Neighbor>& in_use, size_t limit, size_t& next);
 
 }  // namespace sluice::control

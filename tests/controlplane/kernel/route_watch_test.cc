@@ -4,12 +4,17 @@
 #include "controlplane/kernel/route_watch.h"
 
 #include <gtest/gtest.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <cerrno>
+#include <cstdint>
 #include <cstdlib>
+#include <expected>
 #include <memory>
 
 #include "tests/support/ip.h"
@@ -30,7 +35,8 @@ constexpr const char* kForwards =
     "02:00:00:00:00:02 dev slf0 nud permanent && ip neigh replace 10.9.2.7 lladdr 02:00:00:00:00:07 dev slb0 nud "
     "permanent";
 constexpr const char* kCleanUp =
-    "nft flush ruleset; ip rule del pref 100; ip route flush root 10.20.0.0/16; ip route replace default via 10.9.1.2; "
+    "nft flush ruleset; ip rule del pref 100; ip route flush type blackhole; ip route flush root 10.20.0.0/16; ip "
+    "route replace default via 10.9.1.2; "
     "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; for i in slf0 slb0; do ip neigh flush dev $i nud "
     "all; done";
 
@@ -150,6 +156,62 @@ TEST_F(RouteWatchTest, WithoutPortsNothingIsRouted) {
   watch_->follow(ServerRouting::kAuto, {{"slb0", {1, 12}}});
   EXPECT_EQ(hop("10.9.2.7"), 7);
   EXPECT_EQ(hop("203.0.113.9"), 0) << "it leaves by an interface that is no port's";
+}
+
+// As with a full table of BGP: 900,000 routes take seconds to read.
+TEST_F(RouteWatchTest, MoreRoutesThanThereIsRoomForAreNotReadOnAndNotSoonAgain) {
+  ASSERT_TRUE(run(
+      "seq 0 65599 | awk '{printf \"route add blackhole 100.%d.%d.%d/32\\n\", 64 + int($1 / 65536), int($1 / 256) % "
+      "256, $1 % 256}' | ip -batch -"));
+  start();
+  EXPECT_EQ(facts().why_not_v4, "the kernel has more than 65536 IPv4 routes");
+  EXPECT_EQ(facts().why_not_v6, facts().why_not_v4);
+  EXPECT_EQ(facts().routes.table, nullptr);
+  ASSERT_TRUE(run("ip route flush type blackhole"));
+  io_.run_for(RouteWatch::kLook + 500ms);
+  io_.restart();
+  EXPECT_EQ(facts().why_not_v4, "the kernel has more than 65536 IPv4 routes")
+      << "what changed is no reason to look again";
+  EXPECT_EQ(changes_, 1);
+  watch_->follow(ServerRouting::kWorker, {{"slf0", {0, 0}}, {"slb0", {1, 0}}});
+  EXPECT_EQ(hop("203.0.113.9"), 2);
+}
+
+TEST_F(RouteWatchTest, AFloodOfNotificationsIsThrownAwayBitByBit) {
+  NetlinkSocket notified(RTMGRP_IPV4_ROUTE);
+  ASSERT_TRUE(run("seq 1 100 | awk '{print \"route add blackhole 100.64.0.\" $1}' | ip -batch -"));
+  notified.discard();
+  const auto left = notified.poll();
+  ASSERT_TRUE(left);
+  EXPECT_EQ(left->size(), 36u);
+  notified.discard();  // there is nothing
+}
+
+TEST_F(RouteWatchTest, ADumpOfMoreThanIsWantedIsGivenUp) {
+  ASSERT_TRUE(run("seq 1 100 | awk '{print \"route add blackhole 100.64.0.\" $1}' | ip -batch -"));
+  const auto count = [](size_t limit) -> std::expected<size_t, int> {
+    NetlinkSocket queries(0);
+    queries.be_strict();
+    const auto answer = queries.ask(netlink::dump_routes(AF_INET, RT_TABLE_MAIN, 1), limit);
+    if (!answer) return std::unexpected(answer.error());
+    return answer->size();
+  };
+  const auto all = count(SIZE_MAX);
+  ASSERT_TRUE(all);
+  EXPECT_GE(*all, 100u);
+  EXPECT_EQ(count(*all), all);
+  EXPECT_EQ(count(*all - 1), std::unexpected(E2BIG));
+}
+
+// The kernel withdraws such a route without a word.
+TEST_F(RouteWatchTest, ARouteThatGoesWithItsNexthopObjectIsMissed) {
+  if (!run("ip nexthop add id 7 via 10.9.1.2 dev slb0 onlink")) GTEST_SKIP() << "no nexthop objects";
+  ASSERT_TRUE(run(
+      "ip route add 10.20.0.0/16 nhid 7 && ip neigh replace 10.9.1.2 lladdr 02:00:00:00:00:22 dev slb0 nud permanent"));
+  start();
+  ASSERT_EQ(hop("10.20.1.1"), 0x22);
+  ASSERT_TRUE(run("ip nexthop del id 7"));
+  EXPECT_TRUE(wait_for([&] { return hop("10.20.1.1") == 2; }));
 }
 
 }  // namespace

@@ -5,6 +5,10 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
+#include <set>
+#include <string>
+#include <vector>
+
 #include "tests/support/ip.h"
 
 namespace sluice::control {
@@ -158,6 +162,35 @@ TEST_F(ServerRoutesTest, OnlyTheFamiliesThatMayBeRouted) {
   EXPECT_EQ(hop(build({false, true}), "fd00:1::10"), 10);
   EXPECT_EQ(hop(build({true, false}), "10.0.1.10"), 10);
   EXPECT_EQ(hop(build({true, false}), "fd00:1::10"), 0);
+}
+
+TEST_F(ServerRoutesTest, AnEntryIsInUseOnceHoweverMuchIsLedToIt) {
+  for (int net = 0; net < 5; net++) route("198.51." + std::to_string(net) + ".0/24", kFront, "192.0.2.1");
+  neighbor(kFront, "192.0.2.2", 1);  // another address of that station: an entry by itself
+  const ServerRoutes routes = build();
+  EXPECT_EQ(routes.prefixes, 6u);
+  std::multiset<std::string> in_use;
+  for (const netlink::Neighbor& entry : routes.in_use) in_use.insert(entry.address.to_string());
+  EXPECT_EQ(in_use, (std::multiset<std::string>{"10.0.1.10", "192.0.2.1", "192.0.2.2", "fd00:1::10"}));
+}
+
+TEST_F(ServerRoutesTest, OfManyEntriesThoseThatAreStaleHaveTheirTurn) {
+  for (int host = 100; host < 200; host++)
+    neighbor(kBack, "10.0.1." + std::to_string(host), 1, host % 10 == 9 ? NUD_STALE : NUD_REACHABLE);
+  const ServerRoutes routes = build();
+  size_t next = 0;
+  const auto round = [&](size_t limit) {
+    std::vector<std::string> out;
+    for (const netlink::Neighbor& entry : stale_ones(routes.in_use, limit, next))
+      out.push_back(entry.address.to_string());
+    return out;
+  };
+  EXPECT_EQ(round(10).size(), 10u) << "others are passed by";
+  next = 0;
+  EXPECT_EQ(round(4), (std::vector<std::string>{"10.0.1.109", "10.0.1.119", "10.0.1.129", "10.0.1.139"}));
+  EXPECT_EQ(round(4), (std::vector<std::string>{"10.0.1.149", "10.0.1.159", "10.0.1.169", "10.0.1.179"}));
+  EXPECT_EQ(round(4), (std::vector<std::string>{"10.0.1.189", "10.0.1.199", "10.0.1.109", "10.0.1.119"}));
+  EXPECT_TRUE(stale_ones({}, 4, next).empty());
 }
 
 TEST_F(ServerRoutesTest, MoreThanThereIsRoomForIsRefusedInWords) {
