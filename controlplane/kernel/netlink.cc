@@ -205,7 +205,8 @@ std::optional<Rule> parse_rule(const nlmsghdr* header) {
     if (type == FRA_PRIORITY && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) {
       out.priority = mnl_attr_get_u32(attribute);
     }
-    if (type == FRA_IIFNAME || type == FRA_OIFNAME || type == FRA_FWMARK || type == FRA_IP_PROTO) plain = false;
+    const bool suppresses_none = type == FRA_SUPPRESS_PREFIXLEN && index_in(attribute) == -1;
+    if (type != FRA_TABLE && type != FRA_PRIORITY && type != FRA_PROTOCOL && !suppresses_none) plain = false;
   });
   // As fib_default_rules_init() and fib6_rules_net_init() of Linux make them.
   const bool from_the_start = (out.priority == 0 && out.table == RT_TABLE_LOCAL) ||

@@ -63,7 +63,7 @@ struct Rule {
   bool is_v4 = false;
   uint32_t priority = 0;
   uint32_t table = 0;
-  bool ordinary = false;  // one of those that are there from the start
+  bool ordinary = false;  // one of those that are there from the start, and for all packets
 };
 
 /// An address of an interface, new or changed; or gone.

@@ -145,9 +145,9 @@ std::string older_table(const std::string& proc, bool v4) {
   return "";
 }
 
-std::expected<std::string, std::string> nftables(const std::set<std::string>& twins) {
+std::expected<std::optional<std::string>, std::string> nftables(const std::set<std::string>& twins) {
   const Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
-  const auto failed = [](int error) -> std::expected<std::string, std::string> {
+  const auto failed = [](int error) -> std::expected<std::optional<std::string>, std::string> {
     if (std::ranges::find(kNoNftables, error) != kNoNftables.end()) return "";
     return std::unexpected(fmt::format("the kernel does not list its nftables: {}", std::strerror(error)));
   };
@@ -163,7 +163,9 @@ std::expected<std::string, std::string> nftables(const std::set<std::string>& tw
     if (n < 0) return failed(errno);
     read_chains({buffer.data(), static_cast<size_t>(n)}, twins, chains);
   }
-  return chains.error != 0 ? failed(chains.error) : chains.on_the_way;
+  if (chains.error != 0) return failed(chains.error);
+  if (chains.interrupted && chains.on_the_way.empty()) return std::nullopt;
+  return chains.on_the_way;
 }
 
 }  // namespace
@@ -184,6 +186,7 @@ void read_chains(std::span<const uint8_t> bytes, const std::set<std::string>& tw
     const auto* header = reinterpret_cast<const nlmsghdr*>(bytes.data());
     if (header->nlmsg_len < sizeof(nlmsghdr) || header->nlmsg_len > bytes.size()) return;
     const size_t payload = header->nlmsg_len - sizeof(nlmsghdr);
+    if ((header->nlmsg_flags & NLM_F_DUMP_INTR) != 0) out.interrupted = true;
     if (header->nlmsg_type == NLMSG_DONE) out.done = true;
     if (header->nlmsg_type == NLMSG_ERROR && payload >= sizeof(nlmsgerr)) {
       out.error = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header))->error;
@@ -195,7 +198,8 @@ void read_chains(std::span<const uint8_t> bytes, const std::set<std::string>& tw
   }
 }
 
-std::expected<std::string, std::string> packet_rules(const std::set<std::string>& twins, const std::string& proc) {
+std::expected<std::optional<std::string>, std::string> packet_rules(const std::set<std::string>& twins,
+                                                                    const std::string& proc) {
   for (const bool v4 : {true, false}) {
     const std::string table = older_table(proc, v4);
     if (!table.empty()) return table;

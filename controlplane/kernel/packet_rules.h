@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -20,7 +21,8 @@ std::vector<uint8_t> dump_chains(uint32_t sequence);
 struct Chains {
   std::string on_the_way;  // the first that sees packets that are passed on, in words; "" = none did
   bool done = false;
-  int error = 0;  // errno that the kernel answered with
+  bool interrupted = false;  // they changed meanwhile: some may be missing (NLM_F_DUMP_INTR)
+  int error = 0;             // errno that the kernel answered with
 };
 
 /// Adds what `bytes` say. Chains of input and output, and those without a hook, see no packet that is passed on; nor do
@@ -28,8 +30,8 @@ struct Chains {
 void read_chains(std::span<const uint8_t> bytes, const std::set<std::string>& twins, Chains& out);
 
 /// The first of what there is, in words: "nftables: chain forward of table inet filter (hook forward)"; "" = there is
-/// nothing. The error says why that is not known. `proc`: where /proc is.
-std::expected<std::string, std::string> packet_rules(const std::set<std::string>& twins,
-                                                     const std::string& proc = "/proc");
+/// nothing. Empty: they changed while they were listed. The error says why that is not known. `proc`: where /proc is.
+std::expected<std::optional<std::string>, std::string> packet_rules(const std::set<std::string>& twins,
+                                                                    const std::string& proc = "/proc");
 
 }  // namespace sluice::control

@@ -25,12 +25,15 @@ using boost::system::error_code;
 namespace {
 
 constexpr uint32_t kGroups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+constexpr uint32_t kRuleOfLocal = 0, kRuleOfMain = 32766;  // the rules by which these tables are looked into
+constexpr int kStrict = 1;  // rp_filter: the way back has to be the way that a packet came
 constexpr int kShare = 20;  // of the time, at most one such part is spent on reading
 
-bool is_on(const std::string& path) {
+/// 0 as well if there is none.
+int number_in(const std::string& path) {
   std::ifstream file(path);
   int value = 0;
-  return (file >> value) && value != 0;
+  return file >> value ? value : 0;
 }
 
 bool any(RoutedFamilies families) {
@@ -110,26 +113,44 @@ void RouteWatch::tick() {
 }
 
 bool RouteWatch::look() {
-  std::string found;
-  if (rule_ == config::ServerRouting::kAuto) {
-    for (const uint8_t family : {AF_INET, AF_INET6}) {
-      const auto rules = queries_.ask(netlink::dump_rules(family, queries_.next_sequence()));
-      for (const netlink::Message& message : rules.value_or(std::vector<netlink::Message>{})) {
-        const auto* rule = std::get_if<netlink::Rule>(&message);
-        if (rule == nullptr || rule->ordinary || !found.empty()) continue;
-        found = fmt::format("policy routing: rule {} of {}", rule->priority, rule->is_v4 ? "IPv4" : "IPv6");
-      }
-    }
-    if (found.empty()) {
-      std::set<std::string> twins;
-      for (const auto& [twin, way] : ways_) twins.insert(twin);
-      const auto rules = packet_rules(twins, proc_);
-      found = rules ? *rules : rules.error();
-    }
+  if (rule_ != config::ServerRouting::kAuto) {
+    interference_.reset();
+  } else if (auto found = who_has_a_say()) {
+    interference_ = std::move(found);
   }
-  interference_ = std::move(found);
   const std::string v4 = why_not(true), v6 = why_not(false);
   return v4 != facts_.why_not_v4 || v6 != facts_.why_not_v6;
+}
+
+/// In words; "" = nobody. Empty: that changed while the kernel told of it.
+std::optional<std::string> RouteWatch::who_has_a_say() {
+  auto routing = policy_routing();
+  if (!routing || !routing->empty()) return routing;
+  std::set<std::string> twins;
+  for (const auto& [twin, way] : ways_) twins.insert(twin);
+  const auto rules = packet_rules(twins, proc_);
+  return rules ? *rules : rules.error();
+}
+
+/// Likewise, of the rules of policy routing.
+std::optional<std::string> RouteWatch::policy_routing() {
+  for (const uint8_t family : {AF_INET, AF_INET6}) {
+    const char* const name = family == AF_INET ? "IPv4" : "IPv6";
+    const auto rules = queries_.ask(netlink::dump_rules(family, queries_.next_sequence()));
+    if (!rules && (rules.error() == EOPNOTSUPP || rules.error() == EAFNOSUPPORT)) continue;  // there is no such thing
+    if (!rules && rules.error() == EINTR) return std::nullopt;
+    if (!rules) return fmt::format("the kernel does not list its rules of {}: {}", name, std::strerror(rules.error()));
+    std::set<uint32_t> there;
+    for (const netlink::Message& message : *rules) {
+      const auto* rule = std::get_if<netlink::Rule>(&message);
+      if (rule == nullptr) continue;
+      if (!rule->ordinary) return fmt::format("policy routing: rule {} of {}", rule->priority, name);
+      there.insert(rule->priority);
+    }
+    for (const uint32_t priority : {kRuleOfLocal, kRuleOfMain})
+      if (!there.contains(priority)) return fmt::format("policy routing: {} has no rule {}", name, priority);
+  }
+  return "";
 }
 
 RoutedFamilies RouteWatch::allowed() const {
@@ -143,13 +164,20 @@ std::string RouteWatch::why_not(bool v4) const {
   if (ways_.empty()) return "no port is bound to one of the data plane's";
   if (v4) {
     for (const auto& [twin, way] : ways_) {
-      if (!is_on(fmt::format("{}/sys/net/ipv4/conf/{}/forwarding", proc_, twin)))
+      if (number_in(fmt::format("{}/sys/net/ipv4/conf/{}/forwarding", proc_, twin)) == 0)
         return fmt::format("net.ipv4.conf.{}.forwarding is not 1", twin);
     }
-  } else if (!is_on(proc_ + "/sys/net/ipv6/conf/all/forwarding")) {
+  } else if (number_in(proc_ + "/sys/net/ipv6/conf/all/forwarding") == 0) {
     return "net.ipv6.conf.all.forwarding is not 1";
   }
-  return interference_;
+  if (rule_ != config::ServerRouting::kAuto) return "";
+  const int all = number_in(proc_ + "/sys/net/ipv4/conf/all/rp_filter");
+  for (const auto& [twin, way] : ways_) {  // the greater of both counts
+    const int own = number_in(fmt::format("{}/sys/net/ipv4/conf/{}/rp_filter", proc_, twin));
+    if (v4 && std::max(all, own) == kStrict)
+      return fmt::format("net.ipv4.conf.{}.rp_filter is 1 (strict)", own == kStrict ? twin : "all");
+  }
+  return interference_.value_or("its rules change while the kernel tells of them");
 }
 
 std::expected<std::optional<KernelRoutes>, std::string> RouteWatch::read(RoutedFamilies families) const try {

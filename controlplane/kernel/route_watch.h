@@ -65,6 +65,8 @@ class RouteWatch {
   void tick();
   /// Looks at the settings and at who has a say; true if something changed.
   bool look();
+  std::optional<std::string> who_has_a_say();
+  std::optional<std::string> policy_routing();
   std::string why_not(bool v4) const;
   RoutedFamilies allowed() const;
   void survey();
@@ -85,9 +87,10 @@ class RouteWatch {
   bool due_ = true;  // a survey
   Clock::time_point not_before_;
   Clock::time_point next_look_, next_refresh_;
-  size_t refreshed_ = 0;      // of the entries in use: where the next round goes on
-  std::string interference_;  // who has a say in packets that the kernel passes on; "" = nobody
-  std::string too_much_;      // what there is too much of
+  size_t refreshed_ = 0;  // of the entries in use: where the next round goes on
+  // Who has a say in packets that the kernel passes on; "" = nobody, empty: it was not asked, or has not told yet.
+  std::optional<std::string> interference_;
+  std::string too_much_;  // what there is too much of
   RoutingFacts facts_;
 };
 

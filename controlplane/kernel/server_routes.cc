@@ -60,6 +60,23 @@ struct Station {
   bool in_use = false;  // something is led to it
 };
 
+/// Ranges without what lies in those of others, which lead anywhere: it is the kernel's.
+std::vector<RouteRange> without(const std::vector<RouteRange>& others, const std::vector<RouteRange>& ranges) {
+  std::vector<RouteRange> out;
+  uint32_t to = 0;
+  bool is_others = false;
+  for (size_t i = 0, j = 0; i < ranges.size() || j < others.size();) {
+    const bool has_range = i < ranges.size() && (j == others.size() || ranges[i].first <= others[j].first);
+    const bool has_other = j < others.size() && (i == ranges.size() || others[j].first <= ranges[i].first);
+    const config::IpAddress first = has_range ? ranges[i].first : others[j].first;
+    if (has_range) to = ranges[i++].to;
+    if (has_other) is_others = others[j++].to != 0;
+    const uint32_t now = is_others ? 0 : to;
+    if (now != (out.empty() ? 0 : out.back().to)) out.push_back({first, now});
+  }
+  return out;
+}
+
 class Builder {
  public:
   Builder(const KernelRoutes& kernel, const RouteWays& ways) : kernel_(kernel) {
@@ -93,10 +110,12 @@ class Builder {
       prefixes.push_back({{neighbor->address, 128}, hop(station)});
       out_.hosts++;
     }
-    if (prefixes.size() > channel::kMaxServerRoutes)
-      return std::unexpected(fmt::format("the kernel has {} {} routes and neighbours, more than {}", prefixes.size(),
+    std::vector<RoutedPrefix> own = local(v4);
+    const size_t count = prefixes.size() + own.size();
+    if (count > channel::kMaxServerRoutes)
+      return std::unexpected(fmt::format("the kernel has {} {} routes and neighbours, more than {}", count,
                                          v4 ? "IPv4" : "IPv6", channel::kMaxServerRoutes));
-    return ranges_of(std::move(prefixes));
+    return without(ranges_of(std::move(own)), ranges_of(std::move(prefixes)));
   }
 
   ServerRoutes finish(const std::vector<RouteRange>& v4, const std::vector<RouteRange>& v6) {
@@ -106,6 +125,15 @@ class Builder {
   size_t hops() const { return hops_.size(); }
 
  private:
+  /// What the kernel takes for its own: its local table is asked first, and what it has of an address counts.
+  std::vector<RoutedPrefix> local(bool v4) const {
+    std::vector<RoutedPrefix> out;
+    for (const netlink::Route& route : kernel_.routes)
+      if (route.table == RT_TABLE_LOCAL && route.is_v4 == v4 && route.prefix_bits <= (v4 ? 32 : 128))
+        out.push_back({prefix_of(route), 1});
+    return out;
+  }
+
   /// The hop of a prefix, counted from 1; 0 if it stays with the kernel.
   uint32_t lead(const config::IpPrefix& prefix, const Best& best) {
     const netlink::Route& route = *best.route;

@@ -4,8 +4,8 @@
 //
 // A prefix is led to a station if its best route is a plain one: to one gateway whose MAC address is known, out of one
 // of our ports. Of a network on the link, each host is that the kernel has a neighbour entry of. All else stays with
-// the kernel: hosts without an entry, for which it asks; routes with several ways, by which it spreads; what is
-// unreachable, about which it answers; what leaves by an interface that is no port's twin.
+// the kernel: what its local table names, hosts without an entry, for which it asks; routes with several ways, by which
+// it spreads; what is unreachable, about which it answers; what leaves by an interface that is no port's twin.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,7 @@ using RouteWays = std::map<std::string, RouteWay>;
 
 struct KernelRoutes {
   std::vector<netlink::Link> links;
-  std::vector<netlink::Route> routes;  // of the main table
+  std::vector<netlink::Route> routes;  // of the main table and the local one
   std::vector<netlink::Neighbor> neighbors;
 };
 

@@ -65,6 +65,22 @@ TEST(Netlink, TellsRulesThatAreNotThereFromTheStart) {
   EXPECT_EQ(others, std::vector<uint32_t>{32765});
 }
 
+TEST(Netlink, ARuleFromTheStartThatIsNotForAllPacketsIsNone) {
+  // Rule 0, without its end, which says what it suppresses and who made it.
+  constexpr std::string_view kBegin = "02000000ff0000010000000008000f00ff000000";
+  const auto is_ordinary = [&](std::string_view attributes) {
+    Bytes bytes = from_hex("000000002000020001000000e54a0000" + std::string(kBegin) + std::string(attributes));
+    bytes[0] = static_cast<uint8_t>(bytes.size());
+    return std::get<Rule>(parse(bytes).at(0)).ordinary;
+  };
+  EXPECT_TRUE(is_ordinary("08000e00ffffffff0500150002000000"));
+  EXPECT_FALSE(is_ordinary("08000e00000000000500150002000000")) << "it suppresses default routes";
+  EXPECT_FALSE(is_ordinary("08000d0001000000")) << "routes by a group of interfaces";
+  EXPECT_FALSE(is_ordinary("08000a0001000000")) << "of packets with a mark";
+  EXPECT_FALSE(is_ordinary("0c001400e8030000e8030000")) << "of users";
+  EXPECT_FALSE(is_ordinary("0800180019001900")) << "of ports";
+}
+
 TEST(Netlink, ReadsNothingOfRoutesAndRulesBeyondTheBytes) {
   for (const std::string_view text : {kRouteWithMtu, kRouteOfTos, kRouteOfSeveralWays, kRules}) {
     const Bytes whole = from_hex(text);

@@ -47,6 +47,14 @@ Chains read(std::initializer_list<std::string_view> messages) {
   return out;
 }
 
+TEST(PacketRules, AListThatChangedMeanwhileIsNotTheWholeOne) {
+  std::string end(kEnd);
+  end[2 * 6] = '1';  // NLM_F_DUMP_INTR
+  EXPECT_FALSE(read({kInput, kEnd}).interrupted);
+  EXPECT_TRUE(read({kInput, end}).interrupted);
+  EXPECT_TRUE(read({kInput, end}).done);
+}
+
 TEST(PacketRules, ChainsOnTheWayHaveASayOthersDoNot) {
   const Chains none = read({kInput, kWithoutHook, kEnd});
   EXPECT_EQ(none.on_the_way, "");

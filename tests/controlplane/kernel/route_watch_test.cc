@@ -35,7 +35,9 @@ constexpr const char* kForwards =
     "02:00:00:00:00:02 dev slf0 nud permanent && ip neigh replace 10.9.2.7 lladdr 02:00:00:00:00:07 dev slb0 nud "
     "permanent";
 constexpr const char* kCleanUp =
-    "nft flush ruleset; ip rule del pref 100; ip route flush type blackhole; ip route flush root 10.20.0.0/16; ip "
+    "nft flush ruleset; ip rule del pref 100; ip rule show | grep -q ^32766: || ip rule add pref 32766 lookup main; ip "
+    "route flush type blackhole; ip route del local 10.9.2.0/29 dev lo; sysctl -qw net.ipv4.conf.all.rp_filter=0 "
+    "net.ipv4.conf.slf0.rp_filter=0 net.ipv4.conf.slb0.rp_filter=0; ip route flush root 10.20.0.0/16; ip "
     "route replace default via 10.9.1.2; "
     "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; for i in slf0 slb0; do ip neigh flush dev $i nud "
     "all; done";
@@ -146,6 +148,36 @@ TEST_F(RouteWatchTest, ARuleOfPolicyRoutingKeepsTheWorkWithTheKernel) {
   ASSERT_TRUE(run("ip rule add pref 100 from 10.9.2.7 lookup 77"));
   start();
   EXPECT_EQ(facts().why_not_v4, "policy routing: rule 100 of IPv4");
+}
+
+TEST_F(RouteWatchTest, WithoutTheRuleThatEachKernelHasTheWorkIsTheKernels) {
+  ASSERT_TRUE(run("ip rule del pref 32766"));
+  start();
+  EXPECT_EQ(facts().why_not_v4, "policy routing: IPv4 has no rule 32766");
+  ASSERT_TRUE(run("ip rule add pref 32766 lookup main"));
+  EXPECT_TRUE(wait_for([&] { return hop("203.0.113.9") == 2; }));
+}
+
+TEST_F(RouteWatchTest, ANetworkThatTheKernelTakesForItsOwnIsItsOwn) {
+  ASSERT_TRUE(run("ip route add local 10.9.2.0/29 dev lo"));
+  start();
+  EXPECT_EQ(hop("203.0.113.9"), 2);
+  EXPECT_EQ(hop("10.9.2.7"), 0);
+  ASSERT_TRUE(run("ip route del local 10.9.2.0/29 dev lo"));
+  EXPECT_TRUE(wait_for([&] { return hop("10.9.2.7") == 7; }));
+}
+
+TEST_F(RouteWatchTest, StrictReversePathsAreTheKernelsToJudge) {
+  ASSERT_TRUE(run("sysctl -qw net.ipv4.conf.slb0.rp_filter=1"));
+  start();
+  EXPECT_EQ(facts().why_not_v4, "net.ipv4.conf.slb0.rp_filter is 1 (strict)");
+  EXPECT_EQ(facts().why_not_v6, "");
+  ASSERT_TRUE(run("sysctl -qw net.ipv4.conf.all.rp_filter=2"));  // the greater counts: it is loose
+  EXPECT_TRUE(wait_for([&] { return facts().why_not_v4.empty(); }));
+  ASSERT_TRUE(run("sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.slb0.rp_filter=0"));
+  EXPECT_TRUE(wait_for([&] { return facts().why_not_v4 == "net.ipv4.conf.all.rp_filter is 1 (strict)"; }));
+  watch_->follow(ServerRouting::kWorker, {{"slf0", {0, 0}}, {"slb0", {1, 0}}});
+  EXPECT_EQ(facts().why_not_v4, "");
 }
 
 TEST_F(RouteWatchTest, WithoutPortsNothingIsRouted) {

@@ -124,6 +124,26 @@ TEST_F(ServerRoutesTest, TheKernelKeepsWhatIsMoreThanANextHop) {
   EXPECT_EQ(routes.why_left, "198.51.0.0/24: it has several ways");
 }
 
+TEST_F(ServerRoutesTest, WhatTheKernelTakesForItsOwnIsItsOwn) {
+  neighbor(kFront, "192.0.2.2", 2);
+  route("198.51.100.0/24", kFront, "192.0.2.2");
+  route("198.51.101.0/24", kFront, "192.0.2.2");
+  for (const auto& net : {"10.0.1.8/29", "198.51.100.0/25", "198.51.101.0/32", "203.0.113.0/24", "fd00:1::/64"}) {
+    netlink::Route& own = route(net, 1);
+    own.table = RT_TABLE_LOCAL;
+    own.type = RTN_LOCAL;
+  }
+  route("203.0.113.128/25", kFront, "192.0.2.2");  // longer, but the local table is asked first
+  const ServerRoutes routes = build();
+  for (const auto& own : {"10.0.1.10", "198.51.100.0", "198.51.100.127", "198.51.101.0", "203.0.113.1", "203.0.113.129",
+                          "203.0.113.255", "fd00:1::10"})
+    EXPECT_EQ(hop(routes, own), 0) << own;
+  EXPECT_EQ(hop(routes, "198.51.100.128"), 2);
+  EXPECT_EQ(hop(routes, "198.51.101.1"), 2);
+  EXPECT_EQ(hop(routes, "203.0.112.255"), 1);
+  EXPECT_EQ(hop(routes, "203.0.114.0"), 1);
+}
+
 TEST_F(ServerRoutesTest, RoutesThatAreNotInUseDoNotCount) {
   route("198.51.100.0/24", kFront, "192.0.2.77").dead = true;
   route("198.51.101.0/24", kFront, "192.0.2.77").table = 100;
