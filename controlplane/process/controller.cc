@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -266,6 +267,8 @@ void Controller::recall() {
 void Controller::remember() {
   if (const auto saved = save_state(standing_path(), standing_text(model_)); !saved) {
     journal_.record(Severity::kWarning, "control", "state", saved.error());
+    // By one that is out of date the next process would cut sessions; without, it asks the data plane.
+    (void)unlink(standing_path().c_str());
   }
 }
 

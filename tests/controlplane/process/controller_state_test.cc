@@ -81,6 +81,23 @@ TEST_F(ControllerState, WhatDrainsGoesOnWhereTheStateIsOfAnEarlierDay) {
   expect_drains(left, generation);
 }
 
+TEST_F(ControllerState, WhatCannotBeKeptIsNotLeftAsItWas) {
+  const uint16_t left = remove_first();
+  const uint16_t generation = dataplane_->worker(0).backends.at(left).generation;
+  const std::string state = directory_.file("state/test/standing.json");
+  ASSERT_TRUE(std::filesystem::exists(state));
+  std::filesystem::create_directories(state + ".new");  // it is written there first
+  write({.backends = 3});
+  ASSERT_TRUE(controller_->reload());
+  settle();
+  EXPECT_FALSE(std::filesystem::exists(state)) << "m0 is not what it says";
+  stop_control();
+  write({.backends = 2, .first = 1});
+  start_control();
+  expect_drains(left, generation);
+  EXPECT_TRUE(journal_says("no file names it"));
+}
+
 TEST_F(ControllerState, WhatWasRenamedKeepsItsSessionsWhereTheStateIsGone) {
   write({.backends = 3});
   start();
