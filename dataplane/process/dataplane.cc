@@ -139,7 +139,7 @@ void Dataplane::open_devices() {
         "port {}: {} does not put packets before the worker that has their flow, as {}; workers hand packets over",
         port.name, device.driver(), plans_.back().why_not);
   }
-  classes_ = classes_for(steering);
+  most_classes_ = classes_for(steering);
   proofs_ = std::make_unique<RssProof[]>(size_t{options_.workers} * devices_.size());
 }
 
@@ -148,7 +148,7 @@ uint32_t Dataplane::first_worker(size_t port) const {
 }
 
 void Dataplane::steer_devices() {
-  const OwnerTable owners({options_.workers, classes_}, flow_memory_.hash_seed);
+  const OwnerTable owners({options_.workers, flow_memory_.classes}, flow_memory_.hash_seed);
   std::vector<uint16_t> queues;
   for (uint32_t number = 0; number < owners.classes(); number++)
     queues.push_back(static_cast<uint16_t>(owners.of_class(number)));  // worker w has the queues w
@@ -288,7 +288,7 @@ void Dataplane::make_flow_memory() {
   flow_memory_ = make_flow_memories({.stores = flow_stores(options_.flow_store, options_.hugepages),
                                      .files = flow_file_name(options_),
                                      .workers = options_.workers,
-                                     .classes = classes_,
+                                     .classes = most_classes_,
                                      .flow_capacity = options_.flow_capacity,
                                      .hugepages = options_.hugepages,
                                      .ports = ports,
@@ -318,7 +318,7 @@ WorkerSetup Dataplane::worker_setup(uint32_t worker) {
   setup.index = worker;
   setup.workers = options_.workers;
   setup.burst = options_.burst;
-  setup.classes = classes_;
+  setup.classes = flow_memory_.classes;
   setup.hash_seed = flow_memory_.hash_seed;
   for (uint32_t other = 0; other < options_.workers && options_.workers != 1; other++) {
     setup.hand_to[other] = handover_rings_[size_t{worker} * options_.workers + other];

@@ -64,7 +64,7 @@ class Dataplane {
   std::vector<rte_mempool*> pools_;  // one per worker; EAL's memory ends with the process
   std::vector<std::unique_ptr<Device>> devices_;
   std::vector<PortPlan> plans_;
-  uint32_t classes_ = kMostClasses;        // of clients, by which flows are dealt to workers
+  uint32_t most_classes_ = kMostClasses;   // of clients, that cards' tables have room for
   std::unique_ptr<RssProof[]> proofs_;     // port by port, of each worker
   std::vector<bool> steers_;               // by port: its device has been told to put packets before their owner
   std::vector<rte_ring*> handover_rings_;  // of worker a to b at a * workers + b

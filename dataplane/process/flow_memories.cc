@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <new>
 
@@ -35,6 +36,15 @@ void note_start(const FlowMemory& memory, uint64_t now_ms) {
   header.started_ms = now_ms;
 }
 
+/// By how many classes flows are dealt: as those that are kept, if that can be. What is dealt anew costs those of
+/// fullnat whose replies would reach another worker.
+uint32_t classes_of(const FlowMemoryHeader& kept, const FlowMemoryPlan& plan) {
+  const bool can_stay = kept.version == kFlowMemoryVersion && kept.workers == plan.workers &&
+                        std::has_single_bit(kept.classes) && kept.classes >= plan.workers &&
+                        kept.classes <= plan.classes;
+  return can_stay ? kept.classes : plan.classes;
+}
+
 struct LeftMemory {
   FlowMemory memory;
   uint32_t worker = 0;
@@ -45,6 +55,7 @@ struct Left {
   std::string store;
   std::vector<LeftMemory> memories;  // that can be taken up
   uint32_t files = 0;
+  uint32_t classes = 0;
   bool usable = false;  // some of it
   bool fits = false;    // as it lies
   KeptFlaw flaw = KeptFlaw::kEmpty;
@@ -63,7 +74,8 @@ Left survey(const FlowMemoryPlan& plan, const std::string& store) {
     const KeptFlaw flaw = flaw_of(header, memory->mapping.bytes(), plan.boot_id);
     left.flaw = worker == 0 || left.flaw == KeptFlaw::kEmpty ? flaw : left.flaw;
     if (flaw != KeptFlaw::kNone) continue;
-    const KeptFlaw misfit = flaw_of(header, plan.flow_capacity, {plan.workers, plan.classes}, plan.boot_id);
+    if (!left.usable) left.classes = classes_of(header, plan);
+    const KeptFlaw misfit = flaw_of(header, plan.flow_capacity, {plan.workers, left.classes}, plan.boot_id);
     fitting += misfit == KeptFlaw::kNone && worker < plan.workers ? 1 : 0;
     if (misfit != KeptFlaw::kNone) left.flaw = misfit;
     left.memories.push_back({std::move(*memory), worker});
@@ -218,8 +230,12 @@ std::vector<std::string> flow_stores(const std::string& flow_store, bool hugepag
   return stores;
 }
 
-FlowMemories make_flow_memories(const FlowMemoryPlan& plan) {
+FlowMemories make_flow_memories(const FlowMemoryPlan& wish) {
+  FlowMemoryPlan plan = wish;
   std::vector<Left> all = survey_all(plan);
+  // What fits is first, and else what is moved.
+  const auto kept = std::ranges::find_if(all, &Left::usable);
+  if (kept != all.end()) plan.classes = kept->classes;
   const bool fits = all.front().fits;
   const Inheritance inheritance = fits ? Inheritance{} : gather(all);
   uint64_t seed = plan.fresh_seed;
@@ -231,6 +247,7 @@ FlowMemories make_flow_memories(const FlowMemoryPlan& plan) {
   FlowMemories out = make_or_put_back(plan, all, inheritance);
   const bool as_it_lies = fits && out.store == all.front().store;
   out.hash_seed = as_it_lies ? seed : plan.fresh_seed;
+  out.classes = plan.classes;
   if (!inheritance.empty()) hand_out(plan, inheritance, out);
   say_what_became(all, !inheritance.empty(), out);
   for (FlowMemory& memory : out.of) {

@@ -18,7 +18,7 @@ struct FlowMemoryPlan {
   std::vector<std::string> stores;  // directories to try in turn; "" = memory that dies with the process
   std::string files;                // what files are called
   uint32_t workers = 1;
-  uint32_t classes = kMostClasses;  // by which flows are dealt between them (flow/owner_table.h)
+  uint32_t classes = kMostClasses;  // at most, by which flows are dealt between them (flow/owner_table.h)
   uint32_t flow_capacity = 0;
   bool hugepages = true;
   std::vector<PortIdentity> ports;
@@ -32,6 +32,7 @@ struct FlowMemoryPlan {
 struct FlowMemories {
   std::vector<FlowMemory> of;  // by worker
   uint64_t hash_seed = 0;
+  uint32_t classes = kMostClasses;  // by which flows are dealt: fewer than planned, where kept ones are
   std::string store;
 };
 

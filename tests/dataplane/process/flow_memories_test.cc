@@ -56,18 +56,20 @@ class FlowMemoriesTest : public ::testing::Test {
     const auto workers = static_cast<uint32_t>(memories.of.size());
     std::vector<FlowTable> out;
     for (const FlowMemory& memory : memories.of) {
-      out.emplace_back(memory.mapping.data(), capacity, memories.hash_seed, 1, Dealing{workers, classes_of(memory)});
+      out.emplace_back(memory.mapping.data(), capacity, memories.hash_seed, 1,
+                       Dealing{workers, classes_of(memory, memories.classes)});
     }
     return out;
   }
 
-  static uint32_t classes_of(const FlowMemory& memory) {
+  static uint32_t classes_of(const FlowMemory& memory, uint32_t planned = kMostClasses) {
     const uint32_t classes = reinterpret_cast<const FlowMemoryHeader*>(memory.mapping.data())->classes;
-    return classes == 0 ? kMostClasses : classes;  // not formatted yet
+    return classes == 0 ? planned : classes;  // not formatted yet
   }
   /// Whose they are, by what is written in the memories.
   static OwnerTable owners(const FlowMemories& memories) {
-    return {{static_cast<uint32_t>(memories.of.size()), classes_of(memories.of[0])}, memories.hash_seed};
+    return {{static_cast<uint32_t>(memories.of.size()), classes_of(memories.of[0], memories.classes)},
+            memories.hash_seed};
   }
 
   /// `flows` flows, each with its owner.
@@ -141,6 +143,45 @@ TEST_F(FlowMemoriesTest, FlowsThatWereDealtInAnotherWayGoToTheirOwners) {
   EXPECT_EQ(second.hash_seed, 42u);
   EXPECT_EQ(classes_of(second.of[2]), 64u);
   EXPECT_EQ(found(second, 500), 500u);
+}
+
+TEST_F(FlowMemoriesTest, FlowsStayAsTheyWereDealtWhereThereAreMoreClassesNow) {
+  FlowMemoryPlan fewer_classes = plan(3);
+  fewer_classes.classes = 64;
+  fill(make_flow_memories(fewer_classes), 500);
+  {
+    const FlowMemories second = make_flow_memories(plan(3));
+    EXPECT_EQ(second.classes, 64u);
+    EXPECT_TRUE(second.of[0].kept);
+    EXPECT_EQ(found(second, 500), 500u);
+  }
+  {
+    const FlowMemories larger = make_flow_memories(plan(3, 4096));
+    EXPECT_EQ(larger.classes, 64u) << "of what has to be moved, too";
+    EXPECT_EQ(classes_of(larger.of[2]), 64u);
+    EXPECT_EQ(found(larger, 500, 4096), 500u);
+  }
+  const FlowMemories other_workers = make_flow_memories(plan(2, 4096));
+  EXPECT_EQ(other_workers.classes, kMostClasses) << "they are dealt anew anyway";
+  EXPECT_EQ(classes_of(other_workers.of[0]), kMostClasses);
+  EXPECT_EQ(found(other_workers, 500, 4096), 500u);
+}
+
+TEST_F(FlowMemoriesTest, ClassesThatNobodyCanDealByAreNotKept) {
+  for (const uint32_t classes : {0U, 2U, 96U, 1024U, 0xffffffffU}) {
+    SCOPED_TRACE(classes);
+    {
+      const FlowMemories first = make_flow_memories(plan(3));
+      fill(first, 500);
+      for (const FlowMemory& memory : first.of)
+        reinterpret_cast<FlowMemoryHeader*>(memory.mapping.data())->classes = classes;
+    }
+    const FlowMemories second = make_flow_memories(plan(3));
+    EXPECT_EQ(second.classes, kMostClasses);
+    EXPECT_EQ(classes_of(second.of[0]), kMostClasses);
+    EXPECT_EQ(found(second, 500), 500u);
+    for (uint32_t worker = 0; worker < 3; worker++) std::filesystem::remove(file("a", worker));
+  }
 }
 
 TEST_F(FlowMemoriesTest, FlowsOfAVersionThatKnewNoClassesGoToTheirOwners) {
