@@ -55,7 +55,7 @@ enum class Steering : uint8_t {
   kNotMeant,  // it is not asked to, or cannot: workers hand packets over to each other
   kUnproven,  // it has been told how, and too little has come to know
   kSteers,
-  kMisplaces,  // packets came to other workers, which hand them over
+  kMisplaces,  // more than odd ones came to other workers, which hand them over
 };
 
 /// What of it went wrong, as the card's hash of a packet tells.
@@ -102,7 +102,7 @@ struct alignas(64) PortStatus {
   uint16_t link_up;
   Duplex duplex;
   Steering steering;
-  SteeringFault steering_fault;  // of kMisplaces: the first that was met
+  SteeringFault steering_fault;  // of kMisplaces: the most frequent one
   uint64_t speed_mbps;           // 0 = unknown
   uint64_t link_changes;         // since the data plane started
   uint64_t counters[kPortCounterCount];

@@ -48,8 +48,8 @@ void PortWatch::look_at_steering(const Port& port) {
   channel::PortStatus& status = *port.status;
   const SteeringFinding found = find_steering(port.proofs);
   store(status.rss_misplaced, found.misplaced);
-  if (found.state == status.steering) return;
   store(status.steering_fault, found.fault);
+  if (found.state == status.steering) return;
   store(status.steering, found.state);
   const std::string& name = port.device->options().name;
   const std::string& driver = port.device->driver();

@@ -11,8 +11,11 @@
 
 namespace sluice {
 
-/// So many of a queue's segments, all of them right, prove that it gets what it should.
+/// So many of a queue's segments that are right prove that it gets what it should.
 inline constexpr uint64_t kProvingSegments = 256;
+/// Odd ones are not held against a card: so many, or one in so many that are right.
+inline constexpr uint64_t kOddSegments = 16;
+inline constexpr uint64_t kRightToOneOdd = 1024;
 
 struct SteeringFinding {
   channel::Steering state = channel::Steering::kNotMeant;
@@ -22,8 +25,8 @@ struct SteeringFinding {
   friend bool operator==(const SteeringFinding&, const SteeringFinding&) = default;
 };
 
-/// `queues`: of each worker; none: the port is not to steer. It steers when every queue is proven, and one packet that
-/// came to another worker is enough to say that it does not.
+/// `queues`: of each worker; none: the port is not to steer. It steers when every queue is proven, and misplaces where
+/// more than odd ones came to another worker, proven or not.
 SteeringFinding find_steering(std::span<const RssProof> queues);
 
 }  // namespace sluice

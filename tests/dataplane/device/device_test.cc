@@ -221,13 +221,14 @@ class PortWatchTest : public ::testing::Test {
     device_->start(plan_port(device_->capabilities(), Faces::kBoth, 1), pools_);
     status_ = port_identity(*device_);
     watch_ = std::make_unique<PortWatch>(
-        std::vector<PortWatch::Port>{{device_.get(), nullptr, &status_}}, [](size_t) {}, [] {});
+        std::vector<PortWatch::Port>{{device_.get(), nullptr, &status_, proofs_}}, [](size_t) {}, [] {});
   }
   uint64_t counted(channel::PortCounter counter) const { return status_.counters[static_cast<size_t>(counter)]; }
 
   std::array<rte_mempool*, 1> pools_{};
   std::unique_ptr<Device> device_;
   channel::PortStatus status_{};
+  std::vector<RssProof> proofs_ = std::vector<RssProof>(2);
   std::unique_ptr<PortWatch> watch_;
 };
 
@@ -283,6 +284,24 @@ TEST_F(PortWatchTest, PublishesWhatTheCardCountsOnceASecond) {
   EXPECT_EQ(counted(channel::PortCounter::kSentPackets), 3u);
   EXPECT_EQ(counted(channel::PortCounter::kReceivedPackets), 3u);
   EXPECT_EQ(counted(channel::PortCounter::kMissed), 0u);
+}
+
+TEST_F(PortWatchTest, PublishesWhatWorkersFindOfItsSteering) {
+  uint64_t now_ms = 0;
+  const auto look = [&] {
+    watch_->poll(now_ms);
+    now_ms += PortWatch::kCounterPeriodMs;
+    return std::pair(status_.steering, status_.steering_fault);
+  };
+  using channel::Steering, channel::SteeringFault;
+  EXPECT_EQ(look(), (std::pair{Steering::kUnproven, SteeringFault::kUnknown}));
+  proofs_[0].misplaced[static_cast<size_t>(SteeringFault::kTable)] = 100;
+  EXPECT_EQ(look(), (std::pair{Steering::kMisplaces, SteeringFault::kTable}));
+  proofs_[1].misplaced[static_cast<size_t>(SteeringFault::kFields)] = 200;
+  EXPECT_EQ(look(), (std::pair{Steering::kMisplaces, SteeringFault::kFields})) << "the fault is not frozen";
+  EXPECT_EQ(status_.rss_misplaced, 300u);
+  for (RssProof& proof : proofs_) proof.right = 1'000'000;
+  EXPECT_EQ(look(), (std::pair{Steering::kSteers, SteeringFault::kUnknown}));
 }
 
 class RelayTest : public ::testing::Test {

@@ -323,10 +323,31 @@ TEST(SteeringModels, EveryQueueHasToBeProven) {
   EXPECT_EQ(find_steering(queues).state, Steering::kUnproven);
   queues[1].right = kProvingSegments;
   EXPECT_EQ(find_steering(queues).state, Steering::kSteers);
-  queues[1].misplaced[static_cast<size_t>(SteeringFault::kTable)] = 1;
-  EXPECT_EQ(find_steering(queues), (SteeringFinding{Steering::kMisplaces, SteeringFault::kTable, 1}));
-  queues[0].misplaced[static_cast<size_t>(SteeringFault::kKey)] = 2;
-  EXPECT_EQ(find_steering(queues), (SteeringFinding{Steering::kMisplaces, SteeringFault::kKey, 3}));
+}
+
+TEST(SteeringModels, OddSegmentsAreNotHeldAgainstACard) {
+  std::vector<RssProof> queues(2);
+  auto& table = queues[1].misplaced[static_cast<size_t>(SteeringFault::kTable)];
+  auto& key = queues[0].misplaced[static_cast<size_t>(SteeringFault::kKey)];
+  table = kOddSegments;
+  EXPECT_EQ(find_steering(queues), (SteeringFinding{Steering::kUnproven, SteeringFault::kUnknown, kOddSegments}));
+  table = kOddSegments + 1;
+  EXPECT_EQ(find_steering(queues), (SteeringFinding{Steering::kMisplaces, SteeringFault::kTable, kOddSegments + 1}))
+      << "before there is proof";
+  key = 100;
+  EXPECT_EQ(find_steering(queues).fault, SteeringFault::kKey) << "the most frequent one";
+  key = 0;
+  for (RssProof& queue : queues) queue.right = kProvingSegments;
+  EXPECT_EQ(find_steering(queues).state, Steering::kMisplaces);
+  table = 1;
+  EXPECT_EQ(find_steering(queues), (SteeringFinding{Steering::kSteers, SteeringFault::kUnknown, 1}));
+  queues[0].right = queues[1].right = kRightToOneOdd * 1000;
+  table = 2000;
+  EXPECT_EQ(find_steering(queues).state, Steering::kSteers);
+  table = 2001;
+  EXPECT_EQ(find_steering(queues).state, Steering::kMisplaces);
+  queues[0].right += kRightToOneOdd;
+  EXPECT_EQ(find_steering(queues).state, Steering::kSteers) << "what is long past does not count for ever";
 }
 
 }  // namespace
