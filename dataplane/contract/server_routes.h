@@ -6,8 +6,8 @@
 // range, and below the first border, is the kernel's.
 //
 // The longest prefix is found by one walk down a tree of as many lines of memory as the table has need of: two for the
-// few routes that most sites have, seven at most. perf/bench_routes holds it against DPDK's rte_fib, which is faster (by
-// 10 to 60 ns of a packet's 90 to 120), in tables of 32 MiB (IPv4) and 64 (IPv6) of huge pages, however few the routes.
+// few routes that most sites have, seven at most. perf/bench_routes holds it against DPDK's rte_fib, which is 10 to 60
+// ns faster, of a packet's 90 to 120, in tables of 32 MiB (IPv4) and 64 (IPv6) of huge pages, however few the routes.
 //
 // Control may write while a worker reads: every place is held within its part, and the port of a hop is to be checked.
 #pragma once

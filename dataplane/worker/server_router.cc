@@ -53,9 +53,18 @@ ServerRouter::From ServerRouter::whence(uint32_t port, const rte_mbuf& mbuf, con
 /// Whether a packet may be for what a mail server serves, past the VIP. Sessions of clients end there as well: whoever
 /// forges their segments is to get no further than the kernel's budget.
 bool ServerRouter::may_be_for_service(const Datagram& datagram) const noexcept {
-  if (datagram.protocol != kProtocolTcp) return false;
-  if (datagram.fragment) return state_.is_backend(datagram.destination.address);
-  return state_.find_backend(datagram.destination) != channel::kNoBackend;
+  const Endpoint& to = datagram.destination;
+  switch (datagram.protocol) {
+    case kProtocolTcp:
+      return datagram.fragment ? state_.is_backend(to.address) : state_.find_backend(to) != channel::kNoBackend;
+    case kProtocolIpv4:  // within, any packet at all may come out of a tunnel
+    case kProtocolIpv6:
+      return state_.is_backend(to.address);
+    case kProtocolUdp:
+      return to.port == Be16::of(kGuePort) && state_.is_backend(to.address);
+    default:
+      return false;
+  }
 }
 
 /// Fills in what is needed of `packet`, if there is nothing out of the ordinary about it.

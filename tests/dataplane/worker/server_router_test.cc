@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <utility>
+
+#include "dataplane/packet/encapsulate.h"
 
 #include "tests/dataplane/support/punt_fixture.h"
 
@@ -203,6 +206,13 @@ TEST_F(ServerRouterTest, WhatMayBeForAServersServicePastTheVipHasTheKernelsBudge
   expect_kernels(
       bench_, kFront,
       Frame().from(kFar).to(kServerOwn).fragment(0x00b9).ack(1).payload("12345678").to_mac(mac_of(kFront)).bytes());
+  const Endpoint gue{backend4(0).address, Be16::of(kGuePort)};
+  expect_kernels(bench_, kFront, sound_udp(kFar, gue, kFront));
+  for (const uint8_t protocol : {kProtocolIpv4, kProtocolIpv6}) {
+    Bytes tunnelled = sound_udp(kFar, kServerOwn, kFront);
+    tunnelled[23] = protocol;
+    expect_kernels(bench_, kFront, right(std::move(tunnelled)));
+  }
   // That port of a protocol that is not served there is as any other.
   EXPECT_EQ(routed(bench_, kFront, sound_udp(kFar, backend4(0), kFront), kBack).size(), 1u);
 }
