@@ -57,7 +57,10 @@ channel::BackendId Placement::choose(channel::ServiceId service_id, const Packet
                                      Counter& refusal, channel::BackendId avoid) noexcept {
   const TableId table_id = state_.table_of(service_id, packet.source.address);
   const BackendTable& table = state_.table(table_id);
-  if (table.count == 0) return channel::kNoBackend;
+  if (table.count == 0) {
+    if (!opening && !may_be_served(service_id)) refusal = Counter::kDropBackendDown;
+    return channel::kNoBackend;
+  }
   const Service& service = state_.service(service_id);
   // How many flows came by a route's table is not counted, so its backends' shares of them are not known.
   const bool is_bounded = service.scheduler == channel::Scheduler::kSource && table_id == service_id;
