@@ -89,19 +89,14 @@ void WorkerRig::route_servers(uint32_t prefixes) {
   const auto layout = channel::ServerRoutesLayout::of(message.v4_borders, message.v6_borders, message.hops);
   std::byte* const base = segment_ + channel::arena_offset(options_.workers) + kArenaPlace;
   std::vector<uint32_t> v4_keys(count);
-  std::vector<uint64_t> v6_keys(count);
+  std::vector<uint64_t> v6_highs(count), v6_lows(count);
   for (uint32_t i = 0; i < count; i++) {
     v4_keys[i] = static_cast<uint32_t>(half(kept[i].first, 8));
-    v6_keys[i] = half(kept[i].first, 0);
-    const uint64_t low = half(kept[i].first, 8);
-    if (v6) std::memcpy(base + layout.borders.lows_offset() + i * sizeof low, &low, sizeof low);
+    v6_highs[i] = half(kept[i].first, 0);
+    v6_lows[i] = half(kept[i].first, 8);
     std::memcpy(base + (v6 ? layout.v6_offset() : layout.v4_offset()) + i * 2, &kept[i].hop, 2);
   }
-  if (v6) {
-    layout.borders.v6.build(v6_keys.data(), reinterpret_cast<uint64_t*>(base + layout.borders.v6_offset()));
-  } else {
-    layout.borders.v4.build(v4_keys.data(), reinterpret_cast<uint32_t*>(base));
-  }
+  layout.borders.write(v4_keys.data(), v6_highs.data(), v6_lows.data(), base);
   std::memcpy(base + layout.hops_offset(), hops.data(), hops.size() * sizeof hops[0]);
   const uint64_t applied = counter(channel::Counter::kCommandsApplied);
   push(channel::Command(message));
