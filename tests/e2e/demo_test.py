@@ -48,7 +48,9 @@ def running_demo(tmp_path):
     before = traces()
     out = tmp_path / "demo.log"
     with open(out, "w") as log:
-        process = subprocess.Popen([ROOT / "demo", "--sessions", "60"], stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        # A shell that runs the tests in the background has Ctrl-C ignored by all that it starts.
+        process = subprocess.Popen([ROOT / "demo", "--sessions", "60"], stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         wait_until(lambda: process.poll() is not None or "Ctrl-C removes it all" in out.read_text(), 240, "demo ready")
         assert process.poll() is None, out.read_text()

@@ -57,7 +57,8 @@ def test_sessions_that_were_placed_by_load_outlive_their_node_where_nodes_tell_e
     pair.start()
     second = pair.nodes[1]
     held = hold(lab)
-    wait_until(lambda: Fleet.exchange(second)["known_now"] >= 60, 60, "the other node knows of them")
+    # What a node that has just begun does not hear, it is told again within a minute.
+    wait_until(lambda: Fleet.exchange(second)["known_now"] >= 60, 120, "the other node knows of them")
     pair.pull_plug(0)
     pair.wait_holder(1)
     require_service(lab)
