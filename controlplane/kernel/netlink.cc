@@ -13,49 +13,11 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "controlplane/kernel/netlink_walk.h"
+
 namespace sluice::control::netlink {
 
 namespace {
-
-template <typename Payload>
-Bytes request(uint16_t type, uint16_t flags, uint32_t sequence, const Payload& payload,
-              const config::IpAddress* address = nullptr, uint16_t attribute = 0) {
-  Bytes out(256);
-  nlmsghdr* header = mnl_nlmsg_put_header(out.data());
-  header->nlmsg_type = type;
-  header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
-  header->nlmsg_seq = sequence;
-  *static_cast<Payload*>(mnl_nlmsg_put_extra_header(header, sizeof payload)) = payload;
-  if (address != nullptr) {
-    if (address->is_v4()) {
-      mnl_attr_put(header, attribute, 4, &address->bytes[12]);
-    } else {
-      mnl_attr_put(header, attribute, 16, address->bytes.data());
-    }
-  }
-  out.resize(header->nlmsg_len);
-  return out;
-}
-
-/// Appends to a request.
-void put_u32(Bytes& bytes, uint16_t attribute, uint32_t value) {
-  bytes.resize(bytes.size() + sizeof(nlattr) + sizeof value);
-  auto* header = reinterpret_cast<nlmsghdr*>(bytes.data());
-  mnl_attr_put_u32(header, attribute, value);
-}
-
-void put_u8(Bytes& bytes, uint16_t attribute, uint8_t value) {
-  bytes.resize(bytes.size() + sizeof(nlattr) + MNL_ALIGN(sizeof value));
-  mnl_attr_put_u8(reinterpret_cast<nlmsghdr*>(bytes.data()), attribute, value);
-}
-
-uint8_t family_of(const config::IpAddress& address) {
-  return address.is_v4() ? AF_INET : AF_INET6;
-}
-
-uint8_t bits_of(const config::IpAddress& address) {
-  return address.is_v4() ? 32 : 128;
-}
 
 std::optional<config::IpAddress> address_from(const void* bytes, size_t length) {
   config::IpAddress out;
@@ -83,17 +45,6 @@ std::optional<config::IpAddress> via_in(const nlattr* attribute) {
 
 int index_in(const nlattr* attribute) {
   return mnl_attr_validate(attribute, MNL_TYPE_U32) < 0 ? 0 : static_cast<int>(mnl_attr_get_u32(attribute));
-}
-
-/// Calls `visit(attribute, type)` for each attribute after `payload_bytes` of fixed part.
-template <typename Visit>
-void each_attribute(const nlmsghdr* header, size_t payload_bytes, Visit visit) {
-  const char* end = reinterpret_cast<const char*>(header) + header->nlmsg_len;  // the tail of libmnl is padded beyond
-  const auto* attribute = static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(header, payload_bytes));
-  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
-    visit(attribute, mnl_attr_get_type(attribute));
-    attribute = mnl_attr_next(attribute);
-  }
 }
 
 Link parse_link(const nlmsghdr* header) {
@@ -143,28 +94,19 @@ void parse_hops(const nlattr* multipath, Route& out) {
     const auto* hop = reinterpret_cast<const rtnexthop*>(left.data());
     if (hop->rtnh_len < sizeof *hop || hop->rtnh_len > left.size()) return;
     RouteHop& parsed = out.hops.emplace_back(hop->rtnh_ifindex, std::nullopt);
-    const uint8_t* end = left.data() + hop->rtnh_len;
-    const auto* attribute = reinterpret_cast<const nlattr*>(left.data() + sizeof *hop);
-    while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const uint8_t*>(attribute)))) {
-      if (mnl_attr_get_type(attribute) == RTA_GATEWAY) parsed.gateway = address_in(attribute);
-      if (mnl_attr_get_type(attribute) == RTA_VIA) parsed.gateway = via_in(attribute);
-      attribute = mnl_attr_next(attribute);
-    }
+    each_attribute(left.data() + sizeof *hop, left.data() + hop->rtnh_len, [&](const nlattr* attribute, uint16_t type) {
+      if (type == RTA_GATEWAY) parsed.gateway = address_in(attribute);
+      if (type == RTA_VIA) parsed.gateway = via_in(attribute);
+    });
     left = left.subspan(std::min<size_t>(RTNH_ALIGN(hop->rtnh_len), left.size()));
   }
 }
 
 /// Whether a route's metrics (RTA_METRICS) say how long its packets may be.
 bool says_mtu(const nlattr* metrics) {
-  std::span<const uint8_t> left{static_cast<const uint8_t*>(mnl_attr_get_payload(metrics)),
-                                mnl_attr_get_payload_len(metrics)};
-  const auto* attribute = reinterpret_cast<const nlattr*>(left.data());
-  const uint8_t* end = left.data() + left.size();
-  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const uint8_t*>(attribute)))) {
-    if (mnl_attr_get_type(attribute) == RTAX_MTU) return true;
-    attribute = mnl_attr_next(attribute);
-  }
-  return false;
+  bool out = false;
+  each_attribute_in(metrics, [&](const nlattr*, uint16_t type) { out |= type == RTAX_MTU; });
+  return out;
 }
 
 std::optional<Route> parse_route(const nlmsghdr* header) {
@@ -286,117 +228,9 @@ void parse_one(const nlmsghdr* header, std::vector<Message>& out) {
 
 }  // namespace
 
-Bytes dump_links(uint32_t sequence) {
-  ifinfomsg payload{};
-  payload.ifi_family = AF_UNSPEC;
-  return request(RTM_GETLINK, NLM_F_DUMP, sequence, payload);
-}
-
-Bytes dump_neighbors(uint32_t sequence) {
-  ndmsg payload{};
-  payload.ndm_family = AF_UNSPEC;
-  return request(RTM_GETNEIGH, NLM_F_DUMP, sequence, payload);
-}
-
-Bytes dump_addresses(uint32_t sequence) {
-  ifaddrmsg payload{};
-  payload.ifa_family = AF_UNSPEC;
-  return request(RTM_GETADDR, NLM_F_DUMP, sequence, payload);
-}
-
-Bytes dump_routes(uint32_t sequence) {
-  rtmsg payload{};
-  payload.rtm_family = AF_UNSPEC;
-  return request(RTM_GETROUTE, NLM_F_DUMP, sequence, payload);
-}
-
-Bytes dump_routes(uint8_t family, uint32_t table, uint32_t sequence) {
-  rtmsg payload{};
-  payload.rtm_family = family;
-  Bytes out = request(RTM_GETROUTE, NLM_F_DUMP, sequence, payload);
-  put_u32(out, RTA_TABLE, table);
-  return out;
-}
-
-Bytes dump_rules(uint8_t family, uint32_t sequence) {
-  fib_rule_hdr payload{};
-  payload.family = family;
-  return request(RTM_GETRULE, NLM_F_DUMP, sequence, payload);
-}
-
-Bytes get_route(const config::IpAddress& destination, uint32_t sequence) {
-  rtmsg payload{};
-  payload.rtm_family = family_of(destination);
-  payload.rtm_dst_len = bits_of(destination);
-  return request(RTM_GETROUTE, 0, sequence, payload, &destination, RTA_DST);
-}
-
-Bytes use_neighbor(int link, const config::IpAddress& address, uint32_t sequence) {
-  ndmsg payload{};
-  payload.ndm_family = family_of(address);
-  payload.ndm_ifindex = link;
-  payload.ndm_flags = NTF_USE;
-  return request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, sequence, payload, &address, NDA_DST);
-}
-
-Bytes add_blackhole(const config::IpAddress& address, uint32_t table, uint8_t protocol, uint32_t metric,
-                    uint32_t sequence) {
-  rtmsg payload{};
-  payload.rtm_family = family_of(address);
-  payload.rtm_dst_len = bits_of(address);
-  payload.rtm_protocol = protocol;
-  payload.rtm_type = RTN_BLACKHOLE;
-  payload.rtm_scope = RT_SCOPE_UNIVERSE;
-  Bytes out = request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, sequence, payload, &address, RTA_DST);
-  put_u32(out, RTA_TABLE, table);
-  put_u32(out, RTA_PRIORITY, metric);
-  return out;
-}
-
-Bytes delete_route(const Route& route, uint32_t sequence) {
-  rtmsg payload{};
-  payload.rtm_family = route.is_v4 ? AF_INET : AF_INET6;
-  payload.rtm_dst_len = route.prefix_bits;
-  payload.rtm_protocol = route.protocol;
-  payload.rtm_type = route.type;
-  payload.rtm_scope = RT_SCOPE_NOWHERE;  // of whatever scope
-  const bool has_destination = route.prefix_bits != 0;
-  Bytes out =
-      request(RTM_DELROUTE, NLM_F_ACK, sequence, payload, has_destination ? &route.destination : nullptr, RTA_DST);
-  put_u32(out, RTA_TABLE, route.table);
-  put_u32(out, RTA_PRIORITY, route.metric);
-  return out;
-}
-
-Bytes add_address(int link, const config::IpAddress& address, uint8_t protocol, uint32_t sequence) {
-  ifaddrmsg payload{};
-  payload.ifa_family = family_of(address);
-  payload.ifa_prefixlen = bits_of(address);
-  payload.ifa_flags = IFA_F_NODAD;
-  payload.ifa_scope = RT_SCOPE_UNIVERSE;
-  payload.ifa_index = static_cast<uint32_t>(link);
-  Bytes out = request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, sequence, payload, &address, IFA_LOCAL);
-  put_u8(out, IFA_PROTO, protocol);
-  return out;
-}
-
-Bytes delete_address(const InterfaceAddress& address, uint32_t sequence) {
-  ifaddrmsg payload{};
-  payload.ifa_family = family_of(address.address);
-  payload.ifa_prefixlen = address.prefix_bits;
-  payload.ifa_index = static_cast<uint32_t>(address.link);
-  return request(RTM_DELADDR, NLM_F_ACK, sequence, payload, &address.address, IFA_LOCAL);
-}
-
 std::vector<Message> parse(std::span<const uint8_t> bytes) {
   std::vector<Message> out;
-  while (bytes.size() >= sizeof(nlmsghdr)) {
-    const auto* header = reinterpret_cast<const nlmsghdr*>(bytes.data());
-    // Not mnl_nlmsg_ok: it takes a length above 2 GiB for a negative one, and lets it pass.
-    if (header->nlmsg_len < sizeof(nlmsghdr) || header->nlmsg_len > bytes.size()) break;
-    parse_one(header, out);
-    bytes = bytes.subspan(std::min<size_t>(NLMSG_ALIGN(header->nlmsg_len), bytes.size()));
-  }
+  each_message(bytes, [&out](const nlmsghdr* header) { parse_one(header, out); });
   return out;
 }
 

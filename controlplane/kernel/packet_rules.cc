@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "controlplane/base/descriptor.h"
+#include "controlplane/kernel/netlink_walk.h"
 
 namespace sluice::control {
 
@@ -29,16 +30,6 @@ constexpr size_t kBufferBytes = 64 * 1024;
 constexpr timeval kTimeout{1, 0};
 // Kernels without nftables: no such protocol, or nobody who answers to these requests.
 constexpr std::array kNoNftables = {EPROTONOSUPPORT, EAFNOSUPPORT, EINVAL, EOPNOTSUPP, ENOENT};
-
-/// Calls `visit(attribute, type)` for each attribute from `first` to `end`.
-template <typename Visit>
-void each_attribute(const void* first, const uint8_t* end, Visit visit) {
-  const auto* attribute = static_cast<const nlattr*>(first);
-  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const uint8_t*>(attribute)))) {
-    visit(attribute, mnl_attr_get_type(attribute));
-    attribute = mnl_attr_next(attribute);
-  }
-}
 
 std::string_view family_name(uint8_t family) {
   switch (family) {
@@ -97,16 +88,12 @@ constexpr uint16_t kDevicePrefix = 2;  // NFTA_DEVICE_PREFIX, of newer headers
 
 Hook hook_in(const nlattr* nested) {
   Hook out;
-  const auto inside = [](const nlattr* attribute, auto visit) {
-    const auto* first = static_cast<const uint8_t*>(mnl_attr_get_payload(attribute));
-    each_attribute(first, first + mnl_attr_get_payload_len(attribute), visit);
-  };
-  inside(nested, [&](const nlattr* part, uint16_t type) {
+  netlink::each_attribute_in(nested, [&](const nlattr* part, uint16_t type) {
     if (type == NFTA_HOOK_HOOKNUM && mnl_attr_validate(part, MNL_TYPE_U32) >= 0)
       out.number = __builtin_bswap32(mnl_attr_get_u32(part));
     if (type == NFTA_HOOK_DEV) out.devices.push_back(text_in(part));
     if (type != NFTA_HOOK_DEVS) return;
-    inside(part, [&](const nlattr* device, uint16_t device_type) {
+    netlink::each_attribute_in(part, [&](const nlattr* device, uint16_t device_type) {
       out.devices.push_back(text_in(device) + (device_type == kDevicePrefix ? "*" : ""));
     });
   });
@@ -115,11 +102,10 @@ Hook hook_in(const nlattr* nested) {
 
 /// In words; "" if it sees no packet that is passed on.
 std::string chain_in(const nlmsghdr* header, const std::set<std::string>& twins) {
-  const auto* end = reinterpret_cast<const uint8_t*>(header) + header->nlmsg_len;
   const auto* info = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(header));
   std::string table, name;
   Hook hook;
-  each_attribute(mnl_nlmsg_get_payload_offset(header, sizeof *info), end, [&](const nlattr* attribute, uint16_t type) {
+  netlink::each_attribute(header, sizeof *info, [&](const nlattr* attribute, uint16_t type) {
     if (type == NFTA_CHAIN_TABLE) table = text_in(attribute);
     if (type == NFTA_CHAIN_NAME) name = text_in(attribute);
     if (type == NFTA_CHAIN_HOOK) hook = hook_in(attribute);
@@ -182,9 +168,7 @@ std::vector<uint8_t> dump_chains(uint32_t sequence) {
 }
 
 void read_chains(std::span<const uint8_t> bytes, const std::set<std::string>& twins, Chains& out) {
-  while (bytes.size() >= sizeof(nlmsghdr)) {
-    const auto* header = reinterpret_cast<const nlmsghdr*>(bytes.data());
-    if (header->nlmsg_len < sizeof(nlmsghdr) || header->nlmsg_len > bytes.size()) return;
+  netlink::each_message(bytes, [&](const nlmsghdr* header) {
     const size_t payload = header->nlmsg_len - sizeof(nlmsghdr);
     if ((header->nlmsg_flags & NLM_F_DUMP_INTR) != 0) out.interrupted = true;
     if (header->nlmsg_type == NLMSG_DONE) out.done = true;
@@ -194,8 +178,7 @@ void read_chains(std::span<const uint8_t> bytes, const std::set<std::string>& tw
     }
     if (header->nlmsg_type == kNewChain && payload >= sizeof(nfgenmsg) && out.on_the_way.empty())
       out.on_the_way = chain_in(header, twins);
-    bytes = bytes.subspan(std::min<size_t>(NLMSG_ALIGN(header->nlmsg_len), bytes.size()));
-  }
+  });
 }
 
 std::expected<std::optional<std::string>, std::string> packet_rules(const std::set<std::string>& twins,

@@ -14,12 +14,6 @@ namespace {
 
 constexpr uint16_t kUsable = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT;
 
-bool is_link_local(const config::IpAddress& address) {
-  const auto& bytes = address.bytes;
-  if (address.is_v4()) return bytes[12] == 169 && bytes[13] == 254;
-  return bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
-}
-
 bool is_station(const netlink::Neighbor& neighbor) {
   if (neighbor.gone || (neighbor.state & kUsable) == 0 || !neighbor.mac) return false;
   return (neighbor.mac->bytes[0] & 1) == 0 && *neighbor.mac != MacAddress{};
@@ -45,7 +39,7 @@ std::map<config::IpPrefix, Best> best_of(const std::vector<netlink::Route>& rout
   for (const netlink::Route& route : routes) {
     if (route.is_v4 != v4 || route.dead || route.table != RT_TABLE_MAIN) continue;
     if (route.prefix_bits > (v4 ? 32 : 128)) continue;
-    if (is_link_local(route.destination)) continue;  // each link has it, and no router passes it on
+    if (is_link_local(Address{route.destination.bytes})) continue;  // each link has it, and no router passes it on
     const auto [known, is_new] = out.try_emplace(prefix_of(route), Best{&route});
     Best& best = known->second;
     best.special |= route.special;
@@ -103,7 +97,8 @@ class Builder {
     const std::vector<RouteRange> networks = ranges_of(std::move(by_route));
     for (auto& [key, station] : stations_) {
       const netlink::Neighbor* const neighbor = station.entry;
-      if (neighbor->address.is_v4() != v4 || is_link_local(neighbor->address) || !ways_.contains(neighbor->link))
+      if (neighbor->address.is_v4() != v4 || is_link_local(Address{neighbor->address.bytes}) ||
+          !ways_.contains(neighbor->link))
         continue;
       const uint32_t network = look_up(networks, neighbor->address);
       if (network == 0 || on_link[network - 1]->link != neighbor->link) continue;

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -14,8 +13,6 @@
 #include <utility>
 
 #include "controlplane/announce/facts.h"
-#include "controlplane/base/kept_state.h"
-#include "controlplane/base/state_file.h"
 #include "controlplane/changes/limits.h"
 #include "controlplane/process/node_facts.h"
 
@@ -237,43 +234,6 @@ void Controller::stop() {
   step_.cancel();
   patience_.cancel();
   tick_.cancel();
-}
-
-void Controller::keep_journal() {
-  const auto made = make_state_directory(config_.control.state);
-  auto earlier = made ? journal_file_.open() : std::unexpected(made.error());
-  if (!earlier) {
-    journal_.record(Severity::kWarning, "control", "state",
-                    "neither events nor changes by hand will outlive this process: " + earlier.error());
-    return;
-  }
-  journal_.restore(std::move(*earlier), [this](const JournalEntry& entry) {
-    const std::string fault = journal_file_.append(entry, journal_.entries());
-    if (!fault.empty()) spdlog::error("{}", fault);
-  });
-}
-
-void Controller::recall() {
-  const auto before = kept_state(
-      journal_, standing_path(), [this](std::string_view text) { return standing_from(text, journal_); },
-      "what drains and what was renamed is known from the data plane alone");
-  if (before) {
-    give_up(*before);
-    model_.take_over(*before);
-  }
-  remember();
-}
-
-void Controller::remember() {
-  if (const auto saved = save_state(standing_path(), standing_text(model_)); !saved) {
-    journal_.record(Severity::kWarning, "control", "state", saved.error());
-    // By one that is out of date the next process would cut sessions; without, it asks the data plane.
-    (void)unlink(standing_path().c_str());
-  }
-}
-
-std::string Controller::standing_path() const {
-  return config_.control.state + "/standing.json";
 }
 
 std::vector<health::Target> Controller::targets_of(const config::Config& config, const Model& model) {

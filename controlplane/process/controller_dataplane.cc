@@ -40,13 +40,6 @@ void Controller::recognise() {
   members_have_changed();
 }
 
-void Controller::give_up(const Model& before) {
-  if (has_met_) return;
-  for (const Member& member : before.members()) given_up_.insert(member.key);
-  for (const ServiceState& service : before.services()) given_up_.insert(service.key);
-  for (const RemovedService& service : before.removed_services()) given_up_.insert(service.key);
-}
-
 bool Controller::runs_our_dataplane(const std::vector<config::Port>& ports) const {
   return channel_.mapping() != nullptr && runs_with(ports, published_ports(*channel_.mapping()));
 }

@@ -2,8 +2,6 @@
 #include "controlplane/tables/server_route_table.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <optional>
 
 namespace sluice::control {
@@ -36,22 +34,11 @@ void begin(std::vector<RouteRange>& out, const config::IpAddress& first, uint32_
   if (before != to) out.push_back({first, to});
 }
 
-uint64_t half(const config::IpAddress& address, size_t at) {
-  uint64_t word;
-  std::memcpy(&word, address.bytes.data() + at, sizeof word);
-  return __builtin_bswap64(word);
-}
-
-uint32_t v4_number(const config::IpAddress& address) {
-  return static_cast<uint32_t>(half(address, 8));
-}
-
-void write_hops(std::span<const RouteRange> ranges, std::byte* to) {
-  for (const RouteRange& range : ranges) {
-    const auto hop = static_cast<uint16_t>(range.to);
-    std::memcpy(to, &hop, sizeof hop);
-    to += sizeof hop;
-  }
+std::vector<channel::RouteBorder> borders_of(std::span<const RouteRange> ranges) {
+  std::vector<channel::RouteBorder> out;
+  out.reserve(ranges.size());
+  for (const RouteRange& range : ranges) out.push_back({{range.first.bytes}, static_cast<uint16_t>(range.to)});
+  return out;
 }
 
 }  // namespace
@@ -88,30 +75,14 @@ std::shared_ptr<const ServerRouteTable> ServerRouteTable::of(std::span<const Rou
   auto out = std::make_shared<ServerRouteTable>();
   out->layout_ = channel::ServerRoutesLayout::of(static_cast<uint32_t>(v4.size()), static_cast<uint32_t>(v6.size()),
                                                  v4.empty() && v6.empty() ? 0 : static_cast<uint32_t>(hops.size()));
-  const channel::SourceListLayout& borders = out->layout_.borders;
-  out->lines_.resize(out->layout_.bytes() / sizeof(Line));
   if (v4.empty() && v6.empty()) return out;
-  auto* const base = reinterpret_cast<std::byte*>(out->lines_.data());
-  std::vector<uint32_t> keys;
-  for (const RouteRange& range : v4) keys.push_back(v4_number(range.first));
-  std::vector<uint64_t> highs, lows;
-  for (const RouteRange& range : v6) {
-    highs.push_back(half(range.first, 0));
-    lows.push_back(half(range.first, 8));
-  }
-  borders.write(keys.data(), highs.data(), lows.data(), base);
-  write_hops(v4, base + out->layout_.v4_offset());
-  write_hops(v6, base + out->layout_.v6_offset());
-  std::ranges::copy(std::as_bytes(hops), base + out->layout_.hops_offset());
+  out->image_ = ArenaImage(out->layout_.bytes());
+  out->layout_.write(borders_of(v4), borders_of(v6), hops, out->image_.data());
   return out;
 }
 
-std::span<const std::byte> ServerRouteTable::image() const {
-  return std::as_bytes(std::span(lines_));
-}
-
 const channel::RouteHop* ServerRouteTable::find(const config::IpAddress& address) const {
-  return channel::ServerRoutesView{layout_, lines_.empty() ? nullptr : image().data()}.find({address.bytes});
+  return channel::ServerRoutesView{layout_, image_.data()}.find({address.bytes});
 }
 
 bool ServerRouteTable::is_like(const ServerRouteTable& other) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/model.h"
+#include "controlplane/tables/arena_image.h"
 #include "dataplane/contract/server_routes.h"
 
 namespace sluice::control {
@@ -46,16 +47,12 @@ class ServerRouteTable {
   const channel::RouteHop* find(const config::IpAddress& address) const;
   const channel::ServerRoutesLayout& layout() const { return layout_; }
   /// As it is to lie in the arena: layout().bytes() bytes.
-  std::span<const std::byte> image() const;
+  std::span<const std::byte> image() const { return image_.bytes(); }
   bool is_like(const ServerRouteTable& other) const;
 
  private:
-  struct alignas(64) Line {
-    std::byte bytes[64];
-  };
-
   channel::ServerRoutesLayout layout_;
-  std::vector<Line> lines_;
+  ArenaImage image_;
 };
 
 }  // namespace sluice::control

@@ -80,6 +80,13 @@ std::vector<Number> borders_of(std::span<const config::IpPrefix> blocked, std::s
   return out;
 }
 
+Address address_of(Number number, bool v4) {
+  if (v4) return Address::v4(Be32::of(static_cast<uint32_t>(number)));
+  Address out;
+  for (size_t i = out.bytes.size(); i-- > 0; number >>= 8) out.bytes[i] = static_cast<uint8_t>(number);
+  return out;
+}
+
 }  // namespace
 
 std::shared_ptr<const SourceList> SourceList::of(std::span<const config::IpPrefix> blocked,
@@ -88,25 +95,14 @@ std::shared_ptr<const SourceList> SourceList::of(std::span<const config::IpPrefi
   const std::vector<Number> v6 = borders_of(blocked, allowed, false);
   auto out = std::make_shared<SourceList>();
   out->layout_ = channel::SourceListLayout::of(static_cast<uint32_t>(v4.size()), static_cast<uint32_t>(v6.size()));
-  out->lines_.resize(out->layout_.bytes() / sizeof(Line));
-  const std::vector<uint32_t> borders(v4.begin(), v4.end());
-  std::vector<uint64_t> highs, lows;
-  highs.reserve(v6.size());
-  lows.reserve(v6.size());
-  for (const Number border : v6) {
-    highs.push_back(static_cast<uint64_t>(border >> 64));
-    lows.push_back(static_cast<uint64_t>(border));
-  }
-  out->layout_.write(borders.data(), highs.data(), lows.data(), reinterpret_cast<std::byte*>(out->lines_.data()));
+  out->image_ = ArenaImage(out->layout_.bytes());
+  out->layout_.write([&](uint32_t i) { return address_of(v4[i], true); },
+                     [&](uint32_t i) { return address_of(v6[i], false); }, out->image_.data());
   return out;
 }
 
-std::span<const std::byte> SourceList::image() const {
-  return std::as_bytes(std::span(lines_));
-}
-
 bool SourceList::contains(const config::IpAddress& address) const {
-  return channel::SourceListView{layout_, lines_.empty() ? nullptr : image().data()}.contains({address.bytes});
+  return channel::SourceListView{layout_, image_.data()}.contains({address.bytes});
 }
 
 }  // namespace sluice::control

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/model.h"
+#include "controlplane/tables/arena_image.h"
 #include "dataplane/contract/source_list.h"
 
 namespace sluice::control {
@@ -24,15 +25,11 @@ class SourceList {
   bool contains(const config::IpAddress& address) const;
   const channel::SourceListLayout& layout() const { return layout_; }
   /// As it is to lie in the arena: layout().bytes() bytes.
-  std::span<const std::byte> image() const;
+  std::span<const std::byte> image() const { return image_.bytes(); }
 
  private:
-  struct alignas(64) Line {
-    std::byte bytes[64];
-  };
-
   channel::SourceListLayout layout_;
-  std::vector<Line> lines_;
+  ArenaImage image_;
 };
 
 }  // namespace sluice::control

@@ -72,6 +72,12 @@ struct Address {
   }
 };
 
+/// No router passes it on (RFC 3927, RFC 4291 section 2.5.6).
+inline bool is_link_local(const Address& address) {
+  if (address.is_v4()) return address.bytes[12] == 169 && address.bytes[13] == 254;
+  return address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+}
+
 /// A TCP endpoint. 18 bytes without padding, so that it may be compared and hashed as bytes.
 struct Endpoint {
   Address address;

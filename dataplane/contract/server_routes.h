@@ -12,8 +12,10 @@
 // Control may write while a worker reads: every place is held within its part, and the port of a hop is to be checked.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "dataplane/contract/source_list.h"
 
@@ -36,6 +38,12 @@ struct RouteHop {
 
 static_assert(sizeof(RouteHop) == 16);
 
+/// Where a range begins, and the hop that it leads to, counted from 1; 0: it is the kernel's.
+struct RouteBorder {
+  Address first;
+  uint16_t hop;
+};
+
 /// Where the parts of a table lie, from its start, which is aligned to a cache line: the borders, the hops of IPv4's
 /// ranges, of IPv6's (uint16_t, counted from 1), the stations.
 struct ServerRoutesLayout {
@@ -49,6 +57,17 @@ struct ServerRoutesLayout {
   constexpr size_t v6_offset() const { return v4_offset() + lines(size_t{borders.v4.keys} * sizeof(uint16_t)); }
   constexpr size_t hops_offset() const { return v6_offset() + lines(size_t{borders.v6.keys} * sizeof(uint16_t)); }
   constexpr size_t bytes() const { return hops_offset() + lines(size_t{hops} * sizeof(RouteHop)); }
+
+  /// Writes the `bytes` of a table, of as many borders and hops as it was laid out for.
+  void write(std::span<const RouteBorder> v4, std::span<const RouteBorder> v6, std::span<const RouteHop> to,
+             std::byte* out) const {
+    borders.write([v4](uint32_t i) { return v4[i].first; }, [v6](uint32_t i) { return v6[i].first; }, out);
+    auto* const v4_hops = reinterpret_cast<uint16_t*>(out + v4_offset());
+    auto* const v6_hops = reinterpret_cast<uint16_t*>(out + v6_offset());
+    for (size_t i = 0; i < v4.size(); i++) v4_hops[i] = v4[i].hop;
+    for (size_t i = 0; i < v6.size(); i++) v6_hops[i] = v6[i].hop;
+    std::copy(to.begin(), to.end(), reinterpret_cast<RouteHop*>(out + hops_offset()));
+  }
 
  private:
   static constexpr size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }

@@ -64,11 +64,11 @@ struct SortedKeys {
     return out;
   }
 
-  /// Writes `nodes` nodes: `sorted` is keys of them, ascending.
-  void build(const Key* sorted, Key* out) const {
+  /// Writes what leads to the keys behind them: the first `keys` of the memory of `nodes` nodes, ascending.
+  void build(Key* out) const {
     if (layers == 0) return;
-    std::fill_n(out, size_t{nodes} * kFan, kLast);
-    std::copy_n(sorted, keys, out);
+    const Key* const sorted = out;
+    std::fill(out + keys, out + size_t{nodes} * kFan, kLast);
     uint64_t span = kFan;  // keys below a child
     for (uint32_t layer = 1; layer < layers; layer++) {
       Key* const layer_out = out + size_t{first[layer]} * kFan;

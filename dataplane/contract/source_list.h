@@ -28,6 +28,17 @@ inline constexpr uint32_t kMaxSourcePrefixes = 1U << 20;
 inline constexpr uint32_t kMaxSourceBorders = 2 * kMaxSourcePrefixes;
 static_assert(kMaxSourceBorders <= kMaxSortedKeys);
 
+/// The halves of an IPv6 address, as numbers.
+struct AddressHalves {
+  uint64_t high, low;
+};
+
+inline AddressHalves halves(const Address& address) noexcept {
+  std::array<uint64_t, 2> words;
+  std::memcpy(words.data(), address.bytes.data(), sizeof words);
+  return {__builtin_bswap64(words[0]), __builtin_bswap64(words[1])};
+}
+
 /// What a list begins with.
 struct alignas(64) SourceListHeader {
   // No IPv6 prefix is longer than /64: every lower half of a border is 0, and none has to be looked at.
@@ -48,15 +59,24 @@ struct SourceListLayout {
   constexpr size_t lows_offset() const { return v6_offset() + size_t{v6.nodes} * 64; }
   constexpr size_t bytes() const { return lows_offset() + (size_t{v6.keys} * sizeof(uint64_t) + 63) / 64 * 64; }
 
-  /// Writes the `bytes` of a list: its borders, each family's in ascending order, those of IPv6 in halves.
-  void write(const uint32_t* v4_borders, const uint64_t* v6_highs, const uint64_t* v6_lows, std::byte* out) const {
+  /// Writes the `bytes` of a list. `v4_at`, `v6_at`: the Address of a border, by its place; each family's ascend.
+  template <typename V4At, typename V6At>
+  void write(V4At v4_at, V6At v6_at, std::byte* out) const {
     if (bytes() == 0) return;
-    std::memset(out, 0, sizeof(SourceListHeader));
-    v4.build(v4_borders, reinterpret_cast<uint32_t*>(out + v4_offset()));
-    v6.build(v6_highs, reinterpret_cast<uint64_t*>(out + v6_offset()));
-    std::copy_n(v6_lows, v6.keys, reinterpret_cast<uint64_t*>(out + lows_offset()));
-    const bool only_networks = std::all_of(v6_lows, v6_lows + v6.keys, [](uint64_t low) { return low == 0; });
-    reinterpret_cast<SourceListHeader*>(out)->only_networks = only_networks ? 1 : 0;
+    auto* const numbers = reinterpret_cast<uint32_t*>(out + v4_offset());
+    for (uint32_t i = 0; i < v4.keys; i++) numbers[i] = v4_at(i).v4_part().host();
+    v4.build(numbers);
+    auto* const highs = reinterpret_cast<uint64_t*>(out + v6_offset());
+    auto* const lows = reinterpret_cast<uint64_t*>(out + lows_offset());
+    SourceListHeader header{.only_networks = 1};
+    for (uint32_t i = 0; i < v6.keys; i++) {
+      const AddressHalves of = halves(v6_at(i));
+      highs[i] = of.high;
+      lows[i] = of.low;
+      if (of.low != 0) header.only_networks = 0;
+    }
+    v6.build(highs);
+    std::memcpy(out, &header, sizeof header);
   }
 };
 
@@ -69,7 +89,7 @@ struct SourceListView {
   uint32_t count_to(const Address& address) const noexcept {
     if (address.is_v4()) return layout.v4.count_to(borders_v4(), address.v4_part().host());
     if (layout.v6.keys == 0) return 0;
-    const V6 of = halves(address);
+    const AddressHalves of = halves(address);
     if (only_networks()) return layout.v6.count_to(highs(), of.high);
     return count_from(of.high == 0 ? 0 : layout.v6.count_to(highs(), of.high - 1), of);
   }
@@ -103,7 +123,7 @@ struct SourceListView {
       __builtin_prefetch(lows() + counts[i]);
     }
     for (size_t i = 0; i < n; i++) {
-      const V6 of = halves(*sources[i]);
+      const AddressHalves of = halves(*sources[i]);
       found[i] = (count_from(of.high == 0 ? 0 : counts[i], of) & 1) != 0;
     }
   }
@@ -112,15 +132,6 @@ struct SourceListView {
  private:
   static constexpr uint32_t kFewHosts = 8;  // borders in one /64 that are looked at one after the other
 
-  /// The halves of an IPv6 address, in host order.
-  struct V6 {
-    uint64_t high, low;
-  };
-  static V6 halves(const Address& source) noexcept {
-    std::array<uint64_t, 2> words;
-    std::memcpy(words.data(), source.bytes.data(), sizeof words);
-    return {__builtin_bswap64(words[0]), __builtin_bswap64(words[1])};
-  }
   bool only_networks() const noexcept { return reinterpret_cast<const SourceListHeader*>(base)->only_networks != 0; }
   const uint32_t* borders_v4() const noexcept { return reinterpret_cast<const uint32_t*>(base + layout.v4_offset()); }
   const uint64_t* highs() const noexcept { return reinterpret_cast<const uint64_t*>(base + layout.v6_offset()); }
@@ -128,7 +139,7 @@ struct SourceListView {
 
   /// Whether the IPv6 border at a place, of which all before are not above an address, is not above it either, and has
   /// the same upper half.
-  bool is_reached(uint32_t place, V6 of) const noexcept {
+  bool is_reached(uint32_t place, AddressHalves of) const noexcept {
     const uint32_t held = std::min(place, layout.v6.keys - 1);
     return (static_cast<int>(place == held) & static_cast<int>(highs()[held] == of.high) &
             static_cast<int>(lows()[held] <= of.low)) != 0;
@@ -136,7 +147,7 @@ struct SourceListView {
 
   /// How many IPv6 borders are not above an address: those with a lower upper half, `begin` of them, and of those with
   /// the same the ones whose lower half is not above its own.
-  uint32_t count_from(uint32_t begin, V6 of) const noexcept {
+  uint32_t count_from(uint32_t begin, AddressHalves of) const noexcept {
     // The two of a lone prefix without a branch: who is blocked cannot be foretold.
     begin += is_reached(begin, of) ? 1 : 0;
     begin += is_reached(begin, of) ? 1 : 0;

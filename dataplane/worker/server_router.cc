@@ -12,12 +12,6 @@
 namespace sluice {
 namespace {
 
-/// RFC 3927, RFC 4291 section 2.5.6: no router passes them on.
-bool is_link_local(const Address& address) noexcept {
-  if (address.is_v4()) return address.bytes[12] == 169 && address.bytes[13] == 254;
-  return address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
-}
-
 uint16_t tag_of(const rte_mbuf& mbuf) noexcept {
   if ((mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) return mbuf.vlan_tci & 0x0fff;
   const auto* data = rte_pktmbuf_mtod(&mbuf, const uint8_t*);

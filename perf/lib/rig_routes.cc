@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <vector>
 
 #include "dataplane/packet/checksum.h"
@@ -32,17 +33,6 @@ Address outside(uint32_t at, bool v6) {
   return out;
 }
 
-uint64_t half(const Address& address, size_t at) {
-  uint64_t word;
-  __builtin_memcpy(&word, &address.bytes[at], sizeof word);
-  return __builtin_bswap64(word);
-}
-
-struct Border {
-  Address first;
-  uint16_t hop;
-};
-
 void right_sum(uint8_t* l3) {
   store(l3 + ipv4::kChecksum, uint16_t{0});
   store(l3 + ipv4::kChecksum, ipv4_checksum(l3, ipv4::kBytes));
@@ -57,7 +47,7 @@ Endpoint outside_endpoint(uint32_t n, bool v6) {
 void WorkerRig::route_servers(uint32_t prefixes) {
   const bool v6 = options_.v6;
   std::vector<channel::RouteHop> hops{kRouter};
-  std::vector<Border> borders{{v6 ? Address{} : Address::v4(Be32::of(0)), 1}};
+  std::vector<channel::RouteBorder> borders{{v6 ? Address{} : Address::v4(Be32::of(0)), 1}};
   for (uint16_t n = 0; n < options_.backends; n++) {
     hops.push_back({{{0x02, 0, 0, 0, 1, static_cast<uint8_t>(n)}}, 0, 1, {}});
     borders.push_back({backends_[n].address, static_cast<uint16_t>(n + 2)});
@@ -74,9 +64,9 @@ void WorkerRig::route_servers(uint32_t prefixes) {
     borders.push_back({first, other});
     borders.push_back({end, 1});
   }
-  std::ranges::stable_sort(borders, {}, &Border::first);
-  std::vector<Border> kept;
-  for (const Border& border : borders) {
+  std::ranges::stable_sort(borders, {}, &channel::RouteBorder::first);
+  std::vector<channel::RouteBorder> kept;
+  for (const channel::RouteBorder& border : borders) {
     if (!kept.empty() && kept.back().first == border.first) kept.pop_back();
     kept.push_back(border);
   }
@@ -88,16 +78,8 @@ void WorkerRig::route_servers(uint32_t prefixes) {
   message.hops = static_cast<uint32_t>(hops.size());
   const auto layout = channel::ServerRoutesLayout::of(message.v4_borders, message.v6_borders, message.hops);
   std::byte* const base = segment_ + channel::arena_offset(options_.workers) + kArenaPlace;
-  std::vector<uint32_t> v4_keys(count);
-  std::vector<uint64_t> v6_highs(count), v6_lows(count);
-  for (uint32_t i = 0; i < count; i++) {
-    v4_keys[i] = static_cast<uint32_t>(half(kept[i].first, 8));
-    v6_highs[i] = half(kept[i].first, 0);
-    v6_lows[i] = half(kept[i].first, 8);
-    std::memcpy(base + (v6 ? layout.v6_offset() : layout.v4_offset()) + i * 2, &kept[i].hop, 2);
-  }
-  layout.borders.write(v4_keys.data(), v6_highs.data(), v6_lows.data(), base);
-  std::memcpy(base + layout.hops_offset(), hops.data(), hops.size() * sizeof hops[0]);
+  const std::span<const channel::RouteBorder> all(kept), none;
+  layout.write(v6 ? none : all, v6 ? all : none, hops, base);
   const uint64_t applied = counter(channel::Counter::kCommandsApplied);
   push(channel::Command(message));
   while (counter(channel::Counter::kCommandsApplied) < applied + options_.workers) {

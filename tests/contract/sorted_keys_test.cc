@@ -36,7 +36,8 @@ class SortedKeysTest : public ::testing::Test {
       sorted = std::move(keys);
       layout = Layout::of(static_cast<uint32_t>(sorted.size()));
       lines.resize(layout.nodes);
-      layout.build(sorted.data(), base());
+      std::ranges::copy(sorted, base());
+      layout.build(base());
     }
     Key* base() { return reinterpret_cast<Key*>(lines.data()); }
 

@@ -13,88 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "controlplane/base/descriptor.h"
+#include "tests/controlplane/support/http_fixture.h"
 
 namespace sluice::control {
 namespace {
-
-using namespace std::chrono_literals;
-namespace http = boost::beast::http;
-
-class HttpServerTest : public testing::Test {
- protected:
-  HttpServerTest() {
-    char name[] = "/tmp/sluice-http-XXXXXX";
-    directory_ = mkdtemp(name);
-    path_ = directory_ + "/control.sock";
-    router_.add(http::verb::get, "/hello", [](const ApiRequest&) { return ApiResponse::json("hello"); });
-    router_.add(http::verb::post, "/hello",
-                [](const ApiRequest& request) { return ApiResponse::json(request.body.size()); });
-    router_.add_later(http::verb::get, "/later", [this](const ApiRequest&, Reply reply) { kept_.push_back(reply); });
-  }
-  ~HttpServerTest() override {
-    server_->stop();
-    io_.run_for(10ms);
-    std::filesystem::remove_all(directory_);
-  }
-  void serve(HttpLimits limits = {}, AccessRules rules = {}) {
-    server_ = std::make_unique<HttpServer>(io_, router_, limits, std::move(rules));
-    server_->listen(path_);
-  }
-  Descriptor connect() {
-    Descriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path_.copy(address.sun_path, sizeof address.sun_path - 1);
-    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    return fd;
-  }
-  Descriptor connect_tcp() {
-    Descriptor fd(socket(AF_INET, SOCK_STREAM, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(server_->tcp_port());
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    EXPECT_EQ(fcntl(fd.get(), F_SETFL, O_NONBLOCK), 0);
-    return fd;
-  }
-  void say(const Descriptor& fd, const std::string& text) {
-    size_t sent = 0;
-    const auto deadline = std::chrono::steady_clock::now() + 60s;
-    while (sent < text.size() && std::chrono::steady_clock::now() < deadline) {
-      const ssize_t n = send(fd.get(), text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
-      if (n > 0) sent += static_cast<size_t>(n);
-      if (n < 0 && errno != EAGAIN) return;  // cut off: the answer tells
-      turn();
-    }
-  }
-  /// What the server says until it closes, or until `enough`.
-  std::string hear(const Descriptor& fd, const std::string& enough = "\x01never") {
-    std::string out;
-    const auto deadline = std::chrono::steady_clock::now() + 60s;
-    while (std::chrono::steady_clock::now() < deadline && out.find(enough) == std::string::npos) {
-      turn();
-      char buffer[4096];
-      const ssize_t n = recv(fd.get(), buffer, sizeof buffer, 0);
-      if (n == 0) return out;
-      if (n > 0) out.append(buffer, static_cast<size_t>(n));
-      if (n < 0 && errno != EAGAIN) return out;
-    }
-    EXPECT_NE(out.find(enough), std::string::npos) << "the server did not close";
-    return out;
-  }
-  void turn() {
-    io_.run_for(1ms);
-    io_.restart();
-  }
-
-  boost::asio::io_context io_;
-  std::string directory_, path_;
-  Router router_;
-  std::vector<Reply> kept_;
-  std::unique_ptr<HttpServer> server_;
-};
 
 TEST_F(HttpServerTest, AnswersAndKeepsTheConnection) {
   serve();
@@ -249,46 +171,6 @@ TEST_F(HttpServerTest, ReadsNoBodyOfThoseWhoMayChangeNothing) {
   EXPECT_NE(answer.find("Connection: close"), std::string::npos) << answer;
 }
 
-TEST_F(HttpServerTest, LosesPatienceWithSilentClientsWhenItIsCrowded) {
-  serve({.request_timeout = 5000ms, .connections = 4});
-  std::vector<Descriptor> silent;
-  for (int i = 0; i < 4; i++) silent.push_back(connect());
-  const auto begin = std::chrono::steady_clock::now();
-  hear(silent.back());
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s);  // a fifth of the time, with room for a busy machine
-}
-
-TEST_F(HttpServerTest, CutsSlowClients) {
-  serve({.request_timeout = 50ms});
-  const Descriptor fd = connect();
-  say(fd, "GET /hello HT");
-  EXPECT_EQ(hear(fd), "");
-}
-
-TEST_F(HttpServerTest, SurvivesClientsThatLeaveEarly) {
-  serve();
-  for (int i = 0; i < 50; i++) {
-    const Descriptor fd = connect();
-    say(fd, "GET /hello HTTP/1.1\r\n\r\n");
-  }
-  const auto deadline = std::chrono::steady_clock::now() + 60s;
-  while (server_->connections() != 0 && std::chrono::steady_clock::now() < deadline) turn();
-  EXPECT_EQ(server_->connections(), 0u);
-}
-
-TEST_F(HttpServerTest, LetsConnectionsBeyondTheLimitWaitTheirTurn) {
-  serve({.connections = 3});
-  std::vector<Descriptor> held;
-  for (int i = 0; i < 3; i++) held.push_back(connect());
-  while (server_->connections() < 3) turn();
-  const Descriptor fourth = connect();
-  say(fourth, "GET /hello HTTP/1.0\r\n\r\n");
-  for (int i = 0; i < 20; i++) turn();
-  EXPECT_EQ(server_->connections(), 3u);
-  held.pop_back();
-  EXPECT_NE(hear(fourth).find("200 OK"), std::string::npos);
-}
-
 TEST_F(HttpServerTest, KeepsRoomOnTheUnixSocketWhateverHappensOnTcp) {
   serve({.connections = 3});
   server_->listen_tcp("127.0.0.1:0");
@@ -350,58 +232,6 @@ TEST_F(HttpServerTest, TakesABodyInChunksHoweverItIsCut) {
       EXPECT_NE(hear(fd).find("\r\n\r\n" + bytes + "\n"), std::string::npos);
     }
   }
-}
-
-TEST_F(HttpServerTest, CutsClientsThatSendAByteAtATime) {
-  serve({.request_timeout = 100ms});
-  std::vector<Descriptor> slow;
-  for (int i = 0; i < 20; i++) slow.push_back(connect());
-  const auto deadline = std::chrono::steady_clock::now() + 60s;
-  size_t sent = 0;
-  do {
-    for (const Descriptor& fd : slow) (void)send(fd.get(), "G", 1, MSG_NOSIGNAL);
-    sent++;
-    turn();
-  } while ((sent < 10 || server_->connections() != 0) && std::chrono::steady_clock::now() < deadline);
-  EXPECT_EQ(server_->connections(), 0u);
-}
-
-/// A router with an answer that no socket's buffers hold.
-class LargeAnswerTest : public HttpServerTest {
- protected:
-  static constexpr size_t kBytes = 2U << 20;
-
-  LargeAnswerTest() {
-    router_.add(http::verb::get, "/large", [](const ApiRequest&) {
-      ApiResponse out;
-      out.body.assign(kBytes, 'x');
-      return out;
-    });
-  }
-
-  Descriptor ask() {
-    Descriptor out = connect();
-    say(out, "GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    return out;
-  }
-};
-
-TEST_F(LargeAnswerTest, IsNotKeptForAClientThatDoesNotTakeIt) {
-  serve({.response_timeout = 100ms, .response_rate = 1U << 30});
-  const Descriptor fd = ask();
-  const auto deadline = std::chrono::steady_clock::now() + 60s;
-  do {
-    turn();
-  } while (server_->connections() != 0 && std::chrono::steady_clock::now() < deadline);
-  EXPECT_EQ(server_->connections(), 0u);
-}
-
-TEST_F(LargeAnswerTest, MayTakeAsLongAsItsSizeAllowsFor) {
-  serve({.response_timeout = 100ms, .response_rate = kBytes / 60});
-  const Descriptor fd = ask();
-  const auto until = std::chrono::steady_clock::now() + 300ms;
-  while (std::chrono::steady_clock::now() < until) turn();
-  EXPECT_GT(hear(fd).size(), kBytes);
 }
 
 TEST_F(HttpServerTest, SaysWhatIsWrongWithAnAddress) {

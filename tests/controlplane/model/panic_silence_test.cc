@@ -79,11 +79,11 @@ TEST_F(PanicTest, SilenceIsNoDeathWhileSessionsHearTheHost) {
 TEST_F(PanicTest, WhoIsSilentAndHeardAfterAHoldStaysOut) {
   pool(3);
   after(1s);
-  for (size_t i = 0; i < 3; i++) down(i, Evidence::kUnanswered);
+  all_down(3, Evidence::kUnanswered);
   EXPECT_EQ(standings(), "HHH");
   after(180s);
   for (int probe = 0; probe < 3; probe++) {
-    for (size_t i = 0; i < 3; i++) down(i, Evidence::kUnanswered);
+    all_down(3, Evidence::kUnanswered);
     EXPECT_EQ(standings(), "OOO");
     after(500ms);
     for (size_t i = 0; i < 3; i++) panic_.on_host_heard(i, now_);

@@ -43,7 +43,7 @@ TEST_F(PanicTest, HoldsAllWhenMoreThanTheShareFailAtOnceAndGivesUpTheProvenAfter
   after(1s);
   for (size_t i = 0; i < 3; i++) doubt(i, Evidence::kRefused);
   after(1s);
-  for (size_t i = 0; i < 3; i++) down(i, Evidence::kRefused);
+  all_down(3, Evidence::kRefused);
   EXPECT_EQ(standings(), "HHH");
   const auto state = panic_.state(0);
   ASSERT_TRUE(state);
@@ -54,7 +54,7 @@ TEST_F(PanicTest, HoldsAllWhenMoreThanTheShareFailAtOnceAndGivesUpTheProvenAfter
   after(1s);
   EXPECT_EQ(standings(), "OOO");
   EXPECT_FALSE(panic_.state(0));
-  for (size_t i = 0; i < 3; i++) down(i, Evidence::kRefused);
+  all_down(3, Evidence::kRefused);
   EXPECT_EQ(standings(), "DDD");
   good(1);
   EXPECT_EQ(standings(), "DGD");
@@ -63,7 +63,7 @@ TEST_F(PanicTest, HoldsAllWhenMoreThanTheShareFailAtOnceAndGivesUpTheProvenAfter
 TEST_F(PanicTest, KeepsSessionsOfASilentPoolAlsoAfterTheHold) {
   pool(3);
   after(1s);
-  for (size_t i = 0; i < 3; i++) down(i, Evidence::kUnanswered);
+  all_down(3, Evidence::kUnanswered);
   EXPECT_EQ(standings(), "HHH");
   after(1h);
   EXPECT_EQ(standings(), "OOO") << "no proof, as nobody else answers";
@@ -74,7 +74,7 @@ TEST_F(PanicTest, KeepsSessionsOfASilentPoolAlsoAfterTheHold) {
 TEST_F(PanicTest, NeverLeavesNobodyBecauseOfAJudgement) {
   pool(3);
   after(1s);
-  for (size_t i = 0; i < 3; i++) down(i, Evidence::kJudged);
+  all_down(3, Evidence::kJudged);
   after(1h);
   EXPECT_EQ(standings(), "HHH");
   ASSERT_TRUE(panic_.state(0));
@@ -108,7 +108,7 @@ TEST_F(PanicTest, RecognisesOneThatIsDeadAmongOthersThatFailOtherwise) {
 TEST_F(PanicTest, FindsTheOneThatIsDeadWhenTheLinkIsBackByProbesThatBeganThen) {
   pool(3);
   after(1s);
-  for (size_t i = 0; i < 3; i++) down(i, Evidence::kUnanswered);
+  all_down(3, Evidence::kUnanswered);
   after(20s);
   panic_.take_restarted();
   for (size_t i = 1; i < 3; i++) good(i);
@@ -135,7 +135,7 @@ TEST_F(PanicTest, HoldsTheLastOneOfAPool) {
 TEST_F(PanicTest, AfterTheHoldOnlyAProbeThatBeginsThenCuts) {
   pool(3);
   after(1s);
-  for (size_t i = 0; i < 2; i++) down(i, Evidence::kRefused);
+  all_down(2, Evidence::kRefused);
   good(2);
   EXPECT_EQ(standings(), "HHG");
   after(179s);
@@ -169,7 +169,7 @@ TEST_F(PanicTest, TakesAllBehindOneWayForOneEvent) {
   pool(5);
   for (size_t i = 0; i < 2; i++) panic_.set_way(i, NextHop{{{2, 0, 0, 0, 9, 9}}, "slb0", true}, now_);
   after(1s);
-  for (size_t i = 0; i < 2; i++) down(i, Evidence::kUnanswered);
+  all_down(2, Evidence::kUnanswered);
   for (size_t i = 2; i < 5; i++) good(i);
   EXPECT_EQ(standings(), "HHGGG") << "the gateway, or what lies behind it";
   EXPECT_EQ(panic_.state(0)->why, "all that is reached the same way fails at once");
@@ -237,7 +237,7 @@ TEST_F(PanicTest, WhatWasOutBeforeAnInterruptionStaysOut) {
 TEST_F(PanicTest, CertificatesNeverTakeMoreThanTheShare) {
   pool(4);
   after(1s);
-  for (size_t i = 0; i < 2; i++) down(i, Evidence::kCertificate);
+  all_down(2, Evidence::kCertificate);
   EXPECT_EQ(standings(), "OOGG");
   for (size_t i = 2; i < 4; i++) down(i, Evidence::kCertificate);
   after(1h);
@@ -252,7 +252,7 @@ TEST_F(PanicTest, WhatTheOperatorTookOutIsNotCounted) {
   pool(4);
   panic_.set_serving(3, false);
   after(1s);
-  for (size_t i = 0; i < 2; i++) down(i, Evidence::kRefused);
+  all_down(2, Evidence::kRefused);
   panic_.on_heard(2, now_);
   EXPECT_EQ(standings(), "HHGG") << "two of three";
 }
@@ -260,12 +260,12 @@ TEST_F(PanicTest, WhatTheOperatorTookOutIsNotCounted) {
 TEST_F(PanicTest, WithShareOneOnlyEvidenceCounts) {
   pool(2, 1.0);
   after(1s);
-  for (size_t i = 0; i < 2; i++) down(i, Evidence::kRefused);
+  all_down(2, Evidence::kRefused);
   EXPECT_EQ(standings(), "DD");
   panic_ = {};
   pool(2, 1.0);
   after(1s);
-  for (size_t i = 0; i < 2; i++) down(i, Evidence::kUnanswered);
+  all_down(2, Evidence::kUnanswered);
   EXPECT_EQ(standings(), "HH") << "all behind one port are still one event";
   panic_ = {};
   pool(1, 1.0);
@@ -280,10 +280,10 @@ TEST_F(PanicTest, WhoIsInNoGroupIsJudgedAlone) {
   panic_.interrupt(0, "the link is down", now_);
   panic_.restore(0, now_);
   after(1s);
-  for (size_t i = 0; i < 3; i++) down(i, Evidence::kRefused);
+  all_down(3, Evidence::kRefused);
   EXPECT_EQ(standings(), "HHH");
   after(180s);
-  for (size_t i = 0; i < 3; i++) down(i, Evidence::kRefused);
+  all_down(3, Evidence::kRefused);
   EXPECT_EQ(standings(), "DDD");
 }
 

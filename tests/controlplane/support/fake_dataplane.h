@@ -24,6 +24,7 @@
 
 #include "dataplane/contract/segment.h"
 #include "dataplane/contract/trace.h"
+#include "tests/controlplane/support/fake_targets.h"
 #include "tests/controlplane/support/flow_memory_header.h"
 
 namespace sluice::control {
@@ -153,7 +154,7 @@ class FakeDataplane {
         channel::take_some(channel::command_ring(segments_.back()->data, w), std::span<channel::Command>(commands));
     check_tables(worker);
     for (unsigned i = 0; i < n; i++) apply(worker, stats, commands[i]);
-    if (n != 0) keep_targets(w);
+    if (n != 0) write_targets(state_[w], flows_[w]->data);
     if (n != 0 && !silently) {
       EXPECT_EQ(commands[n - 1].header.sequence, static_cast<uint32_t>(worker.log.size())) << "sequences have a gap";
       __atomic_store_n(&stats.applied_sequence, commands[n - 1].header.sequence, __ATOMIC_RELEASE);
@@ -276,46 +277,6 @@ class FakeDataplane {
   void check_tables(Worker& worker) {
     for (const auto& [id, sum] : worker.table_sums) {
       EXPECT_EQ(sum_of(worker.services.at(id)), sum) << "the table of service " << id << " changed while in use";
-    }
-  }
-
-  /// As a worker does in its flow memory.
-  void keep_targets(uint32_t w) {
-    const Worker& worker = state_[w];
-    auto* services = reinterpret_cast<sluice::Service*>(flows_[w]->data + kServicesOffset);
-    auto* backends = reinterpret_cast<sluice::Backend*>(flows_[w]->data + kBackendsOffset);
-    auto* locals = reinterpret_cast<sluice::Local*>(flows_[w]->data + kLocalsOffset);
-    std::memset(flows_[w]->data + kServicesOffset, 0, kTargetsEnd - kServicesOffset);
-    for (const auto& [id, put] : worker.services) {
-      services[id] = {.vip = {put.vip, put.port},
-                      .forwarding = put.forwarding,
-                      .proxy = put.proxy,
-                      .on_backend_down = put.on_backend_down,
-                      .in_use = true,
-                      .mss = put.mss,
-                      .on_no_backend = put.on_no_backend,
-                      .syn_proxy = put.syn_proxy,
-                      .idle_timeout_ms = put.idle_timeout_ms,
-                      .key = put.key};
-    }
-    for (const auto& [id, put] : worker.backends) {
-      backends[id] = {.endpoint = {put.address, put.port},
-                      .port_index = put.port_index,
-                      .generation = put.generation,
-                      .flags = put.flags,
-                      .in_use = true,
-                      .next_hop = put.next_hop,
-                      .vlan = put.vlan,
-                      .sole_service = put.sole_service,
-                      .key = put.key};
-    }
-    for (const auto& [id, put] : worker.locals) {
-      locals[id] = {.address = put.address,
-                    .generation = put.generation,
-                    .port_index = put.port_index,
-                    .in_use = true,
-                    .of_peer = (put.flags & channel::kLocalOfPeer) != 0,
-                    .key = put.key};
     }
   }
 

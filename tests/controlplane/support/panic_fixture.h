@@ -44,6 +44,9 @@ class PanicTest : public testing::Test {
     panic_.set_down(i, true, now_);
     evaluate();
   }
+  void all_down(size_t members, Evidence evidence) {
+    for (size_t i = 0; i < members; i++) down(i, evidence);
+  }
   /// A probe that fails, all others are heard, another that fails and makes it down, and the others are heard again.
   void die(size_t i, Evidence evidence) {
     doubt(i, evidence);

@@ -80,12 +80,8 @@ class WorkerBench {
   /// Refuses those between IPv4 borders, with a word.
   void refuse(const std::vector<uint32_t>& v4_borders) { put_list(channel::kRefusedSources, v4_borders, {}); }
   void put_secret(uint64_t secret);
-  /// A range of addresses begins, for which a hop is meant, counted from 1; 0: the kernel's. Of each family ascending.
-  struct RouteBorder {
-    Address address;
-    uint16_t hop;
-  };
-  void put_server_routes(const std::vector<RouteBorder>& v4, const std::vector<RouteBorder>& v6,
+  /// Borders of each family ascend.
+  void put_server_routes(const std::vector<channel::RouteBorder>& v4, const std::vector<channel::RouteBorder>& v6,
                          const std::vector<channel::RouteHop>& hops);
   void put_limits(const channel::LimitRules& rules, uint32_t count, uint32_t layout);
   /// Clients between IPv4 borders have a table of their own in a service.

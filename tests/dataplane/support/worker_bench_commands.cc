@@ -101,8 +101,13 @@ uint32_t WorkerBench::write_list(const std::vector<uint32_t>& v4_borders, const 
   const auto layout =
       channel::SourceListLayout::of(static_cast<uint32_t>(v4_borders.size()), static_cast<uint32_t>(v6_borders.size()));
   std::byte* const base = segment_ + attachment_.arena_offset + size_t{arena_used_} * channel::kArenaUnit;
-  const std::vector<uint64_t> lows(v6_borders.size());
-  layout.write(v4_borders.data(), v6_borders.data(), lows.data(), base);
+  const auto v6_at = [&](uint32_t i) {
+    Address out;
+    const uint64_t high = __builtin_bswap64(v6_borders[i]);
+    std::memcpy(out.bytes.data(), &high, sizeof high);
+    return out;
+  };
+  layout.write([&](uint32_t i) { return Address::v4(Be32::of(v4_borders[i])); }, v6_at, base);
   return std::exchange(arena_used_, arena_used_ + static_cast<uint32_t>(layout.bytes() / channel::kArenaUnit + 1));
 }
 
@@ -126,7 +131,8 @@ void WorkerBench::put_route(uint16_t place, uint16_t service, const std::vector<
   command(channel::Command(message));
 }
 
-void WorkerBench::put_server_routes(const std::vector<RouteBorder>& v4, const std::vector<RouteBorder>& v6,
+void WorkerBench::put_server_routes(const std::vector<channel::RouteBorder>& v4,
+                                    const std::vector<channel::RouteBorder>& v6,
                                     const std::vector<channel::RouteHop>& hops) {
   channel::PutServerRoutes message{};
   message.header = {channel::CommandType::kPutServerRoutes, 0, 0, 0};
@@ -136,22 +142,7 @@ void WorkerBench::put_server_routes(const std::vector<RouteBorder>& v4, const st
   message.hops = static_cast<uint32_t>(hops.size());
   const auto layout = channel::ServerRoutesLayout::of(message.v4_borders, message.v6_borders, message.hops);
   std::byte* const base = segment_ + attachment_.arena_offset + size_t{arena_used_} * channel::kArenaUnit;
-  std::vector<uint32_t> keys;
-  std::vector<uint64_t> highs, lows;
-  std::memset(base, 0, layout.bytes());
-  for (size_t i = 0; i < v4.size(); i++) {
-    keys.push_back(v4[i].address.v4_part().host());
-    std::memcpy(base + layout.v4_offset() + i * 2, &v4[i].hop, 2);
-  }
-  for (size_t i = 0; i < v6.size(); i++) {
-    std::array<uint64_t, 2> halves;
-    std::memcpy(halves.data(), v6[i].address.bytes.data(), sizeof halves);
-    highs.push_back(__builtin_bswap64(halves[0]));
-    lows.push_back(__builtin_bswap64(halves[1]));
-    std::memcpy(base + layout.v6_offset() + i * 2, &v6[i].hop, 2);
-  }
-  layout.borders.write(keys.data(), highs.data(), lows.data(), base);
-  if (!hops.empty()) std::memcpy(base + layout.hops_offset(), hops.data(), hops.size() * sizeof hops[0]);
+  layout.write(v4, v6, hops, base);
   arena_used_ += static_cast<uint32_t>(layout.bytes() / channel::kArenaUnit + 1);
   command(channel::Command(message));
 }
