@@ -56,8 +56,10 @@ void read_ipv6(Bytes bytes, Datagram& out) noexcept {
   for (uint32_t i = 0; i < kMaxExtensionHeaders && rest.has(8); i++) {
     if (next == kFragmentHeader) {
       out.fragment |= (rest.half(2) & 0xfff9) != 0;  // else the datagram is whole (RFC 6946)
+      const bool is_first = (rest.half(2) & 0xfff8) == 0;
       next = rest.data[0];
       rest = rest.from(8);
+      if (!is_first) break;  // behind it are bytes from within
     } else if (next == kHopByHop || next == kRouting || next == kDestinationOptions) {
       next = rest.data[0];
       rest = rest.from((rest.data[1] + 1U) * 8U);

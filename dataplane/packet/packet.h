@@ -22,6 +22,10 @@ inline constexpr uint8_t kProtocolIcmp = 1, kProtocolTcp = 6, kProtocolIcmp6 = 5
 // Extension headers of IPv6, and how many are gone through.
 inline constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragmentHeader = 44, kDestinationOptions = 60;
 inline constexpr uint32_t kMaxExtensionHeaders = 4;
+
+inline constexpr bool is_extension_header(uint8_t next) noexcept {
+  return next == kHopByHop || next == kRouting || next == kFragmentHeader || next == kDestinationOptions;
+}
 inline constexpr uint8_t kHops = 64;  // of packets that we make
 
 inline constexpr uint32_t kEthernetBytes = 14;

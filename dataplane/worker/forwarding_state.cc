@@ -134,10 +134,15 @@ void ForwardingState::list_locals() noexcept {
 }
 
 bool ForwardingState::may_be_served(channel::ServiceId service) const noexcept {
-  return std::any_of(backends_, backends_ + channel::kMaxBackends, [&](const Backend& backend) {
+  const uint8_t cutting = cutting_flags(services_[service]);
+  bool is_any_known = false;
+  for (const Backend& backend : std::span(backends_, channel::kMaxBackends)) {
     const bool may_serve = backend.sole_service == service || backend.sole_service == channel::kNoService;
-    return backend.in_use && may_serve && (backend.flags & (channel::kBackendDown | channel::kBackendCut)) == 0;
-  });
+    if (!backend.in_use || !may_serve) continue;
+    if ((backend.flags & cutting) == 0) return true;
+    is_any_known = true;
+  }
+  return !is_any_known;
 }
 
 std::optional<RejectReason> ForwardingState::apply(const channel::Command& command) noexcept {

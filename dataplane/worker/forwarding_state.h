@@ -36,6 +36,12 @@ struct RefusalLine {
   void set(std::string_view text) noexcept;
 };
 
+/// The flags of a backend that end the sessions which a service has with it.
+inline uint8_t cutting_flags(const Service& service) noexcept {
+  const bool resets = service.on_backend_down == channel::OnBackendDown::kReset;
+  return static_cast<uint8_t>(channel::kBackendCut | (resets ? channel::kBackendDown : 0));
+}
+
 class ForwardingState {
  public:
   /// Over the services, backends and own addresses of flow memory, which may hold those of an earlier run. `ports`: how
@@ -79,8 +85,8 @@ class ForwardingState {
     return channel::kNoBackend;
   }
 
-  /// Whether some backend that may be of `service` is not known to be down, be it in its table or not: one that drains
-  /// is in none.
+  /// Whether some backend that may be of `service` is not known to cut its sessions, be it in its table or not: one
+  /// that drains is in none. So it is while none is known at all: that is no evidence against any.
   bool may_be_served(channel::ServiceId service) const noexcept;
 
   /// Whether control has told all it knows since this process started. Before that, what is missing may yet come.
@@ -166,12 +172,8 @@ class ForwardingState {
   /// our address that it was reached from is gone.
   bool is_lost(const Flow& flow) const noexcept {
     if (!is_current(flow) || !services_[flow.service].in_use) return true;
-    const uint8_t flags = backends_[flow.backend].flags;
-    if ((flags & channel::kBackendCut) != 0) return true;
-    const bool is_fullnat = flow.forwarding() == channel::Forwarding::kFullnat;
-    if (is_fullnat && !locals_[flow.local_index()].in_use) return true;
-    return (flags & channel::kBackendDown) != 0 &&
-           services_[flow.service].on_backend_down == channel::OnBackendDown::kReset;
+    if ((backends_[flow.backend].flags & cutting_flags(services_[flow.service])) != 0) return true;
+    return flow.forwarding() == channel::Forwarding::kFullnat && !locals_[flow.local_index()].in_use;
   }
 
   /// The oldest segment whose arena is in use; the newest if none is.

@@ -145,7 +145,9 @@ void NewFlows::place_one(Burst& burst, uint32_t i, channel::ServiceId service_id
   Counter no_room = Counter::kDropTableFull;
   const FlowIndex index = parts_.maker.make(burst.place[i], filled, no_room, told.local);
   if (index == kNoFlow) {
-    if (told) return egress_.drop(burst.mbuf[i], no_room);
+    // What is in mid-session comes again.
+    if (told || (!opening && sees_both_ways(state_.service(service_id).forwarding)))
+      return egress_.drop(burst.mbuf[i], no_room);
     return no_room == Counter::kDropTableFull ? meet_full_table(burst, i, service_id)
                                               : refuse(burst, i, service_id, no_room);
   }

@@ -6,14 +6,17 @@
 
 namespace sluice {
 
-bool Placement::is_alive(channel::BackendId id) const noexcept {
+bool Placement::is_alive(channel::BackendId id, const Service& service) const noexcept {
   if (id >= channel::kMaxBackends) return false;
   const Backend& backend = state_.backend(id);
-  return backend.in_use && (backend.flags & (channel::kBackendDown | channel::kBackendCut)) == 0;
+  return backend.in_use && (backend.flags & cutting_flags(service)) == 0;
 }
 
 bool Placement::is_usable(channel::BackendId id) const noexcept {
-  return is_alive(id) && (state_.backend(id).flags & channel::kBackendReachable) != 0;
+  if (id >= channel::kMaxBackends) return false;
+  const Backend& backend = state_.backend(id);
+  constexpr uint8_t kOutOfUse = channel::kBackendDown | channel::kBackendCut;
+  return backend.in_use && (backend.flags & (kOutOfUse | channel::kBackendReachable)) == channel::kBackendReachable;
 }
 
 uint32_t Placement::less_loaded_of_two(const BackendTable& table) noexcept {
@@ -70,9 +73,9 @@ channel::BackendId Placement::choose(channel::ServiceId service_id, const Packet
   for (uint32_t probe = 0; probe < kPlacementProbes; probe++) {
     const channel::BackendId id = table.entries[entry];
     if (++entry == table.count) entry = 0;
-    all_down = all_down && !is_alive(id);
+    all_down = all_down && !is_alive(id, service);
     // A session that has no flow here waits for the one that it was led to: any other would reset it.
-    if (id == avoid || !(opening ? is_usable(id) : is_alive(id))) continue;
+    if (id == avoid || !(opening ? is_usable(id) : is_alive(id, service))) continue;
     const Backend& backend = state_.backend(id);
     if (opening && !admits(backend, is_bounded ? &service : nullptr, service_flows)) {
       refusal = Counter::kDropBackendLimit;

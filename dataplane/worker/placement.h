@@ -37,8 +37,9 @@ class Placement {
   /// Whether a flow that was placed before may go on with this backend. One that cannot be reached for a moment is
   /// waited for, as by any flow: another would reset the session.
   bool may_keep(channel::ServiceId service, const Packet& packet, FlowPlace place, channel::BackendId id) noexcept {
-    const bool nat = state_.service(service).forwarding == channel::Forwarding::kNat;
-    return is_alive(id) && !(nat && collides(place, packet, state_.backend(id)));
+    const Service& of = state_.service(service);
+    const bool nat = of.forwarding == channel::Forwarding::kNat;
+    return is_alive(id, of) && !(nat && collides(place, packet, state_.backend(id)));
   }
 
   /// Whether the hash, as things stand, leads a flow's packets to the backend that it has, entry or not.
@@ -51,9 +52,9 @@ class Placement {
   /// Whether a session's own server may be well, though none of the table is.
   bool may_be_served(channel::ServiceId service) noexcept;
   static channel::PlacedBy rule_of(const Service& service, bool opening, uint32_t probe) noexcept;
-  /// Whether nothing is known of it that cuts sessions.
-  bool is_alive(channel::BackendId id) const noexcept;
-  /// Whether it can also take a new one.
+  /// Whether nothing is known of it that cuts sessions of the service.
+  bool is_alive(channel::BackendId id, const Service& service) const noexcept;
+  /// Whether it can take a new one.
   bool is_usable(channel::BackendId id) const noexcept;
   uint32_t first_entry(channel::ServiceId service, TableId table, const Packet& packet, bool opening) noexcept;
   uint32_t less_loaded_of_two(const BackendTable& table) noexcept;

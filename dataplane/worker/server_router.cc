@@ -55,14 +55,23 @@ bool ServerRouter::may_be_for_service(const Datagram& datagram) const noexcept {
     case kProtocolIpv6:
       return state_.is_backend(to.address);
     case kProtocolUdp:
-      return to.port == Be16::of(kGuePort) && state_.is_backend(to.address);
+      return (datagram.fragment || to.port == Be16::of(kGuePort)) && state_.is_backend(to.address);
     default:
       return false;
   }
 }
 
+/// Whether what the datagram was judged by is what a server would find in it: no extension headers, whose number no
+/// standard limits, but for one that says which part of a datagram this is.
+bool ServerRouter::is_plain(const uint8_t* l3, const Datagram& datagram) noexcept {
+  uint8_t next = l3[ipv6::kNextHeader];
+  if (next == kFragmentHeader) next = l3[ipv6::kBytes];
+  return next == datagram.protocol && !is_extension_header(next);
+}
+
 /// Fills in what is needed of `packet`, if there is nothing out of the ordinary about it.
-bool ServerRouter::read_plain(uint32_t port, const rte_mbuf& mbuf, Packet& packet) const noexcept {
+bool ServerRouter::read_plain(uint32_t port, const rte_mbuf& mbuf, const Datagram& datagram,
+                              Packet& packet) const noexcept {
   packet.vlan = tag_of(mbuf);
   if (packet.vlan != setup_.port[port].vlan) return false;
   const auto* data = rte_pktmbuf_mtod(&mbuf, const uint8_t*);
@@ -72,7 +81,7 @@ bool ServerRouter::read_plain(uint32_t port, const rte_mbuf& mbuf, Packet& packe
   const uint8_t* l3 = data + packet.l3_offset;
   uint32_t bytes;
   if (packet.v6) {
-    if (l3[ipv6::kNextHeader] == kHopByHop) return false;  // for each router on the way
+    if (!is_plain(l3, datagram)) return false;
     bytes = ipv6::kBytes + Be16{load<uint16_t>(l3 + ipv6::kPayloadLength)}.host();
   } else {
     if (l3[0] != 0x45 || ipv4_checksum(l3, ipv4::kBytes) != 0) return false;
@@ -87,25 +96,27 @@ bool ServerRouter::read_plain(uint32_t port, const rte_mbuf& mbuf, Packet& packe
 bool ServerRouter::pass(uint32_t port, rte_mbuf* mbuf, const Datagram& datagram) noexcept {
   if (state_.server_routes().is_empty() || datagram.kind != Datagram::Kind::kIp || datagram.to_group) return false;
   const Address& to = datagram.destination.address;
-  const channel::RouteHop* hop = state_.server_routes().find(to);
-  if (hop == nullptr || hop->port_index >= setup_.ports || datagram.hops <= 1) return false;
-  const uint32_t out = hop->port_index;
+  const channel::RouteHop* found = state_.server_routes().find(to);
+  if (found == nullptr || datagram.hops <= 1) return false;
+  const channel::RouteHop hop = *found;  // what is checked is what is used: control may write meanwhile
+  const uint32_t out = hop.port_index;
+  if (out >= setup_.ports) return false;
   if (setup_.port[port].faces == Faces::kClients && setup_.port[out].faces == Faces::kClients) return false;
   if (!is_end(datagram.source.address) || !is_end(to)) return false;
   const From from = whence(port, *mbuf, datagram);
   if (from == From::kNowhere || may_be_for_service(datagram)) return false;
-  if (out == port && came_from(*mbuf, hop->mac)) return false;  // the station may send it here again, for ever
+  if (out == port && came_from(*mbuf, hop.mac)) return false;  // the station may send it here again, for ever
   // Of strangers, only those that are on a network of the mail servers' alone, or speak with it.
   const bool is_of_server = from == From::kServer || state_.is_backend(to);
   const bool is_behind = setup_.port[port].faces == Faces::kBackends || setup_.port[out].faces == Faces::kBackends;
   if (!is_of_server && !is_behind) return false;
   Packet packet;
   packet.v6 = !to.is_v4();
-  if (!read_plain(port, *mbuf, packet) || packet.ip_bytes > egress_.mtu(out)) return false;
+  if (!read_plain(port, *mbuf, datagram, packet) || packet.ip_bytes > egress_.mtu(out)) return false;
   const uint32_t padding = mbuf->pkt_len - packet.l3_offset - packet.ip_bytes;
   if (padding != 0 && rte_pktmbuf_trim(mbuf, static_cast<uint16_t>(padding)) != 0) return false;
   take_hop(*mbuf, packet);
-  write_ethernet(*mbuf, packet, hop->mac, egress_.mac_word(out), hop->vlan & 0x0fff);
+  write_ethernet(*mbuf, packet, hop.mac, egress_.mac_word(out), hop.vlan & 0x0fff);
   egress_.send(out, mbuf);
   const bool outward = setup_.port[port].faces == Faces::kBackends || from == From::kServer;
   counters_.count(outward ? Counter::kRoutedOut : Counter::kRoutedIn);

@@ -37,7 +37,8 @@ class ServerRouter {
   From whence(uint32_t port, const rte_mbuf& mbuf, const Datagram& datagram) const noexcept;
   bool is_end(const Address& address) const noexcept;
   bool may_be_for_service(const Datagram& datagram) const noexcept;
-  bool read_plain(uint32_t port, const rte_mbuf& mbuf, Packet& packet) const noexcept;
+  static bool is_plain(const uint8_t* l3, const Datagram& datagram) noexcept;
+  bool read_plain(uint32_t port, const rte_mbuf& mbuf, const Datagram& datagram, Packet& packet) const noexcept;
 
   const WorkerSetup& setup_;
   Counters& counters_;

@@ -237,6 +237,46 @@ TEST(InMidSession, WhereAllBackendsAreDownItIsReset) {
   node.expect_counter_law();
 }
 
+TEST(InMidSession, AServerThatIsDownKeepsThoseThatAreToldWhereTheServiceSaysSo) {
+  ToldNode node;
+  node.put_service(0, kVip, {0, 1, 2}, channel::OnBackendDown::kKeep);
+  node.tell(node.other);
+  node.put_backend(node.other, kBackends[node.other], channel::kBackendReachable | channel::kBackendDown);
+  node.turn();
+  const auto sent = node.client_to_backend(from_client());
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->destination, kBackends[node.other]);
+  EXPECT_EQ(node.counter(Counter::kFlowsResumed), 1u);
+  node.put_backend(node.other, kBackends[node.other], channel::kBackendReachable | channel::kBackendCut);
+  node.turn();
+  EXPECT_EQ(node.to_clients().size(), 1u) << "it is cut whatever the service says";
+  node.expect_counter_law();
+}
+
+TEST(InMidSession, WhereAllBackendsAreDownItGoesOnIfTheServiceSaysSo) {
+  ToldNode node;
+  node.put_service(0, kVip, {0, 1, 2}, channel::OnBackendDown::kKeep);
+  for (uint16_t id = 0; id < 3; id++)
+    node.put_backend(id, kBackends[id], channel::kBackendReachable | channel::kBackendDown);
+  node.turn();
+  const auto sent = node.client_to_backend(from_client());
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->destination, kBackends[node.by_hash]);
+  EXPECT_FALSE(node.client_to_backend(Frame().from(endpoint("198.51.100.9", 45000)).to(kVip).syn())) << "a new one";
+  node.expect_counter_law();
+}
+
+TEST(InMidSession, ThatNoBackendIsKnownIsNoReasonForAReset) {
+  ToldNode node;
+  node.put_service(2, endpoint("192.0.2.30", 25), {});  // its pool is yet to be discovered
+  for (uint16_t id = 0; id < 3; id++) node.put_sole_backend(id, kBackends[id], 0);
+  node.turn();
+  EXPECT_FALSE(node.client_to_backend(from_client().to(endpoint("192.0.2.30", 25))));
+  EXPECT_TRUE(node.to_clients().empty());
+  EXPECT_EQ(node.counter(Counter::kDropNoBackend), 1u);
+  node.expect_counter_law();
+}
+
 TEST(InMidSession, WhereOneOutsideTheTableMayBeItsOwnItIsNotReset) {
   ToldNode node;
   constexpr uint8_t kDown = channel::kBackendReachable | channel::kBackendDown;
