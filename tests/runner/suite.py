@@ -8,8 +8,8 @@ from .includes import Includes
 from .lanes import Pytest
 from .shell import call, changed_since, git, tracked
 from .tidy import Tidy
-from .units import (OTHER, OTHER_COMPILER, SANITIZED, SANITIZER_ENVIRONMENT, build, format_check, fuzz, fuzz_seed, test_programs,
-                    unit_tests)
+from .units import (BY_OTHER_COMPILER, FUZZERS, SANITIZED_PROGRAM, SANITIZER_ENVIRONMENT, WITH_SANITIZERS, build, build_aside,
+                    format_check, fuzz, fuzz_seed, test_programs, unit_tests)
 
 FUZZ_S, LONG_FUZZ_S = 30, 300
 PYTHON_FOLDERS = ["tests/lab", "tests/runner", "tests/prometheus"]
@@ -20,11 +20,24 @@ def packages(results, peers):
         return call([ROOT / ".ci" / "install-packages", *(["--peers"] if peers else [])])
 
 
-def end_to_end(results, pytest, tidy, files=None):
-    """In lanes first, then alone what must be."""
-    files = files or tracked("tests/e2e/*_test.py")
+def end_to_end_beside_builds(chosen, results, pytest):
+    """Labs wait for most of their time, in which the other builds are made."""
+    directory, options, compiler, _ = WITH_SANITIZERS
+    with results.step("build of the sanitized program that end-to-end tests run"):
+        build(directory, options, results, compiler, [SANITIZED_PROGRAM])
+    builds = build_aside([WITH_SANITIZERS, FUZZERS, *([BY_OTHER_COMPILER] if chosen.clang or chosen.long else [])])
+    end_to_end_in_lanes(results, pytest, tracked("tests/e2e/*_test.py"))
+    with results.step("other builds, what is left of them"):
+        builds.join()
+
+
+def end_to_end_in_lanes(results, pytest, files):
     with results.step("end-to-end tests in network namespaces, side by side"):
         pytest.side_by_side(files)
+
+
+def end_to_end_alone(results, pytest, tidy, files):
+    """What measures, or must have the machine for itself for another reason."""
     with results.step("end-to-end tests that need the machine for themselves"):
         if tidy:
             tidy.hush(True)
@@ -52,10 +65,15 @@ def everything(chosen, results):
         last = changed_since("HEAD~1")
         tidy = Tidy("build", first=last, only=last if chosen.tidy_changed else None, whole=chosen.long or chosen.tidy_changed)
         tidy.start(1)
+    if unit and e2e and built:
+        end_to_end_beside_builds(chosen, results, pytest)
     if unit:
         unit_steps(chosen, results, built)
     if e2e and built:
-        end_to_end(results, pytest, tidy)
+        files = tracked("tests/e2e/*_test.py")
+        if not unit:
+            end_to_end_in_lanes(results, pytest, files)
+        end_to_end_alone(results, pytest, tidy, files)
     if chosen.long and unit and e2e and built:
         machine(pytest, results)
     if unit:
@@ -67,7 +85,7 @@ def everything(chosen, results):
 
 def unit_steps(chosen, results, built):
     with results.step("build with AddressSanitizer and UBSan"):
-        sanitized = build("build-asan", SANITIZED, results)
+        sanitized = build(*WITH_SANITIZERS[:2], results)
     # As with the fuzzers: a verdict on a version can be had again, and the long run begins elsewhere every time.
     drawn = {"SLUICE_TEST_SEED": "any", "SLUICE_GUESSES": "10000000"} if chosen.long else {}
     if built:
@@ -81,7 +99,7 @@ def unit_steps(chosen, results, built):
         fuzz(results, seconds, 0 if chosen.long else fuzz_seed())
     if chosen.clang or chosen.long:
         with results.step("build of the programs with clang"):
-            build("build-clang", OTHER, results, OTHER_COMPILER)
+            build(*BY_OTHER_COMPILER[:2], results, BY_OTHER_COMPILER[2])
     with results.step("format"):
         format_check(results)
 
@@ -121,7 +139,8 @@ def touched_only(chosen, results):
             pytest.run(folders + document_tests(changed))
     files = [name for name in end_to_end_files(changed) if (ROOT / name).exists()]
     if files and os.geteuid() == 0:
-        end_to_end(results, pytest, tidy, files)
+        end_to_end_in_lanes(results, pytest, files)
+        end_to_end_alone(results, pytest, tidy, files)
     elif files:
         print(f"not run, as network namespaces need root: {' '.join(files)}", flush=True)
     finish_tidy(tidy, results, chosen.tidy * 60)

@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import threading
 
 from .compiling import ROOT, configure_command, environment
 from .shell import call, git, tracked
@@ -17,6 +18,12 @@ SANITIZED = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimizati
 FUZZED = ["-Dfuzz=true", "-Db_pch=false", *SANITIZED]
 # What the other compiler thinks of the programs: it judges without optimising, which takes a third of the time.
 OTHER_COMPILER, OTHER = "clang++-19", ["-Db_pch=false", "-Dtests=false", "-Doptimization=0"]
+# What is built besides "build": directory, options, compiler, targets (none: all).
+WITH_SANITIZERS = ("build-asan", SANITIZED, "g++", ())
+FUZZERS = ("build-fuzz", FUZZED, OTHER_COMPILER, ("fuzzers",))
+BY_OTHER_COMPILER = ("build-clang", OTHER, OTHER_COMPILER, ())
+# The sanitized program that end-to-end tests run.
+SANITIZED_PROGRAM = "dataplane/sluice-dataplane"
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=0",  # DPDK keeps its memory until the process ends
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
@@ -25,14 +32,32 @@ SANITIZER_ENVIRONMENT = {
 HANGS = "5"  # Meson's limits are for programs that hang, and a machine may have something else to do
 
 
-def build(directory, options, results, compiler="g++", targets=(), nice=0):
+def build(directory, options, results, compiler="g++", targets=()):
     """Configures and compiles; a build that fails is a failed test."""
     configure = configure_command(directory, options)
-    command = [*(["nice", "-n", str(nice)] if nice else []), "ninja", "-C", directory, *targets]
+    command = ["ninja", "-C", directory, *targets]
     done = (not configure or call(configure, **environment(compiler))) and call(command, **environment(compiler))
     if not done:
         results.add("failed", f"build of {directory}")
     return done
+
+
+# A session of its own, as the kernel may weigh sessions against each other before it looks at priorities.
+ASIDE = ["setsid", "--wait", "sh", "-c", 'echo 19 2>/dev/null > /proc/self/autogroup; exec nice -n 19 "$@"', "sh"]
+
+
+def build_aside(builds):
+    """Begins builds, one after the other, that take what time others leave. Says nothing: what fails is told where it is
+    needed. Returns the thread."""
+    def run():
+        for directory, options, compiler, targets in builds:
+            configure = configure_command(directory, options)
+            for command in [*([configure] if configure else []), ["ninja", "-C", directory, *targets]]:
+                subprocess.run([*ASIDE, *command], cwd=ROOT, env={**os.environ, **environment(compiler)},
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
 
 
 def unit_tests(directory, results, pattern=None, names=(), **changes):
@@ -79,7 +104,8 @@ def fuzz_seed():
 def fuzz(results, seconds, seed):
     """libFuzzer over every target of tests/fuzz, as many at once as there are cores, each from its corpus on. What makes one
     fail is kept in build-fuzz, and printed. Seed 0 is another at each call."""
-    if not build("build-fuzz", FUZZED, results, OTHER_COMPILER, ["fuzzers"]):
+    directory, options, compiler, targets = FUZZERS
+    if not build(directory, options, results, compiler, targets):
         return
     targets = sorted(path for path in (ROOT / "build-fuzz/tests/fuzz").glob("fuzz_*") if path.is_file() and os.access(path, os.X_OK))
     if not targets:

@@ -26,6 +26,7 @@ introspect) case "$3" in
   --tests) echo "[{\\"name\\": \\"unit\\", \\"cmd\\": [\\"$PWD/build/unit_test\\"]}]" ;; esac ;;
 esac''',
     "ninja": '''echo "made in $2 with $CXX"
+echo "$2 $(nice)" >> ../made
 [ "$2" != "$BROKEN" ] || exit 1
 mkdir -p build-fuzz/tests/fuzz
 printf '#!/bin/sh\\necho fuzzed with "$@"\\n' > build-fuzz/tests/fuzz/fuzz_worker && chmod +x build-fuzz/tests/fuzz/fuzz_worker''',
@@ -113,6 +114,14 @@ def test_tests_that_draw_begin_at_the_same_place_but_for_the_long_run(project, o
 def test_the_other_compiler_makes_the_programs_where_it_is_asked_to(project, options, made):
     said = project("--unit", *options)[1]
     assert len(re.findall(r"made in build-clang with (?:ccache )?clang\+\+-19\n", said)) == made, said
+
+
+@needs_root
+def test_the_other_builds_are_made_beside_labs_in_the_time_that_these_leave(project):
+    project("--clang")
+    made = (project.root.parent / "made").read_text().splitlines()
+    beside = ["build 0", "build-asan 0", "build-asan 19", "build-fuzz 19", "build-clang 19"]
+    assert made == [*beside, "build-asan 0", "build-fuzz 0", "build-clang 0"]
 
 
 @needs_root
