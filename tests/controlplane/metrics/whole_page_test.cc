@@ -108,6 +108,7 @@ TEST_F(Metrics, AreWhatRulesAndDashboardName) {
   start();
   connect();
   strcpy(fake_->port(0).members[0].device, "0000:3b:00.0");  // a bond's figures are there where there is a bond
+  fake_->port(1).steering = channel::Steering::kMisplaces;   // and those of a card that steers, where one is to
   MetricsWriter of_peers;
   write_peers(of_peers, {.peers = 1}, 0);
   std::set<std::string> known;
