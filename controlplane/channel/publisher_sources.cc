@@ -159,6 +159,8 @@ void Publisher::put_server_routes(std::vector<Command>& out) {
   } else if (!image.empty()) {  // the kernel routes meanwhile: the table of before may be wrong
     waiting_ |= allocator_.lent() != 0;
     if (!server_routes_.slot) return;
+    waiting_ = true;  // for the room of that one
+    fault_.clear();
   }
   message.header = header(CommandType::kPutServerRoutes);
   out.emplace_back(message);

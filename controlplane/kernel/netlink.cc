@@ -196,7 +196,11 @@ void parse_one(const nlmsghdr* header, std::vector<Message>& out) {
       }
       return;
     case NLMSG_DONE:
-      out.emplace_back(Done{});
+      if (const int error = netlink::error_of_done(header); error != 0) {
+        out.emplace_back(Status{error});
+      } else {
+        out.emplace_back(Done{});
+      }
       return;
     case RTM_NEWLINK:
     case RTM_DELLINK:

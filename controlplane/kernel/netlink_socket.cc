@@ -64,7 +64,7 @@ std::expected<std::vector<netlink::Message>, int> NetlinkSocket::ask_once(const 
         return out;
       }
       if (const auto* status = std::get_if<netlink::Status>(&message)) {
-        if (status->error != 0) return std::unexpected(status->error);
+        if (status->error != 0) return std::unexpected(interrupted ? EINTR : status->error);
         return out;
       }
       out.push_back(std::move(message));

@@ -8,8 +8,10 @@
 #include <linux/netlink.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace sluice::control::netlink {
@@ -24,6 +26,14 @@ void each_message(std::span<const uint8_t> bytes, Visit visit) {
     visit(header);
     bytes = bytes.subspan(std::min<size_t>(NLMSG_ALIGN(header->nlmsg_len), bytes.size()));
   }
+}
+
+/// Why a dump ends before all is told (an errno); 0 if it is whole.
+inline int error_of_done(const nlmsghdr* done) {
+  if (mnl_nlmsg_get_payload_len(done) < sizeof(int)) return 0;
+  int result;
+  std::memcpy(&result, mnl_nlmsg_get_payload(done), sizeof result);
+  return result < 0 && result != INT_MIN ? -result : 0;
 }
 
 /// Calls `visit(attribute, type)` for each attribute from `first` to `end`.

@@ -171,7 +171,10 @@ void read_chains(std::span<const uint8_t> bytes, const std::set<std::string>& tw
   netlink::each_message(bytes, [&](const nlmsghdr* header) {
     const size_t payload = header->nlmsg_len - sizeof(nlmsghdr);
     if ((header->nlmsg_flags & NLM_F_DUMP_INTR) != 0) out.interrupted = true;
-    if (header->nlmsg_type == NLMSG_DONE) out.done = true;
+    if (header->nlmsg_type == NLMSG_DONE) {
+      out.error = netlink::error_of_done(header);
+      out.done = true;
+    }
     if (header->nlmsg_type == NLMSG_ERROR && payload >= sizeof(nlmsgerr)) {
       out.error = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header))->error;
       out.done = true;

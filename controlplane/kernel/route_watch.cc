@@ -54,11 +54,12 @@ RouteWatch::RouteWatch(asio::io_context& io, Changed changed, std::string proc)
 
 void RouteWatch::follow(config::ServerRouting rule, RouteWays ways) {
   if (rule == rule_ && ways == ways_) return;
+  if (ways != ways_) facts_.routes = {};  // they lead to ports as they were
   rule_ = rule;
   ways_ = std::move(ways);
   if (!started_) return;
   look();
-  survey();  // at once, as the last table leads to ports as they were
+  survey();
 }
 
 void RouteWatch::start() {
@@ -224,9 +225,10 @@ void RouteWatch::survey() {
   ServerRoutes routes;
   if (any(families)) {
     const auto kernel = read(families);
-    if (kernel && !*kernel) {  // what is known stays, and all is asked again
+    if (kernel && !*kernel) {  // what is known stays, as far as it may, and all is asked again
       due_ = true;
       not_before_ = Clock::now() + kLook;
+      if ((facts_.families.v4 && !families.v4) || (facts_.families.v6 && !families.v6)) settle({});
       return;
     }
     auto built = kernel ? server_routes(**kernel, ways_, families) : std::unexpected(kernel.error());

@@ -34,11 +34,16 @@ struct Best {
   bool plain() const { return alone && !special && route->hops.empty(); }
 };
 
+/// Whether a prefix is of the addresses that stand for the other family's, as ::ffff:0.0.0.0/96: nothing on a wire is.
+bool is_mapped(const netlink::Route& route) {
+  return !route.is_v4 && prefix_of(route).address.is_v4();
+}
+
 std::map<config::IpPrefix, Best> best_of(const std::vector<netlink::Route>& routes, bool v4) {
   std::map<config::IpPrefix, Best> out;
   for (const netlink::Route& route : routes) {
     if (route.is_v4 != v4 || route.dead || route.table != RT_TABLE_MAIN) continue;
-    if (route.prefix_bits > (v4 ? 32 : 128)) continue;
+    if (route.prefix_bits > (v4 ? 32 : 128) || is_mapped(route)) continue;
     if (is_link_local(Address{route.destination.bytes})) continue;  // each link has it, and no router passes it on
     const auto [known, is_new] = out.try_emplace(prefix_of(route), Best{&route});
     Best& best = known->second;
@@ -124,7 +129,8 @@ class Builder {
   std::vector<RoutedPrefix> local(bool v4) const {
     std::vector<RoutedPrefix> out;
     for (const netlink::Route& route : kernel_.routes)
-      if (route.table == RT_TABLE_LOCAL && route.is_v4 == v4 && route.prefix_bits <= (v4 ? 32 : 128))
+      if (route.table == RT_TABLE_LOCAL && route.is_v4 == v4 && route.prefix_bits <= (v4 ? 32 : 128) &&
+          !is_mapped(route))
         out.push_back({prefix_of(route), 1});
     return out;
   }

@@ -58,7 +58,7 @@ struct ServerRoutesLayout {
   constexpr size_t hops_offset() const { return v6_offset() + lines(size_t{borders.v6.keys} * sizeof(uint16_t)); }
   constexpr size_t bytes() const { return hops_offset() + lines(size_t{hops} * sizeof(RouteHop)); }
 
-  /// Writes the `bytes` of a table, of as many borders and hops as it was laid out for.
+  /// Writes the `bytes` of a table, which are 0 before, of as many borders and hops as it was laid out for.
   void write(std::span<const RouteBorder> v4, std::span<const RouteBorder> v6, std::span<const RouteHop> to,
              std::byte* out) const {
     borders.write([v4](uint32_t i) { return v4[i].first; }, [v6](uint32_t i) { return v6[i].first; }, out);

@@ -59,7 +59,8 @@ struct SourceListLayout {
   constexpr size_t lows_offset() const { return v6_offset() + size_t{v6.nodes} * 64; }
   constexpr size_t bytes() const { return lows_offset() + (size_t{v6.keys} * sizeof(uint64_t) + 63) / 64 * 64; }
 
-  /// Writes the `bytes` of a list. `v4_at`, `v6_at`: the Address of a border, by its place; each family's ascend.
+  /// Writes the `bytes` of a list, which are 0 before. `v4_at`, `v6_at`: the Address of a border, by its place; each
+  /// family's ascend.
   template <typename V4At, typename V6At>
   void write(V4At v4_at, V6At v6_at, std::byte* out) const {
     if (bytes() == 0) return;
@@ -68,15 +69,15 @@ struct SourceListLayout {
     v4.build(numbers);
     auto* const highs = reinterpret_cast<uint64_t*>(out + v6_offset());
     auto* const lows = reinterpret_cast<uint64_t*>(out + lows_offset());
-    SourceListHeader header{.only_networks = 1};
+    auto* const header = reinterpret_cast<SourceListHeader*>(out);
+    header->only_networks = 1;
     for (uint32_t i = 0; i < v6.keys; i++) {
       const AddressHalves of = halves(v6_at(i));
       highs[i] = of.high;
       lows[i] = of.low;
-      if (of.low != 0) header.only_networks = 0;
+      if (of.low != 0) header->only_networks = 0;
     }
     v6.build(highs);
-    std::memcpy(out, &header, sizeof header);
   }
 };
 

@@ -4,6 +4,7 @@
 #include "controlplane/kernel/netlink.h"
 
 #include <gtest/gtest.h>
+#include <libmnl/libmnl.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
@@ -13,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <random>
 #include <string_view>
 #include <thread>
@@ -82,6 +84,18 @@ TEST(Netlink, ReadsADumpOfNeighbors) {
   EXPECT_FALSE(incomplete.mac);
   EXPECT_EQ(std::get<Neighbor>(messages[2]).address, ip("fd00:1::10"));
   EXPECT_TRUE(std::holds_alternative<Done>(messages[3]));
+}
+
+TEST(Netlink, SaysWhyADumpIsNotWhole) {
+  Bytes bytes(MNL_NLMSG_HDRLEN + sizeof(int));
+  nlmsghdr* done = mnl_nlmsg_put_header(bytes.data());
+  done->nlmsg_type = NLMSG_DONE;
+  const int result = -EAFNOSUPPORT;  // as of rules of a family that there is not
+  std::memcpy(mnl_nlmsg_put_extra_header(done, sizeof result), &result, sizeof result);
+  const auto messages = parse(bytes);
+  ASSERT_EQ(messages.size(), 1u);
+  ASSERT_TRUE(std::holds_alternative<Status>(messages[0]));
+  EXPECT_EQ(std::get<Status>(messages[0]).error, EAFNOSUPPORT);
 }
 
 TEST(Netlink, SaysWhenADumpWasInterrupted) {

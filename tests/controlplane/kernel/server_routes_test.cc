@@ -144,6 +144,15 @@ TEST_F(ServerRoutesTest, WhatTheKernelTakesForItsOwnIsItsOwn) {
   EXPECT_EQ(hop(routes, "203.0.114.0"), 1);
 }
 
+TEST_F(ServerRoutesTest, APrefixOfMappedAddressesHidesNoOther) {
+  neighbor(kFront, "fd00:2::1", 1);
+  route("::/0", kFront, "fd00:2::1").destination = ip("::");
+  netlink::Route& mapped = route("2001:db8::/96", kFront, "fd00:2::1");
+  mapped.destination = ip("::ffff:0:0");
+  mapped.type = RTN_UNREACHABLE;
+  EXPECT_EQ(hop(build(), "2001:db8::25"), 1) << "the default route goes on behind it";
+}
+
 TEST_F(ServerRoutesTest, RoutesThatAreNotInUseDoNotCount) {
   route("198.51.100.0/24", kFront, "192.0.2.77").dead = true;
   route("198.51.101.0/24", kFront, "192.0.2.77").table = 100;
