@@ -41,6 +41,11 @@ std::string Findings::where(std::string_view path, std::string_view from) const 
   return source_.name_line(line_of(path), line_of(from));
 }
 
+Files Findings::files(std::string_view setting) const {
+  const auto place = seen_.find(setting);
+  return files_of(source_, place == seen_.end() ? std::nullopt : std::optional(place->second.line));
+}
+
 unsigned Findings::line_of(std::string_view path) const {
   while (!path.empty()) {
     if (const auto place = seen_.find(path); place != seen_.end()) return place->second.line;

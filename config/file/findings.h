@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/file/files.h"
 #include "config/file/source.h"
 
 namespace sluice::config {
@@ -34,6 +35,8 @@ class Findings {
   std::string where(std::string_view path, std::string_view from) const;
 
   const std::string& text() const { return source_.text(); }
+  /// Which files were read, and in which of them the setting stands: "fleet.node".
+  Files files(std::string_view setting) const;
 
   /// All faults, by line of the text.
   std::vector<Fault> faults() const;

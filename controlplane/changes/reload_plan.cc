@@ -70,13 +70,11 @@ std::vector<ReloadPlan::Share> compare_shares(const Model& before, const Model& 
   return out;
 }
 
-/// The model of `wanted`, with backends that `model` does not have taken as good. A warm-up that is new, or another
-/// one, goes by its dates.
-Model model_after(const config::Config& wanted, const Model& model, const FlowCounts& flows, SystemTime now,
-                  Journal& silent) {
+/// Lets `out` go on where `model` stands, with backends that that one does not have taken as good. A warm-up that is
+/// new, or another one, goes by its dates.
+void go_on_from(const Model& model, const FlowCounts& flows, SystemTime now, Model& out) {
   std::unordered_map<uint64_t, const Member*> known;
   for (const Member& member : model.members()) known.emplace(member.key, &member);
-  Model out(wanted, silent);
   out.take_over(model);
   if (!out.id_fault().empty()) out.forget_idle_removals(flows);
   for (size_t i = 0; i < out.members().size(); i++) {
@@ -97,7 +95,6 @@ Model model_after(const config::Config& wanted, const Model& model, const FlowCo
     out.set_next_hop(i, assumed);
   }
   out.refresh();
-  return out;
 }
 
 // --- Flows ---
@@ -222,7 +219,10 @@ ReloadPlan plan_reload(const config::Config& running, const config::Config& want
   plan.dataplane_restart = dataplane_differences(running, wanted);
   plan.control_restart = control_differences(running, wanted);
   Journal silent = Journal::silent([now] { return now; });
-  const Model after = model_after(wanted, model, flows, now, silent);
+  Model after(wanted, silent);
+  plan.fault = table_memory_fault(table_memory(after));
+  if (!plan.fault.empty()) return plan;
+  go_on_from(model, flows, now, after);
   plan.shares = compare_shares(model, after);
   Fates(model, after, flows, plan).tell();
   plan.fault = after.id_fault();

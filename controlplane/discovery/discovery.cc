@@ -84,6 +84,13 @@ config::Config complete(config::Config config, const DiscoveredPools& pools) {
   return config;
 }
 
+bool adds_backends(const DiscoveredPools& known) {
+  return std::ranges::any_of(known, [](const auto& entry) {
+    const DiscoveredPool& pool = entry.second;
+    return !pool.by_hand.empty() || (pool.discover && !pool.found.empty());
+  });
+}
+
 void Discovery::start(const std::vector<config::Pool>& pools) {
   restore();
   follow(known_for(pools));

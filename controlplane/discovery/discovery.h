@@ -29,6 +29,9 @@ namespace sluice::control {
 /// endpoint is in the file stays out: the file has the last word; then those by hand have.
 config::Config complete(config::Config config, const DiscoveredPools& known);
 
+/// Whether any are known beside those of the file.
+bool adds_backends(const DiscoveredPools& known);
+
 class Discovery {
  public:
   /// Goes over to another configuration than what pools() completes. The answer is why that cannot be; "" = it is done.

@@ -283,9 +283,10 @@ struct TableMemory {
   size_t most = channel::kArenaBytes / 4 * 3;
 };
 
+TableMemory table_memory(const Model& model);
 TableMemory table_memory(const config::Config& config);
 
-/// "": the tables of this configuration fit into the channel's memory. Otherwise what to change, in words.
-std::string table_memory_fault(const config::Config& config);
+/// "": the tables fit into the channel's memory. Otherwise what to change, in words.
+std::string table_memory_fault(const TableMemory& memory);
 
 }  // namespace sluice::control

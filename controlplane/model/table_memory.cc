@@ -17,9 +17,7 @@ double in_mib(size_t bytes) {
 
 }  // namespace
 
-TableMemory table_memory(const config::Config& config) {
-  Journal journal;
-  const Model model(config, journal);
+TableMemory table_memory(const Model& model) {
   TableMemory out;
   for (const Placement& placement : model.placements()) {
     out.bytes += channel::align_up(placement.table_size * sizeof(channel::BackendId), channel::kArenaUnit);
@@ -27,8 +25,12 @@ TableMemory table_memory(const config::Config& config) {
   return out;
 }
 
-std::string table_memory_fault(const config::Config& config) {
-  const TableMemory memory = table_memory(config);
+TableMemory table_memory(const config::Config& config) {
+  Journal journal;
+  return table_memory(Model(config, journal));
+}
+
+std::string table_memory_fault(const TableMemory& memory) {
   if (memory.bytes <= memory.most) return "";
   return fmt::format(
       "the tables of all services together need {:.1f} MiB, {:.1f} MiB are allowed; use smaller values of table_size",

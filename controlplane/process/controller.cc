@@ -70,7 +70,7 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
       sources_(io, journal_, config_.control.state, [this] { something_changed(); }),
       discovery_(io, journal_, config_.control.state,
                  [this](const DiscoveredPools& known) { return take_discovered(known); }),
-      file_digests_(file_digests(configuration_.path)),
+      file_digests_(file_digests(configuration_.path, config::files_of(configuration_.path, "fleet.node"))),
       fleet_(io, journal_, config_.control.state,
              {.on_backends =
                   [this](const std::expected<PoolDocuments, std::string>& told) { discovery_.hear_fleet(told); },
@@ -99,7 +99,10 @@ Controller::Controller(asio::io_context& io, config::Config config, std::string 
                        // Before the first publication every verdict counts: it may be the one that was waited for.
                        if (matters || !published_) something_changed(cause);
                      },
-                 .calm = [this] { on_local_addresses(latest_addresses_); },
+                 .calm =
+                     [this] {
+                       if (latest_addresses_) on_local_addresses(std::vector(*latest_addresses_));
+                     },
                  .has_route = [this](const config::IpAddress& address) { return neighbors_.has_route(address); },
                  .packets_from = [this](const Member& member) -> std::optional<uint64_t> {
                    const auto figures = figures_of(channel_, member);

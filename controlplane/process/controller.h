@@ -96,7 +96,8 @@ class Controller {
   /// ours.
   config::Config as_it_runs(const config::Config& wanted) const;
   /// To `whole`, which has its discovered backends; `findings` are those of its file.
-  Reloaded plan_for(const config::Config& whole, const config::Findings& findings) const;
+  Reloaded plan_for(const config::Config& running, const config::Config& whole, const DiscoveredPools& discovered,
+                    const config::Findings& findings) const;
   Reloaded refuse(std::vector<std::string> faults);
   /// From the file's members alone to those that are known beside them, before anything has begun.
   void begin_with_discovered();
@@ -170,7 +171,7 @@ class Controller {
   boost::asio::steady_timer step_;         // when the model has something to do by itself
   boost::asio::steady_timer patience_;     // how long to wait for the first verdicts before the first publication
   Verdicts verdicts_;
-  std::vector<LocalAddress> latest_addresses_;
+  std::optional<std::vector<LocalAddress>> latest_addresses_;  // nothing before they were read for the first time
   DataplaneState dataplane_;
   Sampler sampler_;
   FlowLister flows_;

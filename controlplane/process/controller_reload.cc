@@ -25,14 +25,11 @@ std::vector<std::string> faults_of(const std::vector<config::Fault>& faults) {
   return out;
 }
 
-/// What is wrong with a configuration and its discovered backends together.
-std::vector<std::string> faults_together(const config::Config& whole) {
+/// What is wrong with a configuration and its discovered backends together. Without any, it is what was read.
+std::vector<std::string> faults_together(const config::Config& whole, const DiscoveredPools& discovered) {
+  if (!adds_backends(discovered)) return {};
   std::vector<std::string> out = config::faults_of(whole);
-  if (!out.empty()) {
-    for (std::string& fault : out) fault.insert(0, "with the backends that were discovered: ");
-  } else if (std::string fault = table_memory_fault(whole); !fault.empty()) {
-    out.push_back(std::move(fault));
-  }
+  for (std::string& fault : out) fault.insert(0, "with the backends that were discovered: ");
   return out;
 }
 
@@ -54,9 +51,10 @@ void Controller::tell_warnings(const std::vector<config::Fault>& warnings) {
   told_warnings_ = std::move(told);
 }
 
-Reloaded Controller::plan_for(const config::Config& whole, const config::Findings& findings) const {
-  if (auto faults = faults_together(whole); !faults.empty()) return std::unexpected(std::move(faults));
-  ReloadPlan plan = plan_reload(as_it_runs(whole), whole, model_, flow_counts(), journal_.now());
+Reloaded Controller::plan_for(const config::Config& running, const config::Config& whole,
+                              const DiscoveredPools& discovered, const config::Findings& findings) const {
+  if (auto faults = faults_together(whole, discovered); !faults.empty()) return std::unexpected(std::move(faults));
+  ReloadPlan plan = plan_reload(running, whole, model_, flow_counts(), journal_.now());
   if (!plan.fault.empty()) return std::unexpected(std::vector{plan.fault});
   for (const config::Fault& warning : findings.warnings()) plan.warnings.push_back(warning.to_string());
   return plan;
@@ -64,7 +62,9 @@ Reloaded Controller::plan_for(const config::Config& whole, const config::Finding
 
 Reloaded Controller::compare(const LoadedConfig& wanted) const {
   if (!wanted) return std::unexpected(faults_of(wanted.error()));
-  return plan_for(complete(wanted->config, discovery_.known_for(wanted->config.pools)), wanted->findings);
+  const DiscoveredPools discovered = discovery_.known_for(wanted->config.pools);
+  const config::Config whole = complete(wanted->config, discovered);
+  return plan_for(as_it_runs(whole), whole, discovered, wanted->findings);
 }
 
 config::Config Controller::as_it_runs(const config::Config& wanted) const {
@@ -83,17 +83,17 @@ Reloaded Controller::reload() {
   if (!wanted) return refuse(faults_of(wanted.error()));
   DiscoveredPools discovered = discovery_.known_for(wanted->config.pools);
   config::Config whole = complete(std::move(wanted->config), discovered);
-  Reloaded plan = plan_for(whole, wanted->findings);
+  const config::Config running = as_it_runs(whole);
+  Reloaded plan = plan_for(running, whole, discovered, wanted->findings);
   if (!plan) return refuse(std::move(plan.error()));
   StartSettings wanted_at_start = StartSettings::of(whole);
-  const config::Config running = as_it_runs(whole);
   config::Config next = without_restart(running, std::move(whole));
   waiting_dataplane_.reset();
   if (wanted_at_start != StartSettings::of(next)) waiting_dataplane_ = std::move(wanted_at_start);
   if (const auto done = go_over(std::move(next)); !done) return refuse({done.error()});
   discovery_.follow(std::move(discovered));
   configuration_.loaded = journal_.now();
-  file_digests_ = file_digests(configuration_.path);
+  file_digests_ = file_digests(configuration_.path, wanted->findings.files("fleet.node"));
   configuration_.last_attempt = configuration_.loaded;
   configuration_.fault.clear();
   journal_.record(Severity::kInfo, "control", "reload", plan->summary());
@@ -116,7 +116,7 @@ std::string Controller::take_discovered(const DiscoveredPools& known) {
   const Clock::time_point began = Clock::now();
   follow_clock();
   config::Config whole = complete(config_, known);
-  if (const auto faults = faults_together(whole); !faults.empty()) return faults.front();
+  if (const auto faults = faults_together(whole, known); !faults.empty()) return faults.front();
   const ReloadPlan plan = plan_reload(config_, whole, model_, flow_counts(), journal_.now());
   if (!plan.fault.empty()) return plan.fault;
   if (const auto done = go_over(std::move(whole)); !done) return done.error();
@@ -127,7 +127,9 @@ std::string Controller::take_discovered(const DiscoveredPools& known) {
 void Controller::begin_with_discovered() {
   discovery_.start(config_.pools);
   config::Config whole = complete(config_, discovery_.pools());
-  if (const auto faults = faults_together(whole); !faults.empty()) {
+  std::vector<std::string> faults = faults_together(whole, discovery_.pools());
+  if (faults.empty()) faults.push_back(table_memory_fault(table_memory(whole)));
+  if (!faults.front().empty()) {
     journal_.record(Severity::kError, "discovery", config_.instance, "begins without: " + faults.front());
     return;
   }

@@ -142,7 +142,8 @@ int start(int argc, char** argv) {
   }
   const sluice::config::Config& config = reading->config;
   if (withdraws) return withdraw(config);
-  if (const std::string fault = sluice::control::table_memory_fault(config); !fault.empty()) {
+  if (const std::string fault = sluice::control::table_memory_fault(sluice::control::table_memory(config));
+      !fault.empty()) {
     std::fprintf(stderr, "%s: %s\n", path.c_str(), fault.c_str());
     return 1;
   }

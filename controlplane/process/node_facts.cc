@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <utility>
 
-#include "config/files.h"
 #include "controlplane/base/watched_file.h"
 #include "controlplane/figures/figures.h"
 
@@ -27,12 +26,11 @@ std::string node_name(const config::Fleet& fleet) {
   return fleet.node.empty() ? host_name() : fleet.node;
 }
 
-FileDigests file_digests(const std::string& path) {
+FileDigests file_digests(const std::string& path, const config::Files& files) {
   FileDigests out;
   const auto text = read_regular_file(path);
   if (text) out.file = digest_of(*text);
   const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  const config::Files files = config::files_of(path, "fleet.node");
   for (const std::string& file : files.all) {
     const auto included = read_regular_file(file);
     if (file == path || !included) continue;

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "config/file/files.h"
 #include "config/model.h"
 #include "controlplane/base/times.h"
 #include "controlplane/channel/client.h"
@@ -24,8 +25,8 @@ struct FileDigests {
   std::string own;                              // that of them in which `fleet.node` stands, by name; "" = none
 };
 
-/// Of the file at `path` and what it includes, as they are now. The node's own file has no digest.
-FileDigests file_digests(const std::string& path);
+/// Of the file at `path` and those that it is made of, as they are now. The node's own file has no digest.
+FileDigests file_digests(const std::string& path, const config::Files& files);
 
 NodeReport node_facts(const config::Config& config, const Model& model, const ChannelClient& channel,
                       const FileDigests& files, SystemTime now);

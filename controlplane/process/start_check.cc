@@ -191,7 +191,8 @@ void check_directories(const config::Config& config, config::Findings& findings)
 }  // namespace
 
 void check_start(const config::Config& config, config::Findings& findings) {
-  if (const std::string fault = table_memory_fault(config); !fault.empty()) findings.add("services", fault);
+  if (const std::string fault = table_memory_fault(table_memory(config)); !fault.empty())
+    findings.add("services", fault);
   check_tokens(config.control, findings);
   check_api_group(config.control, findings);
   check_http_tls(config.control, findings);

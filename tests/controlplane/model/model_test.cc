@@ -264,14 +264,14 @@ TEST_F(ModelTest, TablesThatPlaceAlikeHaveTheSameDigestOnEveryNode) {
 }
 
 TEST_F(ModelTest, FindsTablesThatAskForTooMuchMemory) {
-  EXPECT_EQ(table_memory_fault(config_), "");
+  EXPECT_EQ(table_memory_fault(table_memory(config_)), "");
   config_.services.clear();
   for (uint16_t port = 1; port <= 40; port++) {
     add_service("s" + std::to_string(port), port, "");
     config_.services.back().table_size = 5'000'011;
   }
-  EXPECT_NE(table_memory_fault(config_).find("381.5 MiB, 192.0 MiB are allowed"), std::string::npos)
-      << table_memory_fault(config_);
+  EXPECT_NE(table_memory_fault(table_memory(config_)).find("381.5 MiB, 192.0 MiB are allowed"), std::string::npos)
+      << table_memory_fault(table_memory(config_));
 }
 
 TEST_F(ModelTest, HasTableMemoryForAsManyServicesAsThereMayBe) {
@@ -280,7 +280,7 @@ TEST_F(ModelTest, HasTableMemoryForAsManyServicesAsThereMayBe) {
     add_service("s" + std::to_string(port), port, "");
     config_.services.back().table_size = config::Service().table_size;
   }
-  EXPECT_EQ(table_memory_fault(config_), "");
+  EXPECT_EQ(table_memory_fault(table_memory(config_)), "");
 }
 
 TEST(EffectiveWeight, IsTheProductOfItsFactors) {

@@ -16,7 +16,11 @@ class FileDigestsTest : public testing::Test {
     directory_.write("node.cfg", "fleet: { node = \"edge1\"; };\n");
     directory_.write("etcd.cfg", "etcd = { prefix = \"/edge1\"; };\n");
   }
-  FileDigests digests() const { return file_digests(directory_.file("edge.cfg")); }
+  FileDigests digests() const { return of("edge.cfg"); }
+  FileDigests of(const std::string& name) const {
+    const std::string path = directory_.file(name);
+    return file_digests(path, config::files_of(path, "fleet.node"));
+  }
 
   StateDirectory directory_;
 };
@@ -48,7 +52,7 @@ TEST_F(FileDigestsTest, OfFilesInOneFileAreFoundInside) {
 }
 
 TEST_F(FileDigestsTest, OfWhatCannotBeReadAreNone) {
-  const FileDigests found = file_digests(directory_.file("nothing.cfg"));
+  const FileDigests found = of("nothing.cfg");
   EXPECT_EQ(found.file, "");
   EXPECT_TRUE(found.included.empty());
 }
