@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of a run. Compiling and judging (clang-tidy) go beside what waits; what measures goes alone."""
+import math
 import os
+import time
 
 from .changed import document_tests, end_to_end_files, unit_programs
 from .compiling import PROGRAMS, ROOT
@@ -8,10 +10,13 @@ from .includes import Includes
 from .lanes import Pytest
 from .shell import call, changed_since, git, tracked
 from .tidy import Tidy
-from .units import (BY_OTHER_COMPILER, FUZZERS, SANITIZED_PROGRAM, SANITIZER_ENVIRONMENT, WITH_SANITIZERS, build, build_aside,
+from .units import (BY_OTHER_COMPILER, FUZZERS, SANITIZED_PROGRAM, SANITIZER_ENVIRONMENT, WITH_SANITIZERS, BuildsAside, build,
                     format_check, fuzz, fuzz_seed, test_programs, unit_tests)
 
 FUZZ_S, LONG_FUZZ_S = 30, 300
+# What these may take where nothing of them is in the compiler cache.
+FUZZING_MIN, OTHER_COMPILER_MIN = 18, 10
+ENDING_MIN = 3  # for files that are being judged when that time is over
 PYTHON_FOLDERS = ["tests/lab", "tests/runner", "tests/prometheus"]
 
 
@@ -25,10 +30,11 @@ def end_to_end_beside_builds(chosen, results, pytest):
     directory, options, compiler, _ = WITH_SANITIZERS
     with results.step("build of the sanitized program that end-to-end tests run"):
         build(directory, options, results, compiler, [SANITIZED_PROGRAM])
-    builds = build_aside([WITH_SANITIZERS, FUZZERS, *([BY_OTHER_COMPILER] if chosen.clang or chosen.long else [])])
-    end_to_end_in_lanes(results, pytest, tracked("tests/e2e/*_test.py"))
-    with results.step("other builds, what is left of them"):
-        builds.join()
+    builds = BuildsAside([WITH_SANITIZERS, FUZZERS, *([BY_OTHER_COMPILER] if chosen.clang or chosen.long else [])])
+    try:
+        end_to_end_in_lanes(results, pytest, tracked("tests/e2e/*_test.py"))
+    finally:
+        builds.stop()
 
 
 def end_to_end_in_lanes(results, pytest, files):
@@ -69,6 +75,8 @@ def everything(chosen, results):
         end_to_end_beside_builds(chosen, results, pytest)
     if unit:
         unit_steps(chosen, results, built)
+        with results.step("format"):
+            format_check(results)
     if e2e and built:
         files = tracked("tests/e2e/*_test.py")
         if not unit:
@@ -79,8 +87,9 @@ def everything(chosen, results):
     if unit:
         with results.step("tests of the lab's and the runner's own code; of rules, dashboard, documents and installation"):
             pytest.run([*PYTHON_FOLDERS, *(["tests/documents"] if built else [])])
+        fuzz_and_other_compiler(chosen, results)
     if tidy:
-        finish_tidy(tidy, results, None if chosen.long else chosen.tidy * 60)
+        finish_tidy(tidy, results, None if chosen.long else 60 * max(0, min(chosen.tidy, minutes_left(chosen) - ENDING_MIN)))
 
 
 def unit_steps(chosen, results, built):
@@ -94,14 +103,31 @@ def unit_steps(chosen, results, built):
     if sanitized:
         with results.step("unit tests under AddressSanitizer and UBSan"):
             unit_tests("build-asan", results, chosen.k, **drawn, **SANITIZER_ENVIRONMENT)
+
+
+def minutes_left(chosen):
+    return chosen.limit - (time.time() - chosen.begun_s) / 60 if chosen.limit else math.inf
+
+
+def has_time(chosen, results, what, minutes):
+    """Whether a limit of the run leaves so many minutes; if not, what is left out is named, and counted as skipped."""
+    left = minutes_left(chosen)
+    if left < minutes:
+        print(f"\n{what}: SKIPPED, as of the run's {chosen.limit:.0f} minutes {max(left, 0):.0f} are left, and it may take {minutes}", flush=True)
+        results.add("skipped", what)
+    return left >= minutes
+
+
+def fuzz_and_other_compiler(chosen, results):
+    """Last, as a run whose cache is cold may have to do without."""
     seconds = LONG_FUZZ_S if chosen.long else FUZZ_S
-    with results.step(f"fuzzing, {seconds} s each"):
-        fuzz(results, seconds, 0 if chosen.long else fuzz_seed())
-    if chosen.clang or chosen.long:
-        with results.step("build of the programs with clang"):
+    if has_time(chosen, results, "fuzzing", FUZZING_MIN):
+        with results.step(f"fuzzing, {seconds} s each"):
+            fuzz(results, seconds, 0 if chosen.long else fuzz_seed())
+    what = "build of the programs with clang"
+    if (chosen.clang or chosen.long) and has_time(chosen, results, what, OTHER_COMPILER_MIN):
+        with results.step(what):
             build(*BY_OTHER_COMPILER[:2], results, BY_OTHER_COMPILER[2])
-    with results.step("format"):
-        format_check(results)
 
 
 def finish_tidy(tidy, results, within_s):

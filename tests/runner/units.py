@@ -42,22 +42,42 @@ def build(directory, options, results, compiler="g++", targets=()):
     return done
 
 
-# A session of its own, as the kernel may weigh sessions against each other before it looks at priorities.
-ASIDE = ["setsid", "--wait", "sh", "-c", 'echo 19 2>/dev/null > /proc/self/autogroup; exec nice -n 19 "$@"', "sh"]
+class BuildsAside:
+    """Builds, one after the other, that take what time others leave. Say nothing: what fails is told where it is needed."""
 
+    # In a session of its own, as the kernel may weigh sessions against each other before it looks at priorities.
+    LAST = ["sh", "-c", 'echo 19 2>/dev/null > /proc/self/autogroup; exec nice -n 19 "$@"', "sh"]
 
-def build_aside(builds):
-    """Begins builds, one after the other, that take what time others leave. Says nothing: what fails is told where it is
-    needed. Returns the thread."""
-    def run():
-        for directory, options, compiler, targets in builds:
+    def __init__(self, builds):
+        self._builds = builds
+        self._lock = threading.Lock()
+        self._running = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def stop(self):
+        """What is made stays; the rest is left to whoever needs it."""
+        with self._lock:
+            self._stopped = True
+            if self._running:
+                self._running.terminate()
+        self._thread.join()
+
+    def _work(self):
+        for directory, options, compiler, targets in self._builds:
             configure = configure_command(directory, options)
-            for command in [*([configure] if configure else []), ["ninja", "-C", directory, *targets]]:
-                subprocess.run([*ASIDE, *command], cwd=ROOT, env={**os.environ, **environment(compiler)},
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
+            if not ((not configure or self._run(configure, compiler)) and self._run(["ninja", "-C", directory, *targets], compiler)):
+                return
+
+    def _run(self, command, compiler):
+        with self._lock:
+            if self._stopped:
+                return False
+            self._running = subprocess.Popen([*self.LAST, *command], cwd=ROOT, env={**os.environ, **environment(compiler)},
+                                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                             start_new_session=True)
+        return self._running.wait() == 0
 
 
 def unit_tests(directory, results, pattern=None, names=(), **changes):

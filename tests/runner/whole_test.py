@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -118,10 +119,23 @@ def test_the_other_compiler_makes_the_programs_where_it_is_asked_to(project, opt
 
 @needs_root
 def test_the_other_builds_are_made_beside_labs_in_the_time_that_these_leave(project):
+    (project.root / "tests/e2e/one_test.py").write_text(
+        "import pathlib, time\n\ndef test_lab():\n    until = time.time() + 60\n"
+        "    while 'build-clang' not in pathlib.Path('../made').read_text() and time.time() < until:\n        time.sleep(0.05)\n")
     project("--clang")
     made = (project.root.parent / "made").read_text().splitlines()
     beside = ["build 0", "build-asan 0", "build-asan 19", "build-fuzz 19", "build-clang 19"]
     assert made == [*beside, "build-asan 0", "build-fuzz 0", "build-clang 0"]
+
+
+@needs_root
+def test_what_is_not_made_beside_labs_is_made_after_them(project):
+    with (project.root.parent / "tools/ninja").open("a") as ninja:
+        ninja.write('[ "$(nice)" = 0 ] || exec sleep 60\n')
+    begun = time.monotonic()
+    code, said = project()
+    assert code == 0 and "made in build-asan" in said and "fuzzed with" in said, said
+    assert time.monotonic() - begun < 45
 
 
 @needs_root
@@ -152,6 +166,17 @@ def test_a_run_beyond_its_limit_has_failed(project):
     code, said = project("--e2e", "--since", "1", "--limit", "60")
     assert code == 1 and said.splitlines()[-1] == "2 passed, 1 failed", said
     assert "FAILED the run took longer than 60 minutes" in said
+
+
+@needs_root
+def test_what_does_not_fit_into_the_limit_is_left_out_and_named(project):
+    long_ago = time.time() - 75 * 60
+    code, said = project("--unit", "--clang", "--since", str(long_ago), "--limit", "90")
+    assert code == 0 and said.splitlines()[-1].endswith(" passed, 0 failed, 1 skipped"), said
+    assert "fuzzing: SKIPPED, as of the run's 90 minutes 15 are left" in said or "minutes 14 are left" in said, said
+    assert "made in build-clang" in said and "fuzzed with" not in said, said
+    code, said = project("--unit", "--clang", "--since", str(long_ago - 10 * 60), "--limit", "90")
+    assert code == 0 and said.splitlines()[-1].endswith(" passed, 0 failed, 2 skipped"), said
 
 
 def test_only_what_is_touched_is_run(project):
