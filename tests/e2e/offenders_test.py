@@ -103,7 +103,7 @@ def test_who_guesses_under_tls_is_known_by_many_short_sessions(lab, config):
     mail = lab.mailer(target=VIP4, doors=[[587, "starttls"]], sources=[honest], sessions=12, messages=1, timeout_s=60)
     mail.wait()
     assert mail.outcomes == {"delivered": 12}, mail.summary()
-    for _ in range(8):
+    for _ in range(7):  # one more than are allowed: the next might find it blocked
         assert python(lab, GUESS_UNDER_TLS, VIP4, guesser).startswith("5")
     wait_until(lambda: blocked(lab).get(f"{guesser}/32") == "auth_failures", 30, "the guesser blocked")
     assert f"{honest}/32" not in blocked(lab), "who brings mail under TLS guesses nothing"
