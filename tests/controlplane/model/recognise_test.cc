@@ -144,7 +144,8 @@ TEST_F(Recognition, AServiceThatNoFileNamesGoesOnAsItDid) {
   EXPECT_TRUE(after.recognise(there, {}));
   ASSERT_EQ(after.removed_services().size(), 1u);
   after.refresh();
-  const DesiredService& left = after.desired().services[1];
+  const Desired desired = after.desired();
+  const DesiredService& left = desired.services[1];
   EXPECT_EQ(left.key, there.services[1].key);
   EXPECT_EQ(left.forwarding, channel::Forwarding::kFullnat);
   EXPECT_EQ(left.idle_timeout_ms, 77'000u);
