@@ -71,14 +71,16 @@ def test_more_than_the_worker_can_carry_costs_syns_and_no_open_session(tmp_path)
     """It answers each SYN itself, the kernel's part of that is on its processor too, and other programs have half of it, or so much that
     it is behind. SYNs go first: those of new sessions too, but theirs come again, and pass. What is lost on the wire while the worker is
     not on its processor may be an ACK; the answer is sent again, as the client has been here before, and that may be lost too: a client
-    waits for a greeting in vain, but not more than one of twelve."""
+    waits for a greeting in vain, but not more than one of twelve. Where more than half of all frames are lost before the worker, as where
+    the flood is three times what it can carry, it is not more than one of three."""
     for neighbours in ("1", "3", "7"):
         done, found = run_flood(tmp_path / "flood.json", "--overload", "--neighbours", neighbours, "--syn-proxy", "always")
         (phase,) = found["phases"]["flood"]
         if phase["counters"]["drop_syn_shed"] > 1000:
             break
     assert phase["counters"]["drop_syn_shed"] > 1000, done.stdout
-    assert phase["new"]["completed"] >= 55, done.stdout
+    lost = phase["lost_before_worker_per_s"] / phase["sent_per_s"]
+    assert phase["new"]["completed"] >= (55 if lost < 0.5 else 40), done.stdout
     assert found["held"] == {"wanted": 200, "completed": 200}, done.stdout
     for name, (phase,) in found["phases"].items():
         assert phase["talkers"]["outcomes"] == {"delivered": 5}, (name, done.stdout)
